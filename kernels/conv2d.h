@@ -1,0 +1,43 @@
+#pragma once
+
+#include "kernels/dtype.h"
+#include "kernels/stream.h"
+
+namespace ito::kernels {
+
+/// Cross-correlation of [N,H,W,C] images; C = c1 + c2, where x2 holds the last c2 channels (0: one source).
+/// Padding may differ at the two ends: out_h = (h + pad_top + pad_bottom - r) / stride + 1.
+struct Conv2dDims {
+  int n, h, w, c1, c2;  // input
+  int k, r, s;          // output channels, filter height and width
+  int stride;
+  int pad_top, pad_left, pad_bottom, pad_right;
+  int c() const { return c1 + c2; }
+  int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
+  int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
+};
+
+enum class ConvPass : uint8_t { forward, backward_data, backward_weights };
+
+/// Scratch a pass needs, in bytes; a fixed function of its arguments, the instruction set and the threads. Runs nothing.
+size_t conv2d_workspace_bytes(CpuStream&, const Conv2dDims&, DType, ConvPass);
+size_t conv2d_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
+
+/// y[n,p,q,k] = bias[k] + sum_{r,s,c} x[n, p*stride + r - pad_top, q*stride + s - pad_left, c] * w[k,r,s,c].
+/// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] and bias [K] (may be null) f32 (f64 if x is).
+/// Sums in f32 or wider; bf16 operands are rounded once, on entry and on exit. workspace: bytes as above.
+void conv2d_forward(CpuStream&, const Conv2dDims&, In x, In x2, In w, In bias, Out y, Out workspace);
+void conv2d_forward(CudaStream&, const Conv2dDims&, In x, In x2, In w, In bias, Out y, Out workspace);
+
+/// dx = the transposed map of dy. dx or dx2 may be null: not wanted.
+void conv2d_backward_data(CpuStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);
+void conv2d_backward_data(CudaStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);
+
+/// dw [K,R,S,C] and dbias [K] (may be null), f32 (f64 if x is): sums over n, p, q in a fixed order.
+void conv2d_backward_weights(CpuStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias, Out workspace);
+void conv2d_backward_weights(CudaStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias, Out workspace);
+
+/// "wino_avx2", "onednn direct", "eigen", ...: what a pass runs for these arguments (for reports and benchmarks).
+const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
+
+}  // namespace ito::kernels

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <any>
+#include <cstddef>
+#include <memory>
+#include <typeindex>
+#include <unordered_map>
+
+namespace ito::kernels {
+
+/// Where CPU kernels run: a number of threads, and what libraries keep between calls (oneDNN's engine and its
+/// primitives). Kernels return when their work is done. Made and owned by engine::Device; one user at a time.
+class CpuStream {
+ public:
+  /// threads = 0: one for each core this process may use.
+  explicit CpuStream(int threads = 0);
+  CpuStream(const CpuStream&) = delete;
+  CpuStream& operator=(const CpuStream&) = delete;
+
+  int threads() const { return threads_; }
+
+  /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's .cpp.
+  template <class T> T& state() {
+    std::any& slot = states_[std::type_index(typeid(T))];
+    if (!slot.has_value()) slot = std::make_shared<T>();
+    return *std::any_cast<std::shared_ptr<T>&>(slot);
+  }
+
+ private:
+  int threads_;
+  std::unordered_map<std::type_index, std::any> states_;
+};
+
+/// A CUDA stream and what belongs to it; defined in kernels/cuda_stream.h, for CUDA builds only.
+class CudaStream;
+
+}  // namespace ito::kernels
