@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace ito::engine {
+
+/// Hands out byte ranges of one address range by best fit, deterministically: the same requests and releases give the
+/// same addresses, so that step after step they repeat. A measuring arena has no memory: it only finds the peak.
+class Arena {
+ public:
+  enum class Kind { memory, measuring };
+
+  /// Reserves address space (pages cost nothing until they are used) or, when measuring, nothing at all.
+  explicit Arena(Kind kind);
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  /// `bytes` rounded up to 64, 64-byte aligned. Error: out of memory, or growth after seal().
+  void* allocate(size_t bytes);
+  void release(void* pointer);
+
+  size_t live_bytes() const { return live_; }
+  size_t peak_bytes() const { return peak_; }
+  void reset_peak() { peak_ = top_; }
+
+  /// From here on, growth beyond the present peak is an error: the step's plan is fixed.
+  void seal() { sealed_ = true; }
+  void unseal() { sealed_ = false; }
+  bool sealed() const { return sealed_; }
+
+ private:
+  void add_free(size_t offset, size_t size);
+  void remove_free(size_t offset, size_t size);
+
+  std::byte* base_ = nullptr;
+  size_t capacity_ = 0;
+  Kind kind_;
+  bool sealed_ = false;
+  size_t live_ = 0, peak_ = 0, top_ = 0;          // top: end of the highest block ever in use since it was last free
+  std::map<size_t, size_t> used_;                 // offset -> size
+  std::map<size_t, size_t> free_;                 // offset -> size, below top_, never adjacent
+  std::set<std::pair<size_t, size_t>> by_size_;   // (size, offset) of free_
+};
+
+/// Bytes of physical memory of this machine.
+size_t physical_memory_bytes();
+
+}  // namespace ito::engine

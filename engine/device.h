@@ -1,0 +1,63 @@
+#pragma once
+
+#include <utility>
+
+#include "engine/arena.h"
+#include "engine/tape.h"
+#include "engine/tensor.h"
+#include "kernels/stream.h"
+
+namespace ito::engine {
+
+struct DeviceOptions {
+  int threads = 0;  // of the CPU; 0: one a core
+};
+
+/// Where tensors live and kernels run: a stream, an arena and a tape. Made by main and reached through the data; never global.
+class Device {
+ public:
+  explicit Device(const DeviceOptions& options = {});
+
+  /// Calls f with this device's stream: the only place that chooses a backend. In a dry run nothing is called.
+  template <class F> void launch(F&& f) {
+    if (!dry_) f(stream_);
+  }
+  /// The same for questions that run nothing (workspace sizes, chosen algorithms): answered in a dry run, too.
+  template <class F> auto query(F&& f) { return f(stream_); }
+
+  Arena& arena() { return dry_ ? measuring_ : memory_; }
+  Tape& tape() { return tape_; }
+  int threads() const { return stream_.threads(); }
+  bool dry() const { return dry_; }
+  const char* name() const { return "cpu"; }
+
+  size_t persistent_bytes() const { return persistent_bytes_; }
+  size_t* persistent_counter() { return &persistent_bytes_; }
+
+ private:
+  friend class DryRun;
+  kernels::CpuStream stream_;
+  Arena memory_{Arena::Kind::memory};
+  Arena measuring_{Arena::Kind::measuring};
+  size_t persistent_bytes_ = 0;
+  Tape tape_;
+  bool dry_ = false;
+};
+
+/// While it lives, ops compute shapes and take measured memory, and nothing runs: peak bytes without the work.
+class DryRun {
+ public:
+  explicit DryRun(Device& device) : device_(device) {
+    device_.dry_ = true;
+    device_.measuring_.reset_peak();
+  }
+  ~DryRun() { device_.dry_ = false; }
+  DryRun(const DryRun&) = delete;
+  DryRun& operator=(const DryRun&) = delete;
+  size_t peak_bytes() const { return device_.measuring_.peak_bytes(); }
+
+ private:
+  Device& device_;
+};
+
+}  // namespace ito::engine

@@ -1,0 +1,77 @@
+#include "kernels/conv2d.h"
+
+#include "engine/device.h"
+#include "engine/ops.h"
+#include "engine/ops/check.h"
+
+namespace ito::engine {
+
+using kernels::Conv2dDims;
+using kernels::ConvPass;
+
+int64_t Concat::channels() const { return first.shape()[3] + (second.defined() ? second.shape()[3] : 0); }
+
+namespace {
+
+Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const Tensor& bias, int stride, const Padding& p) {
+  expect_rank("conv2d", "x", x.first, 4);
+  expect_rank("conv2d", "w", w, 4);
+  const Shape& a = x.first.shape();
+  const int64_t c2 = x.second.defined() ? x.second.shape()[3] : 0;
+  if (c2) {
+    expect_shape("conv2d", "x's second source", x.second, {a[0], a[1], a[2], c2});
+    expect_dtype("conv2d", "x's second source", x.second, x.first.dtype());
+  }
+  if (w.shape()[3] != a[3] + c2)
+    fail(cat("conv2d: w ", w.shape().str(), " reads ", w.shape()[3], " channels, x has ", a[3] + c2));
+  expect_wide("conv2d", "w", w, x.first.dtype());
+  if (bias.defined()) expect_shape("conv2d", "bias", bias, {w.shape()[0]});
+  if (stride < 1) fail(cat("conv2d: stride must be at least 1, is ", stride));
+  const Conv2dDims d{int(a[0]), int(a[1]), int(a[2]), int(a[3]), int(c2), int(w.shape()[0]), int(w.shape()[1]),
+                     int(w.shape()[2]), stride, p.top, p.left, p.bottom, p.right};
+  if (d.h + p.top + p.bottom < d.r || d.w + p.left + p.right < d.s)
+    fail(cat("conv2d: a ", d.r, "x", d.s, " filter does not fit a padded image of ", x.first.shape().str()));
+  return d;
+}
+
+Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
+  Device& device = x.device();
+  const size_t bytes = device.query([&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, x.dtype(), pass); });
+  return bytes ? Tensor(device, {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
+}
+
+Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w, const Tensor& bias, const Tensor& dy,
+                           const Wanted& wanted) {
+  Device& device = dy.device();
+  Tensor dx = like_if(wanted[0], x.first), dx2 = like_if(wanted[1], x.second);
+  if (dx.defined() || dx2.defined()) {
+    Tensor scratch = workspace(d, x.first, ConvPass::backward_data);
+    device.launch([&](auto& s) { kernels::conv2d_backward_data(s, d, dy.in(), w.in(), dx.out(), dx2.out(), scratch.out()); });
+  }
+  Tensor dw = like_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], bias);
+  if (dw.defined()) {
+    Tensor scratch = workspace(d, x.first, ConvPass::backward_weights);
+    device.launch([&](auto& s) {
+      kernels::conv2d_backward_weights(s, d, dy.in(), x.first.in(), x.second.in(), dw.out(), dbias.out(), scratch.out());
+    });
+  }
+  return {dx, dx2, dw, dbias};
+}
+
+}  // namespace
+
+Tensor conv2d(const Concat& x, const Tensor& w, const Tensor& bias, int stride, const Padding& padding) {
+  const Conv2dDims d = conv2d_dims(x, w, bias, stride, padding);
+  Device& device = x.first.device();
+  Tensor y(device, {d.n, d.out_h(), d.out_w(), d.k}, x.first.dtype());
+  {
+    Tensor scratch = workspace(d, x.first, ConvPass::forward);
+    device.launch([&](auto& s) {
+      kernels::conv2d_forward(s, d, x.first.in(), x.second.in(), w.in(), bias.in(), y.out(), scratch.out());
+    });
+  }
+  return device.tape().record("conv2d", y, {x.first, x.second, w, bias},
+      [=](const Tensor& dy, const Wanted& wanted) { return conv2d_gradients(d, x, w, bias, dy, wanted); });
+}
+
+}  // namespace ito::engine
