@@ -78,6 +78,10 @@ Tensor Tensor::with_shape(const Shape& shape) const {
   return t;
 }
 
+Tensor Tensor::slice(int64_t first, const Shape& shape) const {
+  return view(*device_, storage_, offset_ + size_t(first) * kernels::size_of(dtype_), shape, dtype_);
+}
+
 std::vector<double> Tensor::to_doubles() const {
   std::vector<double> values(static_cast<size_t>(count()));
   kernels::visit(dtype_, [&]<class U>(U) {

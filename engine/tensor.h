@@ -69,6 +69,8 @@ class Tensor {
 
   /// The same numbers under another shape, without the tape (engine::reshape records).
   Tensor with_shape(const Shape&) const;
+  /// `shape` numbers from number `first` on, sharing storage.
+  Tensor slice(int64_t first, const Shape& shape) const;
   /// The numbers, converted, on the host.
   std::vector<double> to_doubles() const;
 

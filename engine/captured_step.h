@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+
+#include "engine/device.h"
+
+namespace ito::engine {
+
+/// A step that is run over and over: two eager runs, in which libraries choose their plans, then the arena is sealed (growth is
+/// an error) and, on a GPU, the step is captured and replayed. On the CPU it is simply called. The arena must be empty after it.
+class CapturedStep {
+ public:
+  CapturedStep(Device& device, std::function<void()> step) : device_(device), step_(std::move(step)) {}
+  ~CapturedStep() { device_.arena().unseal(); }
+  CapturedStep(const CapturedStep&) = delete;
+  CapturedStep& operator=(const CapturedStep&) = delete;
+
+  void run();
+  /// Bytes of arena the step needs, found without running it.
+  size_t peak_bytes();
+  /// For other work between steps (sampling a grid): the plan is dropped and made anew.
+  void unseal();
+
+ private:
+  void run_once();
+  Device& device_;
+  std::function<void()> step_;
+  int eager_runs_ = 0;
+};
+
+}  // namespace ito::engine

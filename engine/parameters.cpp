@@ -1,0 +1,99 @@
+#include "engine/parameters.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/device.h"
+#include "kernels/philox.h"
+
+namespace ito::engine {
+
+namespace {
+
+int64_t padded(int64_t count) { return (count + kernels::kParameterAlign - 1) / kernels::kParameterAlign * kernels::kParameterAlign; }
+
+void fill(const ParameterSpec& spec, uint64_t seed, uint32_t index, float* to) {
+  const kernels::RandomKey key{seed, kernels::Purpose::init, 0, index};
+  for (int64_t i = 0; i < spec.shape.count(); ++i) switch (spec.init.kind) {
+      case Init::Kind::constant: to[i] = spec.init.bound; break;
+      case Init::Kind::uniform: to[i] = spec.init.bound * float(2 * kernels::random_uniform(key, uint32_t(i)) - 1); break;
+      case Init::Kind::normal: to[i] = spec.init.bound * float(kernels::random_normal(key, uint32_t(i))); break;
+    }
+}
+
+}  // namespace
+
+int ParamStore::add(ParameterSpec spec) {
+  if (allocated()) fail(cat("parameter ", spec.name, " is declared after the store was allocated"));
+  if (find(spec.name) >= 0) fail(cat("two parameters are named ", spec.name));
+  int64_t& end = spec.trainable ? flat_ : fixed_flat_;
+  offsets_.push_back(end);
+  end += padded(spec.shape.count());
+  // Matrices and filters are decayed; biases and normalisation are not.
+  if (spec.trainable) decayed_.resize(size_t(flat_ / kernels::kParameterAlign), uint8_t(spec.shape.rank() >= 2));
+  specs_.push_back(std::move(spec));
+  return int(specs_.size()) - 1;
+}
+
+int ParamStore::find(const std::string& name) const {
+  for (size_t i = 0; i < specs_.size(); ++i)
+    if (specs_[i].name == name) return int(i);
+  return -1;
+}
+
+void ParamStore::allocate(Use use, uint64_t seed) {
+  if (allocated()) fail("the parameter store is allocated already");
+  const auto buffer = [&](int64_t count) { return Tensor::persistent(*device_, {std::max<int64_t>(count, 1)}, DType::f32); };
+  master_ = buffer(flat_);
+  fixed_ = buffer(fixed_flat_);
+  if (use == Use::training) {
+    gradient_ = buffer(flat_);
+    ema_ = buffer(flat_);
+    moment1_ = buffer(flat_);
+    moment2_ = buffer(flat_);
+  }
+  for (size_t i = 0; i < specs_.size(); ++i) fill(specs_[i], seed, uint32_t(i), data(int(i), Track::master));
+  if (use == Use::training) std::memcpy(ema(), master(), size_t(flat_) * sizeof(float));
+}
+
+float* ParamStore::data(int index, Track track) {
+  const size_t i = size_t(index);
+  if (!specs_[i].trainable) return fixed() + offsets_[i];
+  // Without an EMA of its own (inference) the one set of weights answers for both.
+  return (track == Track::ema && ema_.defined() ? ema() : master()) + offsets_[i];
+}
+
+Tensor ParamStore::view(Tensor& flat, int index) {
+  const size_t i = size_t(index);
+  return flat.slice(offsets_[i], specs_[i].shape);
+}
+
+Tensor ParamStore::value(int index, Track track) {
+  const ParameterSpec& spec = specs_[size_t(index)];
+  if (!allocated()) fail(cat("parameter ", spec.name, " is read before the store was allocated"));
+  if (!spec.trainable) return view(fixed_, index);
+  if (track == Track::ema && ema_.defined()) return view(ema_, index);
+  Tensor w = view(master_, index);
+  return gradient_.defined() ? device_->tape().watch(w, view(gradient_, index)) : w;
+}
+
+int64_t ParamStore::trainable_count() const {
+  int64_t count = 0;
+  for (const ParameterSpec& spec : specs_) count += spec.trainable ? spec.shape.count() : 0;
+  return count;
+}
+
+void ParamStore::zero_gradients() {
+  if (!device_->dry()) std::memset(gradients(), 0, size_t(flat_) * sizeof(float));
+}
+
+Parameter Scope::get(ParameterSpec spec) const {
+  if (!store_->allocated()) return {store_, store_->add(std::move(spec)), track_};
+  const int index = store_->find(spec.name);
+  if (index < 0) fail(cat("the model has no parameter named ", spec.name));
+  const Shape& have = store_->specs()[size_t(index)].shape;
+  if (have != spec.shape) fail(cat("parameter ", spec.name, " is ", have.str(), ", the network asks for ", spec.shape.str()));
+  return {store_, index, track_};
+}
+
+}  // namespace ito::engine

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/tensor.h"
+#include "kernels/adamw.h"
+
+namespace ito::engine {
+
+/// How a parameter starts. uniform: U(-bound, bound); normal: N(0, bound^2); constant: bound everywhere.
+struct Init {
+  enum class Kind : uint8_t { constant, uniform, normal } kind = Kind::constant;
+  float bound = 0;
+  static Init zeros() { return {Kind::constant, 0}; }
+  static Init ones() { return {Kind::constant, 1}; }
+  static Init uniform(double bound) { return {Kind::uniform, float(bound)}; }
+  static Init normal(double deviation) { return {Kind::normal, float(deviation)}; }
+};
+
+struct ParameterSpec {
+  std::string name;           // as diffusers names it: "down_blocks.0.resnets.0.conv1.weight"
+  Shape shape;                // as kernels read it: filters [K,R,S,C]
+  Init init;
+  bool trainable = true;      // false: fixed numbers that belong to the model (Fourier frequencies)
+  bool filter = false;        // a convolution's: files hold it as [K,C,R,S]
+};
+
+/// Which copy of the weights a network reads.
+enum class Track : uint8_t { master, ema };
+
+/// Names, shapes and all numbers of a model, in creation order, in flat f32 buffers: one for each of master, gradient, EMA and
+/// Adam's two moments. Trainable parameters come first in every sense: fixed ones have a buffer of their own.
+class ParamStore {
+ public:
+  explicit ParamStore(Device& device) : device_(&device) {}
+  ParamStore(const ParamStore&) = delete;
+  ParamStore& operator=(const ParamStore&) = delete;
+
+  /// Declares a parameter; its index. Error: a name twice, or after allocate().
+  int add(ParameterSpec spec);
+  int find(const std::string& name) const;  // -1: none
+
+  enum class Use { training, inference };  // inference: no gradients, moments or EMA
+  /// Makes the buffers and initialises the master and the EMA from `seed` (each parameter by its own stream of numbers).
+  void allocate(Use use, uint64_t seed);
+  bool allocated() const { return master_.defined(); }
+
+  /// The parameter as a tensor; a leaf of the tape with its gradient in gradients() where it is trained and track is master.
+  Tensor value(int index, Track track);
+
+  Device& device() const { return *device_; }
+  const std::vector<ParameterSpec>& specs() const { return specs_; }
+  /// Number of trained numbers, as papers count them (without the padding between parameters).
+  int64_t trainable_count() const;
+  /// Length of the flat buffers.
+  int64_t flat_count() const { return flat_; }
+  int64_t offset(int index) const { return offsets_[size_t(index)]; }
+
+  float* master() { return floats(master_); }
+  float* gradients() { return floats(gradient_); }
+  float* ema() { return floats(ema_); }
+  float* moment1() { return floats(moment1_); }
+  float* moment2() { return floats(moment2_); }
+  float* fixed() { return floats(fixed_); }
+  int64_t fixed_count() const { return fixed_flat_; }
+  const uint8_t* decayed() const { return decayed_.data(); }
+  bool training() const { return gradient_.defined(); }
+  void zero_gradients();
+
+  /// The numbers of one parameter, from master or EMA (or the fixed buffer).
+  float* data(int index, Track track);
+
+ private:
+  static float* floats(Tensor& t) { return static_cast<float*>(t.data()); }
+  Tensor view(Tensor& flat, int index);
+
+  Device* device_;
+  std::vector<ParameterSpec> specs_;
+  std::vector<int64_t> offsets_;
+  int64_t flat_ = 0, fixed_flat_ = 0;
+  std::vector<uint8_t> decayed_;
+  Tensor master_, gradient_, ema_, moment1_, moment2_, fixed_;
+};
+
+/// A handle to one parameter of one track; what modules hold.
+struct Parameter {
+  ParamStore* store = nullptr;
+  int index = -1;
+  Track track = Track::master;
+  bool defined() const { return store != nullptr; }
+  Tensor operator()() const { return store->value(index, track); }
+};
+
+/// Where a module's parameters are named: `scope / "conv1"` is its child. On an allocated store the same construction finds
+/// what exists, so that a second network reads the same numbers, e.g. the EMA track.
+class Scope {
+ public:
+  explicit Scope(ParamStore& store, Track track = Track::master, std::string prefix = "")
+      : store_(&store), track_(track), prefix_(std::move(prefix)) {}
+  Scope operator/(const std::string& child) const {
+    return Scope(*store_, track_, prefix_.empty() ? child : prefix_ + "." + child);
+  }
+  Scope operator/(int child) const { return *this / std::to_string(child); }
+
+  Parameter weight(const std::string& name, const Shape& shape, Init init) const { return get({join(name), shape, init}); }
+  Parameter filter(const std::string& name, const Shape& krsc, Init init) const {
+    return get({join(name), krsc, init, true, true});
+  }
+  Parameter fixed(const std::string& name, const Shape& shape, Init init) const {
+    return get({join(name), shape, init, false});
+  }
+
+ private:
+  std::string join(const std::string& name) const { return (*this / name).prefix_; }
+  Parameter get(ParameterSpec spec) const;
+
+  ParamStore* store_;
+  Track track_;
+  std::string prefix_;
+};
+
+}  // namespace ito::engine
