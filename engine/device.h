@@ -31,6 +31,10 @@ class Device {
   bool dry() const { return dry_; }
   const char* name() const { return "cpu"; }
 
+  /// Floating-point operations of the forward ops so far, dry or not: 2 for each multiply-add.
+  double flops() const { return flops_; }
+  void count_flops(double flops) { flops_ += flops; }
+
   size_t persistent_bytes() const { return persistent_bytes_; }
   size_t* persistent_counter() { return &persistent_bytes_; }
 
@@ -41,6 +45,7 @@ class Device {
   Arena measuring_{Arena::Kind::measuring};
   size_t persistent_bytes_ = 0;
   Tape tape_;
+  double flops_ = 0;
   bool dry_ = false;
 };
 

@@ -70,6 +70,7 @@ Tensor conv2d(const Concat& x, const Tensor& w, const Tensor& bias, int stride, 
       kernels::conv2d_forward(s, d, x.first.in(), x.second.in(), w.in(), bias.in(), y.out(), scratch.out());
     });
   }
+  device.count_flops(2.0 * double(y.count()) * d.r * d.s * d.c());
   return device.tape().record("conv2d", y, {x.first, x.second, w, bias},
       [=](const Tensor& dy, const Wanted& wanted) { return conv2d_gradients(d, x, w, bias, dy, wanted); });
 }

@@ -19,6 +19,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   Device& device = x.device();
   Tensor y(device, shape, x.dtype());
   device.launch([&](auto& s) { kernels::linear_forward(s, m, in, out, x.in(), w.in(), bias.in(), y.out()); });
+  device.count_flops(2.0 * m * in * out);
   return device.tape().record("linear", y, {x, w, bias}, [=](const Tensor& dy, const Wanted& wanted) -> Gradients {
     Tensor dx = like_if(wanted[0], x), dw = like_if(wanted[1] || wanted[2], w), dbias = like_if(wanted[2], bias);
     dy.device().launch([&](auto& s) {

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "engine/ops.h"
+#include "engine/parameters.h"
+#include "model/unet/config.h"
+
+/// The U-Net's building blocks: plain structs whose parameters bear diffusers' names. N images, H x W pixels, C channels.
+namespace ito::model {
+
+using engine::Concat;
+using engine::Parameter;
+using engine::Scope;
+using engine::Tensor;
+
+/// Where dropout's masks come from in training: each layer takes the next number. p = 0 outside training.
+struct DropoutSource {
+  float p = 0;
+  uint64_t seed = 0;
+  uint32_t first_sample = 0;
+  const uint32_t* step = nullptr;
+  uint32_t layer = 0;
+  Tensor operator()(const Tensor& x) { return engine::dropout(x, p, {seed, layer++, first_sample, step}); }
+};
+
+/// How a layer's weights start. xavier: U(+-sqrt(6 / (fan_in + fan_out))) as EDM's; he: for ReLU; zero: a branch that starts silent.
+enum class Start : uint8_t { xavier, he, zero };
+
+struct Conv2d {
+  Parameter weight, bias;
+  int stride;
+  engine::Padding padding;
+  Conv2d(const Scope&, int in, int out, int filter, int stride = 1, Start start = Start::xavier, bool with_bias = true);
+  Tensor operator()(const Concat& x) const { return conv2d(x, weight(), bias.defined() ? bias() : Tensor{}, stride, padding); }
+};
+
+struct Linear {
+  Parameter weight, bias;
+  Linear(const Scope&, int in, int out, Start start = Start::xavier);
+  Tensor operator()(const Tensor& x) const { return linear(x, weight(), bias()); }
+};
+
+struct GroupNorm {
+  Parameter gamma, beta;
+  int groups;
+  float eps;
+  GroupNorm(const Scope&, int channels, int groups, float eps);
+  Tensor operator()(const Concat& x, Activation activation) const {
+    return group_norm(x, gamma(), beta(), groups, eps, activation);
+  }
+};
+
+/// h = conv2(dropout(act(norm2(conv1(act(norm1(x))) + Linear(act(emb)))))); h + shortcut(x). Ho et al., arXiv:2006.11239.
+struct ResnetBlock {
+  GroupNorm norm1;
+  Conv2d conv1;
+  Linear time_emb_proj;
+  GroupNorm norm2;
+  Conv2d conv2;
+  std::optional<Conv2d> conv_shortcut;
+  Activation activation;
+  ResnetBlock(const Scope&, const NetworkConfig&, int in, int out);
+  /// embedding: act already applied, [N, 4 C0].
+  Tensor operator()(const Concat& x, const Tensor& embedding, DropoutSource& dropout) const;
+};
+
+/// x + to_out(attention(to_q, to_k, to_v of norm(x))) over all H W positions.
+struct AttentionBlock {
+  GroupNorm group_norm;
+  Parameter q_weight, k_weight, v_weight, q_bias, k_bias, v_bias;  // weights, then biases, adjacent: one product can make all three
+  Linear to_out;
+  int heads;
+  AttentionBlock(const Scope&, const NetworkConfig&, int channels);
+  Tensor operator()(const Tensor& x) const;
+};
+
+/// The noise level's (and the condition's) embedding, [N, 4 C0].
+struct TimeEmbedding {
+  EmbeddingKind kind;
+  Parameter frequencies;  // fourier
+  kernels::SinusoidalOptions sinusoidal;
+  int width;
+  Linear linear_1, linear_2;
+  std::optional<Linear> condition_embedding;
+  Activation activation;
+  TimeEmbedding(const Scope&, const NetworkConfig&);
+  /// c_noise [N] f32; condition [N,K] and keep [N] (0 drops a sample's condition), both undefined without one.
+  Tensor operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep, engine::DType dtype) const;
+};
+
+}  // namespace ito::model

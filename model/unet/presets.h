@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/unet/config.h"
+
+namespace ito::model {
+
+/// A network by name. The sizes that papers and the founding text use; `./train_celeba --preset NAME`.
+struct Preset {
+  std::string name;
+  std::string summary;
+  NetworkConfig network;
+};
+
+const std::vector<Preset>& presets();
+/// Error for an unknown name, with the nearest one.
+const Preset& preset(const std::string& name);
+
+}  // namespace ito::model
