@@ -1,0 +1,122 @@
+#include "engine/checkpoint.h"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "engine/io/safetensors.h"
+
+namespace ito::engine {
+
+namespace {
+
+/// The shape in files: [K,C,R,S] for a filter that is [K,R,S,C] here.
+std::vector<int64_t> file_shape(const ParameterSpec& spec) {
+  const Shape& s = spec.shape;
+  if (spec.filter) return {s[0], s[3], s[1], s[2]};
+  std::vector<int64_t> shape;
+  for (int i = 0; i < s.rank(); ++i) shape.push_back(s[i]);
+  return shape;
+}
+
+/// Calls f(index here, index in the file) for every number of a parameter.
+template <class F>
+void for_each_number(const ParameterSpec& spec, F&& f) {
+  const Shape& s = spec.shape;
+  if (!spec.filter) {
+    for (int64_t i = 0; i < s.count(); ++i) f(i, i);
+    return;
+  }
+  const int64_t taps = s[1] * s[2], c = s[3];
+  for (int64_t k = 0; k < s[0]; ++k)
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t i = 0; i < c; ++i) f((k * taps + t) * c + i, (k * c + i) * taps + t);
+}
+
+void expect_finite(const std::filesystem::path& file, const std::string& name, const float* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    if (!std::isfinite(values[i]))
+      fail(cat(file.string(), ": ", name, " holds ", values[i], ", so the model is broken; use an earlier checkpoint"));
+}
+
+/// Names and shapes in order: what must agree for flat buffers to mean the same.
+std::string signature(const ParamStore& store) {
+  std::string text;
+  for (const ParameterSpec& spec : store.specs()) text += spec.name + spec.shape.str() + ";";
+  return text;
+}
+
+struct Buffer {
+  const char* name;
+  float* data;
+  int64_t count;
+};
+
+std::vector<Buffer> state_buffers(ParamStore& s) {
+  return {{"master", s.master(), s.flat_count()},
+          {"ema", s.ema(), s.flat_count()},
+          {"moment1", s.moment1(), s.flat_count()},
+          {"moment2", s.moment2(), s.flat_count()},
+          {"fixed", s.fixed(), s.fixed_count()}};
+}
+
+}  // namespace
+
+void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata) {
+  metadata.emplace("format", "pt");
+  std::vector<io::TensorSpec> specs;
+  for (const ParameterSpec& spec : store.specs()) specs.push_back({spec.name, io::ElementType::f32, file_shape(spec)});
+  io::SafetensorsWriter writer(file, specs, metadata);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const ParameterSpec& spec = store.specs()[i];
+    const float* from = store.data(int(i), track);
+    std::vector<float> values(size_t(spec.shape.count()));
+    for_each_number(spec, [&](int64_t here, int64_t there) { values[size_t(there)] = from[here]; });
+    writer.write(values.data(), values.size() * sizeof(float));
+  }
+  writer.finish();
+}
+
+void load_weights(const std::filesystem::path& file, ParamStore& store) {
+  const io::SafetensorsReader reader(file);
+  for (size_t i = 0; i < store.specs().size(); ++i) {
+    const ParameterSpec& spec = store.specs()[i];
+    const io::TensorInfo* info = reader.find(spec.name);
+    if (!info) fail(cat(file.string(), " is of another model: it has no ", spec.name));
+    if (info->shape != file_shape(spec))
+      fail(cat(file.string(), " is of another model: ", spec.name, " is ", io::shape_text(info->shape), ", expected ",
+               io::shape_text(file_shape(spec))));
+    const std::vector<float> values = reader.values<float>(spec.name);
+    expect_finite(file, spec.name, values.data(), int64_t(values.size()));
+    float* to = store.data(int(i), Track::master);
+    for_each_number(spec, [&](int64_t here, int64_t there) { to[here] = values[size_t(there)]; });
+    if (spec.trainable && store.training())
+      std::memcpy(store.data(int(i), Track::ema), to, values.size() * sizeof(float));
+  }
+  if (reader.tensors().size() != store.specs().size())
+    fail(cat(file.string(), " is of another model: it has ", reader.tensors().size(), " tensors, the network ",
+             store.specs().size()));
+}
+
+void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
+  counts["parameters"] = signature(store);
+  std::vector<io::TensorEntry> entries;
+  for (const Buffer& b : state_buffers(store)) entries.push_back({{b.name, io::ElementType::f32, {b.count}}, b.data});
+  io::write_safetensors(file, entries, counts);
+}
+
+Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
+  const io::SafetensorsReader reader(file);
+  Metadata counts = reader.metadata();
+  if (counts["parameters"] != signature(store)) fail(cat(file.string(), " was written by a run of another network"));
+  for (const Buffer& b : state_buffers(store)) {
+    const std::vector<float> values = reader.values<float>(b.name);
+    if (int64_t(values.size()) != b.count) fail(cat(file.string(), ": ", b.name, " has ", values.size(), " numbers, expected ", b.count));
+    expect_finite(file, b.name, values.data(), b.count);
+    if (b.count) std::memcpy(b.data, values.data(), values.size() * sizeof(float));
+  }
+  counts.erase("parameters");
+  return counts;
+}
+
+}  // namespace ito::engine

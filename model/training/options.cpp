@@ -1,0 +1,152 @@
+#include "model/training/options.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace ito::model {
+
+using nlohmann::json;
+
+namespace {
+
+const char* name_of(engine::LearningRate::Decay decay) {
+  using Decay = engine::LearningRate::Decay;
+  return decay == Decay::constant ? "constant" : decay == Decay::cosine ? "cosine" : "linear";
+}
+
+engine::LearningRate::Decay parse_decay(const std::string& name) {
+  using Decay = engine::LearningRate::Decay;
+  for (Decay decay : {Decay::constant, Decay::cosine, Decay::linear})
+    if (name == name_of(decay)) return decay;
+  fail(cat("unknown decay of the learning rate '", name, "': constant, cosine or linear"));
+}
+
+json diffusion_to_json(const DiffusionOptions& d) {
+  return {{"sde", d.sde.name},
+          {"sigma_min", d.sde.sigma_min},
+          {"sigma_max", d.sde.sigma_max},
+          {"beta_min", d.sde.beta_min},
+          {"beta_max", d.sde.beta_max},
+          {"base", d.sde.base},
+          {"prediction", name_of(d.preconditioning.prediction)},
+          {"noise_condition", name_of(d.preconditioning.condition)},
+          {"sigma_data", d.preconditioning.sigma_data},
+          {"weighting", name_of(d.weighting)},
+          {"min_snr_gamma", d.min_snr_gamma},
+          {"level_draw", name_of(d.draw.kind)},
+          {"p_mean", d.draw.p_mean},
+          {"p_std", d.draw.p_std}};
+}
+
+DiffusionOptions diffusion_from_json(const json& j) {
+  DiffusionOptions d;
+  d.sde = {j.at("sde"), j.at("sigma_min"), j.at("sigma_max"), j.at("beta_min"), j.at("beta_max"), j.at("base")};
+  d.preconditioning = {parse_prediction(j.at("prediction").get<std::string>()),
+                       parse_noise_condition(j.at("noise_condition").get<std::string>()), j.at("sigma_data")};
+  d.weighting = parse_weighting(j.at("weighting").get<std::string>());
+  d.min_snr_gamma = j.at("min_snr_gamma");
+  d.draw = {parse_level_draw(j.at("level_draw").get<std::string>()), j.at("p_mean"), j.at("p_std")};
+  make_sde(d.sde);  // checks the numbers
+  return d;
+}
+
+json optimizer_to_json(const engine::OptimizerOptions& o) {
+  return {{"lr", o.learning_rate.peak},
+          {"lr_decay", name_of(o.learning_rate.decay)},
+          {"lr_final_fraction", o.learning_rate.final_fraction},
+          {"warmup", o.learning_rate.warmup},
+          {"beta1", o.adamw.beta1},
+          {"beta2", o.adamw.beta2},
+          {"adam_eps", o.adamw.eps},
+          {"weight_decay", o.adamw.weight_decay},
+          {"clip", o.adamw.clip},
+          {"ema", o.ema.decay},
+          {"ema_warm_start", o.ema.warm_start}};
+}
+
+engine::OptimizerOptions optimizer_from_json(const json& j) {
+  engine::OptimizerOptions o;
+  o.learning_rate.peak = j.at("lr");
+  o.learning_rate.decay = parse_decay(j.at("lr_decay"));
+  o.learning_rate.final_fraction = j.at("lr_final_fraction");
+  o.learning_rate.warmup = j.at("warmup");
+  o.adamw = {j.at("beta1"), j.at("beta2"), j.at("adam_eps"), j.at("weight_decay"), j.at("clip")};
+  o.ema = {j.at("ema"), j.at("ema_warm_start")};
+  return o;
+}
+
+json as_json(const TrainingOptions& o) {
+  return {{"preset", o.preset},
+          {"network", json::parse(to_json(o.network))},
+          {"diffusion", diffusion_to_json(o.diffusion)},
+          {"optimizer", optimizer_to_json(o.optimizer)},
+          {"batch", o.batch},
+          {"accumulate", o.accumulate},
+          {"steps", o.steps},
+          {"seed", o.seed},
+          {"flip", o.flip},
+          {"drop_condition", o.drop_condition},
+          {"precision", o.precision},
+          {"crop", o.crop},
+          {"save_every", o.save_every},
+          {"sample_every", o.sample_every},
+          {"sample_count", o.sample_count},
+          {"sample_steps", o.sample_steps},
+          {"keep", o.keep}};
+}
+
+const std::set<std::string> kMayChange = {"steps", "save_every", "sample_every", "sample_count", "sample_steps", "keep"};
+
+}  // namespace
+
+void check(const TrainingOptions& o) {
+  check(o.network);
+  make_sde(o.diffusion.sde);
+  if (o.batch < 1) fail(cat("--batch must be at least 1, is ", o.batch));
+  if (o.accumulate < 1) fail(cat("--accumulate must be at least 1, is ", o.accumulate));
+  if (int64_t(o.batch) * o.accumulate >= (1 << 20)) fail("--batch times --accumulate must be below 1048576");
+  if (o.steps < 1) fail(cat("--steps must be at least 1, is ", o.steps));
+  if (o.steps > UINT32_MAX) fail(cat("--steps must be below 4294967296, is ", o.steps));
+  if (o.save_every < 1 || o.sample_every < 1) fail("--save-every and --sample-every must be at least 1");
+  if (!(o.optimizer.learning_rate.peak > 0)) fail(cat("--lr must be positive, is ", o.optimizer.learning_rate.peak));
+  if (o.optimizer.learning_rate.warmup < 0) fail(cat("--warmup must not be negative, is ", o.optimizer.learning_rate.warmup));
+  if (!(o.optimizer.ema.decay >= 0 && o.optimizer.ema.decay < 1)) fail(cat("--ema must be in [0, 1), is ", o.optimizer.ema.decay));
+  if (o.precision != "f32" && o.precision != "bf16") fail(cat("--precision must be f32 or bf16, is '", o.precision, "'"));
+  if (o.keep < 1) fail(cat("--keep must be at least 1, is ", o.keep));
+}
+
+std::string to_json(const TrainingOptions& options) { return as_json(options).dump(2) + "\n"; }
+
+TrainingOptions training_options_from_json(const std::string& text) {
+  try {
+    const json j = json::parse(text);
+    TrainingOptions o;
+    o.preset = j.at("preset");
+    o.network = network_config_from_json(j.at("network").dump());
+    o.diffusion = diffusion_from_json(j.at("diffusion"));
+    o.optimizer = optimizer_from_json(j.at("optimizer"));
+    o.batch = j.at("batch"), o.accumulate = j.at("accumulate"), o.steps = j.at("steps"), o.seed = j.at("seed");
+    o.flip = j.at("flip"), o.drop_condition = j.at("drop_condition"), o.precision = j.at("precision"), o.crop = j.at("crop");
+    o.save_every = j.at("save_every"), o.sample_every = j.at("sample_every"), o.sample_count = j.at("sample_count");
+    o.sample_steps = j.at("sample_steps"), o.keep = j.at("keep");
+    o.optimizer.learning_rate.total = o.steps;
+    return o;
+  } catch (const json::exception& e) {
+    fail(cat("a run's options.json is not as expected: ", e.what()));
+  }
+}
+
+std::vector<std::string> differences(const TrainingOptions& there, const TrainingOptions& now) {
+  const json a = as_json(there).flatten(), b = as_json(now).flatten();
+  std::vector<std::string> result;
+  for (const auto& [path, value] : b.items()) {
+    std::string name = path.substr(1);
+    if (kMayChange.count(name) || (a.contains(path) && a.at(path) == value)) continue;
+    name = name.substr(name.rfind('/') == std::string::npos ? 0 : name.rfind('/') + 1);
+    result.push_back(cat(name, ": ", a.contains(path) ? a.at(path).dump() : "absent", " there, ", value.dump(), " now"));
+  }
+  return result;
+}
+
+}  // namespace ito::model
