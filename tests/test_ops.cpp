@@ -1,0 +1,181 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/philox.h"
+#include "tests/op_cases.h"
+
+/// Every row of op_cases: f64 against finite differences; f32 and bf16 against f64; from memory filled with NaN; twice, bit-equal.
+namespace ito::tests {
+namespace {
+
+struct Evaluation {
+  std::vector<double> y;
+  std::vector<std::vector<double>> gradients;  // of each input with one
+};
+
+double bf16_rounded(double x) { return double(float(kernels::bf16(float(x)))); }
+
+std::vector<double> random_numbers(uint32_t stream, int64_t count, double offset, bool as_bf16) {
+  std::vector<double> values(static_cast<size_t>(count));
+  const kernels::RandomKey key{7, kernels::Purpose::test, 1, stream};
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = double(float(kernels::random_normal(key, uint32_t(i)) + offset));
+    if (as_bf16) values[i] = bf16_rounded(values[i]);
+  }
+  return values;
+}
+
+bool flag(const std::vector<bool>& flags, size_t i, bool otherwise) { return i < flags.size() ? flags[i] : otherwise; }
+
+using Numbers = std::vector<std::vector<double>>;
+
+Numbers inputs_of(const OpCase& c, bool as_bf16) {
+  Numbers inputs;
+  for (size_t i = 0; i < c.inputs.size(); ++i)
+    inputs.push_back(random_numbers(uint32_t(i), c.inputs[i].count(), i == 0 ? c.offset : 0, as_bf16 && !flag(c.wide, i, false)));
+  return inputs;
+}
+
+/// So that an output that is not written shows: what the arena hands out next is full of NaN.
+void fill_with_nan(Device& device) {
+  Tensor all(device, {1 << 20}, DType::f64);
+  std::memset(all.data(), 0xff, all.bytes());
+}
+
+/// y and the gradients of L = sum(y * cotangent).
+Evaluation evaluate(const OpCase& c, const Numbers& numbers, DType dtype) {
+  Device device;
+  fill_with_nan(device);
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const DType type = flag(c.wide, i, false) ? kernels::wide(dtype) : dtype;
+    Tensor x = Tensor::from(device, c.inputs[i], type, numbers[i].data());
+    inputs.push_back(flag(c.smooth, i, true) ? device.tape().watch(x) : x);
+  }
+  Tensor y = c.apply(inputs);
+  Evaluation result{y.to_doubles(), {}};
+  const std::vector<double> cotangent = random_numbers(99, y.count(), 0, true);
+  device.tape().backward(y, Tensor::from(device, y.shape(), y.dtype(), cotangent.data()));
+  for (size_t i = 0; i < inputs.size(); ++i)
+    result.gradients.push_back(flag(c.smooth, i, true) ? device.tape().gradient(inputs[i]).to_doubles() : std::vector<double>{});
+  return result;
+}
+
+double loss_of(const OpCase& c, const Numbers& numbers) {
+  Device device;
+  engine::NoGrad off(device);
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < numbers.size(); ++i) inputs.push_back(Tensor::from(device, c.inputs[i], DType::f64, numbers[i].data()));
+  const Tensor y = c.apply(inputs);
+  const std::vector<double> values = y.to_doubles(), cotangent = random_numbers(99, y.count(), 0, true);
+  double loss = 0;
+  for (size_t i = 0; i < values.size(); ++i) loss += values[i] * cotangent[i];
+  return loss;
+}
+
+double largest(const std::vector<double>& v) {
+  double m = 0;
+  for (double x : v) m = std::max(m, std::abs(x));
+  return m;
+}
+
+/// Largest difference, relative to the largest number of the reference; NaN counts as infinite.
+double distance(const std::vector<double>& got, const std::vector<double>& want) {
+  REQUIRE(got.size() == want.size());
+  double d = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double difference = std::abs(got[i] - want[i]);
+    d = std::max(d, std::isfinite(difference) ? difference : INFINITY);
+  }
+  return d / std::max(largest(want), 1e-30);
+}
+
+TEST_CASE("f64 gradients agree with finite differences") {
+  for (const OpCase& c : op_cases()) {
+    CAPTURE(c.name);
+    const Numbers numbers = inputs_of(c, false);
+    const Evaluation e = evaluate(c, numbers, DType::f64);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      if (!flag(c.smooth, i, true)) continue;
+      CAPTURE(i);
+      const double scale = std::max(largest(e.gradients[i]), 1.0);
+      const size_t count = numbers[i].size(), stride = std::max<size_t>(1, count / 12);
+      for (size_t k = 0; k < count; k += stride) {
+        const double h = 1e-5;
+        Numbers moved = numbers;
+        moved[i][k] += h;
+        const double above = loss_of(c, moved);
+        moved[i][k] -= 2 * h;
+        const double difference = (above - loss_of(c, moved)) / (2 * h);
+        CHECK(std::abs(difference - e.gradients[i][k]) < 1e-6 * scale);
+      }
+    }
+  }
+}
+
+/// A sum of n products of random signs errs by about eps * sqrt(n); 8 covers what surrounds it (statistics, exp, a second sum).
+double tolerance(const OpCase& c, double eps) { return eps * (8 + 4 * std::sqrt(double(c.reduction))) * (1 + c.offset); }
+
+TEST_CASE("f32 agrees with f64") {
+  for (const OpCase& c : op_cases()) {
+    CAPTURE(c.name);
+    const Numbers numbers = inputs_of(c, false);
+    const Evaluation want = evaluate(c, numbers, DType::f64), got = evaluate(c, numbers, DType::f32);
+    CHECK(distance(got.y, want.y) < tolerance(c, 0x1p-24));
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      CAPTURE(i);
+      CHECK(distance(got.gradients[i], want.gradients[i]) < tolerance(c, 0x1p-24));
+    }
+  }
+}
+
+TEST_CASE("bf16 agrees with f64 on the same rounded numbers") {
+  for (const OpCase& c : op_cases()) {
+    CAPTURE(c.name);
+    const Numbers numbers = inputs_of(c, true);
+    const Evaluation want = evaluate(c, numbers, DType::f64), got = evaluate(c, numbers, DType::bf16);
+    // Operands are exact; results are rounded once (2^-9), a composed backward pass a few times.
+    CHECK(distance(got.y, want.y) < 3 * 0x1p-8);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      CAPTURE(i);
+      CHECK(distance(got.gradients[i], want.gradients[i]) < 4 * 0x1p-8);
+    }
+  }
+}
+
+TEST_CASE("two runs are equal bit for bit") {
+  for (const OpCase& c : op_cases()) {
+    CAPTURE(c.name);
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      const Numbers numbers = inputs_of(c, dtype == DType::bf16);
+      const Evaluation a = evaluate(c, numbers, dtype), b = evaluate(c, numbers, dtype);
+      CHECK(a.y == b.y);
+      CHECK(a.gradients == b.gradients);
+    }
+  }
+}
+
+TEST_CASE("ops refuse shapes that do not fit, and name them") {
+  Device device;
+  const auto zeros = [&](const Shape& s) { return Tensor::persistent(device, s, DType::f32); };
+  const auto says = [](auto&& call, const char* part) {
+    try {
+      call();
+    } catch (const Error& e) {
+      return std::string(e.what()).find(part) != std::string::npos;
+    }
+    return false;
+  };
+  CHECK(says([&] { engine::conv2d(zeros({1, 4, 4, 3}), zeros({8, 3, 3, 4}), {}, 1, engine::Padding::same(3)); }, "[8,3,3,4]"));
+  CHECK(says([&] { engine::group_norm(zeros({1, 4, 4, 6}), zeros({6}), zeros({6}), 4, 1e-5f, engine::Activation::none); }, "4 groups"));
+  CHECK(says([&] { engine::linear(zeros({2, 3}), zeros({4, 5}), {}); }, "[2,3]"));
+  CHECK(says([&] { engine::attention(zeros({1, 4, 6}), zeros({1, 4, 6}), zeros({1, 4, 6}), 4); }, "4 heads"));
+  CHECK(says([&] { engine::add(zeros({2, 3}), zeros({3, 2})); }, "[3,2]"));
+  CHECK(says([&] { engine::box_down(zeros({1, 3, 4, 1})); }, "even"));
+}
+
+}  // namespace
+}  // namespace ito::tests
