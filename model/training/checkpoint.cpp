@@ -1,0 +1,79 @@
+#include "model/training/checkpoint.h"
+
+#include "engine/checkpoint.h"
+#include "engine/io/atomic_folder.h"
+#include "engine/io/safetensors.h"
+
+namespace ito::model {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kWeights = "unet/diffusion_pytorch_model.safetensors";
+constexpr const char* kConfig = "unet/config.json";
+constexpr const char* kOptions = "options.json";
+constexpr const char* kState = "state.safetensors";
+
+int64_t count_of(const engine::Metadata& counts, const char* name, const fs::path& file) {
+  const auto it = counts.find(name);
+  if (it == counts.end()) fail(cat(file.string(), " does not say its ", name));
+  try {
+    return std::stoll(it->second);
+  } catch (const std::exception&) {
+    fail(cat(file.string(), ": ", name, " is not a number: '", it->second, "'"));
+  }
+}
+
+TrainingOptions read_options(const fs::path& folder) {
+  if (!fs::exists(folder / kOptions))
+    fail(cat(folder.string(), " is not a checkpoint: it has no ", kOptions, "; give --checkpoint runs/NAME/checkpoints/step-..."));
+  return training_options_from_json(io::read_file(folder / kOptions));
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& folder, Trainer& trainer) {
+  fs::create_directories(folder.parent_path());
+  io::AtomicFolder atomic(folder);
+  fs::create_directory(atomic.path() / "unet");
+  const auto steps = std::to_string(trainer.step_number());
+  io::write_file_atomic(atomic.path() / kConfig, to_json(trainer.options().network));
+  io::write_file_atomic(atomic.path() / kOptions, to_json(trainer.options()));
+  engine::save_weights(atomic.path() / kWeights, trainer.store(), engine::Track::ema, {{"step", steps}});
+  engine::save_state(atomic.path() / kState, trainer.store(),
+                     {{"step", steps}, {"updates", std::to_string(trainer.updates())}});
+  atomic.commit();
+}
+
+void resume_from(const fs::path& folder, Trainer& trainer) {
+  const std::vector<std::string> changed = differences(read_options(folder), trainer.options());
+  if (!changed.empty()) {
+    std::string list;
+    for (const std::string& change : changed) list += "\n  " + change;
+    fail(cat("the run in ", folder.parent_path().parent_path().string(), " was started with other options; choose another --out, or the same options:", list));
+  }
+  const engine::Metadata counts = engine::load_state(folder / kState, trainer.store());
+  trainer.resume_at(count_of(counts, "step", folder / kState), count_of(counts, "updates", folder / kState));
+}
+
+LoadedModel load_model(engine::Device& device, const fs::path& folder) {
+  LoadedModel model;
+  model.options = read_options(folder);
+  model.options.network.dropout = 0;
+  model.store = std::make_unique<engine::ParamStore>(device);
+  model.network = std::make_unique<Network>(Scope(*model.store), model.options.network);
+  model.store->allocate(engine::ParamStore::Use::inference, 0);
+  engine::load_weights(folder / kWeights, *model.store);
+  model.step = count_of(io::SafetensorsReader(folder / kWeights).metadata(), "step", folder / kWeights);
+  model.sde = make_sde(model.options.diffusion.sde);
+  return model;
+}
+
+Denoiser LoadedModel::denoiser() const {
+  DenoiserOptions o{options.diffusion.preconditioning, engine::DType::f32, {}, {}};
+  if (options.precision == "bf16") o.compute = engine::DType::bf16;
+  return network_denoiser(*network, o);
+}
+
+}  // namespace ito::model

@@ -1,0 +1,123 @@
+#include "model/training/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "engine/io/atomic_folder.h"
+#include "kernels/error.h"
+
+namespace ito::model {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The steps of a run's checkpoints, ascending. Folders under other names (a writer's leftovers) are not checkpoints.
+std::vector<int64_t> checkpoint_steps(const fs::path& run) {
+  std::vector<int64_t> steps;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", none)) {
+    long long step = 0;
+    char end = 0;
+    if (std::sscanf(entry.path().filename().c_str(), "step-%lld%c", &step, &end) == 1) steps.push_back(step);
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+/// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks.
+int lock_run(const fs::path& path) {
+  const int lock = open((path / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock < 0) fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    char other[32] = {};
+    if (read(lock, other, sizeof other - 1) < 0) other[0] = 0;
+    close(lock);
+    fail(cat("process ", other, " is training into ", path.string(), "; wait for it, or choose another --out"));
+  }
+  const std::string self = std::to_string(getpid());
+  if (ftruncate(lock, 0) != 0 || pwrite(lock, self.data(), self.size(), 0) != ssize_t(self.size()))
+    fail(cat("cannot write into ", path.string(), ": is the disk full?"));
+  return lock;
+}
+
+}  // namespace
+
+std::string step_name(int64_t step) {
+  char name[32];
+  std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
+  return name;
+}
+
+RunFolder::RunFolder(const fs::path& path) : path_(path) {
+  std::error_code error;
+  fs::create_directories(path / "samples", error);
+  fs::create_directories(path / "checkpoints", error);
+  if (error || !fs::is_directory(path)) fail(cat("cannot make the run folder ", path.string(), ": ", error.message()));
+  lock_ = lock_run(path);
+}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) close(lock_);
+}
+
+fs::path RunFolder::checkpoint(int64_t step) const { return path_ / "checkpoints" / step_name(step); }
+fs::path RunFolder::sample_grid(int64_t step) const { return path_ / "samples" / (step_name(step) + ".png"); }
+
+void RunFolder::prune(int keep) const {
+  const std::vector<int64_t> steps = checkpoint_steps(path_);
+  for (size_t i = 0; i + size_t(keep) < steps.size(); ++i) {
+    // Renamed first: a folder that is half removed must not look like a checkpoint.
+    const fs::path doomed = path_ / "checkpoints" / (".removing-" + step_name(steps[i]));
+    std::error_code ignored;
+    fs::remove_all(doomed, ignored);
+    fs::rename(checkpoint(steps[i]), doomed, ignored);
+    fs::remove_all(doomed, ignored);
+  }
+}
+
+void RunFolder::write_options(const std::string& json) const { io::write_file_atomic(path_ / "options.json", json); }
+
+void RunFolder::append_log(const std::string& json_line) const {
+  std::ofstream log(path_ / "log.jsonl", std::ios::app);
+  log << json_line << '\n';
+  if (!log.flush()) fail(cat("cannot write ", (path_ / "log.jsonl").string(), ": is the disk full?"));
+}
+
+void RunFolder::resume_log(int64_t step) const {
+  std::ifstream log(path_ / "log.jsonl");
+  std::string kept, line;
+  while (std::getline(log, line)) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);  // a line cut short by a kill is not JSON
+    if (json.is_object() && json.value("step", int64_t(0)) <= step) kept += line + "\n";
+  }
+  io::write_file_atomic(path_ / "log.jsonl", kept);
+}
+
+std::optional<fs::path> newest_checkpoint(const fs::path& run) {
+  const std::vector<int64_t> steps = checkpoint_steps(run);
+  if (steps.empty()) return {};
+  return run / "checkpoints" / step_name(steps.back());
+}
+
+std::optional<fs::path> newest_run(const fs::path& runs) {
+  std::optional<fs::path> newest;
+  fs::file_time_type newest_time;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(runs, none)) {
+    const auto checkpoint = newest_checkpoint(entry.path());
+    if (!checkpoint) continue;
+    const auto time = fs::last_write_time(*checkpoint);
+    if (!newest || time > newest_time) newest = entry.path(), newest_time = time;
+  }
+  return newest;
+}
+
+}  // namespace ito::model

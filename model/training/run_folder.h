@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+
+namespace ito::model {
+
+/// A run's folder:
+///   options.json                    resolved options of the latest start
+///   log.jsonl                       one line a logged step: step, loss, grad_norm, lr, images_per_second, ...
+///   samples/step-00001000.png       grids from the EMA weights, always the same noise
+///   checkpoints/step-00001000/      see checkpoint.h
+class RunFolder {
+ public:
+  /// Opens or makes it. Error: not a folder, not writable, or another process is training into it (its number is said).
+  explicit RunFolder(const std::filesystem::path& path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path checkpoint(int64_t step) const;
+  std::filesystem::path sample_grid(int64_t step) const;
+  /// Removes all but the newest `keep` checkpoints.
+  void prune(int keep) const;
+  void write_options(const std::string& json) const;
+  /// Appends a line to log.jsonl; lines of steps from `step` on that an interrupted run left are cut off first (see resume_log).
+  void append_log(const std::string& json_line) const;
+  void resume_log(int64_t step) const;
+
+ private:
+  std::filesystem::path path_;
+  int lock_ = -1;
+};
+
+/// "step-00001000"
+std::string step_name(int64_t step);
+/// The newest complete checkpoint of a run; nothing where there is none.
+std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run);
+/// The run below `runs` whose checkpoint is newest; nothing where there is none.
+std::optional<std::filesystem::path> newest_run(const std::filesystem::path& runs);
+
+}  // namespace ito::model
