@@ -1,0 +1,45 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+/// What the programs share: flags, errors, Ctrl-C and the line that shows progress.
+namespace ito::apps {
+
+/// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one line on
+/// standard error and exit code 1; --help prints and returns 0.
+int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+/// From here on the first Ctrl-C (or SIGTERM) only raises a flag, so that work can be saved; a second one ends at once.
+void catch_interrupts();
+bool interrupted();
+
+/// A line that is rewritten in place on a terminal, and printed now and then elsewhere (a log file, CI).
+class LiveLine {
+ public:
+  LiveLine();
+  ~LiveLine();
+  void show(const std::string& text);
+  /// Keeps what is shown and goes to the next line.
+  void end();
+
+ private:
+  bool terminal_;
+  double last_ = -1e9;
+  size_t width_ = 0;
+};
+
+/// "1:05:09", "4:32", "12 s"
+std::string duration(double seconds);
+/// "35.8 M", "178,451"
+std::string thousands(long long n);
+/// "1.5 GiB", "12 MiB"
+std::string bytes(double n);
+/// Resident memory of this process now, and its peak, in bytes.
+double resident_bytes();
+double peak_resident_bytes();
+/// "AMD EPYC 7B13, 2 threads"
+std::string processor(int threads);
+
+}  // namespace ito::apps

@@ -1,0 +1,64 @@
+#include "apps/app_model.h"
+
+#include <charconv>
+
+#include "kernels/names.h"
+#include "model/training/run_folder.h"
+
+namespace ito::apps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kHowToTrain =
+    "train one first: ./train_celeba data/celeba   (or scripts/demo, which draws faces and learns them in minutes)";
+constexpr uint64_t kMostSeeds = 1000000;
+
+uint64_t parse_seed(std::string_view text, const std::string& all) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    fail(cat("--seeds '", all, "' is not a list like 5, 0-63 or 0-15,100"));
+  return value;
+}
+
+}  // namespace
+
+fs::path find_checkpoint(const std::string& checkpoint, const std::string& run) {
+  if (!checkpoint.empty()) {
+    if (!fs::exists(checkpoint)) fail(cat("there is no checkpoint ", checkpoint, "; ", kHowToTrain));
+    return checkpoint;
+  }
+  std::optional<fs::path> folder = run.empty() ? model::newest_run("runs") : fs::path(run);
+  if (!folder) fail(cat("there is no trained model below runs/; ", kHowToTrain));
+  const auto newest = model::newest_checkpoint(*folder);
+  if (!newest) fail(cat("the run ", folder->string(), " has no checkpoint yet; ", kHowToTrain));
+  return *newest;
+}
+
+std::vector<uint64_t> parse_seeds(const std::string& text) {
+  std::vector<uint64_t> seeds;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string_view part = std::string_view(text).substr(begin, end - begin);
+    const size_t dash = part.find('-');
+    const uint64_t first = parse_seed(part.substr(0, dash), text);
+    const uint64_t last = dash == std::string_view::npos ? first : parse_seed(part.substr(dash + 1), text);
+    if (last < first) fail(cat("--seeds '", text, "': ", first, "-", last, " runs backwards"));
+    if (last - first >= kMostSeeds - seeds.size()) fail(cat("--seeds '", text, "' names more than a million images"));
+    for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
+    begin = end + 1;
+  }
+  return seeds;
+}
+
+void check_device(const std::string& device) {
+  const std::vector<std::string> known = {"auto", "cpu", "cuda"};
+  if (device == "cuda") fail("this build has no CUDA backend: use --device cpu or --device auto");
+  for (const std::string& name : known)
+    if (device == name) return;
+  fail_unknown_name("device", device, known);
+}
+
+}  // namespace ito::apps
