@@ -23,10 +23,6 @@ void on_interrupt(int) {
   if (interrupt_count > 1) _exit(130);
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 /// CLI11 lists what it did not understand; the first of it that looks like a flag is what the user meant to type.
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = &app;
@@ -73,8 +69,8 @@ LiveLine::~LiveLine() { end(); }
 
 void LiveLine::show(const std::string& text) {
   const double interval = terminal_ ? 0.1 : 10;  // seconds
-  if (now() - last_ < interval) return;
-  last_ = now();
+  if (wall_clock() - last_ < interval) return;
+  last_ = wall_clock();
   if (terminal_) {
     const size_t blanks = text.size() < width_ ? width_ - text.size() : 0;
     std::cout << '\r' << text << std::string(blanks, ' ') << std::flush;
@@ -88,6 +84,10 @@ void LiveLine::end() {
   if (terminal_ && width_) std::cout << std::endl;
   width_ = 0;
   last_ = -1e9;
+}
+
+double wall_clock() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 std::string duration(double seconds) {

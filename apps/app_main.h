@@ -30,6 +30,8 @@ class LiveLine {
   size_t width_ = 0;
 };
 
+/// Seconds of a clock that only runs forward.
+double wall_clock();
 /// "1:05:09", "4:32", "12 s"
 std::string duration(double seconds);
 /// "35.8 M", "178,451"

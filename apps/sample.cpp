@@ -1,4 +1,3 @@
-#include <chrono>
 #include <iostream>
 #include <numeric>
 
@@ -44,8 +43,6 @@ fs::path output_folder(const Flags& f, const fs::path& checkpoint) {
   return checkpoint.parent_path().parent_path() / "images";
 }
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 /// Seconds of one denoiser evaluation of a full chunk: the second of two, since the first chooses plans.
 double time_evaluation(engine::Device& device, const model::Denoiser& denoiser, const model::SamplerPlan& plan,
                        const engine::Shape& image) {
@@ -55,9 +52,9 @@ double time_evaluation(engine::Device& device, const model::Denoiser& denoiser, 
   const std::vector<uint64_t> seeds(model::kSampleChunk, 0);
   double seconds = 0;
   for (int i = 0; i < 2; ++i) {
-    const double before = now();
+    const double before = wall_clock();
     model::sample_chunk(device, denoiser, once, image, seeds);
-    seconds = now() - before;
+    seconds = wall_clock() - before;
   }
   return seconds;
 }
@@ -94,11 +91,11 @@ int sample(const Flags& f) {
   const double each = time_evaluation(device, denoiser, plan, image);
   std::cout << "this will take about " << duration(each * plan.evaluations() * chunks) << std::endl;
   LiveLine line;
-  const double start = now();
+  const double start = wall_clock();
   const std::vector<uint8_t> pixels =
       model::sample_images(device, denoiser, plan, image, seeds, [&](int64_t done, int64_t total) {
         if (interrupted()) fail("interrupted: nothing was written");
-        const double elapsed = now() - start;
+        const double elapsed = wall_clock() - start;
         line.show(cat(done * 100 / total, " %   ", done, " of ", total, " evaluations   ",
                       duration(elapsed / double(done) * double(total - done)), " left"));
       });
@@ -106,7 +103,7 @@ int sample(const Flags& f) {
   const fs::path out = output_folder(f, checkpoint);
   write_images(out, pixels, seeds, net);
   std::cout << "wrote      " << (out / "grid.png").string() << " and " << seeds.size() << " images beside it, in "
-            << duration(now() - start) << "\n";
+            << duration(wall_clock() - start) << "\n";
   return 0;
 }
 

@@ -77,7 +77,7 @@ void draw_grid(engine::Device& device, Trainer& trainer, const RunFolder& folder
   if (!hooks.write_grid || o.sample_count < 1) return;
   trainer.pause();
   hooks.write_grid(folder.sample_grid(trainer.step_number()), sample_ema(device, trainer, o.sample_count, o.sample_steps),
-                   o.sample_count);
+                   o.sample_count, o.network.height, o.network.width);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct SessionHooks {
   std::function<void(const Progress&)> report = [](const Progress&) {};
   std::function<void(const std::filesystem::path&)> saved = [](const std::filesystem::path&) {};
   /// Writes a grid of u8 [count,H,W,C] pixels as a picture.
-  std::function<void(const std::filesystem::path&, const std::vector<uint8_t>& pixels, int count)> write_grid;
+  std::function<void(const std::filesystem::path&, const std::vector<uint8_t>& pixels, int count, int height, int width)> write_grid;
 };
 
 struct SessionResult {

@@ -1,0 +1,141 @@
+#include "apps/app_training.h"
+
+#include <charconv>
+#include <filesystem>
+#include <iostream>
+
+#include "apps/app_main.h"
+#include "model/unet/presets.h"
+
+namespace ito::apps {
+
+namespace {
+
+using model::TrainingOptions;
+
+void add_run_flags(CLI::App& app, TrainingFlags& f) {
+  app.add_option("data", f.data, "CelebA's folder, or any folder of images")->required();
+  app.add_option("--out", f.out, "the run's folder (default: runs/<folder>-<preset>); repeating the command resumes it");
+  app.add_option("--preset", f.preset, "network: tiny, faces32, faces64, small, celeba64, celeba64-ddim, document, tutorial (default: small)");
+  app.add_option("--steps", f.steps, "updates in all (default: 100000)");
+  app.add_option("--epochs", f.epochs, "passes over the images instead of --steps");
+  app.add_option("--batch", f.batch, "images a batch")->capture_default_str();
+  app.add_option("--accumulate", f.accumulate, "batches an update")->capture_default_str();
+  app.add_option("--seed", f.seed, "of weights, noise and order")->capture_default_str();
+  app.add_option("--save-every", f.save_every, "steps between checkpoints")->capture_default_str();
+  app.add_option("--sample-every", f.sample_every, "steps between sample grids")->capture_default_str();
+  app.add_option("--sample-count", f.sample_count, "images of a grid; 0: none")->capture_default_str();
+  app.add_option("--sample-steps", f.sample_steps, "Heun steps of a grid")->capture_default_str();
+  app.add_option("--keep", f.keep, "checkpoints kept")->capture_default_str();
+  app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
+  app.add_option("--threads", f.threads, "CPU threads; 0: all")->capture_default_str();
+  app.add_option("--precision", f.precision, "f32 or bf16")->capture_default_str();
+  app.add_flag("--dry-run", f.dry_run, "print parameters, FLOPs, memory and time, and train nothing");
+}
+
+void add_data_flags(CLI::App& app, TrainingFlags& f) {
+  app.add_option("--size", f.size, "image size, N or HxW (default: the preset's)");
+  app.add_option("--crop", f.crop, "ddim128 (CelebA's default) or none (a folder's)");
+  app.add_option("--split", f.split, "train, valid or test, where the data has splits")->capture_default_str();
+  app.add_option("--cache", f.cache, "folder of the decoded images")->capture_default_str();
+  app.add_flag("--no-flip", f.no_flip, "never mirror images");
+  app.add_flag("--attributes", f.attributes, "condition the network on CelebA's 40 attributes");
+  app.add_option("--drop-condition", f.drop_condition, "share of images shown without their attributes")->capture_default_str();
+}
+
+void add_diffusion_flags(CLI::App& app, TrainingFlags& f) {
+  app.add_option("--sde", f.sde, "ve, vp, sub-vp or simple (default: ve)");
+  app.add_option("--sigma-min", f.sigma_min, "ve")->capture_default_str();
+  app.add_option("--sigma-max", f.sigma_max, "ve")->capture_default_str();
+  app.add_option("--beta-min", f.beta_min, "vp, sub-vp")->capture_default_str();
+  app.add_option("--beta-max", f.beta_max, "vp, sub-vp")->capture_default_str();
+  app.add_option("--base", f.base, "simple: dx = base^t dW (default: 25)");
+  app.add_option("--prediction", f.prediction, "edm, score, score-scaled, noise, x0 or v (default: edm)");
+  app.add_option("--noise-condition", f.noise_condition, "what the network is told: log-sigma/4, log-sigma, t or 999t");
+  app.add_option("--weighting", f.weighting, "none, sigma2, likelihood, edm or min-snr (default: edm; sigma2 without EDM)");
+  app.add_option("--level-draw", f.level_draw, "log-normal, uniform or antithetic (default: log-normal; uniform without EDM)");
+  app.add_option("--p-mean", f.p_mean, "log-normal: mean of ln sigma")->capture_default_str();
+  app.add_option("--p-std", f.p_std, "log-normal: deviation of ln sigma")->capture_default_str();
+  app.add_option("--embedding", f.embedding, "fourier or sinusoidal (default: the preset's)");
+  app.add_option("--dropout", f.dropout, "in residual blocks")->capture_default_str();
+}
+
+void add_optimizer_flags(CLI::App& app, TrainingFlags& f) {
+  app.add_option("--lr", f.lr, "peak learning rate")->capture_default_str();
+  app.add_option("--warmup", f.warmup, "steps of linear warm-up")->capture_default_str();
+  app.add_option("--decay", f.decay, "of the learning rate: constant, cosine or linear")->capture_default_str();
+  app.add_option("--final-lr", f.final_lr, "share of --lr left at the last step of a decay")->capture_default_str();
+  app.add_option("--weight-decay", f.weight_decay, "decoupled, of matrices and filters")->capture_default_str();
+  app.add_option("--clip", f.clip, "global norm of the gradient; 0: never")->capture_default_str();
+  app.add_option("--ema", f.ema, "decay of the weights' moving average")->capture_default_str();
+}
+
+int parse_extent(std::string_view text, const std::string& all) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1)
+    fail(cat("--size '", all, "' must be like 64 or 64x48"));
+  return value;
+}
+
+/// Height and width of --size, else of the preset.
+std::pair<int, int> image_size(const TrainingFlags& f, const model::Preset& preset) {
+  if (f.size.empty()) return {preset.network.height, preset.network.width};
+  const size_t x = f.size.find('x');
+  const int height = parse_extent(std::string_view(f.size).substr(0, x), f.size);
+  return {height, x == std::string::npos ? height : parse_extent(std::string_view(f.size).substr(x + 1), f.size)};
+}
+
+const model::Preset& chosen_preset(const TrainingFlags& f) { return model::preset(f.preset.empty() ? "small" : f.preset); }
+
+/// EDM's objective is the default for faces; the founding text's and the tutorial's networks have their own.
+model::DiffusionOptions diffusion_options(const TrainingFlags& f, const model::NetworkConfig& net) {
+  model::DiffusionOptions d;
+  const bool founding = net.kind != model::NetworkKind::unet;
+  d.sde.name = !f.sde.empty() ? f.sde : net.kind == model::NetworkKind::tutorial ? "simple" : "ve";
+  d.sde.sigma_min = f.sigma_min, d.sde.sigma_max = f.sigma_max;
+  d.sde.beta_min = f.beta_min, d.sde.beta_max = f.beta_max;
+  if (f.base > 0) d.sde.base = f.base;
+  const std::string prediction = !f.prediction.empty() ? f.prediction : founding ? "score-scaled" : "edm";
+  d.preconditioning.prediction = model::parse_prediction(prediction);
+  const bool edm = prediction == "edm";
+  d.preconditioning.condition =
+      model::parse_noise_condition(!f.noise_condition.empty() ? f.noise_condition : founding ? "t" : "log-sigma/4");
+  d.weighting = model::parse_weighting(!f.weighting.empty() ? f.weighting : edm ? "edm" : "sigma2");
+  d.draw.kind = model::parse_level_draw(!f.level_draw.empty() ? f.level_draw : edm ? "log-normal" : "uniform");
+  d.draw.p_mean = f.p_mean, d.draw.p_std = f.p_std;
+  return d;
+}
+
+engine::OptimizerOptions optimizer_options(const TrainingFlags& f, int64_t steps) {
+  using Decay = engine::LearningRate::Decay;
+  engine::OptimizerOptions o;
+  if (f.decay != "constant" && f.decay != "cosine" && f.decay != "linear")
+    fail(cat("--decay must be constant, cosine or linear, is '", f.decay, "'"));
+  o.learning_rate = {f.decay == "cosine" ? Decay::cosine : f.decay == "linear" ? Decay::linear : Decay::constant, f.lr,
+                     f.warmup, steps, f.final_lr};
+  o.adamw.weight_decay = float(f.weight_decay);
+  o.adamw.clip = float(f.clip);
+  o.ema.decay = f.ema;
+  return o;
+}
+
+int64_t chosen_steps(const TrainingFlags& f, int64_t count) {
+  if (f.steps && f.epochs) fail("give --steps or --epochs, not both");
+  if (f.steps) return *f.steps;
+  if (!f.epochs) return 100000;
+  if (*f.epochs < 1) fail(cat("--epochs must be at least 1, is ", *f.epochs));
+  const int64_t images = std::max<int64_t>(1, int64_t(f.batch) * f.accumulate);
+  return (*f.epochs * count + images - 1) / images;
+}
+
+}  // namespace
+
+void add_flags(CLI::App& app, TrainingFlags& f) {
+  add_run_flags(app, f);
+  add_data_flags(app, f);
+  add_diffusion_flags(app, f);
+  add_optimizer_flags(app, f);
+}
+
+}  // namespace ito::apps

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "data/dataset.h"
+#include "model/training/options.h"
+
+/// train_celeba's flags and what they mean.
+namespace ito::apps {
+
+struct TrainingFlags {
+  std::string data, out, preset, sde, prediction, noise_condition, weighting, level_draw, crop, size, embedding, decay = "constant";
+  std::string device = "auto", cache = "runs/cache", split = "train", precision = "f32";
+  std::optional<int64_t> steps, epochs;
+  int64_t save_every = 1000, sample_every = 1000;
+  int batch = 32, accumulate = 1, threads = 0, sample_count = 64, sample_steps = 18, keep = 2;
+  double lr = 2e-4, weight_decay = 0, clip = 1, ema = 0.9999, final_lr = 0, dropout = 0;
+  double sigma_min = 0.002, sigma_max = 80, beta_min = 0.1, beta_max = 20, base = 0, p_mean = -1.2, p_std = 1.2, drop_condition = 0.1;
+  int64_t warmup = 500;
+  uint64_t seed = 0;
+  bool dry_run = false, no_flip = false, attributes = false;
+};
+
+void add_flags(CLI::App& app, TrainingFlags& flags);
+
+/// Opens the images as the flags say, decoding them (with progress) where no cache has them yet.
+data::Dataset open_images(const TrainingFlags& flags);
+/// The run's complete options.
+model::TrainingOptions training_options(const TrainingFlags& flags, const data::Dataset& images);
+/// --out, or runs/<folder>-<preset>.
+std::string run_path(const TrainingFlags& flags);
+
+}  // namespace ito::apps

@@ -1,0 +1,106 @@
+#include <cmath>
+#include <iostream>
+
+#include "apps/app_main.h"
+#include "apps/app_model.h"
+#include "apps/app_training.h"
+#include "data/contact_sheet.h"
+#include "model/training/checkpoint.h"
+#include "model/training/session.h"
+#include "model/unet/network.h"
+
+namespace ito::apps {
+namespace {
+
+model::ImageSet image_set(const data::Dataset& images, const model::TrainingOptions& options) {
+  model::ImageSet set{images.pixels(), images.count(), images.height(), images.width(), 3, images.crop(), {}};
+  if (options.network.condition) set.conditions.assign(images.attributes().begin(), images.attributes().end());
+  return set;
+}
+
+void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
+              const engine::Device& device) {
+  std::cout << "images     " << thousands(images.count()) << " of " << o.network.width << "x" << o.network.height << ", crop "
+            << images.crop() << (images.split().empty() ? "" : ", split " + images.split()) << "\n"
+            << "network    " << o.preset << ": " << thousands(size.parameters) << " parameters, "
+            << cat(std::round(size.forward_flops * 1e-7) / 100) << " GFLOP forward\n"
+            << "objective  " << o.diffusion.sde.name << ", " << model::name_of(o.diffusion.preconditioning.prediction)
+            << " prediction, " << model::name_of(o.diffusion.weighting) << " weighting, " << model::name_of(o.diffusion.draw.kind)
+            << " noise levels\n"
+            << "training   " << thousands(o.steps) << " steps of " << o.batch << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "")
+            << " images, " << o.precision << ", on " << processor(device.threads()) << "\n";
+}
+
+std::string progress_text(const model::Progress& p) {
+  char loss[32];
+  std::snprintf(loss, sizeof loss, "%.4f", p.loss);
+  return cat("step ", p.step, "/", p.steps, "   loss ", loss, "   ", std::lround(p.images_per_second), " images/s   ",
+             duration(p.seconds_left), " left   ", bytes(resident_bytes()), p.skipped ? cat("   ", p.skipped, " skipped") : "");
+}
+
+/// Memory and time of a run, without writing anything: the plan is measured dry, the time on three real steps.
+int dry_run(model::Trainer& trainer, const model::NetworkSize& size) {
+  const double base = resident_bytes();
+  const model::MemoryPlan plan = trainer.plan();
+  const model::TrainingOptions& o = trainer.options();
+  double best = INFINITY;
+  for (int i = 0; i < 4; ++i) {
+    const double before = wall_clock();
+    trainer.step();
+    if (i) best = std::min(best, wall_clock() - before);
+  }
+  const double images = double(o.batch) * o.accumulate;
+  std::cout << "memory     " << bytes(base + double(plan.step_bytes)) << ": " << bytes(double(plan.step_bytes)) << " a step, "
+            << bytes(double(plan.persistent_bytes)) << " weights and optimizer, the rest program and images\n"
+            << "time       " << duration(best * double(o.steps)) << " for " << thousands(o.steps) << " steps at "
+            << std::lround(images / best) << " images/s (" << std::lround(3 * size.forward_flops * images / best * 1e-9)
+            << " GFLOP/s); grids and saving not included\n";
+  return 0;
+}
+
+int finished(const model::RunFolder& folder, const std::string& out) {
+  std::cout << "this run is finished: " << model::newest_checkpoint(folder.path())->string()
+            << "\nsample it with ./sample --run " << out << ", or give more --steps to go on\n";
+  return 0;
+}
+
+int train(const TrainingFlags& flags) {
+  check_device(flags.device);
+  const data::Dataset images = open_images(flags);
+  const model::TrainingOptions options = training_options(flags, images);
+  const model::NetworkSize size = model::measure(options.network);
+  engine::Device device({flags.threads});
+  describe(options, images, size, device);
+  model::Trainer trainer(device, options, image_set(images, options));
+  if (flags.dry_run) return dry_run(trainer, size);
+
+  const std::string out = run_path(flags);
+  const model::RunFolder folder(out);
+  LiveLine line;
+  model::SessionHooks hooks;
+  hooks.interrupted = interrupted;
+  hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
+  hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count, int h, int w) {
+    data::write_png(path, data::contact_sheet(pixels.data(), count, h, w));
+  };
+  std::cout << "run        " << out << "   (Ctrl-C saves; the same command goes on)" << std::endl;
+  const model::SessionResult result = model::run_session(device, trainer, folder, hooks);
+  line.end();
+  if (!result.images) return finished(folder, out);
+  std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "
+            << std::lround(result.progress.images_per_second) << " images/s, peak memory " << bytes(peak_resident_bytes())
+            << "\nsaved      " << result.checkpoint.string() << "\n"
+            << (result.finished ? "next       ./sample --run " + out : "go on with the same command") << "\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace ito::apps
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains a score-based diffusion model on CelebA or any folder of images.", "train_celeba"};
+  ito::apps::TrainingFlags flags;
+  ito::apps::add_flags(app, flags);
+  ito::apps::catch_interrupts();
+  return ito::apps::run_program(app, argc, argv, [&] { return ito::apps::train(flags); });
+}
