@@ -1,0 +1,54 @@
+#include "engine/io/atomic_file.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "engine/io/mapped_file.h"
+#include "kernels/error.h"
+
+namespace ito::io {
+namespace fs = std::filesystem;
+
+AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(path, Temporary::Kind::file) {}
+
+void AtomicFile::write(const void* data, uint64_t bytes) {
+  const char* position = static_cast<const char*>(data);
+  constexpr uint64_t kLargestCall = 1 << 30;  // Linux writes at most 2 GiB a call
+  while (bytes > 0) {
+    const ssize_t written = ::write(temporary_.descriptor(), position, std::min(bytes, kLargestCall));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", std::strerror(errno)));
+    position += written, bytes -= uint64_t(written);
+  }
+}
+
+void AtomicFile::commit() {
+  if (fsync(temporary_.descriptor()) != 0 && errno != EINVAL) {
+    fail(cat(path_.string(), ": cannot flush to disk: ", std::strerror(errno)));
+  }
+  std::error_code error;
+  fs::rename(temporary_.path(), path_, error);
+  if (error) fail(cat(path_.string(), ": cannot put the finished file in place: ", error.message()));
+  temporary_.release();
+  sync_path(folder_of(path_));
+}
+
+void write_file_atomic(const fs::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.commit();
+}
+
+std::string read_file(const fs::path& path, uint64_t max_bytes) {
+  const MappedFile file(path);
+  if (file.size() > max_bytes) {
+    fail(cat(path.string(), ": has ", file.size(), " bytes, expected at most ", max_bytes));
+  }
+  return std::string(reinterpret_cast<const char*>(file.data()), file.size());
+}
+
+}  // namespace ito::io

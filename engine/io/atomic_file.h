@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "engine/io/temporary.h"
+
+namespace ito::io {
+
+/// A file that appears under its name complete or not at all. `write` streams into a temporary sibling;
+/// `commit` makes it durable and renames it into place, over an older file of that name. Without `commit`,
+/// nothing is left. Error: cannot create, disk full, cannot rename; always with the file's name.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  void write(const void* data, uint64_t bytes);
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  Temporary temporary_;
+};
+
+void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
+
+/// A whole (small) file as text. Error: missing or unreadable, or larger than `max_bytes`.
+std::string read_file(const std::filesystem::path& path, uint64_t max_bytes = 64 << 20);
+
+}  // namespace ito::io

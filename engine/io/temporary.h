@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+
+namespace ito::io {
+
+/// A locked temporary sibling of `target`, named ".<target>.<process number>.<n>.tmp": what the atomic
+/// writers fill before they rename it into place. The lock (flock) ends with its process, so a leftover is
+/// recognised for certain, even where its process number is in use again or means another process (containers
+/// on one disk).
+class Temporary {
+ public:
+  enum class Kind { file, folder };
+
+  /// Creates it, after `clean_leftovers(target)`. Error: the folder around it is missing or not writable.
+  Temporary(const std::filesystem::path& target, Kind kind);
+  /// Removes whatever lies under the temporary name, unless released, and unlocks. Never throws.
+  ~Temporary();
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  int descriptor() const { return descriptor_; }
+  /// Nothing of ours lies under the temporary name any more.
+  void release() { path_.clear(); }
+
+ private:
+  bool create(Kind kind);
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+/// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved aside
+/// (name ending in ".old.tmp") returns to its place if nothing stands there.
+void clean_leftovers(const std::filesystem::path& target);
+
+/// Makes a file's content, or a folder's list of names, durable (fsync).
+void sync_path(const std::filesystem::path& path);
+
+/// The folder that holds `path`: "." for a bare name.
+std::filesystem::path folder_of(const std::filesystem::path& path);
+
+}  // namespace ito::io
