@@ -1,0 +1,46 @@
+#pragma once
+
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "engine/io/atomic_file.h"
+#include "kernels/error.h"
+
+/// What the readers' tests share: putting bytes into a file, and asking what is said about it.
+namespace io_test {
+
+inline std::filesystem::path fixture(const std::string& name) {
+  return std::filesystem::path(ITO_SOURCE_DIR) / "tests/fixtures" / name;
+}
+
+inline void put(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+/// The error's text, or "" if there was none.
+template <class F>
+std::string error_of(F&& action) {
+  try {
+    action();
+  } catch (const ito::Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// The most memory this process has had resident so far, in bytes.
+inline int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace io_test
