@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "model/diffusion/sde.h"
+
+namespace ito::model {
+
+/// How training draws the noise level of a sample.
+enum class LevelDraw {
+  uniform,     // t uniform on (training_start, 1)
+  antithetic,  // the same, but samples 2k and 2k+1 of a step mirror each other about the interval's middle
+  log_normal,  // ln(sigma) ~ N(p_mean, p_std^2) (EDM)
+};
+
+/// Draws from Philox, purpose noise_level: a level depends on (seed, step, sample) alone, however a batch is
+/// split.
+struct NoiseLevelDraw {
+  LevelDraw kind = LevelDraw::log_normal;
+  double p_mean = -1.2, p_std = 1.2;
+
+  NoiseLevel operator()(const Sde&, uint64_t seed, uint32_t step, uint32_t sample) const;
+};
+
+/// Names: uniform, antithetic, log-normal. Unknown: an error with the nearest.
+LevelDraw parse_level_draw(std::string_view name);
+std::string_view name_of(LevelDraw);
+
+}  // namespace ito::model

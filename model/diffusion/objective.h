@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string_view>
+
+#include "kernels/make_batch.h"
+#include "model/diffusion/preconditioning.h"
+#include "model/diffusion/sde.h"
+
+namespace ito::model {
+
+/// lambda(t) in the denoising score matching loss lambda ||score(x_t, t) + z / s||^2 (arXiv:2011.13456, eq.
+/// 7).
+enum class Weighting {
+  none,        // 1
+  sigma2,      // s(t)^2: a network that says nothing scores 1 per pixel at every level
+  likelihood,  // g(t)^2: a bound on the likelihood under uniform t (arXiv:2101.09258)
+  edm,         // (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on ||D - x_0||^2 (arXiv:2206.00364)
+  min_snr,     // min(1 / sigma^2, gamma) on ||D - x_0||^2 (arXiv:2303.09556)
+};
+
+/// One training sample as numbers. Its loss is loss_weight * sum over pixels of (F(input; c_noise) -
+/// target)^2 with
+///   input = input_x0 x_0 + input_z z,  target = target_x0 x_0 + target_z z.
+struct TrainingPoint {
+  double input_x0 = 0, input_z = 0, target_x0 = 0, target_z = 0;
+  double c_noise = 0;
+  double loss_weight = 1;
+
+  /// Writes the four coefficients, rounded to f32; the rest of the recipe stays.
+  void write_to(kernels::SampleRecipe&) const;
+};
+
+/// The training objective: that loss equals lambda(t) ||score(x_t, t) + z / s(t)||^2 whatever the network
+/// predicts. As score + z/s = a (D - x_0) / s^2 = c_out / (sigma s) (F - target), F's weight is lambda (c_out
+/// / (sigma s))^2.
+struct Objective {
+  Sde sde;
+  Preconditioning preconditioning;
+  Weighting weighting = Weighting::edm;
+  double min_snr_gamma = 5;
+
+  TrainingPoint at(const NoiseLevel&) const;
+  double lambda(const NoiseLevel&) const;
+};
+
+/// Names: none, sigma2, likelihood, edm, min-snr. Unknown: an error with the nearest.
+Weighting parse_weighting(std::string_view name);
+std::string_view name_of(Weighting);
+
+}  // namespace ito::model

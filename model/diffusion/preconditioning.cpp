@@ -1,0 +1,75 @@
+#include "model/diffusion/preconditioning.h"
+
+#include "kernels/names.h"
+
+namespace ito::model {
+namespace {
+
+constexpr Named<Prediction> kPredictionNames[] = {
+    {"edm", Prediction::edm},     {"score", Prediction::score}, {"score-scaled", Prediction::score_scaled},
+    {"noise", Prediction::noise}, {"x0", Prediction::x0},       {"v", Prediction::v},
+};
+
+constexpr Named<NoiseCondition> kConditionNames[] = {
+    {"log-sigma/4", NoiseCondition::quarter_log_sigma},
+    {"log-sigma", NoiseCondition::log_sigma},
+    {"t", NoiseCondition::time},
+    {"999t", NoiseCondition::time_999},
+};
+
+double c_noise(NoiseCondition condition, const NoiseLevel& level) {
+  switch (condition) {
+    case NoiseCondition::quarter_log_sigma:
+      return 0.25 * std::log(level.sigma);
+    case NoiseCondition::log_sigma:
+      return std::log(level.sigma);
+    case NoiseCondition::time:
+      return level.t;
+    case NoiseCondition::time_999:
+      return 999 * level.t;
+  }
+  fail("a noise condition is missing here");
+}
+
+/// {c_skip, c_out, c_in, c_noise, target_x0, target_z}. The targets are written out rather than derived as
+/// (x_0 - c_skip xbar) / c_out, where 1 - c_skip would cancel at small sigma.
+Scaling scaling(const Preconditioning& p, const NoiseLevel& level, double c_noise) {
+  const double sigma = level.sigma, data = p.sigma_data;
+  const double unit = 1 / std::hypot(1, sigma), edm = 1 / std::hypot(data, sigma);
+  switch (p.prediction) {
+    case Prediction::edm:
+      return {data * edm * data * edm, sigma * data * edm, edm, c_noise, sigma / data * edm, -data * edm};
+    case Prediction::score:
+      return {1, sigma * level.stddev, level.mean, c_noise, 0, -1 / level.stddev};
+    case Prediction::score_scaled:
+      return {1, sigma, level.mean, c_noise, 0, -1};
+    case Prediction::noise:
+      return {1, -sigma, unit, c_noise, 0, 1};
+    case Prediction::x0:
+      return {0, 1, unit, c_noise, 1, 0};
+    case Prediction::v:
+      return {unit * unit, -sigma * unit, unit, c_noise, -sigma * unit, unit};
+  }
+  fail("a prediction is missing here");
+}
+
+}  // namespace
+
+Scaling Preconditioning::at(const NoiseLevel& level) const {
+  if (!(sigma_data > 0))
+    fail(cat("sigma_data, the pixels' standard deviation, must be above 0, not ", sigma_data));
+  if (!(level.sigma > 0)) fail(cat("a noise level needs sigma > 0, not ", level.sigma));
+  return scaling(*this, level, c_noise(condition, level));
+}
+
+Prediction parse_prediction(std::string_view name) {
+  return value_of_name("prediction", name, kPredictionNames);
+}
+std::string_view name_of(Prediction prediction) { return name_of_value(prediction, kPredictionNames); }
+
+NoiseCondition parse_noise_condition(std::string_view name) {
+  return value_of_name("noise condition", name, kConditionNames);
+}
+std::string_view name_of(NoiseCondition condition) { return name_of_value(condition, kConditionNames); }
+
+}  // namespace ito::model

@@ -1,0 +1,65 @@
+#include "model/diffusion/steps.h"
+
+#include <cmath>
+
+#include "kernels/error.h"
+
+namespace ito::model {
+
+int Update::terms() const {
+  int n = kernels::kMaxSdeTerms;
+  while (n > 0 && b[n - 1] == 0) --n;
+  return n;
+}
+
+kernels::SdeCoefficients Update::coefficients(double next_scale) const {
+  kernels::SdeCoefficients rounded;
+  rounded.a = float(a);
+  for (int k = 0; k < kernels::kMaxSdeTerms; ++k) rounded.b[k] = float(b[k]);
+  rounded.c = float(c);
+  rounded.next_scale = float(next_scale);
+  return rounded;
+}
+
+Update rescaled(const Update& update, double mean_before, double mean_after) {
+  Update result;
+  result.a = update.a * mean_before / mean_after;
+  for (int k = 0; k < kernels::kMaxSdeTerms; ++k) result.b[k] = update.b[k] / mean_after;
+  result.c = update.c / mean_after;
+  return result;
+}
+
+Update euler_maruyama(const Sde& sde, const NoiseLevel& at, double dt) {
+  if (!(dt > 0)) fail(cat("a reverse step needs dt > 0 (time runs from t to t - dt), not ", dt));
+  const double g = sde.diffusion(at.t);
+  const double pull = g * g * dt / (at.stddev * at.stddev);  // of the score: pull (a D - x)
+  Update update;
+  update.a = 1 - sde.drift(at.t) * dt - pull;
+  update.b[0] = pull * at.mean;
+  update.c = g * std::sqrt(dt);
+  return update;
+}
+
+Update flow_euler(double from, double to) {
+  if (!(from > 0 && to >= 0))
+    fail(cat("a flow step needs sigma > 0 before and >= 0 after it, not ", from, " and ", to));
+  Update update;
+  update.a = to / from;
+  update.b[0] = 1 - to / from;
+  return update;
+}
+
+Update flow_heun(double from, double to) {
+  if (!(from > 0 && to > 0))
+    fail(cat("Heun's second half needs sigma > 0 on both sides, not ", from, " and ", to));
+  // With r = to / from the first half's result is r x + (1 - r) D_1; put in, x keeps the coefficient r and
+  // the rest is:
+  const double r = to / from;
+  Update update;
+  update.a = r;
+  update.b[0] = 0.5 * (1 - r) / r;
+  update.b[1] = 0.5 * (1 - r) * (2 * r - 1) / r;
+  return update;
+}
+
+}  // namespace ito::model

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "kernels/sde_update.h"
+#include "model/diffusion/sde.h"
+
+/// The arithmetic of single sampler steps. Each is linear in the state and in what the denoiser answered, so
+/// a step is a handful of numbers, and one kernel applies them all (kernels/sde_update.h).
+namespace ito::model {
+
+/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1 and D_2 the ones
+/// before.
+struct Update {
+  double a = 1;
+  double b[kernels::kMaxSdeTerms] = {0, 0, 0};
+  double c = 0;
+
+  /// How many of b are in use: up to the last one that is not 0.
+  int terms() const;
+  /// Rounded to f32 for the kernel, with the scale of the network's next input (c_in of the next level).
+  kernels::SdeCoefficients coefficients(double next_scale = 1) const;
+};
+
+/// The same step for the state x / mean instead of x: before it mean_before, after it mean_after.
+Update rescaled(const Update&, double mean_before, double mean_after);
+
+/// Euler-Maruyama for the reverse SDE, from t to t - dt with dt > 0, the state being x_t itself:
+///   x <- x - [f x - g^2 score] dt + g sqrt(dt) z,  score = (a D - x) / s^2, D = D(x / a; s / a).
+/// The founding text writes x + [f - g^2 score] dt, which holds for dt < 0 (docs/diffusion.md).
+Update euler_maruyama(const Sde&, const NoiseLevel& at, double dt);
+
+/// Euler's step of the probability flow dx/dsigma = (x - D) / sigma, which is Heun's first half, the state
+/// being xbar:
+///   x' = x + (to - from) d,  d = (x - D_0) / from.
+/// to = 0 gives x' = D_0. Source: arXiv:2206.00364, algorithm 1, lines 4 and 5.
+Update flow_euler(double from, double to);
+
+/// Heun's second half, applied to the state x at `from` as the first half was:
+///   x' = x + (to - from) (d + d') / 2,  d = (x - D_1) / from,  d' = (y - D_0) / to,
+/// where y is the first half's result, D_0 = D(y; to) and D_1 = D(x; from). Needs to > 0. Source: same, lines
+/// 7 and 8.
+Update flow_heun(double from, double to);
+
+}  // namespace ito::model
