@@ -52,8 +52,7 @@ struct Named {
   Value value;
 };
 
-/// The value called `name` in the table. Unknown: an error that says `what` ("SDE", "crop") and offers the
-/// nearest name.
+/// The value called `name` in the table. Unknown: an error that says what it is and offers the nearest name.
 template <class Value, size_t n>
 Value value_of_name(std::string_view what, std::string_view name, const Named<Value> (&table)[n],
                     const char* file = __builtin_FILE(), int line = __builtin_LINE()) {

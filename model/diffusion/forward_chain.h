@@ -15,9 +15,8 @@ inline LinearGaussian compose(const LinearGaussian& first, const LinearGaussian&
   return {second.scale * first.scale, std::hypot(second.scale * first.stddev, second.stddev)};
 }
 
-/// The discrete forward process: q(x_i | x_{i-1}) for i = 0..n-1, where x_{-1} is the image, and its
-/// marginals q(x_i | image). Sources: DDPM (arXiv:2006.11239, eq. 2 and 4), SMLD as in arXiv:2011.13456 (eq.
-/// 8).
+/// The discrete forward process: q(x_i | x_{i-1}) for i = 0..n-1, x_{-1} the image, and its marginals
+/// q(x_i | image). Sources: DDPM (arXiv:2006.11239, eq. 2 and 4); SMLD (arXiv:2011.13456, eq. 8).
 class ForwardChain {
  public:
   /// q = N(sqrt(1 - beta_i) x, beta_i I) with beta_i linear from beta_first to beta_last;

@@ -10,8 +10,7 @@ namespace ito::model {
 enum class Prediction {
   edm,           // F of Karras et al. (arXiv:2206.00364, table 1): unit variance in and out
   score,         // F = -z / s, the score of x_t itself
-  score_scaled,  // F = -z: the score is F / s (the founding text's network, whose output is divided by
-                 // sigma_t)
+  score_scaled,  // F = -z: the score is F / s (the founding text's network, divided by sigma_t)
   noise,         // F = z (DDPM's epsilon)
   x0,            // F = x_0
   v,             // F = (z - sigma x_0) / sqrt(1 + sigma^2) (arXiv:2202.00512)
@@ -34,9 +33,8 @@ struct Scaling {
   double target_x0 = 0, target_z = 0;
 };
 
-/// Which network it is. For score and score_scaled it sees x_t itself (c_in = a), as in the founding text;
-/// for noise, x0 and v xbar / sqrt(1 + sigma^2), which is x_t under VP; for edm xbar / sqrt(sigma_data^2 +
-/// sigma^2).
+/// Which network: for score and score_scaled it sees x_t itself (c_in = a), as in the founding text; for
+/// noise, x0 and v xbar / sqrt(1 + sigma^2), x_t under VP; for edm xbar / sqrt(sigma_data^2 + sigma^2).
 struct Preconditioning {
   Prediction prediction = Prediction::edm;
   NoiseCondition condition = NoiseCondition::quarter_log_sigma;

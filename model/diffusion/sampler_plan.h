@@ -8,7 +8,7 @@
 #include "model/diffusion/steps.h"
 
 /// A sampler with a fixed number of steps is a list of stages: at each one the denoiser is asked once and the
-/// state updated linearly. One loop runs them all, so a new sampler (ancestral, DDIM, DPM-Solver++) is a
+/// state updated linearly. One loop runs them all, so a new sampler (ancestral, DDIM, DPM-Solver++) is one
 /// function that makes a list:
 ///
 ///   x = prior_sigma z
@@ -16,8 +16,7 @@
 ///                    D_0 = D(x; level.sigma), while D_1 and D_2 are the two answers before it
 ///                    x = a start + sum_k b[k] D_k + c z
 ///
-/// For every SDE and sampler the state is xbar = x_t / a(t) = x_0 + sigma z, as in EDM, and in the end the
-/// image.
+/// The state is xbar = x_t / a(t) = x_0 + sigma z for every SDE, as in EDM, and in the end the image itself.
 namespace ito::model {
 
 struct Stage {
@@ -57,8 +56,8 @@ struct HeunOptions {
   double churn = 0, churn_min = 0, churn_max = std::numeric_limits<double>::infinity(), churn_noise = 1;
 };
 
-/// The range that the SDE covers, [sigma(training_start), sigma(1)], within EDM's [.002, 80]: a network
-/// trained on a shorter one is never asked about levels it has not seen.
+/// EDM's range [.002, 80] cut to the SDE's own, [sigma(0), sigma(1)]: a network is not asked about levels that
+/// it has never seen.
 HeunOptions heun_options(const Sde&, int steps = 18);
 
 /// The SDE only translates sigma into the levels that the network's condition needs.

@@ -19,7 +19,7 @@ struct Ve {
 
   double log_ratio() const { return std::log(sigma_max / sigma_min); }
   double mean(double) const { return 1; }
-  double stddev(double t) const { return sigma_min * std::exp(t * log_ratio()); }
+  double stddev(double t) const { return sigma_min * std::pow(sigma_max / sigma_min, t); }
   double drift(double) const { return 0; }
   double diffusion(double t) const { return stddev(t) * std::sqrt(2 * log_ratio()); }
   double prior_stddev() const { return sigma_max; }
@@ -100,8 +100,7 @@ class Sde {
   /// Training draws t from (training_start, 1).
   static constexpr double training_start() { return 1e-5; }
 
-  /// The t at which s(t) / a(t), which rises with t, is sigma; outside [0, 1] the formulas go on. Error:
-  /// sigma <= 0.
+  /// The t at which s(t) / a(t) is sigma (it rises with t, also outside [0, 1]). Needs sigma > 0.
   double time_of(double sigma) const;
   /// The level at t, or the one whose noise-to-signal ratio is sigma. Error where there is no noise.
   NoiseLevel at(double t) const;

@@ -7,8 +7,7 @@
 /// a step is a handful of numbers, and one kernel applies them all (kernels/sde_update.h).
 namespace ito::model {
 
-/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1 and D_2 the ones
-/// before.
+/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2 those before.
 struct Update {
   double a = 1;
   double b[kernels::kMaxSdeTerms] = {0, 0, 0};
@@ -28,16 +27,14 @@ Update rescaled(const Update&, double mean_before, double mean_after);
 /// The founding text writes x + [f - g^2 score] dt, which holds for dt < 0 (docs/diffusion.md).
 Update euler_maruyama(const Sde&, const NoiseLevel& at, double dt);
 
-/// Euler's step of the probability flow dx/dsigma = (x - D) / sigma, which is Heun's first half, the state
-/// being xbar:
+/// Euler's step of the probability flow dx/dsigma = (x - D) / sigma, Heun's first half, for the state xbar:
 ///   x' = x + (to - from) d,  d = (x - D_0) / from.
 /// to = 0 gives x' = D_0. Source: arXiv:2206.00364, algorithm 1, lines 4 and 5.
 Update flow_euler(double from, double to);
 
 /// Heun's second half, applied to the state x at `from` as the first half was:
 ///   x' = x + (to - from) (d + d') / 2,  d = (x - D_1) / from,  d' = (y - D_0) / to,
-/// where y is the first half's result, D_0 = D(y; to) and D_1 = D(x; from). Needs to > 0. Source: same, lines
-/// 7 and 8.
+/// where y is the first half's result, D_0 = D(y; to), D_1 = D(x; from). Needs to > 0. Source: lines 7 and 8.
 Update flow_heun(double from, double to);
 
 }  // namespace ito::model
