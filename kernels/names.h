@@ -29,9 +29,9 @@ inline size_t edit_distance(std::string_view a, std::string_view b) {
 
 /// The candidate with the least edit distance to `name`, the first of equals; empty if there is none.
 inline std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
-  const auto nearest = std::min_element(candidates.begin(), candidates.end(), [&](const auto& a, const auto& b) {
-    return edit_distance(name, a) < edit_distance(name, b);
-  });
+  const auto nearest = std::min_element(
+      candidates.begin(), candidates.end(),
+      [&](const auto& a, const auto& b) { return edit_distance(name, a) < edit_distance(name, b); });
   return nearest == candidates.end() ? std::string() : *nearest;
 }
 
@@ -52,7 +52,7 @@ struct Named {
   Value value;
 };
 
-/// The value called `name` in the table. `what` ("SDE", "crop") is for the error, which offers the nearest name.
+/// The value called `name` in the table. Unknown: an error that says what it is and offers the nearest name.
 template <class Value, size_t n>
 Value value_of_name(std::string_view what, std::string_view name, const Named<Value> (&table)[n],
                     const char* file = __builtin_FILE(), int line = __builtin_LINE()) {

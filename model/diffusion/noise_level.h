@@ -14,8 +14,7 @@ enum class LevelDraw {
   log_normal,  // ln(sigma) ~ N(p_mean, p_std^2) (EDM)
 };
 
-/// Draws from Philox (purpose noise_level): the number depends on (seed, step, sample) alone, not on how a
-/// batch is split.
+/// Draws from Philox, purpose noise_level: a level depends on (seed, step, sample) alone, never on the batch.
 struct NoiseLevelDraw {
   LevelDraw kind = LevelDraw::log_normal;
   double p_mean = -1.2, p_std = 1.2;

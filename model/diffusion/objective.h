@@ -8,8 +8,7 @@
 
 namespace ito::model {
 
-/// lambda(t) in the denoising score matching loss lambda ||score(x_t, t) + z / s||^2 (arXiv:2011.13456, eq.
-/// 7):
+/// lambda(t) of the denoising score matching loss lambda ||score + z/s||^2 (arXiv:2011.13456, eq. 7).
 enum class Weighting {
   none,        // 1
   sigma2,      // s(t)^2: a network that says nothing scores 1 per pixel at every level
@@ -18,8 +17,7 @@ enum class Weighting {
   min_snr,     // min(1 / sigma^2, gamma) on ||D - x_0||^2 (arXiv:2303.09556)
 };
 
-/// One training sample as numbers. The loss of a sample is loss_weight * sum over pixels of (F(input;
-/// c_noise) - target)^2,
+/// One training sample as numbers. Its loss is loss_weight * sum over pixels (F(input; c_noise) - target)^2,
 ///   input = input_x0 x_0 + input_z z,  target = target_x0 x_0 + target_z z.
 struct TrainingPoint {
   double input_x0 = 0, input_z = 0, target_x0 = 0, target_z = 0;
@@ -30,9 +28,9 @@ struct TrainingPoint {
   void write_to(kernels::SampleRecipe&) const;
 };
 
-/// The training objective: the loss above equals lambda(t) ||score(x_t, t) + z / s(t)||^2 whatever the
-/// network predicts. Since score + z/s = a (D - x_0) / s^2 = (c_out / (sigma s)) (F - target), the weight on
-/// F is lambda (c_out / (sigma s))^2.
+/// The training objective: that loss equals lambda(t) ||score(x_t, t) + z/s(t)||^2 whatever F predicts. For
+///   score + z/s = a (D - x_0) / s^2 = c_out / (sigma s) (F - target),
+/// so F's error has the weight lambda c_out^2 / (sigma s)^2.
 struct Objective {
   Sde sde;
   Preconditioning preconditioning;

@@ -10,8 +10,7 @@ namespace ito::model {
 enum class Prediction {
   edm,           // F of Karras et al. (arXiv:2206.00364, table 1): unit variance in and out
   score,         // F = -z / s, the score of x_t itself
-  score_scaled,  // F = -z: the score is F / s (the founding text's network, whose output is divided by
-                 // sigma_t)
+  score_scaled,  // F = -z: the score is F / s (the founding text's network, divided by sigma_t)
   noise,         // F = z (DDPM's epsilon)
   x0,            // F = x_0
   v,             // F = (z - sigma x_0) / sqrt(1 + sigma^2) (arXiv:2202.00512)
@@ -26,17 +25,16 @@ enum class NoiseCondition {
 };
 
 /// Everything that joins network and denoiser at one level, with xbar = x_t / a = x_0 + sigma z:
-///   D(xbar; sigma) = c_skip xbar + c_out F(c_in xbar; c_noise),  and D = x_0 where F = target_x0 x_0 +
-///   target_z z.
+///   D(xbar; sigma) = c_skip xbar + c_out F(c_in xbar; c_noise),
+/// and the perfect answer D = x_0 is F = target_x0 x_0 + target_z z.
 /// The denoiser determines the score: grad log p_t(x_t) = (a D - x_t) / s^2.
 struct Scaling {
   double c_skip = 0, c_out = 1, c_in = 1, c_noise = 0;
   double target_x0 = 0, target_z = 0;
 };
 
-/// Which network was trained. score and score_scaled are shown x_t itself (c_in = a), as the founding text's
-/// are; noise, x0 and v are shown x of unit variance (c_in = 1 / sqrt(1 + sigma^2), x_t itself under VP); EDM
-/// takes sigma_data into account.
+/// Which network: for score and score_scaled it sees x_t itself (c_in = a), as in the founding text; for
+/// noise, x0 and v xbar / sqrt(1 + sigma^2), x_t under VP; for edm xbar / sqrt(sigma_data^2 + sigma^2).
 struct Preconditioning {
   Prediction prediction = Prediction::edm;
   NoiseCondition condition = NoiseCondition::quarter_log_sigma;
@@ -45,8 +43,8 @@ struct Preconditioning {
   Scaling at(const NoiseLevel&) const;
 };
 
-/// Names: edm, score, score-scaled, noise, x0, v; and log-sigma/4, log-sigma, t, 999t. Unknown: an error with
-/// the nearest.
+/// Names: edm, score, score-scaled, noise, x0, v; and log-sigma/4, log-sigma, t, 999t.
+/// Unknown: an error with the nearest.
 Prediction parse_prediction(std::string_view name);
 std::string_view name_of(Prediction);
 NoiseCondition parse_noise_condition(std::string_view name);

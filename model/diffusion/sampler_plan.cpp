@@ -55,7 +55,7 @@ SamplerPlan euler_maruyama_plan(const Sde& sde, const EulerMaruyamaOptions& o) {
 HeunOptions heun_options(const Sde& sde, int steps) {
   HeunOptions o;
   o.steps = steps;
-  o.sigma_min = std::max(o.sigma_min, sde.at(Sde::training_start()).sigma);
+  o.sigma_min = std::max(o.sigma_min, sde.stddev(0) / sde.mean(0));
   o.sigma_max = std::min(o.sigma_max, sde.at(1).sigma);
   return o;
 }

@@ -7,17 +7,16 @@
 #include "model/diffusion/sde.h"
 #include "model/diffusion/steps.h"
 
-/// A sampler with a fixed number of steps is a list of stages: at each the denoiser is asked once and the
-/// state is updated linearly. One loop runs them all, so a new sampler (ancestral, DDIM, DPM-Solver++) is one
+/// A sampler with a fixed number of steps is a list of stages: at each one the denoiser is asked once and the
+/// state updated linearly. One loop runs them all, so a new sampler (ancestral, DDIM, DPM-Solver++) is one
 /// function that makes a list:
 ///
 ///   x = prior_sigma z
 ///   for each stage:  x += noise_before z;  unless from_start: start = x
-///                    D_0 = D(x; level.sigma), D_1 and D_2 the answers before;  x = a start + sum_k b[k] D_k
-///                    + c z
+///                    D_0 = D(x; level.sigma), while D_1 and D_2 are the two answers before it
+///                    x = a start + sum_k b[k] D_k + c z
 ///
-/// The state is xbar = x_t / a(t) = x_0 + sigma z for every SDE and sampler, as in EDM; at the end it is the
-/// image.
+/// The state is xbar = x_t / a(t) = x_0 + sigma z for every SDE, as in EDM, and in the end the image itself.
 namespace ito::model {
 
 struct Stage {
@@ -47,8 +46,7 @@ struct EulerMaruyamaOptions {
   FinalStep final_step = FinalStep::denoise;
 };
 
-/// Reverse time by Euler-Maruyama on uniform_times(steps, sampling_end()): steps - 1 updates, then the final
-/// one.
+/// Reverse time by Euler-Maruyama on uniform_times(steps, sampling_end()): steps - 1 updates and a last one.
 SamplerPlan euler_maruyama_plan(const Sde&, const EulerMaruyamaOptions&);
 
 /// Algorithm 2 of arXiv:2206.00364; algorithm 1 where churn is 0. 2 steps - 1 evaluations.
@@ -58,8 +56,8 @@ struct HeunOptions {
   double churn = 0, churn_min = 0, churn_max = std::numeric_limits<double>::infinity(), churn_noise = 1;
 };
 
-/// The range that the SDE covers, [sigma(training_start), sigma(1)], within EDM's [.002, 80]: a network
-/// trained on a shorter one is never asked about levels it has not seen.
+/// EDM's range [.002, 80] cut to the SDE's own, [sigma(0), sigma(1)]: a network is not asked about levels that
+/// it has never seen.
 HeunOptions heun_options(const Sde&, int steps = 18);
 
 /// The SDE only translates sigma into the levels that the network's condition needs.
@@ -69,8 +67,7 @@ SamplerPlan heun_plan(const Sde&, const HeunOptions&);
 FinalStep parse_final_step(std::string_view name);
 std::string_view name_of(FinalStep);
 
-/// The samplers by name, with their default options: euler-maruyama, heun. Unknown: an error with the
-/// nearest.
+/// The samplers with their default options: euler-maruyama, heun. Unknown: an error with the nearest.
 SamplerPlan make_sampler_plan(std::string_view name, const Sde&, int steps);
 
 }  // namespace ito::model

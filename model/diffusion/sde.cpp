@@ -12,9 +12,33 @@ constexpr Named<SdeKind> kSdeNames[] = {
 
 }  // namespace
 
+double Sde::mean(double t) const {
+  return std::visit([&](const auto& e) { return e.mean(t); }, equations_);
+}
+
+double Sde::stddev(double t) const {
+  return std::visit([&](const auto& e) { return e.stddev(t); }, equations_);
+}
+
+double Sde::drift(double t) const {
+  return std::visit([&](const auto& e) { return e.drift(t); }, equations_);
+}
+
+double Sde::diffusion(double t) const {
+  return std::visit([&](const auto& e) { return e.diffusion(t); }, equations_);
+}
+
+double Sde::prior_stddev() const {
+  return std::visit([](const auto& e) { return e.prior_stddev(); }, equations_);
+}
+
+double Sde::sampling_end() const {
+  return std::visit([](const auto& e) { return e.sampling_end(); }, equations_);
+}
+
 double Sde::time_of(double sigma) const {
   if (!(sigma > 0)) fail(cat("no time has noise level sigma = ", sigma, "; it must be above 0"));
-  return ask([&](const auto& e) { return e.time_of(sigma); });
+  return std::visit([&](const auto& e) { return e.time_of(sigma); }, equations_);
 }
 
 NoiseLevel Sde::at(double t) const {

@@ -5,22 +5,21 @@
 #include <string_view>
 #include <variant>
 
-/// The forward processes of score-based diffusion: dx = f(t) x dt + g(t) dW for t in [0, 1], whose marginal
-/// is
+/// The forward processes of score-based diffusion: dx = f(t) x dt + g(t) dW for t in [0, 1], with marginals
 ///   x_t = a(t) x_0 + s(t) z,  z ~ N(0, I)        (a: mean(t), s: stddev(t)).
-/// "sigma" without a t is always the noise-to-signal ratio s/a, the noise level of EDM: x_t / a = x_0 + sigma
-/// z. Pixels are in [-1, 1]. Source: Song et al., arXiv:2011.13456, sections 3.4 and appendix B, C.
+/// "sigma" alone is always the noise-to-signal ratio s/a, EDM's noise level: x_t / a = x_0 + sigma z.
+/// Pixels are in [-1, 1]. Source: Song et al., arXiv:2011.13456, section 3.4 and appendices B, C.
 namespace ito::model {
 
 /// Variance exploding: s(t) = sigma_min (sigma_max / sigma_min)^t, a = 1, f = 0. The exact kernel from t = 0
 /// has variance s(t)^2 - sigma_min^2; as the paper does, we let x_0 carry sigma_min's noise and use s(t)^2.
-/// Default: for faces.
+/// The default range is the one for faces.
 struct Ve {
   double sigma_min = 0.002, sigma_max = 80;
 
   double log_ratio() const { return std::log(sigma_max / sigma_min); }
   double mean(double) const { return 1; }
-  double stddev(double t) const { return sigma_min * std::exp(t * log_ratio()); }
+  double stddev(double t) const { return sigma_min * std::pow(sigma_max / sigma_min, t); }
   double drift(double) const { return 0; }
   double diffusion(double t) const { return stddev(t) * std::sqrt(2 * log_ratio()); }
   double prior_stddev() const { return sigma_max; }
@@ -28,8 +27,8 @@ struct Ve {
   double sampling_end() const { return 1e-5; }
 };
 
-/// What VP and sub-VP share: b(t) = beta_min + t (beta_max - beta_min), B(t) = its integral from 0, a =
-/// exp(-B/2), f = -b/2.
+/// What VP and sub-VP share: b(t) = beta_min + t (beta_max - beta_min), B(t) = integral of b from 0 to t,
+/// a = exp(-B/2), f = -b/2.
 struct LinearBeta {
   double beta_min = 0.1, beta_max = 20;
 
@@ -89,46 +88,25 @@ class Sde {
   Sde(Equations equations = Ve{}) : equations_(equations) {}
   const Equations& equations() const { return equations_; }
 
-  double mean(double t) const {
-    return ask([&](const auto& e) { return e.mean(t); });
-  }
-  double stddev(double t) const {
-    return ask([&](const auto& e) { return e.stddev(t); });
-  }
-  /// f(t): the forward drift is f(t) x.
-  double drift(double t) const {
-    return ask([&](const auto& e) { return e.drift(t); });
-  }
-  /// g(t).
-  double diffusion(double t) const {
-    return ask([&](const auto& e) { return e.diffusion(t); });
-  }
+  /// a(t), s(t); f(t), where the forward drift is f(t) x; g(t).
+  double mean(double t) const;
+  double stddev(double t) const;
+  double drift(double t) const;
+  double diffusion(double t) const;
   /// Sampling starts at x_1 ~ N(0, prior_stddev^2 I).
-  double prior_stddev() const {
-    return ask([](const auto& e) { return e.prior_stddev(); });
-  }
-  /// The t with s(t) / a(t) = sigma (it rises with t); also outside [0, 1], where the formulas go on. Needs
-  /// sigma > 0.
-  double time_of(double sigma) const;
-
-  /// All coordinates of the level at t, or of the level whose noise-to-signal ratio is sigma. Errors where it
-  /// has no noise.
-  NoiseLevel at(double t) const;
-  NoiseLevel at_sigma(double sigma) const;
-
+  double prior_stddev() const;
   /// The reverse process stops here (1e-5 for VE, else 1e-3): the score grows without bound as t -> 0.
-  double sampling_end() const {
-    return ask([](const auto& e) { return e.sampling_end(); });
-  }
+  double sampling_end() const;
   /// Training draws t from (training_start, 1).
   static constexpr double training_start() { return 1e-5; }
 
- private:
-  template <class Question>
-  double ask(Question question) const {
-    return std::visit(question, equations_);
-  }
+  /// The t at which s(t) / a(t) is sigma (it rises with t, also outside [0, 1]). Needs sigma > 0.
+  double time_of(double sigma) const;
+  /// The level at t, or the one whose noise-to-signal ratio is sigma. Error where there is no noise.
+  NoiseLevel at(double t) const;
+  NoiseLevel at_sigma(double sigma) const;
 
+ private:
   Equations equations_;
 };
 

@@ -52,8 +52,7 @@ Update flow_euler(double from, double to) {
 Update flow_heun(double from, double to) {
   if (!(from > 0 && to > 0))
     fail(cat("Heun's second half needs sigma > 0 on both sides, not ", from, " and ", to));
-  // With r = to / from the first half's result is r x + (1 - r) D_1; put in, x keeps the coefficient r and
-  // the rest is:
+  // With r = to / from the first half's result is y = r x + (1 - r) D_1. Put in, x keeps the coefficient r:
   const double r = to / from;
   Update update;
   update.a = r;

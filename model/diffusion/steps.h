@@ -3,13 +3,11 @@
 #include "kernels/sde_update.h"
 #include "model/diffusion/sde.h"
 
-/// The arithmetic of single sampler steps, as coefficients: every one is linear in the state and in what the
-/// denoiser answered, so a step is a handful of numbers and one kernel applies them all
-/// (kernels/sde_update.h).
+/// The arithmetic of single sampler steps. Each is linear in the state and in what the denoiser answered, so
+/// a step is a handful of numbers, and one kernel applies them all (kernels/sde_update.h).
 namespace ito::model {
 
-/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I). D_0 is the newest denoised image, D_1 the one before, D_2
-/// before that.
+/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2 those before.
 struct Update {
   double a = 1;
   double b[kernels::kMaxSdeTerms] = {0, 0, 0};
@@ -26,18 +24,17 @@ Update rescaled(const Update&, double mean_before, double mean_after);
 
 /// Euler-Maruyama for the reverse SDE, from t to t - dt with dt > 0, the state being x_t itself:
 ///   x <- x - [f x - g^2 score] dt + g sqrt(dt) z,  score = (a D - x) / s^2, D = D(x / a; s / a).
-/// The founding text writes x + [f - g^2 score] dt with dt < 0; with dt > 0 that sign would add noise to
-/// noise.
+/// The founding text writes x + [f - g^2 score] dt, which holds for dt < 0 (docs/diffusion.md).
 Update euler_maruyama(const Sde&, const NoiseLevel& at, double dt);
 
-/// Euler's step of the probability flow dx/dsigma = (x - D) / sigma, the state being x / a: x' = x + (to -
-/// from) (x - D) / from. Also Heun's first half. to = 0 gives x' = D. Source: arXiv:2206.00364, algorithm 1,
-/// lines 4 and 5.
+/// Euler's step of the probability flow dx/dsigma = (x - D) / sigma, Heun's first half, for the state xbar:
+///   x' = x + (to - from) d,  d = (x - D_0) / from.
+/// to = 0 gives x' = D_0. Source: arXiv:2206.00364, algorithm 1, lines 4 and 5.
 Update flow_euler(double from, double to);
 
-/// Heun's second half, from the state at `from` (not from the first half's result), with D_0 = D(first half's
-/// result; to) and D_1 = D(x; from): x' = x + (to - from) (d + d') / 2, d = (x - D_1) / from, d' = (first
-/// half's result - D_0) / to. Needs to > 0.
+/// Heun's second half, applied to the state x at `from` as the first half was:
+///   x' = x + (to - from) (d + d') / 2,  d = (x - D_1) / from,  d' = (y - D_0) / to,
+/// where y is the first half's result, D_0 = D(y; to), D_1 = D(x; from). Needs to > 0. Source: lines 7 and 8.
 Update flow_heun(double from, double to);
 
 }  // namespace ito::model
