@@ -3,7 +3,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -112,6 +114,8 @@ std::string bytes(double n) {
   else std::snprintf(text, sizeof text, "%.0f MiB", n / (1 << 20));
   return text;
 }
+
+int grid_columns(long long n) { return std::max(1, int(std::ceil(std::sqrt(double(n))))); }
 
 double resident_bytes() {
   std::ifstream statm("/proc/self/statm");

@@ -38,6 +38,8 @@ std::string duration(double seconds);
 std::string thousands(long long n);
 /// "1.5 GiB", "12 MiB"
 std::string bytes(double n);
+/// Columns of a grid of n images that comes out about square: 8 for 64.
+int grid_columns(long long n);
 /// Resident memory of this process now, and its peak, in bytes.
 double resident_bytes();
 double peak_resident_bytes();

@@ -1,10 +1,11 @@
 #include "apps/app_training.h"
 
-#include <charconv>
 #include <filesystem>
 #include <iostream>
 
 #include "apps/app_main.h"
+#include "data/crop.h"
+#include "kernels/names.h"
 #include "model/unet/presets.h"
 
 namespace ito::apps {
@@ -36,7 +37,7 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
 void add_data_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--size", f.size, "image size, N or HxW (default: the preset's)");
   app.add_option("--crop", f.crop, "ddim128 (CelebA's default) or none (a folder's)");
-  app.add_option("--split", f.split, "train, valid or test, where the data has splits")->capture_default_str();
+  app.add_option("--split", f.split, "train, valid, test or all (default: train for CelebA, all for a folder)");
   app.add_option("--cache", f.cache, "folder of the decoded images")->capture_default_str();
   app.add_flag("--no-flip", f.no_flip, "never mirror images");
   app.add_flag("--attributes", f.attributes, "condition the network on CelebA's 40 attributes");
@@ -70,20 +71,9 @@ void add_optimizer_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--ema", f.ema, "decay of the weights' moving average")->capture_default_str();
 }
 
-int parse_extent(std::string_view text, const std::string& all) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1)
-    fail(cat("--size '", all, "' must be like 64 or 64x48"));
-  return value;
-}
-
 /// Height and width of --size, else of the preset.
-std::pair<int, int> image_size(const TrainingFlags& f, const model::Preset& preset) {
-  if (f.size.empty()) return {preset.network.height, preset.network.width};
-  const size_t x = f.size.find('x');
-  const int height = parse_extent(std::string_view(f.size).substr(0, x), f.size);
-  return {height, x == std::string::npos ? height : parse_extent(std::string_view(f.size).substr(x + 1), f.size)};
+data::ImageSize image_size(const TrainingFlags& f, const model::Preset& preset) {
+  return f.size.empty() ? data::ImageSize{preset.network.width, preset.network.height} : data::parse_image_size(f.size);
 }
 
 const model::Preset& chosen_preset(const TrainingFlags& f) { return model::preset(f.preset.empty() ? "small" : f.preset); }
@@ -136,6 +126,58 @@ void add_flags(CLI::App& app, TrainingFlags& f) {
   add_data_flags(app, f);
   add_diffusion_flags(app, f);
   add_optimizer_flags(app, f);
+}
+
+std::string run_path(const TrainingFlags& f) {
+  if (!f.out.empty()) return f.out;
+  std::filesystem::path folder = std::filesystem::absolute(f.data).lexically_normal();
+  if (folder.filename().empty()) folder = folder.parent_path();
+  return "runs/" + folder.filename().string() + "-" + chosen_preset(f).name;
+}
+
+data::Dataset open_images(const TrainingFlags& f) {
+  data::DatasetOptions options;
+  const data::ImageSize size = image_size(f, chosen_preset(f));
+  options.split = f.split, options.crop = f.crop;
+  options.height = size.height, options.width = size.width;
+  options.cache_dir = f.cache;
+  options.threads = f.threads;
+  LiveLine line;
+  const double start = wall_clock();
+  options.progress = [&](size_t done, size_t total) {
+    const double left = done ? (wall_clock() - start) / double(done) * double(total - done) : 0;
+    line.show(cat("decoding   ", thousands(int64_t(done)), " of ", thousands(int64_t(total)), "   ", duration(left), " left"));
+  };
+  data::Dataset images = data::open_dataset(f.data, options);
+  line.end();
+  for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
+  return images;
+}
+
+TrainingOptions training_options(const TrainingFlags& f, const data::Dataset& images) {
+  TrainingOptions o;
+  o.preset = chosen_preset(f).name;
+  o.network = chosen_preset(f).network;
+  o.network.height = images.height(), o.network.width = images.width();
+  o.network.dropout = float(f.dropout);
+  if (!f.embedding.empty()) {
+    constexpr Named<model::EmbeddingKind> kinds[] = {{"fourier", model::EmbeddingKind::fourier},
+                                                     {"sinusoidal", model::EmbeddingKind::sinusoidal}};
+    o.network.embedding = value_of_name("embedding", f.embedding, kinds);
+  }
+  if (f.attributes) {
+    if (images.attributes().empty()) fail("--attributes needs CelebA's list_attr_celeba.txt beside the images");
+    o.network.condition = int(images.attribute_names().size());
+  }
+  o.diffusion = diffusion_options(f, o.network);
+  o.batch = f.batch, o.accumulate = f.accumulate, o.seed = f.seed, o.flip = !f.no_flip;
+  o.steps = chosen_steps(f, int64_t(images.count()));
+  o.optimizer = optimizer_options(f, o.steps);
+  o.drop_condition = f.drop_condition, o.precision = f.precision, o.crop = images.crop();
+  o.save_every = f.save_every, o.sample_every = f.sample_every, o.sample_count = f.sample_count;
+  o.sample_steps = f.sample_steps, o.keep = f.keep;
+  check(o);
+  return o;
 }
 
 }  // namespace ito::apps

@@ -70,7 +70,7 @@ void write_images(const fs::path& out, const std::vector<uint8_t>& pixels, const
     std::snprintf(name, sizeof name, "%06llu.png", static_cast<unsigned long long>(seeds[i]));
     data::write_png(out / name, image);
   }
-  data::write_png(out / "grid.png", data::contact_sheet(pixels.data(), int64_t(seeds.size()), net.height, net.width));
+  data::write_png(out / "grid.png", data::make_grid(pixels.data(), seeds.size(), net.height, net.width, grid_columns(int64_t(seeds.size()))));
 }
 
 int sample(const Flags& f) {

@@ -13,15 +13,15 @@ namespace ito::apps {
 namespace {
 
 model::ImageSet image_set(const data::Dataset& images, const model::TrainingOptions& options) {
-  model::ImageSet set{images.pixels(), images.count(), images.height(), images.width(), 3, images.crop(), {}};
+  model::ImageSet set{images.pixels(), int64_t(images.count()), images.height(), images.width(), 3, images.crop(), {}};
   if (options.network.condition) set.conditions.assign(images.attributes().begin(), images.attributes().end());
   return set;
 }
 
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
               const engine::Device& device) {
-  std::cout << "images     " << thousands(images.count()) << " of " << o.network.width << "x" << o.network.height << ", crop "
-            << images.crop() << (images.split().empty() ? "" : ", split " + images.split()) << "\n"
+  std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x" << o.network.height << ", crop "
+            << images.crop() << ", split " << images.split() << "\n"
             << "network    " << o.preset << ": " << thousands(size.parameters) << " parameters, "
             << cat(std::round(size.forward_flops * 1e-7) / 100) << " GFLOP forward\n"
             << "objective  " << o.diffusion.sde.name << ", " << model::name_of(o.diffusion.preconditioning.prediction)
@@ -81,7 +81,7 @@ int train(const TrainingFlags& flags) {
   hooks.interrupted = interrupted;
   hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
   hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count, int h, int w) {
-    data::write_png(path, data::contact_sheet(pixels.data(), count, h, w));
+    data::write_png(path, data::make_grid(pixels.data(), size_t(count), h, w, grid_columns(count)));
   };
   std::cout << "run        " << out << "   (Ctrl-C saves; the same command goes on)" << std::endl;
   const model::SessionResult result = model::run_session(device, trainer, folder, hooks);

@@ -29,7 +29,7 @@ struct SdeUpdateDims {
 /// x, f_k, x_out [N,D] f32 (f64 if x is; then z is the same f32 number widened); next_in (may be null) f32 or bf16.
 /// seeds [N] u64: element e of image n is disturbed by element e of the stream (seeds[n], purpose, step, sample 0), so an
 /// image depends on its seed alone, whatever N is. No noise is drawn where c = 0. x_out may be x itself.
-/// Euler-Maruyama for dt > 0, x <- x - [f - g^2 s] dt + g sqrt(dt) z, is one such update: see model/diffusion/sampler.h.
+/// Euler-Maruyama for dt > 0, x <- x - [f - g^2 s] dt + g sqrt(dt) z, is one such update: see model/diffusion/steps.h.
 void sde_update(CpuStream&, const SdeUpdateDims&, const SdeCoefficients&, In x, const In (&f)[kMaxSdeTerms],
                 const uint64_t* seeds, Out x_out, Out next_in);
 void sde_update(CudaStream&, const SdeUpdateDims&, const SdeCoefficients&, In x, const In (&f)[kMaxSdeTerms],
