@@ -1,0 +1,39 @@
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/group_norm.h"  // Activation
+#include "kernels/vector_math.h"
+
+namespace ito::kernels {
+
+/// act(v) for an activation known at compile time, v in f32 or f64. SiLU is v / (1 + e^-v) (Elfwing et al., arXiv:1702.03118).
+template <Activation kind, class A>
+ITO_HOST_DEVICE inline A activate(A v) {
+  if constexpr (kind == Activation::silu) return v / (A(1) + exp_of(-v));
+  if constexpr (kind == Activation::relu) return v > A(0) ? v : A(0);
+  return v;
+}
+
+/// act'(v); ReLU's is 0 at 0.
+template <Activation kind, class A>
+ITO_HOST_DEVICE inline A activation_slope(A v) {
+  if constexpr (kind == Activation::silu) {
+    const A sigmoid = A(1) / (A(1) + exp_of(-v));
+    return sigmoid * (A(1) + v * (A(1) - sigmoid));
+  }
+  if constexpr (kind == Activation::relu) return v > A(0) ? A(1) : A(0);
+  return A(1);
+}
+
+/// Calls f with the activation as a type, f(std::integral_constant<Activation, ...>{}).
+template <class F>
+void visit(Activation kind, F&& f) {
+  switch (kind) {
+    case Activation::none: return f(std::integral_constant<Activation, Activation::none>{});
+    case Activation::silu: return f(std::integral_constant<Activation, Activation::silu>{});
+    case Activation::relu: return f(std::integral_constant<Activation, Activation::relu>{});
+  }
+}
+
+}  // namespace ito::kernels

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/bf16.h"  // ITO_HOST_DEVICE
+
+/// Elementary functions in f32 without branches or calls, so that a loop over them becomes vector code, and so that CPU
+/// and GPU run the same arithmetic (up to where a compiler fuses a multiplication and an addition).
+/// Each polynomial is the minimax one for its interval (Remez); the errors stated are measured in tests/test_kernels_math.cpp.
+namespace ito::kernels {
+
+ITO_HOST_DEVICE inline float float_of_bits(int32_t bits) {
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+ITO_HOST_DEVICE inline int32_t bits_of_float(float value) {
+  int32_t bits;
+  memcpy(&bits, &value, 4);
+  return bits;
+}
+
+/// e^x within 1.1 ulp for every float: +inf above 88.73, gradual underflow to 0 below -87.3, NaN for NaN.
+ITO_HOST_DEVICE inline float exp_of(float x) {
+  x = x > 89.0f ? 89.0f : x;
+  x = x < -104.0f ? -104.0f : x;
+  const float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  const float shifted = x * 1.44269504f + kRound;
+  const float n = shifted - kRound;
+  const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;  // x - n ln 2; the first product is exact
+  float p = 0.00138145714f;
+  p = p * r + 0.00836873011f;
+  p = p * r + 0.0416683893f;
+  p = p * r + 0.166665205f;
+  p = p * r + 0.499999934f;
+  p = r + r * r * p;
+  // 2^n in two factors: either is a normal number where 2^n itself is not.
+  const int32_t exponent = bits_of_float(shifted) - 0x4B400000;
+  const int32_t half = exponent >> 1;
+  return (1.0f + p) * float_of_bits((half + 127) << 23) * float_of_bits((exponent - half + 127) << 23);
+}
+
+ITO_HOST_DEVICE inline double exp_of(double x) { return exp(x); }
+
+/// ln x within 1 ulp for normal x > 0; anything else is not asked for. x = 2^k m, m in [sqrt(1/2), sqrt(2)),
+/// and ln m = 2 atanh(s), s = (m - 1) / (m + 1).
+ITO_HOST_DEVICE inline float log_of(float x) {
+  const int32_t bits = bits_of_float(x);
+  const int32_t exponent = (bits - 0x3F3504F3) >> 23;  // bits of sqrt(1/2)
+  const float k = float(exponent);
+  const float f = float_of_bits(bits - exponent * 0x00800000) - 1.0f;
+  const float s = f / (2.0f + f), z = s * s;
+  float p = 0.235835687f;
+  p = p * z + 0.285372391f;
+  p = p * z + 0.400003361f;
+  p = p * z + 0.666666656f;
+  const float half_square = 0.5f * f * f;
+  // f - f^2/2 + s (f^2/2 + z p) is ln m with its largest term exact.
+  const float rest = half_square - (s * (half_square + z * p) + k * 1.42860677e-6f);
+  return k * 0.693145752f + (f - rest);
+}
+
+/// cos and sin of `turns` whole turns, 0 <= turns <= 1, within 1.5 ulp of the larger one: the reduction to an eighth of a
+/// turn is exact, and 2 pi is in the polynomials.
+ITO_HOST_DEVICE inline void cos_sin_of_turns(float turns, float* cosine, float* sine) {
+  const int32_t quarter = int32_t(turns * 4.0f + 0.5f);
+  const float r = turns - 0.25f * float(quarter);
+  const float z = r * r;
+  float s = -75.4533964f;
+  s = s * z + 81.5939370f;
+  s = s * z - 41.3416732f;
+  s = r * 6.28318548f + r * (z * s - 1.74845553e-7f);  // 2 pi in two parts
+  float c = 59.2459643f;
+  c = c * z - 85.4437417f;
+  c = c * z + 64.9393265f;
+  c = c * z - 19.7392087f;
+  c = 1.0f + z * c;
+  const bool swapped = quarter & 1;
+  const float x = swapped ? s : c, y = swapped ? c : s;
+  *cosine = (quarter + 1) & 2 ? -x : x;
+  *sine = quarter & 2 ? -y : y;
+}
+
+}  // namespace ito::kernels
