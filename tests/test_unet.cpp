@@ -1,0 +1,234 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/io/safetensors.h"
+#include "model/unet/network.h"
+#include "model/unet/presets.h"
+#include "tests/parity_recipe.h"
+
+/// The networks: parameter totals, parity with diffusers' own UNet2DModel (outputs and every gradient), configurations as JSON.
+namespace ito::model {
+namespace {
+
+using engine::Device;
+using engine::DType;
+using engine::ParamStore;
+using engine::Shape;
+
+const std::string kFixtures = ITO_SOURCE_DIR "/tests/fixtures/";
+
+nlohmann::json read_json(const std::string& path) {
+  std::ifstream file(path);
+  REQUIRE(file.good());
+  return nlohmann::json::parse(file);
+}
+
+/// [a,b,c,d] -> [a,c,d,b]: NCHW numbers as NHWC, and (K,C,R,S) as (K,R,S,C).
+template <class T>
+std::vector<T> channels_last(const std::vector<T>& from, int64_t a, int64_t b, int64_t c, int64_t d) {
+  std::vector<T> to(from.size());
+  for (int64_t i = 0; i < a; ++i)
+    for (int64_t j = 0; j < b; ++j)
+      for (int64_t k = 0; k < c * d; ++k) to[size_t((i * c * d + k) * b + j)] = from[size_t((i * b + j) * c * d + k)];
+  return to;
+}
+
+std::vector<float> as_filter(const engine::ParameterSpec& spec, const std::vector<float>& oihw) {
+  const Shape& s = spec.shape;
+  return spec.filter ? channels_last(oihw, s[0], s[3], s[1], s[2]) : oihw;
+}
+
+double relative_l2(const std::vector<double>& got, const std::vector<float>& want) {
+  REQUIRE(got.size() == want.size());
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    difference += (got[i] - want[i]) * (got[i] - want[i]);
+    size += double(want[i]) * want[i];
+  }
+  return std::sqrt(difference / std::max(size, 1e-30));
+}
+
+void set_weights(ParamStore& store, const std::vector<std::string>& names) {
+  for (size_t position = 0; position < names.size(); ++position) {
+    const int index = store.find(names[position]);
+    REQUIRE_MESSAGE(index >= 0, names[position]);
+    const engine::ParameterSpec& spec = store.specs()[size_t(index)];
+    std::vector<int64_t> shape;
+    for (int i = 0; i < spec.shape.rank(); ++i) shape.push_back(spec.shape[i]);
+    if (spec.filter) shape = {shape[0], shape[3], shape[1], shape[2]};
+    const std::vector<float> values = as_filter(spec, tests::parity_parameter(uint32_t(position), names[position], shape));
+    std::copy(values.begin(), values.end(), store.data(index, engine::Track::master));
+  }
+  REQUIRE(names.size() == store.specs().size());
+}
+
+void check_parity(const std::string& name) {
+  CAPTURE(name);
+  const io::SafetensorsReader fixture(kFixtures + "unet_" + name + ".safetensors");
+  const auto about = nlohmann::json::parse(fixture.metadata().at("parity"));
+  REQUIRE(about.at("recipe") == tests::kParityVersion);
+  const auto nchw = about.at("input_shape").get<std::vector<int64_t>>();
+  const int64_t n = nchw[0], c = nchw[1], h = nchw[2], w = nchw[3];
+  NetworkConfig config = network_config_from_json(about.at("config").dump());
+  config.height = int(h), config.width = int(w);
+
+  Device device;
+  ParamStore store(device);
+  const Network network(Scope(store), config);
+  store.allocate(ParamStore::Use::training, 0);
+  set_weights(store, about.at("parameters").get<std::vector<std::string>>());
+  const size_t count = size_t(n * c * h * w);
+  const auto image = [&](const std::vector<float>& from) {
+    return Tensor::from(device, {n, h, w, c}, DType::f32, channels_last(from, n, c, h, w).data());
+  };
+  const Tensor x = device.tape().watch(image(tests::parity_input(count)));
+  const Tensor f = network({x, Tensor::from(device, {n}, DType::f32, tests::parity_noise_level(size_t(n)).data()), {}, {}, {}});
+  // What float32 arithmetic costs the reference itself is 1e-6 and less; the two orders of summation differ by as much.
+  CHECK(relative_l2(f.to_doubles(), channels_last(fixture.values<float>("output"), n, c, h, w)) < 5e-6);
+  device.tape().backward(f, image(tests::parity_cotangent(count)));
+  CHECK(relative_l2(device.tape().gradient(x).to_doubles(),
+                    channels_last(fixture.values<float>("grad.input"), n, c, h, w)) < 1e-5);
+  for (size_t i = 0; i < store.specs().size(); ++i) {
+    const engine::ParameterSpec& spec = store.specs()[i];
+    if (!spec.trainable) continue;
+    CAPTURE(spec.name);
+    const float* gradient = store.gradients() + store.offset(int(i));
+    const std::vector<double> got(gradient, gradient + spec.shape.count());
+    CHECK(relative_l2(got, as_filter(spec, fixture.values<float>("grad." + spec.name))) < 2e-5);
+  }
+}
+
+TEST_CASE("outputs and all gradients agree with diffusers' UNet2DModel") {
+  for (const char* name : {"sinusoidal", "fourier", "heads", "ddpm"}) check_parity(name);
+}
+
+TEST_CASE("presets have the totals of their UNet2DModel counterparts") {
+  CHECK(measure(preset("tiny").network).parameters == 178451);
+  CHECK(measure(preset("small").network).parameters == 3003043);
+  CHECK(measure(preset("celeba64").network).parameters == 35811843);
+  CHECK(measure(preset("celeba64-ddim").network).parameters == 78766339);
+  NetworkConfig small = preset("small").network, celeba = preset("celeba64").network;
+  small.embedding = celeba.embedding = EmbeddingKind::sinusoidal;
+  CHECK(measure(small).parameters == 2998947);
+  CHECK(measure(celeba).parameters == 35746307);
+  CHECK(measure(preset("small").network).forward_flops == doctest::Approx(2.3e9).epsilon(0.03));
+  CHECK(measure(preset("celeba64").network).forward_flops == doctest::Approx(46.7e9).epsilon(0.03));
+}
+
+TEST_CASE("our config.json is diffusers': what it writes, we write") {
+  const auto fixtures = read_json(kFixtures + "presets.json");
+  for (const char* name : {"tiny", "small", "celeba64", "celeba64-ddim"}) {
+    CAPTURE(name);
+    const auto ours = nlohmann::json::parse(to_json(preset(name).network));
+    for (const auto& [key, value] : fixtures.at(name).at("config").items()) CHECK_MESSAGE(ours.at(key) == value, key);
+  }
+}
+
+TEST_CASE("a configuration survives JSON, for every preset") {
+  for (const Preset& p : presets()) {
+    CAPTURE(p.name);
+    CHECK(to_json(network_config_from_json(to_json(p.network))) == to_json(p.network));
+  }
+}
+
+/// A small network of any kind: its output's shape, and that every parameter has an influence.
+void check_influence(NetworkConfig config) {
+  config.height = 8, config.width = 16;
+  Device device;
+  ParamStore store(device);
+  const Network network(Scope(store), config);
+  store.allocate(ParamStore::Use::training, 1);
+  // Layers that start at zero would hide what is before them.
+  for (size_t i = 0; i < store.specs().size(); ++i) {
+    float* values = store.data(int(i), engine::Track::master);
+    if (store.specs()[i].init.kind == engine::Init::Kind::constant)
+      for (int64_t k = 0; k < store.specs()[i].shape.count(); ++k) values[k] += 0.1f * float((k % 5) - 2) + 0.05f;
+  }
+  std::vector<float> x(2 * 8 * 16 * 3), c = {-0.4f, 0.7f}, k(2 * 5, 0.5f), keep = {1, 1};
+  for (size_t i = 0; i < x.size(); ++i) x[i] = float(std::sin(double(i)));
+  NetworkInput input{Tensor::from(device, {2, 8, 16, 3}, DType::f32, x.data()), Tensor::from(device, {2}, DType::f32, c.data()),
+                     {}, {}, {}};
+  if (config.condition) {
+    input.condition = Tensor::from(device, {2, 5}, DType::f32, k.data());
+    input.keep = Tensor::from(device, {2}, DType::f32, keep.data());
+  }
+  const Tensor f = network(input);
+  CHECK(f.shape() == Shape{2, 8, 16, 3});
+  std::vector<float> cotangent(x.size());
+  for (size_t i = 0; i < cotangent.size(); ++i) cotangent[i] = float(std::cos(3.0 * double(i)));
+  device.tape().backward(f, Tensor::from(device, f.shape(), DType::f32, cotangent.data()));
+  for (size_t i = 0; i < store.specs().size(); ++i) {
+    if (!store.specs()[i].trainable) continue;
+    const float* g = store.gradients() + store.offset(int(i));
+    double sum = 0;
+    for (int64_t j = 0; j < store.specs()[i].shape.count(); ++j) sum += std::abs(g[j]);
+    CHECK_MESSAGE(sum > 0, store.specs()[i].name);
+    CHECK(std::isfinite(sum));
+  }
+}
+
+TEST_CASE("every option makes a network whose parameters all matter") {
+  NetworkConfig small = preset("tiny").network;
+  SUBCASE("relu") { small.activation = Activation::relu; }
+  SUBCASE("added skips") { small.skips = SkipKind::add; }
+  SUBCASE("sinusoidal") { small.embedding = EmbeddingKind::sinusoidal; }
+  SUBCASE("condition") { small.condition = 5; }
+  SUBCASE("heads") { small.head_width = 4; }
+  SUBCASE("document") {
+    small = preset("document").network;
+    small.block_channels = {8, 16, 24, 32};
+  }
+  SUBCASE("tutorial") { small = preset("tutorial").network; }
+  check_influence(small);
+}
+
+TEST_CASE("a dropped condition is no condition") {
+  NetworkConfig config = preset("tiny").network;
+  config.condition = 3;
+  Device device;
+  engine::NoGrad off(device);
+  ParamStore store(device);
+  const Network network(Scope(store), config);
+  store.allocate(ParamStore::Use::inference, 1);
+  for (int i = 0; i < int(store.specs().size()); ++i)
+    if (store.specs()[size_t(i)].init.kind == engine::Init::Kind::constant) store.data(i, engine::Track::master)[0] += 0.3f;
+  std::vector<float> x(16 * 16 * 3, 0.2f), c = {0.1f}, k = {1, -1, 1}, zero = {0}, one = {1};
+  const auto run = [&](const float* keep) {
+    NetworkInput input{Tensor::from(device, {1, 16, 16, 3}, DType::f32, x.data()), Tensor::from(device, {1}, DType::f32, c.data()), {}, {}, {}};
+    if (keep) {
+      input.condition = Tensor::from(device, {1, 3}, DType::f32, k.data());
+      input.keep = Tensor::from(device, {1}, DType::f32, keep);
+    }
+    return network(input).to_doubles();
+  };
+  CHECK(run(zero.data()) == run(nullptr));
+  CHECK(run(one.data()) != run(nullptr));
+}
+
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST_CASE("impossible networks are refused with a reason") {
+  CHECK(error_of([] { preset("smal"); }).find("small") != std::string::npos);
+  NetworkConfig config = preset("small").network;
+  config.height = 60;
+  CHECK(error_of([&] { check(config); }).find("multiple of 8") != std::string::npos);
+  config = preset("tiny").network;
+  config.groups = 5;
+  CHECK(error_of([&] { check(config); }).find("5 norm groups") != std::string::npos);
+  CHECK(error_of([&] { network_config_from_json("{"); }).find("config.json") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace ito::model
