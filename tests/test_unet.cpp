@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "engine/device.h"
 #include "engine/io/safetensors.h"
 #include "model/unet/network.h"
 #include "model/unet/presets.h"
