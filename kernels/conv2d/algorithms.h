@@ -1,0 +1,68 @@
+#pragma once
+
+#include "kernels/conv2d.h"
+
+namespace ito::kernels::conv2d {
+
+/// Operands of the three passes, as in kernels/conv2d.h; all of one type, double or float.
+template <class T>
+struct Forward {
+  const T *x, *x2, *w, *bias;
+  T* y;
+};
+template <class T>
+struct BackwardData {
+  const T *dy, *w;
+  T *dx, *dx2;
+};
+template <class T>
+struct BackwardWeights {
+  const T *dy, *x, *x2;
+  T *dw, *dbias;
+};
+
+/// A way to compute all three passes in f32. `workspace` has workspace_bytes and starts at a multiple of
+/// kAlign.
+struct Algorithm {
+  const char* name;
+  size_t (*workspace_bytes)(CpuStream&, const Conv2dDims&, ConvPass);
+  void (*forward)(CpuStream&, const Conv2dDims&, const Forward<float>&, std::byte* workspace);
+  void (*backward_data)(CpuStream&, const Conv2dDims&, const BackwardData<float>&, std::byte* workspace);
+  void (*backward_weights)(CpuStream&, const Conv2dDims&, const BackwardWeights<float>&,
+                           std::byte* workspace);
+};
+
+/// Any shape, by im2col of strips of pixels and a matrix product.
+extern const Algorithm kStrips;
+#ifdef HAVE_ONEDNN
+/// Any shape, oneDNN's direct convolution on NHWC as it stands.
+extern const Algorithm kOneDnnDirect;
+#endif
+
+/// The reference: plain loops in f64, no workspace.
+void reference_forward(CpuStream&, const Conv2dDims&, const Forward<double>&);
+void reference_backward_data(CpuStream&, const Conv2dDims&, const BackwardData<double>&);
+void reference_backward_weights(CpuStream&, const Conv2dDims&, const BackwardWeights<double>&);
+
+constexpr size_t kAlign = 64;  // a cache line; also what oneDNN wants of its scratchpad
+constexpr size_t align_up(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+/// Cuts a workspace into aligned arrays, one after the other. Over a null base it only adds up the bytes, so
+/// one layout function serves both the size and the pointers.
+class Carver {
+ public:
+  explicit Carver(std::byte* base) : base_(base) {}
+  template <class T>
+  T* take(size_t count) {
+    std::byte* at = base_ ? base_ + used_ : nullptr;
+    used_ += align_up(count * sizeof(T));
+    return reinterpret_cast<T*>(at);
+  }
+  size_t used() const { return used_; }
+
+ private:
+  std::byte* base_;
+  size_t used_ = 0;
+};
+
+}  // namespace ito::kernels::conv2d

@@ -1,0 +1,172 @@
+// What kernels/conv2d.h declares: checks, the choice of an algorithm, and bf16 by way of f32.
+#include "kernels/conv2d.h"
+
+#include "kernels/conv2d/algorithms.h"
+
+namespace ito::kernels {
+namespace {
+
+using namespace conv2d;
+
+std::string shape_of(const Conv2dDims& d) {
+  return cat("[", d.n, ",", d.h, ",", d.w, ",", d.c1, "+", d.c2, "] with ", d.k, " filters ", d.r, "x", d.s,
+             ", stride ", d.stride, ", padding (top ", d.pad_top, ", left ", d.pad_left, ", bottom ",
+             d.pad_bottom, ", right ", d.pad_right, ")");
+}
+
+void check(const Conv2dDims& d) {
+  const bool sizes = d.n > 0 && d.h > 0 && d.w > 0 && d.c1 > 0 && d.c2 >= 0 && d.k > 0 && d.r > 0 && d.s > 0;
+  const bool padding = d.pad_top >= 0 && d.pad_left >= 0 && d.pad_bottom >= 0 && d.pad_right >= 0;
+  if (!sizes || !padding || d.stride < 1) fail(cat("conv2d: sizes must be positive: ", shape_of(d)));
+  if (d.h + d.pad_top + d.pad_bottom < d.r || d.w + d.pad_left + d.pad_right < d.s) {
+    fail(cat("conv2d: the filter is larger than the padded image: ", shape_of(d)));
+  }
+}
+
+/// A fixed function of the shape without N, the instruction set and the threads, so that an image's bits
+/// never depend on its batch.
+const Algorithm& choose(CpuStream&, const Conv2dDims&, ConvPass) {
+#ifdef HAVE_ONEDNN
+  return kOneDnnDirect;
+#else
+  return kStrips;
+#endif
+}
+
+size_t count_x(const Conv2dDims& d) { return size_t(d.n) * d.h * d.w * d.c1; }
+size_t count_x2(const Conv2dDims& d) { return size_t(d.n) * d.h * d.w * d.c2; }
+size_t count_y(const Conv2dDims& d) { return size_t(d.n) * d.out_h() * d.out_w() * d.k; }
+
+/// f32 stand-ins for bf16 operands, cut from the front of the workspace; `rest` is the algorithm's own.
+struct Emulated {
+  float *x = nullptr, *x2 = nullptr, *y = nullptr;
+  std::byte* rest = nullptr;
+  size_t bytes = 0;
+
+  Emulated(const Conv2dDims& d, DType dtype, std::byte* workspace) : rest(workspace) {
+    if (dtype != DType::bf16) return;
+    Carver carver(workspace);
+    x = carver.take<float>(count_x(d));
+    x2 = carver.take<float>(count_x2(d));
+    y = carver.take<float>(count_y(d));
+    bytes = carver.used();
+    rest = workspace ? workspace + bytes : nullptr;
+  }
+};
+
+template <class To, class From>
+void convert(CpuStream& stream, const From* from, To* to, size_t count) {
+#pragma omp parallel for simd num_threads(stream.threads())
+  for (size_t i = 0; i < count; ++i) to[i] = To(float(from[i]));
+}
+
+/// The operand as f32: itself, or converted into its stand-in.
+const float* widen(CpuStream& stream, In operand, float* stand_in, size_t count) {
+  if (!operand || operand.dtype != DType::bf16) return operand.as<float>();
+  convert(stream, operand.as<bf16>(), stand_in, count);
+  return stand_in;
+}
+
+/// Where to compute a result: in place, or in its stand-in, which `narrow` then rounds.
+float* widened(Out result, float* stand_in) {
+  return !result || result.dtype != DType::bf16 ? result.as<float>() : stand_in;
+}
+void narrow(CpuStream& stream, const float* stand_in, Out result, size_t count) {
+  if (result && result.dtype == DType::bf16) convert(stream, stand_in, result.as<bf16>(), count);
+}
+
+std::byte* checked(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, Out workspace) {
+  check(d);
+  const size_t bytes = conv2d_workspace_bytes(stream, d, dtype, pass);
+  if (bytes > 0 && !workspace) fail(cat("conv2d: needs a workspace of ", bytes, " bytes for ", shape_of(d)));
+  if (reinterpret_cast<uintptr_t>(workspace.data) % kAlign != 0) {
+    fail(cat("conv2d: the workspace must start at a multiple of ", kAlign, " bytes"));
+  }
+  return static_cast<std::byte*>(workspace.data);
+}
+
+/// The activations of a call; null ones aside, of one type.
+void check_dtypes(std::initializer_list<In> activations) {
+  const In& first = *activations.begin();
+  for (const In& a : activations) {
+    if (a && a.dtype != first.dtype) {
+      fail(cat("conv2d: activations must be of one dtype, got ", name_of(first.dtype), " and ",
+               name_of(a.dtype)));
+    }
+  }
+}
+
+void check_sources(const Conv2dDims& d, bool second) {
+  if ((d.c2 > 0) != second) {
+    fail(cat("conv2d: ", second ? "a second source is given, but c2 = 0: " : "the second source is missing: ",
+             shape_of(d)));
+  }
+}
+
+}  // namespace
+
+size_t conv2d_workspace_bytes(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  check(d);
+  if (dtype == DType::f64) return 0;
+  return Emulated(d, dtype, nullptr).bytes + choose(stream, d, pass).workspace_bytes(stream, d, pass);
+}
+
+const char* conv2d_algorithm(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  check(d);
+  return dtype == DType::f64 ? "reference" : choose(stream, d, pass).name;
+}
+
+void conv2d_forward(CpuStream& stream, const Conv2dDims& d, In x, In x2, In w, In bias, Out y,
+                    Out workspace) {
+  const ConvPass pass = ConvPass::forward;
+  std::byte* const scratch = checked(stream, d, x.dtype, pass, workspace);
+  check_sources(d, bool(x2));
+  check_dtypes({x, x2, y});
+  if (x.dtype == DType::f64) {
+    return reference_forward(
+        stream, d, {x.as<double>(), x2.as<double>(), w.as<double>(), bias.as<double>(), y.as<double>()});
+  }
+  const Emulated f32(d, x.dtype, scratch);
+  const Forward<float> args{widen(stream, x, f32.x, count_x(d)), widen(stream, x2, f32.x2, count_x2(d)),
+                            w.as<float>(), bias.as<float>(), widened(y, f32.y)};
+  choose(stream, d, pass).forward(stream, d, args, f32.rest);
+  narrow(stream, f32.y, y, count_y(d));
+}
+
+void conv2d_backward_data(CpuStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
+                          Out workspace) {
+  const ConvPass pass = ConvPass::backward_data;
+  std::byte* const scratch = checked(stream, d, dy.dtype, pass, workspace);
+  if (dx2) check_sources(d, true);
+  if (!dx && !dx2) return;
+  check_dtypes({dy, dx, dx2});
+  if (dy.dtype == DType::f64) {
+    return reference_backward_data(stream, d,
+                                   {dy.as<double>(), w.as<double>(), dx.as<double>(), dx2.as<double>()});
+  }
+  const Emulated f32(d, dy.dtype, scratch);
+  const BackwardData<float> args{widen(stream, dy, f32.y, count_y(d)), w.as<float>(), widened(dx, f32.x),
+                                 widened(dx2, f32.x2)};
+  choose(stream, d, pass).backward_data(stream, d, args, f32.rest);
+  narrow(stream, f32.x, dx, count_x(d));
+  narrow(stream, f32.x2, dx2, count_x2(d));
+}
+
+void conv2d_backward_weights(CpuStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
+                             Out workspace) {
+  const ConvPass pass = ConvPass::backward_weights;
+  std::byte* const scratch = checked(stream, d, x.dtype, pass, workspace);
+  check_sources(d, bool(x2));
+  check_dtypes({x, x2, dy});
+  if (x.dtype == DType::f64) {
+    return reference_backward_weights(
+        stream, d, {dy.as<double>(), x.as<double>(), x2.as<double>(), dw.as<double>(), dbias.as<double>()});
+  }
+  const Emulated f32(d, x.dtype, scratch);
+  const BackwardWeights<float> args{widen(stream, dy, f32.y, count_y(d)), widen(stream, x, f32.x, count_x(d)),
+                                    widen(stream, x2, f32.x2, count_x2(d)), dw.as<float>(),
+                                    dbias.as<float>()};
+  choose(stream, d, pass).backward_weights(stream, d, args, f32.rest);
+}
+
+}  // namespace ito::kernels

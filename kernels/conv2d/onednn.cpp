@@ -1,0 +1,247 @@
+// Convolution by oneDNN: f32, NHWC outside, weights (and where an algorithm asks for it, activations)
+// reordered into the primitive's own layout inside the workspace. Primitives are made once for a shape and
+// kept by the stream.
+#ifdef HAVE_ONEDNN
+#include <omp.h>
+
+#include <array>
+#include <map>
+#include <vector>
+
+#include "kernels/conv2d/algorithms.h"
+#include "kernels/conv2d/onednn_api.h"
+
+namespace ito::kernels::conv2d {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+
+/// An array of the caller's that is all, or the channels from `first_channel` on, of a primitive's argument.
+struct Piece {
+  memory::desc ours, theirs;  // `theirs`: its part of the argument, whose bytes start where the argument's do
+  dnnl::reorder reorder;
+};
+
+/// An argument of a primitive. Copied, through the workspace, where its layout is not ours or it is in two
+/// pieces.
+struct Argument {
+  int index;
+  bool result;
+  memory::desc theirs;
+  std::vector<Piece> pieces;
+  bool copied = false;
+  size_t offset = 0;
+};
+
+struct Plan {
+  dnnl::primitive primitive;
+  std::vector<Argument> arguments;
+  memory::desc scratch;
+  size_t scratch_offset = 0, bytes = 0;
+};
+
+/// What the stream keeps.
+struct State {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  std::map<std::array<int, 16>, Plan> plans;
+};
+
+dnnl::primitive_attr user_scratchpad() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+memory::desc activation(int n, int h, int w, int c, Tag tag) {
+  return {{n, c, h, w}, memory::data_type::f32, tag};
+}
+
+/// Our layouts, and what a primitive is offered.
+struct Descriptors {
+  memory::desc x1, x2, w, bias, y;
+  memory::desc offered_x, offered_w, offered_y;
+  api::Geometry geometry;
+
+  Descriptors(const Conv2dDims& d, dnnl::algorithm algorithm) {
+    const auto f32 = memory::data_type::f32;
+    const memory::dims w_dims{d.k, d.c(), d.r, d.s};
+    const Tag tag = algorithm == dnnl::algorithm::convolution_direct ? Tag::nhwc : Tag::any;
+    x1 = activation(d.n, d.h, d.w, d.c1, Tag::nhwc);
+    if (d.c2 > 0) x2 = activation(d.n, d.h, d.w, d.c2, Tag::nhwc);
+    y = activation(d.n, d.out_h(), d.out_w(), d.k, Tag::nhwc);
+    w = {w_dims, f32, Tag::ohwi};
+    bias = {{d.k}, f32, Tag::x};
+    offered_x = activation(d.n, d.h, d.w, d.c(), tag);
+    offered_y = activation(d.n, d.out_h(), d.out_w(), d.k, tag);
+    offered_w = {w_dims, f32, Tag::any};
+    geometry = {algorithm, {d.stride, d.stride}, {d.pad_top, d.pad_left}, {d.pad_bottom, d.pad_right}};
+  }
+};
+
+Argument argument(const dnnl::engine& engine, int index, bool result, const memory::desc& theirs,
+                  std::vector<memory::desc> ours) {
+  Argument a{index, result, theirs, {}};
+  a.copied = ours.size() > 1 || ours[0] != theirs;
+  memory::dims offset(theirs.dims().size(), 0);
+  for (const memory::desc& piece : ours) {
+    const memory::desc part = theirs.submemory_desc(piece.dims(), offset);
+    const memory::desc &from = result ? part : piece, &to = result ? piece : part;
+    a.pieces.push_back({piece, part, {}});
+    if (a.copied)
+      a.pieces.back().reorder = dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to));
+    if (offset.size() > 1) offset[1] += piece.dims()[1];
+  }
+  return a;
+}
+
+/// Gives the copies and the scratchpad their places in the workspace.
+void lay_out(Plan& plan) {
+  Carver carver(nullptr);
+  for (Argument& a : plan.arguments) {
+    a.offset = carver.used();
+    if (a.copied) carver.take<std::byte>(a.theirs.get_size());
+  }
+  plan.scratch_offset = carver.used();
+  carver.take<std::byte>(plan.scratch.get_size());
+  plan.bytes = carver.used();
+}
+
+template <class Pd>
+void set_primitive(Plan& plan, const Pd& pd) {
+  plan.primitive = dnnl::primitive(pd);
+  plan.scratch = pd.scratchpad_desc();
+}
+
+/// Throws dnnl::error where oneDNN has no such algorithm for this shape and machine.
+Plan make_plan(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, bool bias,
+               dnnl::algorithm algorithm) {
+  const Descriptors t(d, algorithm);
+  const auto attr = user_scratchpad();
+  const memory::desc bias_desc = bias ? t.bias : memory::desc();
+  const std::vector<memory::desc> sources = d.c2 > 0 ? std::vector{t.x1, t.x2} : std::vector{t.x1};
+  Plan plan;
+  const auto add = [&](int index, bool result, const memory::desc& theirs,
+                       const std::vector<memory::desc>& ours) {
+    plan.arguments.push_back(argument(engine, index, result, theirs, ours));
+  };
+  const bool only_forward = pass == ConvPass::forward;
+  const api::ForwardPd forward = api::forward(engine, t.geometry, t.offered_x, t.offered_w,
+                                              only_forward ? bias_desc : memory::desc(), t.offered_y, attr);
+  if (only_forward) {
+    set_primitive<api::ForwardPd>(plan, forward);
+    add(DNNL_ARG_SRC, false, forward.src_desc(), sources);
+    add(DNNL_ARG_WEIGHTS, false, forward.weights_desc(), {t.w});
+    add(DNNL_ARG_DST, true, forward.dst_desc(), {t.y});
+    if (bias) add(DNNL_ARG_BIAS, false, t.bias, {t.bias});
+  } else if (pass == ConvPass::backward_data) {
+    const auto pd =
+        api::backward_data(engine, t.geometry, t.offered_x, t.offered_w, t.offered_y, forward, attr);
+    set_primitive(plan, pd);
+    add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
+    add(DNNL_ARG_WEIGHTS, false, pd.weights_desc(), {t.w});
+    add(DNNL_ARG_DIFF_SRC, true, pd.diff_src_desc(), sources);
+  } else {
+    const auto pd = api::backward_weights(engine, t.geometry, t.offered_x, t.offered_w, bias_desc,
+                                          t.offered_y, forward, attr);
+    set_primitive(plan, pd);
+    add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
+    add(DNNL_ARG_SRC, false, pd.src_desc(), sources);
+    add(DNNL_ARG_DIFF_WEIGHTS, true, pd.diff_weights_desc(), {t.w});
+    if (bias) add(DNNL_ARG_DIFF_BIAS, true, t.bias, {t.bias});
+  }
+  lay_out(plan);
+  return plan;
+}
+
+template <dnnl::algorithm algorithm>
+Plan& plan_for(CpuStream& stream, const Conv2dDims& d, ConvPass pass, bool bias) {
+  omp_set_num_threads(
+      stream.threads());  // a primitive is made for, and must run on, as many as OpenMP would give
+  State& state = stream.state<State>();
+  const std::array<int, 16> key{d.n,         d.h,       d.w,      d.c1,          d.c2,       d.k,
+                                d.r,         d.s,       d.stride, d.pad_top,     d.pad_left, d.pad_bottom,
+                                d.pad_right, int(pass), bias,     int(algorithm)};
+  const auto found = state.plans.find(key);
+  if (found != state.plans.end()) return found->second;
+  return state.plans.emplace(key, make_plan(state.engine, d, pass, bias, algorithm)).first->second;
+}
+
+/// Copies in what needs it, runs, copies out. `pointers`: the pieces of all arguments, in their order in the
+/// plan; a null result is not wanted.
+void run(State& state, const Plan& plan, const std::vector<const float*>& pointers, std::byte* workspace) {
+  const auto bind = [&](const memory::desc& desc, const void* at) {
+    return memory(desc, state.engine, const_cast<void*>(at));
+  };
+  std::unordered_map<int, memory> bound{
+      {DNNL_ARG_SCRATCHPAD, bind(plan.scratch, workspace + plan.scratch_offset)}};
+  const auto copy = [&](bool results) {
+    size_t next = 0;
+    for (const Argument& a : plan.arguments) {
+      for (const Piece& piece : a.pieces) {
+        const float* const ours = pointers[next++];
+        if (!a.copied || a.result != results || !ours) continue;
+        memory from = bind(piece.ours, ours), to = bind(piece.theirs, workspace + a.offset);
+        if (results) std::swap(from, to);
+        piece.reorder.execute(state.stream, from, to);
+      }
+    }
+  };
+  copy(false);
+  size_t next = 0;
+  for (const Argument& a : plan.arguments) {
+    const void* const at = a.copied ? static_cast<const void*>(workspace + a.offset) : pointers[next];
+    bound.emplace(a.index, bind(a.theirs, at));
+    next += a.pieces.size();
+  }
+  plan.primitive.execute(state.stream, bound);
+  copy(true);
+  state.stream.wait();
+}
+
+/// With a bias, which may need more than without.
+template <dnnl::algorithm algorithm>
+size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
+  const bool bias_matters = pass != ConvPass::backward_data;
+  const size_t plain = plan_for<algorithm>(stream, d, pass, false).bytes;
+  return bias_matters ? std::max(plain, plan_for<algorithm>(stream, d, pass, true).bytes) : plain;
+}
+
+std::vector<const float*> list(std::initializer_list<const float*> pieces, const Conv2dDims& d,
+                               size_t second_source, const float* bias) {
+  std::vector<const float*> all(pieces);
+  if (d.c2 == 0) all.erase(all.begin() + second_source);
+  if (bias) all.push_back(bias);
+  return all;
+}
+
+template <dnnl::algorithm algorithm>
+void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {
+  const Plan& plan = plan_for<algorithm>(stream, d, ConvPass::forward, a.bias != nullptr);
+  run(stream.state<State>(), plan, list({a.x, a.x2, a.w, a.y}, d, 1, a.bias), workspace);
+}
+
+template <dnnl::algorithm algorithm>
+void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<float>& a,
+                   std::byte* workspace) {
+  const Plan& plan = plan_for<algorithm>(stream, d, ConvPass::backward_data, false);
+  run(stream.state<State>(), plan, list({a.dy, a.w, a.dx, a.dx2}, d, 3, nullptr), workspace);
+}
+
+template <dnnl::algorithm algorithm>
+void backward_weights(CpuStream& stream, const Conv2dDims& d, const BackwardWeights<float>& a,
+                      std::byte* workspace) {
+  const Plan& plan = plan_for<algorithm>(stream, d, ConvPass::backward_weights, a.dbias != nullptr);
+  run(stream.state<State>(), plan, list({a.dy, a.x, a.x2, a.dw}, d, 2, a.dbias), workspace);
+}
+
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+
+}  // namespace
+
+const Algorithm kOneDnnDirect{"onednn direct", workspace_bytes<kDirect>, forward<kDirect>,
+                              backward_data<kDirect>, backward_weights<kDirect>};
+
+}  // namespace ito::kernels::conv2d
+#endif  // HAVE_ONEDNN
