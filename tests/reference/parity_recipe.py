@@ -1,4 +1,4 @@
-"""Numbers that Python and C++ (tests/parity_recipe.h) draw bit for bit alike: no fixture stores weights.
+"""Numbers that Python and C++ (tests/parity_recipe.h) draw bit for bit alike, so no fixture stores weights.
 
 Version 1. Every array is a stream of 32-bit hashes; element i of stream s is
 
@@ -14,7 +14,7 @@ row-major order, [out, in, kernel_h, kernel_w] for convolutions and [out, in] fo
     time_proj.weight       2 u                   the fixed Fourier frequencies
     any other bias         u / 8
     weight of one axis     1 + u / 8             normalisation gains
-    weight of more axes    sqrt(3 / fan_in) u    fan_in: the product of all axes but the first; variance 1 / fan_in
+    weight of more axes    sqrt(3 / fan_in) u    fan_in: all axes but the first; variance 1 / fan_in
 
 The other streams lie far above any parameter's: input x = 2 u, output cotangent = u (both NCHW, row-major),
 and noise level c_noise = 3/2 u - 1/2.
