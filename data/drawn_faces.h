@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "data/face_traits.h"
+#include "data/image.h"
+
+/// A data set of drawn people in CelebA's format: the same size, alignment, files and attribute names,
+/// without the licence. What stands in place of photographs where none are at hand.
+namespace ito::data {
+
+inline constexpr int kFaceWidth = 178, kFaceHeight = 218;
+inline constexpr int kFaceAttributes = 40;
+
+/// CelebA's attribute names, in the order of list_attr_celeba.txt.
+extern const std::array<const char*, kFaceAttributes> kFaceAttributeNames;
+
+/// The person on 178x218 pixels, eyes at about (69, 111) and (108, 111), mouth at about y = 152.
+Image draw_face(const FaceTraits& traits);
+
+/// 1 where the drawing shows the attribute, else -1. Attractive and Blurry are always -1: the one is a
+/// judgement that a drawing does not carry, the other never happens. Bald and hair colours speak of what can
+/// be seen: under a beanie short hair has none.
+std::array<int8_t, kFaceAttributes> face_attributes(const FaceTraits& traits);
+
+/// The split of picture `index` of `count`, 0 train, 1 validation, 2 test: contiguous, in CelebA's
+/// proportions (162,770 : 19,867 : 19,962).
+int face_split(uint64_t index, uint64_t count);
+
+struct FaceSetOptions {
+  uint64_t count = 0;  ///< 1 to 999,999: file names have six digits
+  uint64_t seed = 0;
+  int threads = 0;  ///< 0: one for each core
+  /// Told now and then, from one thread at a time: pictures that stand, of how many.
+  std::function<void(uint64_t done, uint64_t total)> progress;
+};
+
+/// How many pictures a call drew, and how many stood there already.
+struct FaceSetResult {
+  uint64_t drawn = 0, kept = 0;
+};
+
+/// Writes DIR/img_align_celeba/000001.jpg ..., DIR/list_attr_celeba.txt and DIR/list_eval_partition.txt; the
+/// bytes are a function of (count, seed), and picture i of (seed, i). A folder that holds a set of the same
+/// seed is extended or found complete. Error, with nothing written: a bad count, or a folder with anything
+/// else in it.
+FaceSetResult write_face_set(const std::filesystem::path& folder, const FaceSetOptions& options);
+
+}  // namespace ito::data

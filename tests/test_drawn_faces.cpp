@@ -1,0 +1,320 @@
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "data/drawn_faces.h"
+#include "kernels/error.h"
+
+using namespace ito::data;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A folder of its own that goes away with the test.
+struct ScratchFolder {
+  fs::path path;
+  ScratchFolder() {
+    std::string pattern = (fs::temp_directory_path() / "drawn_faces_XXXXXX").string();
+    if (!mkdtemp(pattern.data())) ito::fail("cannot make a folder for the test");
+    path = pattern;
+  }
+  ~ScratchFolder() { fs::remove_all(path); }
+};
+
+std::string slurp(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::map<std::string, std::string> contents(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) files[fs::relative(entry.path(), folder).string()] = slurp(entry.path());
+  return files;
+}
+
+FaceSetResult write_set(const fs::path& folder, uint64_t count, uint64_t seed, int threads = 2) {
+  FaceSetOptions options;
+  options.count = count;
+  options.seed = seed;
+  options.threads = threads;
+  return write_face_set(folder, options);
+}
+
+int8_t attribute(const std::array<int8_t, kFaceAttributes>& all, const std::string& name) {
+  for (int i = 0; i < kFaceAttributes; ++i)
+    if (name == kFaceAttributeNames[i]) return all[i];
+  ito::fail(ito::cat("no attribute ", name));
+}
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const ito::Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Mean colour of a small square, as (r, g, b) in 0..255.
+std::array<double, 3> mean_color(const Image& image, int x0, int y0, int size) {
+  std::array<double, 3> sum{};
+  for (int y = y0; y < y0 + size; ++y)
+    for (int x = x0; x < x0 + size; ++x)
+      for (int c = 0; c < 3; ++c) sum[c] += image.pixel(x, y)[c] / double(size * size);
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("the same seed writes the same bytes, on any number of threads") {
+  ScratchFolder scratch;
+  write_set(scratch.path / "a", 24, 5, 1);
+  write_set(scratch.path / "b", 24, 5, 3);
+  const auto a = contents(scratch.path / "a");
+  CHECK(a.size() == 26);
+  CHECK(a == contents(scratch.path / "b"));
+  write_set(scratch.path / "c", 24, 6, 2);
+  CHECK(a.at("img_align_celeba/000001.jpg") != slurp(scratch.path / "c/img_align_celeba/000001.jpg"));
+}
+
+TEST_CASE("a larger count extends a set, and equals one drawn at once") {
+  ScratchFolder scratch;
+  write_set(scratch.path / "grown", 7, 9);
+  const FaceSetResult result = write_set(scratch.path / "grown", 12, 9);
+  CHECK(result.kept == 7);
+  CHECK(result.drawn == 5);
+  CHECK(write_set(scratch.path / "grown", 12, 9).drawn == 0);
+  fs::remove(scratch.path / "grown/img_align_celeba/000004.jpg");  // as after an interruption
+  CHECK(write_set(scratch.path / "grown", 12, 9).drawn == 1);
+  write_set(scratch.path / "whole", 12, 9);
+  CHECK(contents(scratch.path / "grown") == contents(scratch.path / "whole"));
+}
+
+TEST_CASE("files have CelebA's formats") {
+  ScratchFolder scratch;
+  write_set(scratch.path, 20, 1);
+  std::istringstream attributes(slurp(scratch.path / "list_attr_celeba.txt"));
+  std::string line;
+  std::getline(attributes, line);
+  CHECK(line == "20");
+  std::getline(attributes, line);
+  CHECK(
+      line ==
+      "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair "
+      "Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair "
+      "Heavy_Makeup "
+      "High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin "
+      "Pointy_Nose "
+      "Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat "
+      "Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young ");
+  for (uint64_t i = 0; i < 20; ++i) {
+    REQUIRE(std::getline(attributes, line));
+    CHECK(line.size() == 10 + 3 * 40);
+    std::istringstream row(line);
+    std::string name;
+    row >> name;
+    CHECK(name == (i < 9 ? "00000" : "0000") + std::to_string(i + 1) + ".jpg");
+    for (const int8_t expected : face_attributes(face_traits(1, i))) {
+      int value = 0;
+      row >> value;
+      CHECK(value == expected);
+    }
+  }
+  CHECK_FALSE(std::getline(attributes, line));
+  const std::string splits = slurp(scratch.path / "list_eval_partition.txt");
+  CHECK(splits.substr(0, 13) == "000001.jpg 0\n");
+  CHECK(splits.substr(splits.size() - 13) == "000020.jpg 2\n");
+  CHECK(splits.size() == 20 * 13);
+  const Image picture = decode_image(scratch.path / "img_align_celeba/000020.jpg");
+  CHECK(picture.width == 178);
+  CHECK(picture.height == 218);
+}
+
+TEST_CASE("pictures are baseline JPEGs with 4:2:0 chroma, and little is lost") {
+  ScratchFolder scratch;
+  write_set(scratch.path, 3, 2);
+  const std::string bytes = slurp(scratch.path / "img_align_celeba/000002.jpg");
+  const size_t frame =
+      bytes.find("\xff\xc0");  // SOF0: length, precision, height, width, components, then (id, sampling)
+  REQUIRE(frame != std::string::npos);
+  CHECK(bytes[frame + 9] == 3);
+  CHECK(bytes[frame + 11] == 0x22);
+  CHECK(bytes[frame + 14] == 0x11);
+  const Image drawn = draw_face(face_traits(2, 1)),
+              read = decode_image(scratch.path / "img_align_celeba/000002.jpg");
+  double error = 0;
+  for (size_t i = 0; i < drawn.rgb.size(); ++i) error += std::abs(int(drawn.rgb[i]) - int(read.rgb[i]));
+  CHECK(error / double(drawn.rgb.size()) < 3.0);
+}
+
+TEST_CASE("splits are CelebA's own at its size, and contiguous at any") {
+  CHECK(face_split(162769, 202599) == 0);
+  CHECK(face_split(162770, 202599) == 1);
+  CHECK(face_split(182636, 202599) == 1);
+  CHECK(face_split(182637, 202599) == 2);
+  for (const uint64_t count : {1, 2, 7, 100, 1234}) {
+    int last = 0;
+    for (uint64_t i = 0; i < count; ++i) {
+      const int split = face_split(i, count);
+      CHECK(split >= last);
+      last = split;
+    }
+    CHECK(face_split(0, count) == 0);
+  }
+}
+
+TEST_CASE("attributes do not contradict each other") {
+  for (uint64_t i = 0; i < 4000; ++i) {
+    const FaceTraits traits = face_traits(3, i);
+    const auto a = face_attributes(traits);
+    const auto is = [&](const char* name) { return attribute(a, name) > 0; };
+    const int colors = is("Black_Hair") + is("Blond_Hair") + is("Brown_Hair") + is("Gray_Hair");
+    REQUIRE(colors <= 1);
+    if (is("Bald"))
+      REQUIRE_FALSE(
+          (colors > 0 || is("Bangs") || is("Straight_Hair") || is("Wavy_Hair") || is("Wearing_Hat")));
+    REQUIRE_FALSE((is("Straight_Hair") && is("Wavy_Hair")));
+    if (is("Goatee") || is("5_o_Clock_Shadow")) REQUIRE_FALSE(is("No_Beard"));
+    if (!is("Male")) REQUIRE((is("No_Beard") && !is("Mustache") && !is("Sideburns")));
+    if (is("Heavy_Makeup")) REQUIRE(is("Wearing_Lipstick"));
+    if (is("Double_Chin")) REQUIRE(is("Chubby"));
+    if (is("Wearing_Necktie")) REQUIRE_FALSE(is("Wearing_Necklace"));
+    REQUIRE_FALSE(is("Attractive"));
+    REQUIRE_FALSE(is("Blurry"));
+  }
+}
+
+TEST_CASE("every trait that CelebA names is common enough to be learned") {
+  constexpr int kCount = 6000;
+  std::array<int, kFaceAttributes> positive{};
+  for (int i = 0; i < kCount; ++i) {
+    const auto a = face_attributes(face_traits(4, uint64_t(i)));
+    for (int k = 0; k < kFaceAttributes; ++k) positive[k] += a[k] > 0;
+  }
+  const auto share = [&](const char* name) {
+    for (int k = 0; k < kFaceAttributes; ++k)
+      if (std::string(name) == kFaceAttributeNames[k]) return double(positive[k]) / kCount;
+    return -1.0;
+  };
+  for (int k = 0; k < kFaceAttributes; ++k) {
+    const std::string name = kFaceAttributeNames[k];
+    if (name == "Attractive" || name == "Blurry") continue;
+    CAPTURE(name);
+    CHECK(positive[k] > kCount / 100);
+    CHECK(positive[k] < kCount * 9 / 10);
+  }
+  CHECK(share("Male") > 0.4);
+  CHECK(share("Male") < 0.52);
+  CHECK(share("Smiling") > 0.45);
+  CHECK(share("Smiling") < 0.65);
+  CHECK(share("Young") > 0.7);
+  CHECK(share("Black_Hair") > 0.15);
+  CHECK(share("Wearing_Hat") < 0.12);
+}
+
+TEST_CASE("a trait changes the picture where it should") {
+  FaceTraits plain = face_traits(1, 0);
+  plain.shift_x = plain.shift_y = plain.tilt = plain.turn = 0, plain.scale = 1;
+  plain.skin = 0.1, plain.lipstick = false, plain.facial_hair = FacialHair::none, plain.hat = Hat::none;
+  plain.glasses = Glasses::none, plain.smile = 0, plain.mouth_open = 0, plain.bangs = false;
+  plain.hair_style = HairStyle::buzz, plain.hair_color = HairColor::black, plain.hair = rgb(0x202020);
+  const Image base = draw_face(plain);
+
+  FaceTraits changed = plain;
+  changed.hair_style = HairStyle::bald;  // the crown shows skin instead of black hair
+  CHECK(mean_color(draw_face(changed), 84, 60, 6)[0] > mean_color(base, 84, 60, 6)[0] + 80);
+  changed = plain, changed.skin = 0.9;
+  CHECK(mean_color(draw_face(changed), 86, 84, 6)[0] < mean_color(base, 86, 84, 6)[0] - 80);
+  changed = plain, changed.lipstick = true, changed.lip = rgb(0xc2243c);
+  CHECK(mean_color(draw_face(changed), 86, 154, 4)[1] < mean_color(base, 86, 154, 4)[1] - 30);
+  changed = plain, changed.facial_hair = FacialHair::full_beard;
+  CHECK(mean_color(draw_face(changed), 84, 168, 8)[0] < mean_color(base, 84, 168, 8)[0] - 80);
+  changed = plain, changed.smile = 1, changed.mouth_open = 1;  // teeth
+  CHECK(mean_color(draw_face(changed), 86, 152, 4)[2] > mean_color(base, 86, 152, 4)[2] + 40);
+}
+
+TEST_CASE("pupils are where CelebA's alignment puts them") {
+  std::array<double, 2> left{}, right{};
+  constexpr int kCount = 40;
+  for (int i = 0; i < kCount; ++i) {
+    FaceTraits traits = face_traits(8, uint64_t(i));
+    traits.glasses = Glasses::none, traits.hat = Hat::none, traits.bangs = false, traits.eye_makeup = false,
+    traits.skin = 0.1;
+    const Image image = draw_face(traits);
+    for (const int eye : {0, 1}) {  // the darkest point of the eye: within the pupil
+      const int middle = eye == 0 ? 69 : 108;
+      int best = 1 << 20, bx = 0, by = 0;
+      for (int y = 106; y < 116; ++y)
+        for (int x = middle - 7; x <= middle + 7; ++x) {
+          const auto c = mean_color(image, x - 1, y - 1, 3);
+          const int sum = int(c[0] + c[1] + c[2]);
+          if (sum < best) best = sum, bx = x, by = y;
+        }
+      (eye == 0 ? left : right)[0] += double(bx) / kCount;
+      (eye == 0 ? left : right)[1] += double(by) / kCount;
+    }
+  }
+  CHECK(left[0] == doctest::Approx(69).epsilon(0.03));
+  CHECK(right[0] == doctest::Approx(108).epsilon(0.02));
+  CHECK(left[1] == doctest::Approx(111).epsilon(0.03));
+  CHECK(right[1] == doctest::Approx(111).epsilon(0.03));
+}
+
+TEST_CASE("a folder with anything else in it is left alone") {
+  ScratchFolder scratch;
+  write_set(scratch.path / "set", 5, 1);
+  const auto before = contents(scratch.path / "set");
+  CHECK(error_of([&] { write_set(scratch.path / "set", 5, 2); }).find("not those of seed 2") !=
+        std::string::npos);
+  CHECK(error_of([&] { write_set(scratch.path / "set", 4, 1); }).find("holds more than 4 faces") !=
+        std::string::npos);
+  CHECK(contents(scratch.path / "set") == before);
+  fs::remove(scratch.path / "set/list_attr_celeba.txt");
+  CHECK(error_of([&] { write_set(scratch.path / "set", 5, 2); }).find("not what seed 2 draws") !=
+        std::string::npos);
+  std::ofstream(scratch.path / "set/notes.txt") << "mine";
+  CHECK(error_of([&] { write_set(scratch.path / "set", 5, 1); }).find("holds 'notes.txt'") !=
+        std::string::npos);
+  CHECK(error_of([&] { write_set(scratch.path / "set/notes.txt", 5, 1); }).find("is not a folder") !=
+        std::string::npos);
+  CHECK(error_of([&] { write_set(scratch.path / "new", 0, 1); }).find("give a count from 1 to") !=
+        std::string::npos);
+  CHECK(error_of([&] { write_set(scratch.path / "new", 1000000, 1); }).find("give a count") !=
+        std::string::npos);
+  CHECK_FALSE(fs::exists(scratch.path / "new"));
+}
+
+TEST_CASE("make_faces says what is wrong in one line and exits with 1") {
+  ScratchFolder scratch;
+  const auto run = [&](const std::string& arguments) {
+    const std::string command = std::string(ITO_APP_DIR) + "/make_faces " + arguments + " >" +
+                                (scratch.path / "out").string() + " 2>" + (scratch.path / "err").string();
+    const int status = std::system(command.c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  };
+  const std::string folder = (scratch.path / "set").string();
+  for (const std::string& wrong : std::vector<std::string>{
+           folder + " --count 0", folder + " --count=-5", folder + " --count -5", folder + " --seeds 3",
+           folder + " --seed -1", folder + " --count ten", std::string("--count 3"), std::string()}) {
+    CAPTURE(wrong);
+    CHECK(run(wrong) == 1);
+    const std::string message = slurp(scratch.path / "err");
+    CHECK(std::count(message.begin(), message.end(), '\n') == 1);
+    CHECK_FALSE(fs::exists(folder));
+  }
+  CHECK(run(folder + " --count 4 --seed 7") == 0);
+  CHECK(slurp(scratch.path / "out").find("4 faces of seed 7") != std::string::npos);
+  CHECK(contents(folder).size() == 6);
+  CHECK(run("--help") == 0);
+}
