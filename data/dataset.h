@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/image_cache.h"
+
+namespace ito::data {
+
+struct DatasetOptions {
+  std::string
+      split;  // train, valid, test or all; "" is train for CelebA, all for a folder (which has no other)
+  std::string crop;  // a name of crop.h; "" is ddim128 for CelebA, none for a folder
+  int height = 64;   // pixels, as the network sees them
+  int width = 64;
+  std::filesystem::path cache_dir = ".cache";
+  int threads = 0;  // that decode and check; 0: every core
+  /// Called on the caller's thread while pictures are decoded (never where the cache stands), from (0, total)
+  /// on.
+  std::function<void(size_t done, size_t total)> progress;
+};
+
+/// A data set, decoded: all its images of one size in one read-only mapping. Movable, not copyable.
+class Dataset {
+ public:
+  /// u8 [count, height, width, 3]; a network wants pixel / 127.5 - 1.
+  const uint8_t* pixels() const { return cache_.pixels(); }
+  size_t count() const { return cache_.names.size(); }
+  int height() const { return cache_.size.height; }
+  int width() const { return cache_.size.width; }
+  const std::vector<std::string>& names() const { return cache_.names; }  // below root()
+  /// [count, attribute_names] of -1 or 1, or 0 where the list has no line; empty without attributes.
+  const std::vector<int8_t>& attributes() const { return cache_.attributes; }
+  const std::vector<std::string>& attribute_names() const { return cache_.attribute_names; }
+  const std::vector<SkippedFile>& skipped() const { return cache_.skipped; }
+
+  const std::filesystem::path& root() const { return root_; }
+  const std::string& kind() const { return kind_; }  // "celeba" or "folder"
+  const std::string& split() const { return split_; }
+  const std::string& crop() const { return crop_; }
+  /// Sentences for the user: what was assumed, what was left out.
+  const std::vector<std::string>& notes() const { return notes_; }
+  /// 16 hexadecimal digits. fingerprint: of where the pictures are, their names, sizes and times, and the
+  /// options. content_hash: of the decoded pixels alone, the same wherever the pictures lie.
+  const std::string& fingerprint() const { return fingerprint_; }
+  std::string content_hash() const;
+
+ private:
+  friend Dataset open_dataset(const std::filesystem::path& path, const DatasetOptions& options);
+  explicit Dataset(ImageCache cache) : cache_(std::move(cache)) {}
+
+  ImageCache cache_;
+  std::filesystem::path root_;
+  std::string kind_, split_, crop_, fingerprint_;
+  std::vector<std::string> notes_;
+};
+
+/// Opens CelebA in its official layout (data/celeba.h) or any folder of pictures (data/folder.h). The first
+/// time, all are decoded, cropped (data/crop.h) and scaled (data/resize.h) into a file under `cache_dir`; the
+/// folder itself is only read. A second process waits for the first; a file that is damaged or out of date is
+/// made anew. Unreadable files are skipped and named, up to one in twenty. Error: more than that; pictures
+/// smaller than the wanted size (says which size fits); what list_folder and list_celeba report; no room or
+/// right to write the cache.
+Dataset open_dataset(const std::filesystem::path& path, const DatasetOptions& options);
+
+}  // namespace ito::data

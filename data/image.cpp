@@ -1,0 +1,157 @@
+#include "data/image.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "data/image_codecs.h"
+#include "engine/io/atomic_file.h"
+#include "kernels/error.h"
+
+namespace ito::data {
+namespace {
+
+constexpr int64_t kMaxFileBytes = int64_t(1) << 30;
+
+enum class Format { jpeg, png, pnm, other };
+
+std::string_view text_of(const uint8_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+bool stands_at(size_t at, std::string_view text, std::string_view word) {
+  return text.size() >= at && text.substr(at, word.size()) == word;
+}
+
+bool starts_with(std::string_view text, std::string_view start) { return stands_at(0, text, start); }
+
+Format format_of(std::string_view text) {
+  if (starts_with(text, "\xff\xd8\xff")) return Format::jpeg;
+  if (starts_with(text, "\x89PNG\r\n\x1a\n")) return Format::png;
+  if (starts_with(text, "P5") || starts_with(text, "P6")) return Format::pnm;
+  return Format::other;
+}
+
+/// What a file that is no picture of ours looks like, for the error.
+std::string describe(std::string_view text) {
+  if (text.empty()) return "the file is empty";
+  std::string start(text.substr(0, 512));
+  std::transform(start.begin(), start.end(), start.begin(), [](unsigned char c) { return std::tolower(c); });
+  const size_t visible = start.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (visible != std::string::npos && start[visible] == '<') {
+    const bool html = start.find("<html") != std::string::npos || start.find("<!doctype html") == visible;
+    return html ? "an HTML page, as a failed download leaves; download the file again" : "XML or SVG text";
+  }
+  struct Known {
+    std::string_view start;
+    const char* name;
+  };
+  static constexpr Known kKnown[] = {
+      {"GIF8", "a GIF"}, {"BM", "a BMP"},  {"PK\x03\x04", "a ZIP archive; unpack it"}, {"\x1f\x8b", "gzip"},
+      {"II*", "a TIFF"}, {"MM", "a TIFF"}, {"7z\xbc\xaf", "a 7z archive; unpack it"}};
+  for (const Known& known : kKnown) {
+    if (starts_with(text, known.start)) return known.name;
+  }
+  if (starts_with(text, "RIFF") && stands_at(8, text, "WEBP")) return "a WebP picture";
+  if (stands_at(4, text, "ftyp")) return "a HEIC, AVIF or video file";
+  if (text[0] == 'P' && text.size() > 1 && text[1] >= '1' && text[1] <= '7')
+    return "a PNM file other than P5 and P6";
+  return "no picture format that is known here";
+}
+
+[[noreturn]] void fail_format(std::string_view text, const std::string& name) {
+  fail(cat(name, ": not a JPEG, PNG, PGM or PPM picture: ", describe(text)));
+}
+
+void write_whole(const std::filesystem::path& path, const std::vector<uint8_t>& bytes) {
+  io::write_file_atomic(path, text_of(bytes.data(), bytes.size()));
+}
+
+}  // namespace
+
+void check_image_size(int64_t width, int64_t height, const std::string& name) {
+  if (width <= 0 || height <= 0)
+    fail(cat(name, ": unreadable: a picture of ", width, "x", height, " pixels"));
+  if (width > kMaxPixels / height) {
+    fail(cat(name, ": ", width, "x", height, " pixels; at most ", kMaxPixels / 1'000'000,
+             " million are read"));
+  }
+}
+
+std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) fail(cat(path.string(), ": cannot open: ", std::strerror(errno)));
+  struct stat status {};
+  std::vector<uint8_t> bytes;
+  std::string problem;
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+    problem = "not a regular file";
+  } else if (status.st_size > kMaxFileBytes) {
+    problem = cat("has ", status.st_size, " bytes; at most ", kMaxFileBytes, " are read");
+  } else {
+    bytes.resize(size_t(status.st_size));
+    size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t got = read(file, bytes.data() + done, bytes.size() - done);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) problem = cat("cannot read: ", std::strerror(errno));
+      if (got <= 0) break;
+      done += size_t(got);
+    }
+    bytes.resize(done);
+  }
+  close(file);
+  if (!problem.empty()) fail(cat(path.string(), ": ", problem));
+  return bytes;
+}
+
+Image decode_image(const uint8_t* bytes, size_t size, const std::string& name) {
+  const std::string_view text = text_of(bytes, size);
+  switch (format_of(text)) {
+    case Format::jpeg:
+      return decode_jpeg(bytes, size, name);
+    case Format::png:
+      return decode_png(bytes, size, name);
+    case Format::pnm:
+      return decode_pnm(bytes, size, name);
+    case Format::other:
+      break;
+  }
+  fail_format(text, name);
+}
+
+Image decode_image(const std::filesystem::path& path) {
+  const std::vector<uint8_t> bytes = read_bytes(path);
+  return decode_image(bytes.data(), bytes.size(), path.string());
+}
+
+ImageSize read_image_size(const std::filesystem::path& path) {
+  const std::vector<uint8_t> bytes = read_bytes(path);
+  const std::string_view text = text_of(bytes.data(), bytes.size());
+  switch (format_of(text)) {
+    case Format::jpeg:
+      return jpeg_size(bytes.data(), bytes.size(), path.string());
+    case Format::png:
+      return png_size(bytes.data(), bytes.size(), path.string());
+    case Format::pnm:
+      return pnm_size(bytes.data(), bytes.size(), path.string());
+    case Format::other:
+      break;
+  }
+  fail_format(text, path.string());
+}
+
+void write_png(const std::filesystem::path& path, const Image& image) {
+  write_whole(path, encode_png(image));
+}
+
+void write_jpeg(const std::filesystem::path& path, const Image& image, int quality) {
+  write_whole(path, encode_jpeg(image, quality));
+}
+
+}  // namespace ito::data

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace ito::data {
+
+/// An 8-bit RGB picture: rows from the top, pixels from the left, three bytes each, nothing between rows.
+struct Image {
+  int width = 0;
+  int height = 0;
+  std::vector<uint8_t> rgb;  // height * width * 3
+
+  Image() = default;
+  Image(int width_in, int height_in)
+      : width(width_in), height(height_in), rgb(size_t(width_in) * size_t(height_in) * 3) {}
+  uint8_t* pixel(int x, int y) { return rgb.data() + (size_t(y) * width + x) * 3; }
+  const uint8_t* pixel(int x, int y) const { return rgb.data() + (size_t(y) * width + x) * 3; }
+};
+
+struct ImageSize {
+  int width = 0;
+  int height = 0;
+};
+
+/// The largest picture that is decoded, in pixels; checked before anything of that size is allocated.
+inline constexpr int64_t kMaxPixels = 100'000'000;
+
+/// The picture in a file, whose kind (JPEG, PNG, PGM, PPM) its first bytes tell. Grey becomes RGB, 16 bits
+/// are reduced to 8, transparency is composited over white, EXIF orientation is ignored (the stored rows are
+/// kept). JPEG: libjpeg-turbo's accurate integer IDCT and fancy upsampling, as PIL decodes. Error, naming the
+/// file: unreadable, truncated, CMYK, more than kMaxPixels, or no picture (says what it looks like).
+Image decode_image(const std::filesystem::path& path);
+
+/// The same for bytes in memory; `name` is what errors call them.
+Image decode_image(const uint8_t* bytes, size_t size, const std::string& name);
+
+/// Its size, from the header alone. The same errors, as far as a header shows them.
+ImageSize read_image_size(const std::filesystem::path& path);
+
+/// A whole file. Error, naming it, if it cannot be read or is larger than a gigabyte.
+std::vector<uint8_t> read_bytes(const std::filesystem::path& path);
+
+/// PNG, 8-bit RGB, and baseline JPEG with 4:2:0 chroma. The same picture gives the same bytes.
+std::vector<uint8_t> encode_png(const Image& image);
+std::vector<uint8_t> encode_jpeg(const Image& image, int quality = 92);
+
+/// Encodes to a temporary file beside `path` and renames it: the path holds a whole picture or what it held
+/// before. Error, naming the path, if it cannot be written.
+void write_png(const std::filesystem::path& path, const Image& image);
+void write_jpeg(const std::filesystem::path& path, const Image& image, int quality = 92);
+
+}  // namespace ito::data

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/image.h"
+
+/// One decoder a format, for image.cpp to choose from. Bytes already known to start like the format.
+/// All throw Error with `name` first.
+namespace ito::data {
+
+Image decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name);
+Image decode_png(const uint8_t* bytes, size_t size, const std::string& name);
+Image decode_pnm(const uint8_t* bytes, size_t size, const std::string& name);
+
+ImageSize jpeg_size(const uint8_t* bytes, size_t size, const std::string& name);
+ImageSize png_size(const uint8_t* bytes, size_t size, const std::string& name);
+ImageSize pnm_size(const uint8_t* bytes, size_t size, const std::string& name);
+
+/// Error unless both sides are positive and the area is at most kMaxPixels.
+void check_image_size(int64_t width, int64_t height, const std::string& name);
+
+}  // namespace ito::data

@@ -1,0 +1,158 @@
+// jpeglib.h uses what the first two declare, and jerror.h what jpeglib.h does.
+// clang-format off
+#include <cstddef>
+#include <cstdio>
+#include <jpeglib.h>
+#include <jerror.h>
+// clang-format on
+
+#include <csetjmp>
+#include <cstdlib>
+
+#include "data/image_codecs.h"
+#include "kernels/error.h"
+
+/// libjpeg reports errors by a callback that must not return. Between setjmp and a longjmp back to it no
+/// frame of ours holds an object with a destructor: the functions that set a jump point are plain C in
+/// spirit.
+namespace ito::data {
+namespace {
+
+struct JpegErrors {
+  jpeg_error_mgr manager;  // first: libjpeg knows only this part
+  std::jmp_buf escape;
+  char message[JMSG_LENGTH_MAX];
+};
+
+void escape_with_message(j_common_ptr info) {
+  JpegErrors* errors = reinterpret_cast<JpegErrors*>(info->err);
+  info->err->format_message(info, errors->message);
+  std::longjmp(errors->escape, 1);
+}
+
+/// libjpeg goes on after damage and fills the rest with grey; for training such a picture is unreadable. A
+/// few warnings (stray bytes between markers, odd version numbers) leave the pixels whole.
+void escape_on_damage(j_common_ptr info, int level) {
+  if (level >= 0) return;  // a trace message
+  switch (info->err->msg_code) {
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_ADOBE_XFORM:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_TOO_MUCH_DATA:
+      return;
+    default:
+      escape_with_message(info);
+  }
+}
+
+jpeg_error_mgr* install(JpegErrors& errors) {
+  jpeg_error_mgr* manager = jpeg_std_error(&errors.manager);
+  manager->error_exit = escape_with_message;
+  manager->emit_message = escape_on_damage;
+  errors.message[0] = 0;
+  return manager;
+}
+
+struct Decoder {
+  jpeg_decompress_struct info{};
+  JpegErrors errors;
+  Decoder() { info.err = install(errors); }
+  ~Decoder() { jpeg_destroy_decompress(&info); }
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+};
+
+bool read_header(Decoder& decoder, const uint8_t* bytes, size_t size) {
+  if (setjmp(decoder.errors.escape)) return false;
+  jpeg_create_decompress(&decoder.info);
+  jpeg_mem_src(&decoder.info, bytes, static_cast<unsigned long>(size));
+  jpeg_read_header(&decoder.info, TRUE);
+  return true;
+}
+
+/// All rows and the end-of-image marker.
+bool read_rows(Decoder& decoder, uint8_t* rgb) {
+  if (setjmp(decoder.errors.escape)) return false;
+  jpeg_decompress_struct& info = decoder.info;
+  info.out_color_space = JCS_RGB;
+  info.dct_method = JDCT_ISLOW;
+  info.do_fancy_upsampling = TRUE;
+  jpeg_start_decompress(&info);
+  const size_t row_bytes = size_t(info.output_width) * 3;
+  while (info.output_scanline < info.output_height) {
+    JSAMPROW row = rgb + info.output_scanline * row_bytes;
+    jpeg_read_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_decompress(&info);
+  return true;
+}
+
+void open_jpeg(Decoder& decoder, const uint8_t* bytes, size_t size, const std::string& name) {
+  if (!read_header(decoder, bytes, size)) fail(cat(name, ": unreadable JPEG: ", decoder.errors.message));
+  check_image_size(decoder.info.image_width, decoder.info.image_height, name);
+  if (decoder.info.num_components != 1 && decoder.info.num_components != 3) {
+    fail(cat(name, ": a JPEG of ", decoder.info.num_components,
+             " colour components (CMYK, as for print); convert it to RGB"));
+  }
+}
+
+struct Encoder {
+  jpeg_compress_struct info{};
+  JpegErrors errors;
+  unsigned char* bytes = nullptr;  // libjpeg's, by malloc
+  unsigned long size = 0;
+  Encoder() { info.err = install(errors); }
+  ~Encoder() {
+    jpeg_destroy_compress(&info);
+    std::free(bytes);
+  }
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
+};
+
+bool write_rows(Encoder& encoder, const Image& image, int quality) {
+  if (setjmp(encoder.errors.escape)) return false;
+  jpeg_compress_struct& info = encoder.info;
+  jpeg_create_compress(&info);
+  jpeg_mem_dest(&info, &encoder.bytes, &encoder.size);
+  info.image_width = JDIMENSION(image.width);
+  info.image_height = JDIMENSION(image.height);
+  info.input_components = 3;
+  info.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&info);  // YCbCr, 4:2:0
+  jpeg_set_quality(&info, quality, TRUE);
+  info.dct_method = JDCT_ISLOW;
+  jpeg_start_compress(&info, TRUE);
+  while (info.next_scanline < info.image_height) {
+    JSAMPROW row = const_cast<uint8_t*>(image.pixel(0, int(info.next_scanline)));
+    jpeg_write_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_compress(&info);
+  return true;
+}
+
+}  // namespace
+
+ImageSize jpeg_size(const uint8_t* bytes, size_t size, const std::string& name) {
+  Decoder decoder;
+  open_jpeg(decoder, bytes, size, name);
+  return {int(decoder.info.image_width), int(decoder.info.image_height)};
+}
+
+Image decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name) {
+  Decoder decoder;
+  open_jpeg(decoder, bytes, size, name);
+  Image image(int(decoder.info.image_width), int(decoder.info.image_height));
+  if (!read_rows(decoder, image.rgb.data())) fail(cat(name, ": unreadable JPEG: ", decoder.errors.message));
+  return image;
+}
+
+std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
+  check_image_size(image.width, image.height, "JPEG to write");
+  if (quality < 1 || quality > 100) fail(cat("JPEG quality ", quality, " is not in 1..100"));
+  Encoder encoder;
+  if (!write_rows(encoder, image, quality)) fail(cat("cannot encode a JPEG: ", encoder.errors.message));
+  return std::vector<uint8_t>(encoder.bytes, encoder.bytes + encoder.size);
+}
+
+}  // namespace ito::data

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace ito::data {
+
+/// Which pictures make up a data set, before any is opened.
+struct ImageList {
+  std::string kind;                          // "folder" or "celeba"
+  std::string split;                         // "train", "valid", "test" or "all"
+  std::string title;                         // the folder's own name
+  std::filesystem::path root;                // what the names are relative to
+  std::vector<std::string> names;            // sorted
+  std::filesystem::path attribute_list;      // CelebA's list_attr_celeba.txt, or empty
+  std::vector<std::filesystem::path> lists;  // the text files that decide about names and attributes
+  std::vector<std::string> notes;            // what the user should know, a sentence each
+};
+
+}  // namespace ito::data
