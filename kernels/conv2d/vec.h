@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstring>
+
+/// Vectors of floats by GCC's (and clang's) vector extensions: one register where the machine has one of this
+/// width, several where it has not.
+namespace ito::kernels::conv2d {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#else
+constexpr int kLanes = 8;
+#endif
+
+typedef float Vec __attribute__((vector_size(kLanes * sizeof(float))));
+typedef float LooseVec __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
+inline void store(float* to, Vec v) { *reinterpret_cast<LooseVec*>(to) = v; }
+
+/// The first `count` < kLanes floats; the rest is zero, or left alone.
+inline Vec load_part(const float* from, int count) {
+  Vec v{};
+  for (int i = 0; i < count; ++i) v[i] = from[i];
+  return v;
+}
+inline void store_part(float* to, Vec v, int count) {
+  for (int i = 0; i < count; ++i) to[i] = v[i];
+}
+
+constexpr int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+}  // namespace ito::kernels::conv2d
