@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <utility>
+
+#include "kernels/cuda_stream.h"
+#include "kernels/error.h"
+
+namespace ito::kernels {
+
+/// Fails with what was tried and what CUDA says.
+inline void check_cuda(cudaError_t error, const char* tried, const char* file = __builtin_FILE(),
+                       int line = __builtin_LINE()) {
+  if (error != cudaSuccess) fail(cat("CUDA cannot ", tried, ": ", cudaGetErrorString(error)), file, line);
+}
+
+struct LaunchConfig {
+  dim3 grid = 1, block = 1;
+  size_t shared_bytes = 0;  // dynamic shared memory of a block
+  int cluster = 1;          // blocks of a cluster, along x
+};
+
+/// Puts kernel(arguments...) into the stream's queue. Stands for <<<>>>, which only nvcc understands.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), const LaunchConfig& config, CudaStream& stream, Arguments&&... arguments) {
+  constexpr size_t kSharedWithoutAsking = 48 * 1024;
+  if (config.shared_bytes > kSharedWithoutAsking)
+    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(config.shared_bytes)),
+               "give a kernel its shared memory");
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = unsigned(config.cluster);
+  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t how{};
+  how.gridDim = config.grid;
+  how.blockDim = config.block;
+  how.dynamicSmemBytes = config.shared_bytes;
+  how.stream = stream.handle();
+  how.attrs = &cluster;
+  how.numAttrs = config.cluster > 1;  // cards before 9.0 refuse the attribute
+  check_cuda(cudaLaunchKernelEx(&how, kernel, std::forward<Arguments>(arguments)...), "launch a kernel");
+}
+
+}  // namespace ito::kernels
