@@ -37,7 +37,7 @@ fs::path replace(const fs::path& fresh, const fs::path& target) {
   if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) {
     fail(cat(target.string(), ": cannot be replaced: ", std::strerror(errno)));
   }
-  const fs::path aside = fs::path(fresh).replace_extension(".old.tmp");
+  fs::path aside = fs::path(fresh).replace_extension(".old.tmp");
   const int lock = open(target.c_str(), O_RDONLY | O_CLOEXEC);
   if (lock >= 0) flock(lock, LOCK_EX | LOCK_NB);  // so that nobody takes it for a dead writer's leftover
   std::error_code error;

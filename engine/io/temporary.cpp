@@ -7,8 +7,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <regex>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -26,11 +26,18 @@ bool is_at(int descriptor, const fs::path& path) {
          open_one.st_dev == named_one.st_dev && open_one.st_ino == named_one.st_ino;
 }
 
-bool is_leftover_name(const std::string& name, const std::string& target) {
-  const std::string prefix = "." + target + ".";
-  static const std::regex rest("[0-9]+\\.[0-9]+(\\.old)?\\.tmp");
-  return name.compare(0, prefix.size(), prefix) == 0 &&
-         std::regex_match(name.begin() + std::ptrdiff_t(prefix.size()), name.end(), rest);
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// ".<target>.<number>.<number>.tmp", or with ".old" before ".tmp".
+bool is_leftover_name(std::string_view name, const std::string& target) {
+  const std::string prefix = cat('.', target, '.');
+  if (name.substr(0, prefix.size()) != prefix || fs::path(name).extension() != ".tmp") return false;
+  fs::path middle = fs::path(name.substr(prefix.size())).stem();
+  if (middle.extension() == ".old") middle = middle.stem();
+  const std::string number = middle.extension().string();
+  return is_number(middle.stem().string()) && number.size() > 1 && is_number(number.substr(1));
 }
 
 /// Removes or restores one leftover, if its writer is dead.

@@ -1,0 +1,192 @@
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "tree_rules.h"
+
+using namespace tree_rules;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct File {
+  std::string path, text;
+  bool is_source() const {
+    const std::string extension = fs::path(path).extension().string();
+    return extension == ".h" || extension == ".cpp" || extension == ".cu" || extension == ".cuh";
+  }
+};
+
+bool is_text(const fs::path& path) {
+  static const std::set<std::string> extensions{"",    ".h",  ".cpp", ".cu",  ".cuh",  ".txt",
+                                                ".md", ".py", ".sh",  ".yml", ".json", ".cmake"};
+  return extensions.count(path.extension().string()) > 0;
+}
+
+/// The tree's own text files. Downloaded photos may lie in data/celeba, and are no part of it.
+std::vector<File> files_of_tree(const fs::path& root) {
+  std::vector<File> files;
+  const auto take = [&](const fs::path& path) {
+    std::ifstream stream(path, std::ios::binary);
+    files.push_back(
+        {fs::relative(path, root).generic_string(), {std::istreambuf_iterator<char>(stream), {}}});
+  };
+  for (const char* folder :
+       {"engine", "kernels", "model", "data", "apps", "bench", "tests", "scripts", "docs", ".ci"}) {
+    if (!fs::exists(root / folder)) continue;
+    for (fs::recursive_directory_iterator it(root / folder), end; it != end; ++it) {
+      const std::string name = it->path().filename().string();
+      if (it->is_directory() &&
+          (it->path() == root / "data/celeba" || name == "fixtures" || name == "__pycache__")) {
+        it.disable_recursion_pending();
+      } else if (it->is_regular_file() && is_text(it->path())) {
+        take(it->path());
+      }
+    }
+  }
+  for (const char* name : {"CMakeLists.txt", "CMakePresets.json", "README.md"}) {
+    if (fs::exists(root / name)) take(root / name);
+  }
+  return files;
+}
+
+void report(const Complaints& complaints) {
+  for (const std::string& complaint : complaints) FAIL_CHECK(complaint);
+}
+
+std::string function_of_lines(int lines, const std::string& head) {
+  std::string text = head + " {\n";
+  for (int i = 0; i < lines - 2; ++i) text += "  if (x) { call({1, 2}); }\n";
+  return text + "}\n";
+}
+
+}  // namespace
+
+TEST_CASE("the tree: dependencies point one way, third-party headers stay in their places") {
+  const std::vector<File> files = files_of_tree(ITO_SOURCE_DIR);
+  int sources = 0;
+  for (const File& file : files) {
+    if (!file.is_source()) continue;
+    ++sources;
+    report(check_includes(file.path, file.text));
+  }
+  CHECK(sources > 20);  // the walk did find the tree
+}
+
+TEST_CASE("the tree: files, functions and lines fit a reader") {
+  for (const File& file : files_of_tree(ITO_SOURCE_DIR)) {
+    if (file.is_source()) report(check_sizes(file.path, file.text));
+  }
+}
+
+TEST_CASE("the tree: no marks of unfinished work") {
+  for (const File& file : files_of_tree(ITO_SOURCE_DIR)) report(check_marks(file.path, file.text));
+}
+
+TEST_CASE("an include against the direction is found, with its line") {
+  const auto count = [](const char* path, const char* header) {
+    return check_includes(path, ito::cat("#pragma once\n  #  include \"", header, "\"  // why\n")).size();
+  };
+  CHECK(count("kernels/a.cpp", "engine/tensor.h") == 1);
+  CHECK(count("kernels/conv2d/a.h", "model/unet/unet.h") == 1);
+  CHECK(count("engine/io/a.cpp", "kernels/dtype.h") == 1);
+  CHECK(count("engine/io/a.cpp", "engine/tensor.h") == 1);
+  CHECK(count("engine/ops/a.cpp", "data/image.h") == 1);
+  CHECK(count("model/unet/a.cpp", "data/image.h") == 1);
+  CHECK(count("data/a.cpp", "engine/tensor.h") == 1);
+  CHECK(count("data/a.cpp", "kernels/dtype.h") == 1);
+  CHECK(count("model/unet/a.cpp", "apps/app_options.h") == 1);
+  CHECK(count("apps/a.cpp", "bench/clock.h") == 1);
+  CHECK(count("engine/a.cpp", "tensor.h") == 1);  // by path from the root
+  CHECK(count("engine/io/a.cpp", "kernels/error.h") == 0);
+  CHECK(count("engine/a.cpp", "engine/io/npy.h") == 0);
+  CHECK(count("data/a.cpp", "kernels/philox.h") == 0);
+  CHECK(count("data/a.cpp", "engine/io/npy.h") == 0);
+  CHECK(count("apps/a.cpp", "data/image.h") == 0);
+  CHECK(count("tests/a.cpp", "source_lexer.h") == 0);
+  const Complaints complaints = check_includes("kernels/a.h", "\n\n#include \"engine/a.h\"\n");
+  REQUIRE(complaints.size() == 1);
+  CHECK(complaints[0] == "kernels/a.h:3: kernels/ may not include \"engine/a.h\"");
+}
+
+TEST_CASE("a third-party header outside its place is found") {
+  const auto count = [](const char* path, const char* header) {
+    return check_includes(path, ito::cat("#include <", header, ">\n")).size();
+  };
+  CHECK(count("kernels/stream.cpp", "cuda_runtime.h") == 1);
+  CHECK(count("engine/device.h", "cublasLt.h") == 1);
+  CHECK(count("kernels/cuda_stream.h", "cuda_runtime.h") == 0);
+  CHECK(count("kernels/group_norm.cu", "cuda_bf16.h") == 0);
+  CHECK(count("kernels/linear.h", "Eigen/Core") == 1);
+  CHECK(count("engine/ops/linear.cpp", "Eigen/Dense") == 1);
+  CHECK(count("kernels/linear.cpp", "Eigen/Core") == 0);
+  CHECK(count("model/metrics/fid.cpp", "Eigen/Eigenvalues") == 0);
+  CHECK(count("model/unet/unet.cpp", "dnnl.hpp") == 1);
+  CHECK(count("kernels/conv2d/onednn.h", "oneapi/dnnl/dnnl.hpp") == 0);
+  CHECK(count("apps/sample.cpp", "stb/stb_image_write.h") == 1);
+  CHECK(count("data/jpeg.cpp", "jpeglib.h") == 0);
+  CHECK(count("data/cache.cpp", "nlohmann/json.hpp") == 1);
+  CHECK(count("kernels/a.cpp", "doctest/doctest.h") == 1);
+  CHECK(count("model/training/loop.cpp", "CLI/CLI.hpp") == 1);
+  CHECK(count("data/cache.cpp", "filesystem") == 0);
+}
+
+TEST_CASE("a long file, line or function is found, however it is written") {
+  CHECK(check_sizes("a.cpp", std::string(size_t(kMostLines), '\n')).empty());
+  CHECK(check_sizes("a.cpp", std::string(size_t(kMostLines) + 1, '\n')).size() == 1);
+  CHECK(check_sizes("a.cpp", "// " + std::string(117, 'x')).empty());
+  CHECK(check_sizes("a.cpp", "// " + std::string(118, 'x')).size() == 1);
+  std::string accents = "// ";
+  for (int i = 0; i < 117; ++i) accents += "\u00fc";
+  CHECK(check_sizes("a.cpp", accents).empty());
+  for (const char* head :
+       {"int f(int x)", "template <class T, int N>\nstatic T Foo<T>::operator()(T x) const noexcept",
+        "struct Point at(int i)", "Foo::Foo(int x)\n    : a_{x}, b_(x),\n      c_{1}",
+        "TEST_CASE(\"{ not a brace\")", "auto f = [](int x) -> int"}) {
+    const int more = int(std::count(head, head + std::strlen(head), '\n'));
+    CAPTURE(head);
+    CHECK(check_sizes("a.cpp", "int y = 1'000;\n" + function_of_lines(kMostFunctionLines - more, head))
+              .empty());
+    const std::string in_scopes = "namespace a {\nclass B : C {\n public:\n  // }\n" +
+                                  function_of_lines(kMostFunctionLines - more + 1, head) + "};\n}\n";
+    const Complaints complaints = check_sizes("a.cpp", in_scopes);
+    REQUIRE(complaints.size() == 1);
+    CHECK(complaints[0].rfind("a.cpp:5: a function of 81 lines", 0) == 0);
+  }
+}
+
+TEST_CASE("long things that are no functions are left alone; unpaired braces are not") {
+  std::string rows;
+  for (int i = 0; i < 100; ++i) rows += "    {1, f(2)},\n";
+  CHECK(
+      check_sizes("a.cpp", "const std::vector<Row> rows{\n" + rows + "};\nint g() { return 1; }\n").empty());
+  CHECK(check_sizes("a.cpp", "const std::vector<Row> rows = {\n" + rows + "};\n").empty());
+  CHECK(check_sizes("a.cpp", "enum class A : int {\n" + std::string(100, '\n') + "};\n").empty());
+  CHECK(check_sizes("a.cpp", "struct alignas(16) A {\n" + std::string(100, '\n') + "};\n").empty());
+  CHECK(check_sizes("a.cpp",
+                    "const char* a = R\"x(\n{ \" )\" {\n)x\"; char b = '{', c = '\\'', d = '\"'; /* { */\n")
+            .empty());
+  CHECK(check_sizes("a.cpp", "#define A(x) \\\n  { x\nint f() { return 0; }\n").empty());
+  CHECK(check_sizes("a.cpp", "int f() { {\n}\n").size() == 1);
+  CHECK(check_sizes("a.cpp", "int f() { }\n}\n").size() == 1);
+}
+
+TEST_CASE("marks of unfinished work are found as words") {
+  const std::string mark =
+      "TO"
+      "DO";
+  CHECK(check_marks("a.h", "int x;\n// " + mark + ": later\n") ==
+        Complaints{"a.h:2: unfinished work: " + mark});
+  CHECK(check_marks("docs/a.md",
+                    "This is not imple"
+                    "mented.\n")
+            .size() == 1);
+  CHECK(check_marks("a.cpp",
+                    "mkdtemp(\"scratch.XXXXXX\"); mas"
+                    "todon();\n")
+            .empty());
+}

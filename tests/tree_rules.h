@@ -1,0 +1,166 @@
+#pragma once
+
+#include <regex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "kernels/error.h"
+#include "source_lexer.h"
+
+/// The rules of the source tree, as functions of one file's path (from the root) and text. Each returns its
+/// complaints: "path:line: what is wrong".
+namespace tree_rules {
+
+using Complaints = std::vector<std::string>;
+
+constexpr int kMostLines = 500, kMostFunctionLines = 80, kMostColumns = 120;
+
+/// What the files of one folder may include of ours: prefixes of paths.
+struct Layer {
+  const char* folder;
+  std::vector<const char*> allowed;
+};
+
+/// apps -> {model, data} -> engine -> kernels; the first row that fits counts.
+inline const std::vector<Layer>& layers() {
+  static const std::vector<Layer> rows{
+      {"kernels/", {"kernels/"}},
+      {"engine/io/", {"engine/io/", "kernels/error.h"}},
+      {"engine/", {"engine/", "kernels/"}},
+      {"model/", {"model/", "engine/", "kernels/"}},
+      {"data/", {"data/", "engine/io/", "kernels/error.h", "kernels/philox.h", "kernels/bf16.h"}},
+      {"apps/", {"apps/", "model/", "data/", "engine/", "kernels/"}},
+      {"bench/", {"bench/", "model/", "data/", "engine/", "kernels/"}},
+  };
+  return rows;
+}
+
+/// A third-party library: its headers, and the files that may include them, as regular expressions.
+struct Library {
+  const char* name;
+  const char* headers;
+  const char* files;
+};
+
+inline const std::vector<Library>& libraries() {
+  static const std::vector<Library> rows{
+      {"CUDA",
+       "(cuda|cublas|cudnn|curand|nccl|nvrtc|nvml|nvtx|cooperative_groups|cub/|thrust/"
+       "|mma\\.h|vector_types\\.h).*",
+       "(.*\\.cuh?|kernels/cuda_.*|tests/simt/.*)"},
+      {"Eigen", "(unsupported/)?Eigen/.*",
+       "(kernels/.*\\.cpp|kernels/[^/]+/.*\\.h|model/metrics/.*|tests/.*)"},
+      {"oneDNN", "(dnnl|oneapi/).*", "(kernels/.*\\.cpp|kernels/[^/]+/.*\\.h|model/metrics/.*|bench/.*)"},
+      {"an image codec", "(jpeglib\\.h|jerror\\.h|turbojpeg\\.h|png\\.h|stb|cairo).*", "(data|tests)/.*"},
+      {"nlohmann-json", "nlohmann/.*", "(engine|model|apps|bench|tests)/.*"},
+      {"zlib", "zlib\\.h", "(engine/io|tests)/.*"},
+      {"CLI11", "CLI/.*", "(apps|bench)/.*"},
+      {"doctest", "doctest/.*", "tests/.*"},
+      {"Boost", "boost/.*", "tests/.*"},
+  };
+  return rows;
+}
+
+inline bool begins_with(const std::string& text, const std::string& start) {
+  return text.rfind(start, 0) == 0;
+}
+
+inline std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+/// Why a file may not include this header of ours; "" if it may.
+inline std::string layer_complaint(const std::string& path, const std::string& header) {
+  for (const Layer& layer : layers()) {
+    if (!begins_with(path, layer.folder)) continue;
+    for (const char* allowed : layer.allowed) {
+      if (begins_with(header, allowed)) return "";
+    }
+    return ito::cat(layer.folder, " may not include \"", header, '"');
+  }
+  return "";  // tests may include anything
+}
+
+/// Why a file may not include this header of another library; "" if it may.
+inline std::string library_complaint(const std::string& path, const std::string& header) {
+  for (const Library& library : libraries()) {
+    if (std::regex_match(header, std::regex(library.headers)) &&
+        !std::regex_match(path, std::regex(library.files))) {
+      return ito::cat("<", header, "> (", library.name, ") may not be included here");
+    }
+  }
+  return "";
+}
+
+/// Dependencies one way, and third-party headers only where they belong.
+inline Complaints check_includes(const std::string& path, const std::string& text) {
+  static const std::regex include("\\s*#\\s*include\\s*([<\"])([^>\"]+)[>\"].*");
+  Complaints complaints;
+  const std::vector<std::string> lines = lines_of(text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::smatch match;
+    if (lines[i].find("include") == std::string::npos || !std::regex_match(lines[i], match, include))
+      continue;
+    const std::string header = match[2];
+    std::string complaint = library_complaint(path, header);
+    if (complaint.empty() && match[1] == "\"") complaint = layer_complaint(path, header);
+    if (!complaint.empty()) complaints.push_back(ito::cat(path, ":", i + 1, ": ", complaint));
+  }
+  return complaints;
+}
+
+/// Lines of a file, lines of each function from its signature to its closing brace, columns of each line.
+inline Complaints check_sizes(const std::string& path, const std::string& text) {
+  Complaints complaints;
+  const std::vector<std::string> lines = lines_of(text);
+  if (lines.size() > size_t(kMostLines)) {
+    complaints.push_back(
+        ito::cat(path, ":", kMostLines, ": a file of ", lines.size(), " lines (at most ", kMostLines, ")"));
+  }
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const auto columns =
+        std::count_if(lines[i].begin(), lines[i].end(), [](char c) { return (c & 0xC0) != 0x80; });
+    if (columns > kMostColumns)
+      complaints.push_back(
+          ito::cat(path, ":", i + 1, ": ", columns, " columns (at most ", kMostColumns, ")"));
+  }
+  bool balanced = true;
+  for (const source_lexer::Function& function : source_lexer::functions_of(text, balanced)) {
+    const int length = function.last_line - function.first_line + 1;
+    if (length <= kMostFunctionLines) continue;
+    complaints.push_back(ito::cat(path, ":", function.first_line, ": a function of ", length,
+                                  " lines (at most ", kMostFunctionLines,
+                                  "): ", function.head.substr(0, 60)));
+  }
+  if (!balanced)
+    complaints.push_back(ito::cat(path, ":1: braces do not pair up, so its functions cannot be measured"));
+  return complaints;
+}
+
+/// Words that mark unfinished work. Written in halves, so that this file has none of them.
+inline Complaints check_marks(const std::string& path, const std::string& text) {
+  static const std::regex mark(
+      "\\b(TO"
+      "DO|FIX"
+      "ME|XX"
+      "X|HA"
+      "CK|TB"
+      "D|[Nn]ot (yet )?imple"
+      "mented|[Uu]nimple"
+      "mented)\\b");
+  Complaints complaints;
+  const std::vector<std::string> lines = lines_of(text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::smatch match;
+    if (std::regex_search(lines[i], match, mark)) {
+      complaints.push_back(ito::cat(path, ":", i + 1, ": unfinished work: ", match.str()));
+    }
+  }
+  return complaints;
+}
+
+}  // namespace tree_rules
