@@ -26,8 +26,9 @@ int64_t count_of(const engine::Metadata& counts, const char* name, const fs::pat
 }
 
 TrainingOptions read_options(const fs::path& folder) {
-  if (!fs::exists(folder / kOptions))
-    fail(cat(folder.string(), " is not a checkpoint: it has no ", kOptions, "; give --checkpoint runs/NAME/checkpoints/step-..."));
+  if (!fs::exists(folder / kOptions) || !fs::exists(folder / kWeights))
+    fail(cat(folder.string(), " is not a checkpoint: it needs ", kOptions, " and ", kWeights,
+             "; give --checkpoint runs/NAME/checkpoints/step-..."));
   return training_options_from_json(io::read_file(folder / kOptions));
 }
 

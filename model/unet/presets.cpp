@@ -17,6 +17,14 @@ NetworkConfig unet(int size, std::vector<int> channels, std::vector<bool> attent
   return c;
 }
 
+/// DDIM's: strided convolutions padded on the right and at the bottom only, as in the TensorFlow original.
+NetworkConfig ddim_celeba() {
+  NetworkConfig c = unet(64, {128, 256, 256, 256, 512}, {false, false, true, false, false}, 2, 32, 0);
+  c.pad_both_sides = false;
+  c.norm_eps = 1e-6f;
+  return c;
+}
+
 NetworkConfig founding_text() {
   NetworkConfig c = unet(64, {64, 128, 256, 512}, {false, false, false, false}, 1, 32, 0);
   c.kind = NetworkKind::document;
@@ -43,8 +51,7 @@ const std::vector<Preset>& presets() {
       {"small", "32x(1,2,2,4), 64 px: a day on a CPU", unet(64, {32, 64, 64, 128}, {false, false, true, false}, 1, 32, 0)},
       {"celeba64", "128x(1,2,2,2), 2 blocks, 64 px: CelebA on a GPU",
        unet(64, {128, 256, 256, 256}, {false, false, true, false}, 2, 32, 64)},
-      {"celeba64-ddim", "128x(1,2,2,2,4), 2 blocks, 64 px: the network of DDIM's CelebA",
-       unet(64, {128, 256, 256, 256, 512}, {false, false, true, false, false}, 2, 32, 0)},
+      {"celeba64-ddim", "128x(1,2,2,2,4), 2 blocks, 64 px: the network of DDIM's CelebA", ddim_celeba()},
       {"document", "64-128-256-512, ReLU, added skips: the founding text's", founding_text()},
       {"tutorial", "32-64-128-256: the score-SDE tutorial's", tutorial()},
   };
