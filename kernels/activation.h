@@ -7,10 +7,11 @@
 
 namespace ito::kernels {
 
-/// act(v) for an activation known at compile time, v in f32 or f64. SiLU is v / (1 + e^-v) (Elfwing et al., arXiv:1702.03118).
+/// act(v) for an activation known at compile time, v in f32 or f64. SiLU is v / (1 + e^-v) (Elfwing et al.,
+/// arXiv:1702.03118), within 3 ulp, and within 1e-35 of 0 below -87.
 template <Activation kind, class A>
 ITO_HOST_DEVICE inline A activate(A v) {
-  if constexpr (kind == Activation::silu) return v / (A(1) + exp_of(-v));
+  if constexpr (kind == Activation::silu) return v / (A(1) + exp_clamped(-v));
   if constexpr (kind == Activation::relu) return v > A(0) ? v : A(0);
   return v;
 }
@@ -19,7 +20,7 @@ ITO_HOST_DEVICE inline A activate(A v) {
 template <Activation kind, class A>
 ITO_HOST_DEVICE inline A activation_slope(A v) {
   if constexpr (kind == Activation::silu) {
-    const A sigmoid = A(1) / (A(1) + exp_of(-v));
+    const A sigmoid = A(1) / (A(1) + exp_clamped(-v));
     return sigmoid * (A(1) + v * (A(1) - sigmoid));
   }
   if constexpr (kind == Activation::relu) return v > A(0) ? A(1) : A(0);

@@ -69,7 +69,10 @@ template <class A>
 A exponentiate(A* __restrict row, int count, A scale, A* lse) {
   const Eigen::Map<const Eigen::Array<A, Eigen::Dynamic, 1>> numbers(row, count);
   const A largest = numbers.maxCoeff();
-  for (int i = 0; i < count; ++i) row[i] = exp_of((row[i] - largest) * scale);
+  for (int i = 0; i < count; ++i) {
+    const A score = (row[i] - largest) * scale;
+    row[i] = exp_clamped(score) + A(0) * score;  // NaN stays NaN
+  }
   const A sum = numbers.sum();
   *lse = largest * scale + std::log(sum);
   return sum;
@@ -119,7 +122,10 @@ void backward_block(const AttentionDims& d, const Operands<A>& o, int64_t head, 
   for (int i = 0; i < rows; ++i) {
     const A lse = o.lse[head * d.tokens + begin + i];
     A* __restrict row = p.row(i).data();
-    for (int j = 0; j < d.tokens; ++j) row[j] = exp_of(row[j] * scale - lse);
+    for (int j = 0; j < d.tokens; ++j) {
+      const A score = row[j] * scale - lse;
+      row[j] = exp_clamped(score) + A(0) * score;
+    }
     const A delta = p.row(i).dot(ds.row(i));
     A* __restrict gradient = ds.row(i).data();
     for (int j = 0; j < d.tokens; ++j) gradient[j] = row[j] * (gradient[j] - delta) * scale;

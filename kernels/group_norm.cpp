@@ -14,29 +14,70 @@ namespace {
 /// chunks sums are in f64.
 constexpr int kChunkElements = 8192, kMaxPixels = 256, kMinPixels = 16;
 
-/// One of the two sources: `channels` channels a pixel, the first of which is channel `offset` of the concatenation.
-template <class T> struct Source { const T* data; T* result; int channels, offset; };
+/// Rows as long as this make good vector loops.
+constexpr int kLongRow = 256;
 
-/// What the calls keep: sums of each chunk, and what each channel of each image is shifted and scaled by.
+/// How the image is walked: `fold` neighbouring pixels are one pixel of fold * C channels, where there is one source and
+/// its rows are short; channel j of those is channel j % C. Pixels are taken in chunks.
+struct Walk {
+  int fold = 1, hw, c, c1, c2, chunk_pixels, chunks;
+
+  explicit Walk(const GroupNormDims& d) {
+    while (d.c2 == 0 && 2 * fold * d.c() <= kLongRow && d.hw % (2 * fold) == 0) fold *= 2;
+    hw = d.hw / fold, c1 = d.c1 * fold, c2 = d.c2, c = c1 + c2;
+    chunk_pixels = std::clamp(kChunkElements / c, kMinPixels, kMaxPixels);
+    chunks = (hw + chunk_pixels - 1) / chunk_pixels;
+  }
+  int pixels(int chunk) const { return std::min(chunk_pixels, hw - chunk * chunk_pixels); }
+  /// The first pixel of a chunk, counted over all images.
+  size_t pixel(int image, int chunk) const { return size_t(image) * hw + size_t(chunk) * chunk_pixels; }
+};
+
+/// What the calls keep: sums of each chunk, sums of each channel, and the channels' terms.
 template <class A> struct Scratch {
-  std::vector<A> chunk_sums, channel_terms;
+  std::vector<A> chunk_sums, terms;
   std::vector<double> channel_sums;
-  void hold(const GroupNormDims& d, int chunks, int sums, int terms) {
-    const size_t channels = size_t(d.n) * d.c();
-    chunk_sums.resize(std::max(chunk_sums.size(), channels * chunks * sums));
-    channel_terms.resize(std::max(channel_terms.size(), channels * terms));
-    channel_sums.resize(std::max(channel_sums.size(), 2 * channels));
+
+  Scratch& hold(int images, const Walk& w, int sums) {
+    const size_t channels = size_t(images) * w.c;
+    chunk_sums.resize(std::max(chunk_sums.size(), channels * w.chunks * sums));
+    channel_sums.resize(std::max(channel_sums.size(), channels * 2));
+    terms.resize(std::max(terms.size(), channels * 5));
+    return *this;
+  }
+  A* sums_of(const Walk& w, int sums, int image, int chunk) {
+    return chunk_sums.data() + (size_t(image) * w.chunks + chunk) * sums * w.c;
   }
 };
 
-/// The division of an image into chunks of whole pixels.
-struct Chunks {
-  int pixels, hw;
-  explicit Chunks(const GroupNormDims& d) : pixels(std::clamp(kChunkElements / d.c(), kMinPixels, kMaxPixels)), hw(d.hw) {}
-  int count() const { return (hw + pixels - 1) / pixels; }
-  int begin(int chunk) const { return chunk * pixels; }
-  int size(int chunk) const { return std::min(pixels, hw - begin(chunk)); }
+/// Five numbers a channel of an image: y = act((x - mean) * scale + beta), and dx = scale g + constant + slope (x - mean).
+template <class A> struct Terms {
+  A *mean, *scale, *beta, *constant, *slope;
+
+  Terms(Scratch<A>& scratch, const Walk& w, int image, int offset = 0)
+      : mean(scratch.terms.data() + size_t(image) * 5 * w.c + offset), scale(mean + w.c), beta(scale + w.c),
+        constant(beta + w.c), slope(constant + w.c) {}
+
+  void set(const GroupNormDims& d, const Walk& w, const A* group_mean, const A* group_rstd, const A* gamma,
+           const A* shift) {
+    const int width = d.c() / d.groups;
+    for (int j = 0; j < w.c; ++j) {
+      const int channel = j % d.c(), group = channel / width;
+      mean[j] = group_mean[group], scale[j] = gamma[channel] * group_rstd[group], beta[j] = shift[channel];
+    }
+  }
 };
+
+/// One of the two sources: its channels are channels `offset` .. of the concatenation. dx may be null.
+template <class T> struct Source { const T* x; T* dx; int channels, offset; };
+
+/// A source's rows in a chunk; the rows of y and dy are `stride` apart.
+template <class T> struct Rows { const T* x; int pixels, channels, stride; };
+
+template <class T>
+Rows<T> rows_of(const Walk& w, const Source<T>& s, int image, int chunk) {
+  return {s.x + w.pixel(image, chunk) * s.channels, w.pixels(chunk), s.channels, w.c};
+}
 
 void check(const GroupNormDims& d) {
   if (d.n < 1 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0) {
@@ -46,134 +87,129 @@ void check(const GroupNormDims& d) {
 }
 
 /// Sums of x - first and (x - first)^2 over pixels, where first is the chunk's first pixel: as it belongs to the chunk, the
-/// variance loses at most a factor of the number of pixels to cancellation, whatever the mean is. out: [3][c of both sources].
+/// variance loses at most a factor of the number of pixels to cancellation, whatever the mean is.
 template <class T, class A>
-void sum_chunk(const T* __restrict x, int pixels, int channels, A* __restrict first, A* __restrict sum,
-               A* __restrict square) {
-  for (int j = 0; j < channels; ++j) first[j] = A(x[j]), sum[j] = 0, square[j] = 0;
+void sum_chunk(const Rows<T>& rows, A* __restrict first, A* __restrict sum, A* __restrict square) {
+  const int channels = rows.channels;
+  for (int j = 0; j < channels; ++j) first[j] = A(rows.x[j]), sum[j] = 0, square[j] = 0;
   int p = 0;
-  for (; p + 4 <= pixels; p += 4) {
-    const T* __restrict x0 = x + size_t(p) * channels;
-    const T* __restrict x1 = x0 + channels;
-    const T* __restrict x2 = x1 + channels;
-    const T* __restrict x3 = x2 + channels;
+  for (; p + 4 <= rows.pixels; p += 4) {
+    const T* x0 = rows.x + size_t(p) * channels;
+    const T *x1 = x0 + channels, *x2 = x1 + channels, *x3 = x2 + channels;
+#pragma GCC ivdep
     for (int j = 0; j < channels; ++j) {
       const A d0 = A(x0[j]) - first[j], d1 = A(x1[j]) - first[j], d2 = A(x2[j]) - first[j], d3 = A(x3[j]) - first[j];
       sum[j] += (d0 + d1) + (d2 + d3);
       square[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
     }
   }
-  for (; p < pixels; ++p) {
-    const T* __restrict row = x + size_t(p) * channels;
+  for (; p < rows.pixels; ++p) {
+    const T* x = rows.x + size_t(p) * channels;
+#pragma GCC ivdep
     for (int j = 0; j < channels; ++j) {
-      const A d = A(row[j]) - first[j];
+      const A d = A(x[j]) - first[j];
       sum[j] += d, square[j] += d * d;
     }
   }
 }
 
+/// Sums per_channel over the channels of a group, its folded pixels included.
+double group_sum(const GroupNormDims& d, const Walk& w, int group, const double* per_channel) {
+  const int width = d.c() / d.groups;
+  double sum = 0;
+  for (int k = 0; k < w.fold; ++k) {
+    const double* channels = per_channel + k * d.c() + group * width;
+    for (int j = 0; j < width; ++j) sum += channels[j];
+  }
+  return sum;
+}
+
 /// Means and deviations of an image's groups from the sums of its chunks: Chan's formula for many sets at once,
-/// M2 = sum_b M2_b + count_b (mean_b - mean)^2, in f64.
+/// M2 = sum_b M2_b + count_b (mean_b - mean)^2, in f64. totals: 2 C numbers of scratch.
 template <class A>
-void combine_chunks(const GroupNormDims& d, const Chunks& chunks, const A* sums, double* total, double* spread, A* mean,
-                    A* rstd) {
-  const int c = d.c(), width = c / d.groups;
-  std::fill(total, total + c, 0.0);
-  for (int chunk = 0; chunk < chunks.count(); ++chunk) {
-    const A *first = sums + size_t(chunk) * 3 * c, *sum = first + c;
-    const double count = chunks.size(chunk);
-    for (int j = 0; j < c; ++j) total[j] += count * double(first[j]) + double(sum[j]);
-  }
+void combine_chunks(const GroupNormDims& d, const Walk& w, const A* sums, double* totals, A* mean, A* rstd) {
+  const int width = d.c() / d.groups;
   const double elements = double(width) * d.hw;
-  for (int g = 0; g < d.groups; ++g) {
-    double group = 0;
-    for (int j = g * width; j < (g + 1) * width; ++j) group += total[j];
-    for (int j = g * width; j < (g + 1) * width; ++j) total[j] = group / elements;  // from here on, the group's mean
+  double *total = totals, *spread = totals + w.c;
+  std::fill(totals, totals + 2 * w.c, 0.0);
+  for (int chunk = 0; chunk < w.chunks; ++chunk) {
+    const A *first = sums + size_t(chunk) * 3 * w.c, *sum = first + w.c;
+    const double count = w.pixels(chunk);
+    for (int j = 0; j < w.c; ++j) total[j] += count * double(first[j]) + double(sum[j]);
   }
-  std::fill(spread, spread + c, 0.0);
-  for (int chunk = 0; chunk < chunks.count(); ++chunk) {
-    const A *first = sums + size_t(chunk) * 3 * c, *sum = first + c, *square = sum + c;
-    const double count = chunks.size(chunk), inverse = 1.0 / count;
-    for (int j = 0; j < c; ++j) {
+  for (int g = 0; g < d.groups; ++g) {
+    const double group_mean = group_sum(d, w, g, total) / elements;
+    mean[g] = A(group_mean);
+    for (int k = 0; k < w.fold; ++k) {
+      for (int j = 0; j < width; ++j) total[k * d.c() + g * width + j] = group_mean;
+    }
+  }
+  for (int chunk = 0; chunk < w.chunks; ++chunk) {
+    const A *first = sums + size_t(chunk) * 3 * w.c, *sum = first + w.c, *square = sum + w.c;
+    const double count = w.pixels(chunk), inverse = 1.0 / count;
+#pragma GCC ivdep
+    for (int j = 0; j < w.c; ++j) {
       const double shift = double(sum[j]) * inverse, off = double(first[j]) + shift - total[j];
       spread[j] += double(square[j]) - double(sum[j]) * shift + count * off * off;
     }
   }
   for (int g = 0; g < d.groups; ++g) {
-    double group = 0;
-    for (int j = g * width; j < (g + 1) * width; ++j) group += spread[j];
-    mean[g] = A(total[g * width]);
-    rstd[g] = A(1.0 / std::sqrt(std::max(group / elements, 0.0) + double(d.eps)));
+    const double variance = std::max(group_sum(d, w, g, spread) / elements, 0.0);
+    rstd[g] = A(1.0 / std::sqrt(variance + double(d.eps)));
   }
 }
 
-/// What each channel of an image needs: y = act((x - mean) * scale + beta).
-template <class A> struct ChannelTerms {
-  A *mean, *scale, *beta;
-  ChannelTerms(std::vector<A>& terms, int image, int c, int arrays)
-      : mean(terms.data() + size_t(image) * arrays * c), scale(mean + c), beta(scale + c) {}
-  void set(const GroupNormDims& d, const A* group_mean, const A* group_rstd, const A* gamma, const A* shift) {
-    const int width = d.c() / d.groups;
-    for (int j = 0; j < d.c(); ++j) {
-      mean[j] = group_mean[j / width], scale[j] = gamma[j] * group_rstd[j / width], beta[j] = shift[j];
-    }
-  }
-};
-
 template <Activation act, class T, class A>
-void normalize_chunk(const T* __restrict x, T* __restrict y, int pixels, int channels, int y_stride,
-                     const A* __restrict mean, const A* __restrict scale, const A* __restrict beta) {
-  for (int p = 0; p < pixels; ++p, x += channels, y += y_stride) {
-    for (int j = 0; j < channels; ++j) y[j] = T(activate<act>((A(x[j]) - mean[j]) * scale[j] + beta[j]));
+void normalize_chunk(const Rows<T>& rows, const Terms<A>& t, T* y) {
+  const A *mean = t.mean, *scale = t.scale, *beta = t.beta;
+  const T* x = rows.x;
+  for (int p = 0; p < rows.pixels; ++p, x += rows.channels, y += rows.stride) {
+#pragma GCC ivdep
+    for (int j = 0; j < rows.channels; ++j) y[j] = T(activate<act>((A(x[j]) - mean[j]) * scale[j] + beta[j]));
   }
 }
 
 template <Activation act, class T>
 void forward(CpuStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y, Out mean, Out rstd) {
   using A = arithmetic_t<T>;
-  const int c = d.c();
-  const Chunks chunks(d);
-  auto& scratch = stream.state<Scratch<A>>();
-  scratch.hold(d, chunks.count(), 3, 3);
-  const Source<T> sources[2] = {{x.as<T>(), nullptr, d.c1, 0}, {x2.as<T>(), nullptr, d.c2, d.c1}};
+  const Walk w(d);
+  auto& scratch = stream.state<Scratch<A>>().hold(d.n, w, 3);
+  const Source<T> sources[2] = {{x.as<T>(), nullptr, w.c1, 0}, {x2.as<T>(), nullptr, w.c2, w.c1}};
+  const int used = w.c2 > 0 ? 2 : 1;
   const A *gammas = gamma.as<A>(), *betas = beta.as<A>();
   A *means = mean.as<A>(), *rstds = rstd.as<A>();
   T* result = y.as<T>();
   const auto sum = [&](int n, int chunk) {
-    A* sums = scratch.chunk_sums.data() + (size_t(n) * chunks.count() + chunk) * 3 * c;
-    const size_t pixel = size_t(n) * d.hw + chunks.begin(chunk);
-    for (const auto& s : sources) {
-      if (s.channels == 0) continue;
-      sum_chunk<T, A>(s.data + pixel * s.channels, chunks.size(chunk), s.channels, sums + s.offset, sums + c + s.offset,
-                      sums + 2 * c + s.offset);
+    A* sums = scratch.sums_of(w, 3, n, chunk);
+    for (int i = 0; i < used; ++i) {
+      A* first = sums + sources[i].offset;
+      sum_chunk<T, A>(rows_of(w, sources[i], n, chunk), first, first + w.c, first + 2 * w.c);
     }
   };
   const auto combine = [&](int n) {
-    double* sums = scratch.channel_sums.data() + size_t(n) * 2 * c;
     A *m = means + size_t(n) * d.groups, *r = rstds + size_t(n) * d.groups;
-    combine_chunks<A>(d, chunks, scratch.chunk_sums.data() + size_t(n) * chunks.count() * 3 * c, sums, sums + c, m, r);
-    ChannelTerms<A>(scratch.channel_terms, n, c, 3).set(d, m, r, gammas, betas);
+    combine_chunks<A>(d, w, scratch.sums_of(w, 3, n, 0), scratch.channel_sums.data() + size_t(n) * 2 * w.c, m, r);
+    Terms<A>(scratch, w, n).set(d, w, m, r, gammas, betas);
   };
   const auto normalize = [&](int n, int chunk) {
-    const ChannelTerms<A> t(scratch.channel_terms, n, c, 3);
-    const size_t pixel = size_t(n) * d.hw + chunks.begin(chunk);
-    for (const auto& s : sources) {
-      if (s.channels == 0) continue;
-      normalize_chunk<act, T, A>(s.data + pixel * s.channels, result + pixel * c + s.offset, chunks.size(chunk),
-                                 s.channels, c, t.mean + s.offset, t.scale + s.offset, t.beta + s.offset);
+    for (int i = 0; i < used; ++i) {
+      const int offset = sources[i].offset;
+      normalize_chunk<act, T, A>(rows_of(w, sources[i], n, chunk), Terms<A>(scratch, w, n, offset),
+                                 result + w.pixel(n, chunk) * w.c + offset);
     }
   };
-  parallel_images(stream, d.n, chunks.count(), sum, combine, normalize);
+  parallel_images(stream, d.n, w.chunks, sum, combine, normalize);
 }
 
-/// Adds sum g and sum g (x - mean) over a chunk's pixels, g = dy act'(v).
+/// Sums of g and g (x - mean) over a chunk's pixels, g = dy act'(v).
 template <Activation act, class T, class A>
-void sum_gradients(const T* __restrict dy, const T* __restrict x, int pixels, int channels, int dy_stride,
-                   const A* __restrict mean, const A* __restrict scale, const A* __restrict beta, A* __restrict sum,
-                   A* __restrict product) {
-  for (int j = 0; j < channels; ++j) sum[j] = 0, product[j] = 0;
-  for (int p = 0; p < pixels; ++p, x += channels, dy += dy_stride) {
-    for (int j = 0; j < channels; ++j) {
+void sum_gradients(const Rows<T>& rows, const Terms<A>& t, const T* dy, A* __restrict sum, A* __restrict product) {
+  const A *mean = t.mean, *scale = t.scale, *beta = t.beta;
+  const T* x = rows.x;
+  std::fill(sum, sum + rows.channels, A(0)), std::fill(product, product + rows.channels, A(0));
+  for (int p = 0; p < rows.pixels; ++p, x += rows.channels, dy += rows.stride) {
+#pragma GCC ivdep
+    for (int j = 0; j < rows.channels; ++j) {
       const A centred = A(x[j]) - mean[j];
       const A g = A(dy[j]) * activation_slope<act>(centred * scale[j] + beta[j]);
       sum[j] += g, product[j] += g * centred;
@@ -181,13 +217,14 @@ void sum_gradients(const T* __restrict dy, const T* __restrict x, int pixels, in
   }
 }
 
-/// dx = scale g + constant + slope (x - mean): the gradient's formula, its group means folded into two terms a channel.
+/// The gradient's formula, its group means folded into two terms a channel.
 template <Activation act, class T, class A>
-void write_gradients(const T* __restrict dy, const T* __restrict x, T* __restrict dx, int pixels, int channels,
-                     int dy_stride, const A* __restrict mean, const A* __restrict scale, const A* __restrict beta,
-                     const A* __restrict constant, const A* __restrict slope) {
-  for (int p = 0; p < pixels; ++p, x += channels, dx += channels, dy += dy_stride) {
-    for (int j = 0; j < channels; ++j) {
+void write_gradients(const Rows<T>& rows, const Terms<A>& t, const T* dy, T* dx) {
+  const A *mean = t.mean, *scale = t.scale, *beta = t.beta, *constant = t.constant, *slope = t.slope;
+  const T* x = rows.x;
+  for (int p = 0; p < rows.pixels; ++p, x += rows.channels, dx += rows.channels, dy += rows.stride) {
+#pragma GCC ivdep
+    for (int j = 0; j < rows.channels; ++j) {
       const A centred = A(x[j]) - mean[j];
       const A g = A(dy[j]) * activation_slope<act>(centred * scale[j] + beta[j]);
       dx[j] = T(scale[j] * g + (slope[j] * centred + constant[j]));
@@ -195,26 +232,30 @@ void write_gradients(const T* __restrict dy, const T* __restrict x, T* __restric
   }
 }
 
-/// From the chunks' sums of an image: its sums of g and g xh a channel, and the two terms of dx.
+/// From the chunks' sums of an image: its channels' sums of g and g xh into partial [2][C], and the two terms of dx.
 template <class A>
-void combine_gradients(const GroupNormDims& d, int chunks, const A* sums, double* total, const A* rstd, const A* gamma,
-                       A* sum_g, A* sum_gx, A* constant, A* slope) {
+void combine_gradients(const GroupNormDims& d, const Walk& w, const A* sums, double* totals, const A* rstd,
+                       const A* gamma, A* partial, const Terms<A>& terms) {
   const int c = d.c(), width = c / d.groups;
-  std::fill(total, total + 2 * c, 0.0);
-  for (int chunk = 0; chunk < chunks; ++chunk) {
-    for (int j = 0; j < 2 * c; ++j) total[j] += double(sums[size_t(chunk) * 2 * c + j]);
+  double *sum_g = totals, *sum_gx = totals + w.c;
+  std::fill(totals, totals + 2 * w.c, 0.0);
+  for (int chunk = 0; chunk < w.chunks; ++chunk) {
+    for (int j = 0; j < 2 * w.c; ++j) totals[j] += double(sums[size_t(chunk) * 2 * w.c + j]);
   }
-  const double elements = double(width) * d.hw;
+  for (int k = 1; k < w.fold; ++k) {
+    for (int j = 0; j < c; ++j) sum_g[j] += sum_g[k * c + j], sum_gx[j] += sum_gx[k * c + j];
+  }
   for (int g = 0; g < d.groups; ++g) {
-    const double r = rstd[g];
+    const double r = rstd[g], elements = double(width) * d.hw;
     double mean_h = 0, mean_hx = 0;
     for (int j = g * width; j < (g + 1) * width; ++j) {
-      mean_h += double(gamma[j]) * total[j];
-      mean_hx += double(gamma[j]) * total[c + j] * r;
-      sum_g[j] = A(total[j]), sum_gx[j] = A(total[c + j] * r);
+      mean_h += double(gamma[j]) * sum_g[j] / elements, mean_hx += double(gamma[j]) * sum_gx[j] * r / elements;
+      partial[j] = A(sum_g[j]), partial[c + j] = A(sum_gx[j] * r);
     }
-    for (int j = g * width; j < (g + 1) * width; ++j) {
-      constant[j] = A(-r * mean_h / elements), slope[j] = A(-r * r * mean_hx / elements);
+    for (int k = 0; k < w.fold; ++k) {
+      for (int j = k * c + g * width; j < k * c + (g + 1) * width; ++j) {
+        terms.constant[j] = A(-r * mean_h), terms.slope[j] = A(-r * r * mean_hx);
+      }
     }
   }
 }
@@ -222,64 +263,55 @@ void combine_gradients(const GroupNormDims& d, int chunks, const A* sums, double
 /// dgamma and dbeta: the images' sums, added in their order.
 template <class A>
 void sum_images(CpuStream& stream, const GroupNormDims& d, const A* partial, A* dgamma, A* dbeta) {
-  const int c = d.c();
-  parallel_pieces(stream, c, [&](int64_t begin, int64_t end) {
+  const size_t c = size_t(d.c());
+  parallel_pieces(stream, d.c(), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
       double sum_g = 0, sum_gx = 0;
-      for (int n = 0; n < d.n; ++n) sum_g += partial[size_t(n) * 2 * c + j], sum_gx += partial[(size_t(n) * 2 + 1) * c + j];
+      for (int n = 0; n < d.n; ++n) sum_g += partial[2 * n * c + j], sum_gx += partial[(2 * n + 1) * c + j];
       dbeta[j] = A(sum_g), dgamma[j] = A(sum_gx);
     }
   });
 }
 
+/// The operands of a backward pass.
+struct Gradients { In dy, x, x2, gamma, beta, mean, rstd; Out dx, dx2, dgamma, dbeta, partial; };
+
 template <Activation act, class T>
-void backward(CpuStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta, In mean, In rstd, Out dx,
-              Out dx2, Out dgamma, Out dbeta, Out partial) {
+void backward(CpuStream& stream, const GroupNormDims& d, const Gradients& o) {
   using A = arithmetic_t<T>;
-  const int c = d.c();
-  const Chunks chunks(d);
-  auto& scratch = stream.state<Scratch<A>>();
-  scratch.hold(d, chunks.count(), 2, 5);
-  const Source<T> sources[2] = {{x.as<T>(), dx.as<T>(), d.c1, 0}, {x2.as<T>(), dx2.as<T>(), d.c2, d.c1}};
-  const T* dys = dy.as<T>();
-  const A *gammas = gamma.as<A>(), *betas = beta.as<A>(), *means = mean.as<A>(), *rstds = rstd.as<A>();
-  A* partials = partial.as<A>();
-  const auto terms = [&](int n) { return ChannelTerms<A>(scratch.channel_terms, n, c, 5); };
+  const Walk w(d);
+  auto& scratch = stream.state<Scratch<A>>().hold(d.n, w, 2);
+  const Source<T> sources[2] = {{o.x.as<T>(), o.dx.as<T>(), w.c1, 0}, {o.x2.as<T>(), o.dx2.as<T>(), w.c2, w.c1}};
+  const int used = w.c2 > 0 ? 2 : 1;
+  const T* dys = o.dy.as<T>();
+  const A *gammas = o.gamma.as<A>(), *betas = o.beta.as<A>(), *means = o.mean.as<A>(), *rstds = o.rstd.as<A>();
+  A* partials = o.partial.as<A>();
   parallel_for(stream, d.n, [&](int64_t n) {
-    terms(int(n)).set(d, means + n * d.groups, rstds + n * d.groups, gammas, betas);
+    Terms<A>(scratch, w, int(n)).set(d, w, means + n * d.groups, rstds + n * d.groups, gammas, betas);
   });
   const auto sum = [&](int n, int chunk) {
-    const auto t = terms(n);
-    A* sums = scratch.chunk_sums.data() + (size_t(n) * chunks.count() + chunk) * 2 * c;
-    const size_t pixel = size_t(n) * d.hw + chunks.begin(chunk);
-    for (const auto& s : sources) {
-      if (s.channels == 0) continue;
-      const int o = s.offset;
-      sum_gradients<act, T, A>(dys + pixel * c + o, s.data + pixel * s.channels, chunks.size(chunk), s.channels, c,
-                               t.mean + o, t.scale + o, t.beta + o, sums + o, sums + c + o);
+    for (int i = 0; i < used; ++i) {
+      const int offset = sources[i].offset;
+      A* sums = scratch.sums_of(w, 2, n, chunk) + offset;
+      sum_gradients<act, T, A>(rows_of(w, sources[i], n, chunk), Terms<A>(scratch, w, n, offset),
+                               dys + w.pixel(n, chunk) * w.c + offset, sums, sums + w.c);
     }
   };
   const auto combine = [&](int n) {
-    A* constant = terms(n).beta + c;
-    A* sum_g = partials + size_t(n) * 2 * c;
-    combine_gradients<A>(d, chunks.count(), scratch.chunk_sums.data() + size_t(n) * chunks.count() * 2 * c,
-                         scratch.channel_sums.data() + size_t(n) * 2 * c, rstds + size_t(n) * d.groups, gammas, sum_g,
-                         sum_g + c, constant, constant + c);
+    combine_gradients<A>(d, w, scratch.sums_of(w, 2, n, 0), scratch.channel_sums.data() + size_t(n) * 2 * w.c,
+                         rstds + size_t(n) * d.groups, gammas, partials + size_t(n) * 2 * d.c(), Terms<A>(scratch, w, n));
   };
   const auto write = [&](int n, int chunk) {
-    const auto t = terms(n);
-    const A *constant = t.beta + c, *slope = constant + c;
-    const size_t pixel = size_t(n) * d.hw + chunks.begin(chunk);
-    for (const auto& s : sources) {
-      if (!s.result) continue;
-      const int o = s.offset;
-      write_gradients<act, T, A>(dys + pixel * c + o, s.data + pixel * s.channels, s.result + pixel * s.channels,
-                                 chunks.size(chunk), s.channels, c, t.mean + o, t.scale + o, t.beta + o, constant + o,
-                                 slope + o);
+    for (int i = 0; i < used; ++i) {
+      if (!sources[i].dx) continue;
+      const int offset = sources[i].offset;
+      write_gradients<act, T, A>(rows_of(w, sources[i], n, chunk), Terms<A>(scratch, w, n, offset),
+                                 dys + w.pixel(n, chunk) * w.c + offset,
+                                 sources[i].dx + w.pixel(n, chunk) * sources[i].channels);
     }
   };
-  parallel_images(stream, d.n, chunks.count(), sum, combine, write);
-  if (dgamma) sum_images<A>(stream, d, partials, dgamma.as<A>(), dbeta.as<A>());
+  parallel_images(stream, d.n, w.chunks, sum, combine, write);
+  if (o.dgamma) sum_images<A>(stream, d, partials, o.dgamma.as<A>(), o.dbeta.as<A>());
 }
 
 }  // namespace
@@ -297,7 +329,7 @@ void group_norm_backward(CpuStream& stream, const GroupNormDims& d, In dy, In x,
   check(d);
   visit(x.dtype, [&](auto t) {
     visit(d.activation, [&](auto act) {
-      backward<act.value, decltype(t)>(stream, d, dy, x, x2, gamma, beta, mean, rstd, dx, dx2, dgamma, dbeta, partial);
+      backward<act.value, decltype(t)>(stream, d, {dy, x, x2, gamma, beta, mean, rstd, dx, dx2, dgamma, dbeta, partial});
     });
   });
 }

@@ -23,10 +23,13 @@ ITO_HOST_DEVICE inline int32_t bits_of_float(float value) {
   return bits;
 }
 
-/// e^x within 1.1 ulp for every float: +inf above 88.73, gradual underflow to 0 below -87.3, NaN for NaN.
-ITO_HOST_DEVICE inline float exp_of(float x) {
-  x = x > 89.0f ? 89.0f : x;
-  x = x < -104.0f ? -104.0f : x;
+/// e^x within 1 ulp for x clamped to [-87, 88], and so for infinities and NaN: no result is 0, subnormal, infinite or NaN.
+/// A sigmoid or a softmax does not tell e^-87 = 1.6e-38 from 0.
+ITO_HOST_DEVICE inline float exp_clamped(float x) {
+  // Negative floats are ordered as unsigned integers, above all others; the others as signed ones.
+  const uint32_t low = uint32_t(bits_of_float(x)), kLow = 0xC2AE0000u;  // bits of -87
+  const int32_t high = int32_t(low < kLow ? low : kLow), kHigh = 0x42B00000;  // bits of 88
+  x = float_of_bits(high < kHigh ? high : kHigh);
   const float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
   const float shifted = x * 1.44269504f + kRound;
   const float n = shifted - kRound;
@@ -36,14 +39,11 @@ ITO_HOST_DEVICE inline float exp_of(float x) {
   p = p * r + 0.0416683893f;
   p = p * r + 0.166665205f;
   p = p * r + 0.499999934f;
-  p = r + r * r * p;
-  // 2^n in two factors: either is a normal number where 2^n itself is not.
-  const int32_t exponent = bits_of_float(shifted) - 0x4B400000;
-  const int32_t half = exponent >> 1;
-  return (1.0f + p) * float_of_bits((half + 127) << 23) * float_of_bits((exponent - half + 127) << 23);
+  p = 1.0f + (r + r * r * p);
+  return float_of_bits(int32_t(uint32_t(bits_of_float(p)) + (uint32_t(bits_of_float(shifted)) << 23)));  // 2^n p
 }
 
-ITO_HOST_DEVICE inline double exp_of(double x) { return exp(x); }
+ITO_HOST_DEVICE inline double exp_clamped(double x) { return exp(x); }
 
 /// ln x within 1 ulp for normal x > 0; anything else is not asked for. x = 2^k m, m in [sqrt(1/2), sqrt(2)),
 /// and ln m = 2 atanh(s), s = (m - 1) / (m + 1).

@@ -105,6 +105,18 @@ TEST_CASE("attention: large scores do not overflow") {
   check_close(run.lse, r.lse, 1e-6, 1e-3);
 }
 
+TEST_CASE("attention does not hide NaN") {
+  const AttentionDims d{1, 70, 8, 1};
+  Reference r = make_reference<float>(d, 1);
+  Run<float> run(r);
+  run.q.data()[3 * 8] = NAN;
+  run.run(2, d);
+  CHECK(std::isnan(run.y[3 * 8 + 5]));
+  CHECK(std::isnan(run.dq[3 * 8 + 5]));
+  CHECK(std::isnan(run.dk[0]));
+  CHECK(!std::isnan(run.y[4 * 8]));
+}
+
 TEST_CASE("attention: two runs, one thread or three, and a sample alone give the same bits") {
   const AttentionDims d{2, 200, 32, 2};
   const Reference r = make_reference<float>(d, 1);
