@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/error.h"
 
@@ -47,39 +46,47 @@ Weights triangle_weights(int inputs, int outputs) {
   return weights;
 }
 
-uint8_t to_byte(int32_t sum) { return uint8_t(std::clamp(sum >> kFractionBits, 0, 255)); }
-
-/// One row: source [inputs, 3] -> out [outputs, 3].
-void resize_row(const Weights& weights, const uint8_t* source, uint8_t* out) {
-  for (size_t i = 0; i < weights.spans.size(); ++i) {
-    const auto [first, count] = weights.spans[i];
-    const int32_t* values = &weights.values[i * size_t(weights.taps)];
-    const uint8_t* pixel = source + size_t(first) * 3;
-    int32_t red = kHalf, green = kHalf, blue = kHalf;
-    for (int k = 0; k < count; ++k, pixel += 3) {
-      red += values[k] * pixel[0];
-      green += values[k] * pixel[1];
-      blue += values[k] * pixel[2];
-    }
-    out[3 * i] = to_byte(red);
-    out[3 * i + 1] = to_byte(green);
-    out[3 * i + 2] = to_byte(blue);
-  }
-}
-
-/// All columns: source [inputs, bytes] -> out [outputs, bytes], with `sums` [bytes] as workspace.
-void resize_columns(const Weights& weights, const uint8_t* source, size_t bytes, int32_t* sums,
-                    uint8_t* out) {
+/// Along the first axis: source [inputs, bytes] -> out [outputs, bytes].
+void resize_axis(const Weights& weights, const uint8_t* source, size_t bytes, uint8_t* out) {
+  std::vector<int32_t> sums(bytes);
   for (size_t i = 0; i < weights.spans.size(); ++i, out += bytes) {
     const auto [first, count] = weights.spans[i];
     const int32_t* values = &weights.values[i * size_t(weights.taps)];
-    std::fill(sums, sums + bytes, kHalf);
+    std::fill(sums.begin(), sums.end(), kHalf);
     for (int k = 0; k < count; ++k) {
       const uint8_t* row = source + size_t(first + k) * bytes;
       const int32_t value = values[k];
       for (size_t b = 0; b < bytes; ++b) sums[b] += value * row[b];
     }
-    for (size_t b = 0; b < bytes; ++b) out[b] = to_byte(sums[b]);
+    // No sum is negative; the weights' roundings can carry one past 255.
+    for (size_t b = 0; b < bytes; ++b) out[b] = uint8_t(std::min(sums[b] >> kFractionBits, 255));
+  }
+}
+
+/// Pixels [rows, columns, 3], `stride` bytes from row to row, -> out [columns, rows, 3].
+void transpose(const uint8_t* pixels, size_t stride, int rows, int columns, uint8_t* out) {
+  for (int x = 0; x < columns; ++x) {
+    const uint8_t* pixel = pixels + size_t(x) * 3;
+    for (int y = 0; y < rows; ++y, pixel += stride, out += 3) {
+      out[0] = pixel[0];
+      out[1] = pixel[1];
+      out[2] = pixel[2];
+    }
+  }
+}
+
+/// Every row of `part` -> out [part.height, width, 3]. Some rows at a time are laid on their side, so that the sums run
+/// over neighbouring bytes, as vector instructions want them.
+void resize_rows(const Image& image, const Rectangle& part, int width, uint8_t* out) {
+  constexpr int kStrip = 32;
+  const Weights weights = triangle_weights(part.width, width);
+  std::vector<uint8_t> wide(size_t(part.width) * kStrip * 3), narrow(size_t(width) * kStrip * 3);
+  for (int y = 0; y < part.height; y += kStrip) {
+    const int rows = std::min(kStrip, part.height - y);
+    const size_t bytes = size_t(rows) * 3;
+    transpose(image.pixel(part.left, part.top + y), size_t(image.width) * 3, rows, part.width, wide.data());
+    resize_axis(weights, wide.data(), bytes, narrow.data());
+    transpose(narrow.data(), bytes, width, rows, out + size_t(y) * size_t(width) * 3);
   }
 }
 
@@ -94,22 +101,8 @@ void resize_into(const Image& image, const Rectangle& part, ImageSize size, uint
   }
   const size_t row_bytes = size_t(size.width) * 3;
   std::vector<uint8_t> narrow(size_t(part.height) * row_bytes);
-  const Weights across = triangle_weights(part.width, size.width);
-  for (int y = 0; y < part.height; ++y) {
-    const uint8_t* source = image.pixel(part.left, part.top + y);
-    uint8_t* row = narrow.data() + size_t(y) * row_bytes;
-    if (part.width == size.width) {
-      std::memcpy(row, source, row_bytes);
-    } else {
-      resize_row(across, source, row);
-    }
-  }
-  if (part.height == size.height) {
-    std::memcpy(out, narrow.data(), narrow.size());
-    return;
-  }
-  std::vector<int32_t> sums(row_bytes);
-  resize_columns(triangle_weights(part.height, size.height), narrow.data(), row_bytes, sums.data(), out);
+  resize_rows(image, part, size.width, narrow.data());
+  resize_axis(triangle_weights(part.height, size.height), narrow.data(), row_bytes, out);
 }
 
 Image resize(const Image& image, const Rectangle& part, ImageSize size) {
