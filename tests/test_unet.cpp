@@ -106,7 +106,7 @@ void check_parity(const std::string& name) {
     // A key's bias moves all scores of a query alike, so its true gradient is zero: what rounding leaves of it is measured
     // against the query's.
     const bool vanishes = tests::ends_with(spec.name, "to_k.bias");
-    const std::string query = vanishes ? spec.name.substr(0, spec.name.size() - 9) + ".to_q.bias" : spec.name;
+    const std::string query = vanishes ? spec.name.substr(0, spec.name.size() - 9) + "to_q.bias" : spec.name;
     const double floor = norm(fixture.values<float>("grad." + query));
     CHECK(relative_l2(got, as_filter(spec, fixture.values<float>("grad." + spec.name)), floor) < 2e-5);
   }
