@@ -20,6 +20,8 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--preset", f.preset, "network: tiny, faces32, faces64, small, celeba64, celeba64-ddim, document, tutorial (default: small)");
   app.add_option("--steps", f.steps, "updates in all (default: 100000)");
   app.add_option("--epochs", f.epochs, "passes over the images instead of --steps");
+  app.add_option("--minutes", f.minutes, "or as many steps as fit this time, found by a ten-second probe when the run starts");
+  app.add_option("--probe", f.probe, "measure for so many seconds, print images per second, and train nothing");
   app.add_option("--batch", f.batch, "images a batch")->capture_default_str();
   app.add_option("--accumulate", f.accumulate, "batches an update")->capture_default_str();
   app.add_option("--seed", f.seed, "of weights, noise and order")->capture_default_str();
@@ -111,7 +113,8 @@ engine::OptimizerOptions optimizer_options(const TrainingFlags& f, int64_t steps
 }
 
 int64_t chosen_steps(const TrainingFlags& f, int64_t count) {
-  if (f.steps && f.epochs) fail("give --steps or --epochs, not both");
+  if (int(f.steps.has_value()) + int(f.epochs.has_value()) + int(f.minutes > 0) > 1)
+    fail("give one of --steps, --epochs and --minutes");
   if (f.steps) return *f.steps;
   if (!f.epochs) return 100000;
   if (*f.epochs < 1) fail(cat("--epochs must be at least 1, is ", *f.epochs));

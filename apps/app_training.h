@@ -20,6 +20,7 @@ struct TrainingFlags {
   double sigma_min = 0.002, sigma_max = 80, beta_min = 0.1, beta_max = 20, base = 0, p_mean = -1.2, p_std = 1.2, drop_condition = 0.1;
   int64_t warmup = 500;
   uint64_t seed = 0;
+  double minutes = 0, probe = 0;
   bool dry_run = false, no_flip = false, attributes = false;
 };
 

@@ -5,6 +5,7 @@
 #include "apps/app_model.h"
 #include "apps/app_training.h"
 #include "data/contact_sheet.h"
+#include "engine/io/atomic_file.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/network.h"
@@ -58,6 +59,31 @@ int dry_run(model::Trainer& trainer, const model::NetworkSize& size) {
   return 0;
 }
 
+/// Images per second of training, measured for so long on a trainer that is thrown away.
+double probe(engine::Device& device, const model::TrainingOptions& options, const model::ImageSet& images, double seconds) {
+  model::Trainer trainer(device, options, images);
+  for (int i = 0; i < 2; ++i) trainer.step();  // these choose plans
+  const double start = wall_clock();
+  int steps = 0;
+  for (; steps < 3 || wall_clock() - start < seconds; ++steps) trainer.step();
+  return steps * double(options.batch) * options.accumulate / (wall_clock() - start);
+}
+
+/// Steps that fill --minutes, grids included; a run that has begun keeps its number.
+int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const model::TrainingOptions& o,
+                          const model::ImageSet& images) {
+  const std::filesystem::path begun = std::filesystem::path(run_path(f)) / "options.json";
+  if (std::filesystem::exists(begun)) return model::training_options_from_json(io::read_file(begun)).steps;
+  const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
+  // An image of a grid takes 2 steps - 1 evaluations, each about a third of a training pass.
+  const double grid = o.sample_count * (2.0 * o.sample_steps - 1) / (3 * rate);
+  const double per_step = batch / rate + grid / double(o.sample_every);
+  const int64_t steps = std::max<int64_t>(1, int64_t((f.minutes * 60 - grid) / per_step));
+  std::cout << "probe      " << std::lround(rate) << " images/s: " << f.minutes << " minutes are " << thousands(steps)
+            << " steps, " << thousands(int64_t(double(steps) * batch)) << " images\n";
+  return steps;
+}
+
 int finished(const model::RunFolder& folder, const std::string& out) {
   std::cout << "this run is finished: " << model::newest_checkpoint(folder.path())->string()
             << "\nsample it with ./sample --run " << out << ", or give more --steps to go on\n";
@@ -67,9 +93,14 @@ int finished(const model::RunFolder& folder, const std::string& out) {
 int train(const TrainingFlags& flags) {
   check_device(flags.device);
   const data::Dataset images = open_images(flags);
-  const model::TrainingOptions options = training_options(flags, images);
+  model::TrainingOptions options = training_options(flags, images);
   const model::NetworkSize size = model::measure(options.network);
   engine::Device device({flags.threads});
+  if (flags.probe > 0) {
+    std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
+    return 0;
+  }
+  if (flags.minutes > 0) set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options)));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
   if (flags.dry_run) return dry_run(trainer, size);

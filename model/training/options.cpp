@@ -116,6 +116,11 @@ void check(const TrainingOptions& o) {
   if (o.keep < 1) fail(cat("--keep must be at least 1, is ", o.keep));
 }
 
+void set_steps(TrainingOptions& options, int64_t steps) {
+  options.steps = steps;
+  options.optimizer.learning_rate.total = steps;
+}
+
 std::string to_json(const TrainingOptions& options) { return as_json(options).dump(2) + "\n"; }
 
 TrainingOptions training_options_from_json(const std::string& text) {
@@ -130,7 +135,7 @@ TrainingOptions training_options_from_json(const std::string& text) {
     o.flip = j.at("flip"), o.drop_condition = j.at("drop_condition"), o.precision = j.at("precision"), o.crop = j.at("crop");
     o.save_every = j.at("save_every"), o.sample_every = j.at("sample_every"), o.sample_count = j.at("sample_count");
     o.sample_steps = j.at("sample_steps"), o.keep = j.at("keep");
-    o.optimizer.learning_rate.total = o.steps;
+    set_steps(o, o.steps);
     return o;
   } catch (const json::exception& e) {
     fail(cat("a run's options.json is not as expected: ", e.what()));

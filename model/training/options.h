@@ -42,6 +42,9 @@ struct TrainingOptions {
 /// Fails, saying what to change, unless the options make a run.
 void check(const TrainingOptions& options);
 
+/// Sets the number of steps and, with it, what the learning rate's decay aims at.
+void set_steps(TrainingOptions& options, int64_t steps);
+
 /// All options as JSON with sorted keys, the same bytes for the same options.
 std::string to_json(const TrainingOptions& options);
 TrainingOptions training_options_from_json(const std::string& text);
