@@ -38,6 +38,12 @@ void conv2d_backward_data(CudaStream&, const Conv2dDims&, In dy, In w, Out dx, O
 void conv2d_backward_weights(CpuStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias, Out workspace);
 void conv2d_backward_weights(CudaStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias, Out workspace);
 
+/// What a stream's convolutions may use: `stream.state<ConvPreference>()`, set before the first of them. Without Winograd every
+/// pass is computed directly: slower, and for comparisons.
+struct ConvPreference {
+  bool winograd = true;
+};
+
 /// "wino_avx2", "onednn direct", "eigen", ...: what a pass runs for these arguments (for reports and benchmarks).
 const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
 

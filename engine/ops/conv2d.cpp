@@ -36,6 +36,7 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const Tensor& bias, int
 
 Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   Device& device = x.device();
+  device.note_convolution(d, pass);
   const size_t bytes = device.query([&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, x.dtype(), pass); });
   return bytes ? Tensor(device, {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
 }

@@ -25,9 +25,10 @@ void check(const Conv2dDims& d) {
 
 /// A fixed function of the shape without N, the instruction set and the threads, so that an image's bits
 /// never depend on its batch.
-const Algorithm& choose(CpuStream&, const Conv2dDims& d, ConvPass) {
+const Algorithm& choose(CpuStream& stream, const Conv2dDims& d, ConvPass) {
   const bool same_size = d.pad_top == 1 && d.pad_left == 1 && d.pad_bottom == 1 && d.pad_right == 1;
-  if (d.r == 3 && d.s == 3 && d.stride == 1 && same_size) return kWinograd;
+  const bool allowed = stream.state<ConvPreference>().winograd;
+  if (allowed && d.r == 3 && d.s == 3 && d.stride == 1 && same_size) return kWinograd;
 #ifdef HAVE_ONEDNN
   return kOneDnnDirect;
 #else
