@@ -31,9 +31,12 @@ ITO_HOST_DEVICE inline A activation_slope(A v) {
 template <class F>
 void visit(Activation kind, F&& f) {
   switch (kind) {
-    case Activation::none: return f(std::integral_constant<Activation, Activation::none>{});
-    case Activation::silu: return f(std::integral_constant<Activation, Activation::silu>{});
-    case Activation::relu: return f(std::integral_constant<Activation, Activation::relu>{});
+    case Activation::none:
+      return f(std::integral_constant<Activation, Activation::none>{});
+    case Activation::silu:
+      return f(std::integral_constant<Activation, Activation::silu>{});
+    case Activation::relu:
+      return f(std::integral_constant<Activation, Activation::relu>{});
   }
 }
 

@@ -9,7 +9,9 @@
 namespace ito::kernels {
 namespace {
 
-struct Scratch { std::vector<double> sums; };
+struct Scratch {
+  std::vector<double> sums;
+};
 
 double sum_of_squares(const float* __restrict x, int64_t count) {
   constexpr int kLanes = 16;
@@ -27,24 +29,29 @@ double sum_of_squares(const float* __restrict x, int64_t count) {
 
 /// The numbers of a step that are the same for all parameters.
 struct Step {
-  float gradient_scale;            // min(1, clip / norm)
+  float gradient_scale;  // min(1, clip / norm)
   float beta1, beta2;
-  float rate;                      // learning rate / bias_correction1
-  float second;                    // 1 / sqrt(bias_correction2)
+  float rate;    // learning rate / bias_correction1
+  float second;  // 1 / sqrt(bias_correction2)
   float eps;
-  float decay;                     // learning rate * weight decay
-  float ema_rest;                  // 1 - EMA decay
+  float decay;     // learning rate * weight decay
+  float ema_rest;  // 1 - EMA decay
 
   Step(const AdamWOptions& o, const StepState& s)
-      : gradient_scale(o.clip > 0 && s.grad_norm > o.clip ? o.clip / s.grad_norm : 1.0f), beta1(o.beta1), beta2(o.beta2),
-        rate(s.learning_rate / s.bias_correction1), second(1.0f / std::sqrt(s.bias_correction2)), eps(o.eps),
-        decay(s.learning_rate * o.weight_decay), ema_rest(1.0f - s.ema_decay) {}
+      : gradient_scale(o.clip > 0 && s.grad_norm > o.clip ? o.clip / s.grad_norm : 1.0f),
+        beta1(o.beta1),
+        beta2(o.beta2),
+        rate(s.learning_rate / s.bias_correction1),
+        second(1.0f / std::sqrt(s.bias_correction2)),
+        eps(o.eps),
+        decay(s.learning_rate * o.weight_decay),
+        ema_rest(1.0f - s.ema_decay) {}
 };
 
 /// Running averages move by a fraction of the difference: where both are equal they stay exactly equal.
 /// A fraction of 1 must copy (the average may hold anything before), hence `copy`.
-void update(const Step& s, bool copy, int64_t count, float decay, const float* __restrict grad, float* __restrict w,
-            float* __restrict m, float* __restrict v, float* __restrict ema) {
+void update(const Step& s, bool copy, int64_t count, float decay, const float* __restrict grad,
+            float* __restrict w, float* __restrict m, float* __restrict v, float* __restrict ema) {
   for (int64_t i = 0; i < count; ++i) {
     const float g = grad[i] * s.gradient_scale;
     const float first = m[i] + (1.0f - s.beta1) * (g - m[i]);
@@ -70,8 +77,8 @@ void gradient_norm(CpuStream& stream, int64_t count, const float* grad, StepStat
   state->grad_norm = float(std::sqrt(sum));
 }
 
-void adamw_update(CpuStream& stream, int64_t count, const AdamWOptions& options, StepState* state, const float* grad,
-                  const uint8_t* decayed, float* w, float* m, float* v, float* ema) {
+void adamw_update(CpuStream& stream, int64_t count, const AdamWOptions& options, StepState* state,
+                  const float* grad, const uint8_t* decayed, float* w, float* m, float* v, float* ema) {
   static_assert(kPiece % kParameterAlign == 0);
   state->skipped = !std::isfinite(state->grad_norm);
   if (state->skipped) return;

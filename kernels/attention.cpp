@@ -11,16 +11,23 @@
 namespace ito::kernels {
 namespace {
 
-/// Queries whose rows of scores are held at a time, and the most parts the backward pass divides the queries into.
+/// Queries whose rows of scores are held at a time, and the most parts the backward pass divides the queries
+/// into.
 constexpr int kQueries = 64, kMaxParts = 4;
 
-template <class A> using Matrix = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class A>
+using Matrix = Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 /// A head's rows inside [T,C]: D columns, C apart.
-template <class A> using Rows = Eigen::Map<Matrix<A>, 0, Eigen::OuterStride<>>;
-template <class A> using ConstRows = Eigen::Map<const Matrix<A>, 0, Eigen::OuterStride<>>;
+template <class A>
+using Rows = Eigen::Map<Matrix<A>, 0, Eigen::OuterStride<>>;
+template <class A>
+using ConstRows = Eigen::Map<const Matrix<A>, 0, Eigen::OuterStride<>>;
 
 /// bf16 operands widened to f32, results in f32 before they are rounded, and the parts of dk and dv.
-template <class A> struct Scratch { std::vector<A> wide[7], parts; };
+template <class A>
+struct Scratch {
+  std::vector<A> wide[7], parts;
+};
 
 void check(const AttentionDims& d) {
   if (d.n < 1 || d.tokens < 1 || d.heads < 1 || d.channels < 1 || d.channels % d.heads != 0) {
@@ -94,7 +101,8 @@ void forward(CpuStream& stream, const AttentionDims& d, const A* q, const A* k, 
                        ConstRows<A>(k + at, d.tokens, width, stride).transpose();
     Eigen::Array<A, Eigen::Dynamic, 1> inverse(rows);
     for (int i = 0; i < rows; ++i) {
-      inverse[i] = A(1) / exponentiate<A>(scores.row(i).data(), d.tokens, scale, lse + head * d.tokens + begin + i);
+      inverse[i] =
+          A(1) / exponentiate<A>(scores.row(i).data(), d.tokens, scale, lse + head * d.tokens + begin + i);
     }
     Rows<A> result(y + query, rows, width, stride);
     result.noalias() = scores * ConstRows<A>(v + at, d.tokens, width, stride);
@@ -103,9 +111,14 @@ void forward(CpuStream& stream, const AttentionDims& d, const A* q, const A* k, 
 }
 
 /// What a task of the backward pass reads, and the places of its part of dk and dv.
-template <class A> struct Operands { const A *dy, *q, *k, *v, *lse; A* dq; };
+template <class A>
+struct Operands {
+  const A *dy, *q, *k, *v, *lse;
+  A* dq;
+};
 
-/// The contribution of queries [begin, begin + rows) of a head: their dq, and their share of dk and dv, added.
+/// The contribution of queries [begin, begin + rows) of a head: their dq, and their share of dk and dv,
+/// added.
 template <class A>
 void backward_block(const AttentionDims& d, const Operands<A>& o, int64_t head, int begin, int rows,
                     Eigen::Map<Matrix<A>> dk, Eigen::Map<Matrix<A>> dv) {
@@ -136,7 +149,8 @@ void backward_block(const AttentionDims& d, const Operands<A>& o, int64_t head, 
 }
 
 template <class A>
-void backward(CpuStream& stream, const AttentionDims& d, const Operands<A>& o, A* dk, A* dv, std::vector<A>& scratch) {
+void backward(CpuStream& stream, const AttentionDims& d, const Operands<A>& o, A* dk, A* dv,
+              std::vector<A>& scratch) {
   const int width = d.head_width();
   const int64_t blocks = pieces_of(d.tokens, kQueries), parts = std::min<int64_t>(blocks, kMaxParts);
   const int64_t heads = int64_t(d.n) * d.heads, size = int64_t(d.tokens) * width;
@@ -149,7 +163,8 @@ void backward(CpuStream& stream, const AttentionDims& d, const Operands<A>& o, A
     part(task, 0).setZero(), part(task, 1).setZero();
     for (int64_t block = blocks * index / parts; block < blocks * (index + 1) / parts; ++block) {
       const int begin = int(block) * kQueries;
-      backward_block<A>(d, o, head, begin, std::min(kQueries, d.tokens - begin), part(task, 0), part(task, 1));
+      backward_block<A>(d, o, head, begin, std::min(kQueries, d.tokens - begin), part(task, 0),
+                        part(task, 1));
     }
   });
   parallel_for(stream, heads, [&](int64_t head) {
@@ -181,8 +196,8 @@ void attention_forward(CpuStream& stream, const AttentionDims& d, In q, In k, In
   });
 }
 
-void attention_backward(CpuStream& stream, const AttentionDims& d, In dy, In q, In k, In v, In, In lse, Out dq, Out dk,
-                        Out dv) {
+void attention_backward(CpuStream& stream, const AttentionDims& d, In dy, In q, In k, In v, In, In lse,
+                        Out dq, Out dk, Out dv) {
   check(d);
   visit(q.dtype, [&](auto t) {
     using T = decltype(t);
@@ -190,9 +205,12 @@ void attention_backward(CpuStream& stream, const AttentionDims& d, In dy, In q, 
     auto& scratch = stream.state<Scratch<A>>();
     auto& wide = scratch.wide;
     const int64_t count = int64_t(d.n) * d.tokens * d.channels;
-    const Operands<A> o{widened(stream, dy.as<T>(), count, wide[0]), widened(stream, q.as<T>(), count, wide[1]),
-                        widened(stream, k.as<T>(), count, wide[2]),  widened(stream, v.as<T>(), count, wide[3]),
-                        lse.as<A>(), wide_result(dq.as<T>(), count, wide[4])};
+    const Operands<A> o{widened(stream, dy.as<T>(), count, wide[0]),
+                        widened(stream, q.as<T>(), count, wide[1]),
+                        widened(stream, k.as<T>(), count, wide[2]),
+                        widened(stream, v.as<T>(), count, wide[3]),
+                        lse.as<A>(),
+                        wide_result(dq.as<T>(), count, wide[4])};
     A* dks = wide_result(dk.as<T>(), count, wide[5]);
     A* dvs = wide_result(dv.as<T>(), count, wide[6]);
     backward<A>(stream, d, o, dks, dvs, scratch.parts);

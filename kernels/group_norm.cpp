@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "kernels/activation.h"
@@ -10,84 +11,93 @@
 namespace ito::kernels {
 namespace {
 
-/// Elements in a chunk of an image, and its most and fewest pixels. A chunk bounds the length of sums in f32; between
-/// chunks sums are in f64.
+/// Elements in a chunk of an image, and its most and fewest pixels. A chunk bounds the length of sums in f32;
+/// between chunks sums are in f64.
 constexpr int kChunkElements = 8192, kMaxPixels = 256, kMinPixels = 16;
 
-/// Rows as long as this make good vector loops.
-constexpr int kLongRow = 256;
+/// The division of an image into chunks of whole pixels: a function of the shape alone.
+struct Chunks {
+  int hw, c, size, count;
 
-/// How the image is walked: `fold` neighbouring pixels are one pixel of fold * C channels, where there is one source and
-/// its rows are short; channel j of those is channel j % C. Pixels are taken in chunks.
-struct Walk {
-  int fold = 1, hw, c, c1, c2, chunk_pixels, chunks;
-
-  explicit Walk(const GroupNormDims& d) {
-    while (d.c2 == 0 && 2 * fold * d.c() <= kLongRow && d.hw % (2 * fold) == 0) fold *= 2;
-    hw = d.hw / fold, c1 = d.c1 * fold, c2 = d.c2, c = c1 + c2;
-    chunk_pixels = std::clamp(kChunkElements / c, kMinPixels, kMaxPixels);
-    chunks = (hw + chunk_pixels - 1) / chunk_pixels;
-  }
-  int pixels(int chunk) const { return std::min(chunk_pixels, hw - chunk * chunk_pixels); }
+  explicit Chunks(const GroupNormDims& d)
+      : hw(d.hw),
+        c(d.c()),
+        size(std::clamp(kChunkElements / c, kMinPixels, kMaxPixels)),
+        count((hw + size - 1) / size) {}
+  int pixels(int chunk) const { return std::min(size, hw - chunk * size); }
   /// The first pixel of a chunk, counted over all images.
-  size_t pixel(int image, int chunk) const { return size_t(image) * hw + size_t(chunk) * chunk_pixels; }
+  size_t pixel(int image, int chunk) const { return size_t(image) * hw + size_t(chunk) * size; }
 };
 
 /// What the calls keep: sums of each chunk, sums of each channel, and the channels' terms.
-template <class A> struct Scratch {
+template <class A>
+struct Scratch {
   std::vector<A> chunk_sums, terms;
   std::vector<double> channel_sums;
 
-  Scratch& hold(int images, const Walk& w, int sums) {
-    const size_t channels = size_t(images) * w.c;
-    chunk_sums.resize(std::max(chunk_sums.size(), channels * w.chunks * sums));
+  Scratch& hold(int images, const Chunks& chunks, int sums) {
+    const size_t channels = size_t(images) * chunks.c;
+    chunk_sums.resize(std::max(chunk_sums.size(), channels * chunks.count * sums));
     channel_sums.resize(std::max(channel_sums.size(), channels * 2));
     terms.resize(std::max(terms.size(), channels * 5));
     return *this;
   }
-  A* sums_of(const Walk& w, int sums, int image, int chunk) {
-    return chunk_sums.data() + (size_t(image) * w.chunks + chunk) * sums * w.c;
+  A* sums_of(const Chunks& chunks, int sums, int image, int chunk) {
+    return chunk_sums.data() + (size_t(image) * chunks.count + chunk) * sums * chunks.c;
   }
 };
 
-/// Five numbers a channel of an image: y = act((x - mean) * scale + beta), and dx = scale g + constant + slope (x - mean).
-template <class A> struct Terms {
+/// Five numbers a channel of an image: y = act((x - mean) * scale + beta), and dx = scale g + constant +
+/// slope (x - mean).
+template <class A>
+struct Terms {
   A *mean, *scale, *beta, *constant, *slope;
 
-  Terms(Scratch<A>& scratch, const Walk& w, int image, int offset = 0)
-      : mean(scratch.terms.data() + size_t(image) * 5 * w.c + offset), scale(mean + w.c), beta(scale + w.c),
-        constant(beta + w.c), slope(constant + w.c) {}
+  Terms(Scratch<A>& scratch, const Chunks& chunks, int image, int offset = 0)
+      : mean(scratch.terms.data() + size_t(image) * 5 * chunks.c + offset),
+        scale(mean + chunks.c),
+        beta(scale + chunks.c),
+        constant(beta + chunks.c),
+        slope(constant + chunks.c) {}
 
-  void set(const GroupNormDims& d, const Walk& w, const A* group_mean, const A* group_rstd, const A* gamma,
-           const A* shift) {
+  void set(const GroupNormDims& d, const A* group_mean, const A* group_rstd, const A* gamma, const A* shift) {
     const int width = d.c() / d.groups;
-    for (int j = 0; j < w.c; ++j) {
-      const int channel = j % d.c(), group = channel / width;
-      mean[j] = group_mean[group], scale[j] = gamma[channel] * group_rstd[group], beta[j] = shift[channel];
+    for (int j = 0; j < d.c(); ++j) {
+      mean[j] = group_mean[j / width], scale[j] = gamma[j] * group_rstd[j / width], beta[j] = shift[j];
     }
   }
 };
 
 /// One of the two sources: its channels are channels `offset` .. of the concatenation. dx may be null.
-template <class T> struct Source { const T* x; T* dx; int channels, offset; };
+template <class T>
+struct Source {
+  const T* x;
+  T* dx;
+  int channels, offset;
+};
 
 /// A source's rows in a chunk; the rows of y and dy are `stride` apart.
-template <class T> struct Rows { const T* x; int pixels, channels, stride; };
+template <class T>
+struct Rows {
+  const T* x;
+  int pixels, channels, stride;
+};
 
 template <class T>
-Rows<T> rows_of(const Walk& w, const Source<T>& s, int image, int chunk) {
-  return {s.x + w.pixel(image, chunk) * s.channels, w.pixels(chunk), s.channels, w.c};
+Rows<T> rows_of(const Chunks& chunks, const Source<T>& s, int image, int chunk) {
+  return {s.x + chunks.pixel(image, chunk) * s.channels, chunks.pixels(chunk), s.channels, chunks.c};
 }
 
 void check(const GroupNormDims& d) {
   if (d.n < 1 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0) {
-    fail(cat("group_norm: ", d.c1, " + ", d.c2, " channels in ", d.groups, " groups, ", d.n, " samples of ", d.hw,
-             " pixels; all must be positive and the channels a multiple of the groups"));
+    fail(cat("group_norm: ", d.c1, " + ", d.c2, " channels in ", d.groups, " groups, ", d.n, " samples of ",
+             d.hw, " pixels; all must be positive and the channels a multiple of the groups"));
   }
 }
 
-/// Sums of x - first and (x - first)^2 over pixels, where first is the chunk's first pixel: as it belongs to the chunk, the
-/// variance loses at most a factor of the number of pixels to cancellation, whatever the mean is.
+/// Sums of x - first and (x - first)^2 over pixels, where first is the chunk's first pixel: as it belongs to
+/// the chunk, the variance loses at most a factor of the number of pixels to cancellation, whatever the mean
+/// is.
 template <class T, class A>
 void sum_chunk(const Rows<T>& rows, A* __restrict first, A* __restrict sum, A* __restrict square) {
   const int channels = rows.channels;
@@ -98,7 +108,8 @@ void sum_chunk(const Rows<T>& rows, A* __restrict first, A* __restrict sum, A* _
     const T *x1 = x0 + channels, *x2 = x1 + channels, *x3 = x2 + channels;
 #pragma GCC ivdep
     for (int j = 0; j < channels; ++j) {
-      const A d0 = A(x0[j]) - first[j], d1 = A(x1[j]) - first[j], d2 = A(x2[j]) - first[j], d3 = A(x3[j]) - first[j];
+      const A d0 = A(x0[j]) - first[j], d1 = A(x1[j]) - first[j], d2 = A(x2[j]) - first[j],
+              d3 = A(x3[j]) - first[j];
       sum[j] += (d0 + d1) + (d2 + d3);
       square[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
     }
@@ -113,48 +124,38 @@ void sum_chunk(const Rows<T>& rows, A* __restrict first, A* __restrict sum, A* _
   }
 }
 
-/// Sums per_channel over the channels of a group, its folded pixels included.
-double group_sum(const GroupNormDims& d, const Walk& w, int group, const double* per_channel) {
-  const int width = d.c() / d.groups;
-  double sum = 0;
-  for (int k = 0; k < w.fold; ++k) {
-    const double* channels = per_channel + k * d.c() + group * width;
-    for (int j = 0; j < width; ++j) sum += channels[j];
-  }
-  return sum;
-}
-
-/// Means and deviations of an image's groups from the sums of its chunks: Chan's formula for many sets at once,
-/// M2 = sum_b M2_b + count_b (mean_b - mean)^2, in f64. totals: 2 C numbers of scratch.
+/// Means and deviations of an image's groups from the sums of its chunks: Chan's formula for many sets at
+/// once, M2 = sum_b M2_b + count_b (mean_b - mean)^2, in f64. totals: 2 C numbers of scratch.
 template <class A>
-void combine_chunks(const GroupNormDims& d, const Walk& w, const A* sums, double* totals, A* mean, A* rstd) {
+void combine_chunks(const GroupNormDims& d, const Chunks& chunks, const A* sums, double* totals, A* mean,
+                    A* rstd) {
   const int width = d.c() / d.groups;
   const double elements = double(width) * d.hw;
-  double *total = totals, *spread = totals + w.c;
-  std::fill(totals, totals + 2 * w.c, 0.0);
-  for (int chunk = 0; chunk < w.chunks; ++chunk) {
-    const A *first = sums + size_t(chunk) * 3 * w.c, *sum = first + w.c;
-    const double count = w.pixels(chunk);
-    for (int j = 0; j < w.c; ++j) total[j] += count * double(first[j]) + double(sum[j]);
+  double *total = totals, *spread = totals + chunks.c;
+  std::fill(totals, totals + 2 * chunks.c, 0.0);
+  for (int chunk = 0; chunk < chunks.count; ++chunk) {
+    const A *first = sums + size_t(chunk) * 3 * chunks.c, *sum = first + chunks.c;
+    const double count = chunks.pixels(chunk);
+    for (int j = 0; j < chunks.c; ++j) total[j] += count * double(first[j]) + double(sum[j]);
   }
   for (int g = 0; g < d.groups; ++g) {
-    const double group_mean = group_sum(d, w, g, total) / elements;
+    double *first = total + g * width, *last = first + width;
+    const double group_mean = std::accumulate(first, last, 0.0) / elements;
+    std::fill(first, last, group_mean);
     mean[g] = A(group_mean);
-    for (int k = 0; k < w.fold; ++k) {
-      for (int j = 0; j < width; ++j) total[k * d.c() + g * width + j] = group_mean;
-    }
   }
-  for (int chunk = 0; chunk < w.chunks; ++chunk) {
-    const A *first = sums + size_t(chunk) * 3 * w.c, *sum = first + w.c, *square = sum + w.c;
-    const double count = w.pixels(chunk), inverse = 1.0 / count;
+  for (int chunk = 0; chunk < chunks.count; ++chunk) {
+    const A *first = sums + size_t(chunk) * 3 * chunks.c, *sum = first + chunks.c, *square = sum + chunks.c;
+    const double count = chunks.pixels(chunk), inverse = 1.0 / count;
 #pragma GCC ivdep
-    for (int j = 0; j < w.c; ++j) {
+    for (int j = 0; j < chunks.c; ++j) {
       const double shift = double(sum[j]) * inverse, off = double(first[j]) + shift - total[j];
       spread[j] += double(square[j]) - double(sum[j]) * shift + count * off * off;
     }
   }
   for (int g = 0; g < d.groups; ++g) {
-    const double variance = std::max(group_sum(d, w, g, spread) / elements, 0.0);
+    const double* first = spread + g * width;
+    const double variance = std::max(std::accumulate(first, first + width, 0.0) / elements, 0.0);
     rstd[g] = A(1.0 / std::sqrt(variance + double(d.eps)));
   }
 }
@@ -170,40 +171,43 @@ void normalize_chunk(const Rows<T>& rows, const Terms<A>& t, T* y) {
 }
 
 template <Activation act, class T>
-void forward(CpuStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y, Out mean, Out rstd) {
+void forward(CpuStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y, Out mean,
+             Out rstd) {
   using A = arithmetic_t<T>;
-  const Walk w(d);
-  auto& scratch = stream.state<Scratch<A>>().hold(d.n, w, 3);
-  const Source<T> sources[2] = {{x.as<T>(), nullptr, w.c1, 0}, {x2.as<T>(), nullptr, w.c2, w.c1}};
-  const int used = w.c2 > 0 ? 2 : 1;
+  const Chunks chunks(d);
+  auto& scratch = stream.state<Scratch<A>>().hold(d.n, chunks, 3);
+  const Source<T> sources[2] = {{x.as<T>(), nullptr, d.c1, 0}, {x2.as<T>(), nullptr, d.c2, d.c1}};
+  const int used = d.c2 > 0 ? 2 : 1;
   const A *gammas = gamma.as<A>(), *betas = beta.as<A>();
   A *means = mean.as<A>(), *rstds = rstd.as<A>();
   T* result = y.as<T>();
   const auto sum = [&](int n, int chunk) {
-    A* sums = scratch.sums_of(w, 3, n, chunk);
+    A* sums = scratch.sums_of(chunks, 3, n, chunk);
     for (int i = 0; i < used; ++i) {
       A* first = sums + sources[i].offset;
-      sum_chunk<T, A>(rows_of(w, sources[i], n, chunk), first, first + w.c, first + 2 * w.c);
+      sum_chunk<T, A>(rows_of(chunks, sources[i], n, chunk), first, first + chunks.c, first + 2 * chunks.c);
     }
   };
   const auto combine = [&](int n) {
     A *m = means + size_t(n) * d.groups, *r = rstds + size_t(n) * d.groups;
-    combine_chunks<A>(d, w, scratch.sums_of(w, 3, n, 0), scratch.channel_sums.data() + size_t(n) * 2 * w.c, m, r);
-    Terms<A>(scratch, w, n).set(d, w, m, r, gammas, betas);
+    combine_chunks<A>(d, chunks, scratch.sums_of(chunks, 3, n, 0),
+                      scratch.channel_sums.data() + size_t(n) * 2 * chunks.c, m, r);
+    Terms<A>(scratch, chunks, n).set(d, m, r, gammas, betas);
   };
   const auto normalize = [&](int n, int chunk) {
     for (int i = 0; i < used; ++i) {
       const int offset = sources[i].offset;
-      normalize_chunk<act, T, A>(rows_of(w, sources[i], n, chunk), Terms<A>(scratch, w, n, offset),
-                                 result + w.pixel(n, chunk) * w.c + offset);
+      normalize_chunk<act, T, A>(rows_of(chunks, sources[i], n, chunk), Terms<A>(scratch, chunks, n, offset),
+                                 result + chunks.pixel(n, chunk) * chunks.c + offset);
     }
   };
-  parallel_images(stream, d.n, w.chunks, sum, combine, normalize);
+  parallel_images(stream, d.n, chunks.count, sum, combine, normalize);
 }
 
 /// Sums of g and g (x - mean) over a chunk's pixels, g = dy act'(v).
 template <Activation act, class T, class A>
-void sum_gradients(const Rows<T>& rows, const Terms<A>& t, const T* dy, A* __restrict sum, A* __restrict product) {
+void sum_gradients(const Rows<T>& rows, const Terms<A>& t, const T* dy, A* __restrict sum,
+                   A* __restrict product) {
   const A *mean = t.mean, *scale = t.scale, *beta = t.beta;
   const T* x = rows.x;
   std::fill(sum, sum + rows.channels, A(0)), std::fill(product, product + rows.channels, A(0));
@@ -232,30 +236,27 @@ void write_gradients(const Rows<T>& rows, const Terms<A>& t, const T* dy, T* dx)
   }
 }
 
-/// From the chunks' sums of an image: its channels' sums of g and g xh into partial [2][C], and the two terms of dx.
+/// From the chunks' sums of an image: its channels' sums of g and g xh into partial [2][C], and the two terms
+/// of dx.
 template <class A>
-void combine_gradients(const GroupNormDims& d, const Walk& w, const A* sums, double* totals, const A* rstd,
-                       const A* gamma, A* partial, const Terms<A>& terms) {
+void combine_gradients(const GroupNormDims& d, const Chunks& chunks, const A* sums, double* totals,
+                       const A* rstd, const A* gamma, A* partial, const Terms<A>& terms) {
   const int c = d.c(), width = c / d.groups;
-  double *sum_g = totals, *sum_gx = totals + w.c;
-  std::fill(totals, totals + 2 * w.c, 0.0);
-  for (int chunk = 0; chunk < w.chunks; ++chunk) {
-    for (int j = 0; j < 2 * w.c; ++j) totals[j] += double(sums[size_t(chunk) * 2 * w.c + j]);
-  }
-  for (int k = 1; k < w.fold; ++k) {
-    for (int j = 0; j < c; ++j) sum_g[j] += sum_g[k * c + j], sum_gx[j] += sum_gx[k * c + j];
+  double *sum_g = totals, *sum_gx = totals + chunks.c;
+  std::fill(totals, totals + 2 * chunks.c, 0.0);
+  for (int chunk = 0; chunk < chunks.count; ++chunk) {
+    for (int j = 0; j < 2 * chunks.c; ++j) totals[j] += double(sums[size_t(chunk) * 2 * chunks.c + j]);
   }
   for (int g = 0; g < d.groups; ++g) {
     const double r = rstd[g], elements = double(width) * d.hw;
     double mean_h = 0, mean_hx = 0;
     for (int j = g * width; j < (g + 1) * width; ++j) {
-      mean_h += double(gamma[j]) * sum_g[j] / elements, mean_hx += double(gamma[j]) * sum_gx[j] * r / elements;
+      mean_h += double(gamma[j]) * sum_g[j] / elements,
+          mean_hx += double(gamma[j]) * sum_gx[j] * r / elements;
       partial[j] = A(sum_g[j]), partial[c + j] = A(sum_gx[j] * r);
     }
-    for (int k = 0; k < w.fold; ++k) {
-      for (int j = k * c + g * width; j < k * c + (g + 1) * width; ++j) {
-        terms.constant[j] = A(-r * mean_h), terms.slope[j] = A(-r * r * mean_hx);
-      }
+    for (int j = g * width; j < (g + 1) * width; ++j) {
+      terms.constant[j] = A(-r * mean_h), terms.slope[j] = A(-r * r * mean_hx);
     }
   }
 }
@@ -274,62 +275,70 @@ void sum_images(CpuStream& stream, const GroupNormDims& d, const A* partial, A* 
 }
 
 /// The operands of a backward pass.
-struct Gradients { In dy, x, x2, gamma, beta, mean, rstd; Out dx, dx2, dgamma, dbeta, partial; };
+struct Gradients {
+  In dy, x, x2, gamma, beta, mean, rstd;
+  Out dx, dx2, dgamma, dbeta, partial;
+};
 
 template <Activation act, class T>
 void backward(CpuStream& stream, const GroupNormDims& d, const Gradients& o) {
   using A = arithmetic_t<T>;
-  const Walk w(d);
-  auto& scratch = stream.state<Scratch<A>>().hold(d.n, w, 2);
-  const Source<T> sources[2] = {{o.x.as<T>(), o.dx.as<T>(), w.c1, 0}, {o.x2.as<T>(), o.dx2.as<T>(), w.c2, w.c1}};
-  const int used = w.c2 > 0 ? 2 : 1;
+  const Chunks chunks(d);
+  auto& scratch = stream.state<Scratch<A>>().hold(d.n, chunks, 2);
+  const Source<T> sources[2] = {{o.x.as<T>(), o.dx.as<T>(), d.c1, 0},
+                                {o.x2.as<T>(), o.dx2.as<T>(), d.c2, d.c1}};
+  const int used = d.c2 > 0 ? 2 : 1;
   const T* dys = o.dy.as<T>();
-  const A *gammas = o.gamma.as<A>(), *betas = o.beta.as<A>(), *means = o.mean.as<A>(), *rstds = o.rstd.as<A>();
+  const A *gammas = o.gamma.as<A>(), *betas = o.beta.as<A>(), *means = o.mean.as<A>(),
+          *rstds = o.rstd.as<A>();
   A* partials = o.partial.as<A>();
   parallel_for(stream, d.n, [&](int64_t n) {
-    Terms<A>(scratch, w, int(n)).set(d, w, means + n * d.groups, rstds + n * d.groups, gammas, betas);
+    Terms<A>(scratch, chunks, int(n)).set(d, means + n * d.groups, rstds + n * d.groups, gammas, betas);
   });
   const auto sum = [&](int n, int chunk) {
     for (int i = 0; i < used; ++i) {
       const int offset = sources[i].offset;
-      A* sums = scratch.sums_of(w, 2, n, chunk) + offset;
-      sum_gradients<act, T, A>(rows_of(w, sources[i], n, chunk), Terms<A>(scratch, w, n, offset),
-                               dys + w.pixel(n, chunk) * w.c + offset, sums, sums + w.c);
+      A* sums = scratch.sums_of(chunks, 2, n, chunk) + offset;
+      sum_gradients<act, T, A>(rows_of(chunks, sources[i], n, chunk), Terms<A>(scratch, chunks, n, offset),
+                               dys + chunks.pixel(n, chunk) * chunks.c + offset, sums, sums + chunks.c);
     }
   };
   const auto combine = [&](int n) {
-    combine_gradients<A>(d, w, scratch.sums_of(w, 2, n, 0), scratch.channel_sums.data() + size_t(n) * 2 * w.c,
-                         rstds + size_t(n) * d.groups, gammas, partials + size_t(n) * 2 * d.c(), Terms<A>(scratch, w, n));
+    combine_gradients<A>(d, chunks, scratch.sums_of(chunks, 2, n, 0),
+                         scratch.channel_sums.data() + size_t(n) * 2 * chunks.c, rstds + size_t(n) * d.groups,
+                         gammas, partials + size_t(n) * 2 * d.c(), Terms<A>(scratch, chunks, n));
   };
   const auto write = [&](int n, int chunk) {
     for (int i = 0; i < used; ++i) {
       if (!sources[i].dx) continue;
       const int offset = sources[i].offset;
-      write_gradients<act, T, A>(rows_of(w, sources[i], n, chunk), Terms<A>(scratch, w, n, offset),
-                                 dys + w.pixel(n, chunk) * w.c + offset,
-                                 sources[i].dx + w.pixel(n, chunk) * sources[i].channels);
+      write_gradients<act, T, A>(rows_of(chunks, sources[i], n, chunk), Terms<A>(scratch, chunks, n, offset),
+                                 dys + chunks.pixel(n, chunk) * chunks.c + offset,
+                                 sources[i].dx + chunks.pixel(n, chunk) * sources[i].channels);
     }
   };
-  parallel_images(stream, d.n, w.chunks, sum, combine, write);
+  parallel_images(stream, d.n, chunks.count, sum, combine, write);
   if (o.dgamma) sum_images<A>(stream, d, partials, o.dgamma.as<A>(), o.dbeta.as<A>());
 }
 
 }  // namespace
 
-void group_norm_forward(CpuStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y, Out mean,
-                        Out rstd) {
+void group_norm_forward(CpuStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
+                        Out mean, Out rstd) {
   check(d);
   visit(x.dtype, [&](auto t) {
-    visit(d.activation, [&](auto act) { forward<act.value, decltype(t)>(stream, d, x, x2, gamma, beta, y, mean, rstd); });
+    visit(d.activation,
+          [&](auto act) { forward<act.value, decltype(t)>(stream, d, x, x2, gamma, beta, y, mean, rstd); });
   });
 }
 
-void group_norm_backward(CpuStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta, In mean,
-                         In rstd, Out dx, Out dx2, Out dgamma, Out dbeta, Out partial) {
+void group_norm_backward(CpuStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta,
+                         In mean, In rstd, Out dx, Out dx2, Out dgamma, Out dbeta, Out partial) {
   check(d);
   visit(x.dtype, [&](auto t) {
     visit(d.activation, [&](auto act) {
-      backward<act.value, decltype(t)>(stream, d, {dy, x, x2, gamma, beta, mean, rstd, dx, dx2, dgamma, dbeta, partial});
+      backward<act.value, decltype(t)>(stream, d,
+                                       {dy, x, x2, gamma, beta, mean, rstd, dx, dx2, dgamma, dbeta, partial});
     });
   });
 }

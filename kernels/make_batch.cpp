@@ -50,8 +50,8 @@ void make_row(const MakeBatchDims& d, const SampleRecipe& r, const uint8_t* imag
 
 }  // namespace
 
-void make_batch(CpuStream& stream, const MakeBatchDims& d, const uint8_t* pixels, const SampleRecipe* recipes, Out input,
-                Out target) {
+void make_batch(CpuStream& stream, const MakeBatchDims& d, const uint8_t* pixels, const SampleRecipe* recipes,
+                Out input, Out target) {
   visit(input.dtype, [&](auto t) {
     using T = decltype(t);
     T* inputs = input.as<T>();

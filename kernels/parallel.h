@@ -5,8 +5,8 @@
 
 #include "kernels/stream.h"
 
-/// How CPU kernels share work among a stream's threads. The pieces are fixed by the problem, never by the threads, so that
-/// a result that is summed piece by piece has the same bits for any number of threads.
+/// How CPU kernels share work among a stream's threads. The pieces are fixed by the problem, never by the
+/// threads, so that a result that is summed piece by piece has the same bits for any number of threads.
 namespace ito::kernels {
 
 /// Calls f(i) for i = 0..count-1, each once, neighbours on one thread.
@@ -24,20 +24,24 @@ inline int64_t pieces_of(int64_t count, int64_t piece = kPiece) { return (count 
 /// Calls f(begin, end) for the pieces of [0, count).
 template <class F>
 void parallel_pieces(CpuStream& stream, int64_t count, F&& f) {
-  parallel_for(stream, pieces_of(count), [&](int64_t i) { f(i * kPiece, std::min(count, (i + 1) * kPiece)); });
+  parallel_for(stream, pieces_of(count),
+               [&](int64_t i) { f(i * kPiece, std::min(count, (i + 1) * kPiece)); });
 }
 
-/// Two passes over each image, with a summary between them: first(image, chunk) for all chunks of the image, then
-/// summary(image), then second(image, chunk) for all chunks. An image stays on one thread, in its cache, where there are
-/// enough images; otherwise its chunks are shared, between barriers. The calls are the same, so are the results.
+/// Two passes over each image, with a summary between them: first(image, chunk) for all chunks of the image,
+/// then summary(image), then second(image, chunk) for all chunks. An image stays on one thread, in its cache,
+/// where there are enough images; otherwise its chunks are shared, between barriers. The calls are the same,
+/// so are the results.
 template <class First, class Summary, class Second>
-void parallel_images(CpuStream& stream, int images, int chunks, First&& first, Summary&& summary, Second&& second) {
+void parallel_images(CpuStream& stream, int images, int chunks, First&& first, Summary&& summary,
+                     Second&& second) {
   const int threads = stream.threads();
   if (images % threads == 0 || images >= 8 * threads) {
     parallel_for(stream, images, [&](int64_t n) {
       for (int chunk = 0; chunk < chunks; ++chunk) first(int(n), chunk);
       summary(int(n));
-      for (int chunk = chunks - 1; chunk >= 0; --chunk) second(int(n), chunk);  // the last read is still in the cache
+      for (int chunk = chunks - 1; chunk >= 0; --chunk)
+        second(int(n), chunk);  // the last read is still in the cache
     });
     return;
   }

@@ -63,7 +63,8 @@ void activation_backward(CpuStream& stream, int64_t count, Activation activation
     visit(activation, [&](auto act) {
       parallel_pieces(stream, count, [=](int64_t begin, int64_t end) {
 #pragma GCC ivdep
-        for (int64_t i = begin; i < end; ++i) to[i] = T(A(gradient[i]) * activation_slope<act.value>(A(from[i])));
+        for (int64_t i = begin; i < end; ++i)
+          to[i] = T(A(gradient[i]) * activation_slope<act.value>(A(from[i])));
       });
     });
   });
@@ -88,7 +89,8 @@ void add_channels_forward(CpuStream& stream, int n, int hw, int c, In x, In bias
     const int rows = std::max<int>(1, kPiece / c);  // pixels at a time
     const int64_t pieces = pieces_of(hw, rows);
     parallel_for(stream, n * pieces, [=](int64_t task) {
-      const int64_t image = task / pieces, begin = task % pieces * rows, end = std::min<int64_t>(hw, begin + rows);
+      const int64_t image = task / pieces, begin = task % pieces * rows,
+                    end = std::min<int64_t>(hw, begin + rows);
       const T* b = biases + image * c;
       for (int64_t p = image * hw + begin; p < image * hw + end; ++p) {
 #pragma GCC ivdep
@@ -102,7 +104,9 @@ void add_channels_backward(CpuStream& stream, int n, int hw, int c, In dy, Out d
   visit(dy.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    struct Scratch { std::vector<A> sums; };
+    struct Scratch {
+      std::vector<A> sums;
+    };
     const T* from = dy.as<T>();
     T* to = dbias.as<T>();
     const int64_t pieces = pieces_of(hw, kPixels);
@@ -116,7 +120,8 @@ void add_channels_backward(CpuStream& stream, int n, int hw, int c, In dy, Out d
     parallel_for(stream, n, [&](int64_t image) {
       for (int j = 0; j < c; ++j) {
         double sum = 0;
-        for (int64_t piece = 0; piece < pieces; ++piece) sum += double(sums[(image * pieces + piece) * c + j]);
+        for (int64_t piece = 0; piece < pieces; ++piece)
+          sum += double(sums[(image * pieces + piece) * c + j]);
         to[image * c + j] = T(A(sum));
       }
     });

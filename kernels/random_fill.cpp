@@ -8,7 +8,9 @@ namespace {
 constexpr int kBlocks = 64;  // blocks at a time, or fewer at the end of a run
 
 /// The integers of consecutive blocks, one array for each of a block's four.
-struct Lanes { uint32_t v[4][kBlocks]; };
+struct Lanes {
+  uint32_t v[4][kBlocks];
+};
 
 void random_blocks(const RandomKey& key, uint32_t first, int blocks, Lanes& lanes) {
   for (int i = 0; i < blocks; ++i) {

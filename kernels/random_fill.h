@@ -4,8 +4,8 @@
 
 #include "kernels/philox.h"
 
-/// Runs of a random stream on the CPU, sixty-four blocks at a time in vector code. The same numbers as philox.h's
-/// random_block, uniform_open and normal_block give one by one.
+/// Runs of a random stream on the CPU, sixty-four blocks at a time in vector code. The same numbers as
+/// philox.h's random_block, uniform_open and normal_block give one by one.
 namespace ito::kernels {
 
 /// out[i] = element begin + i of the stream as a uniform number in (0, 1).

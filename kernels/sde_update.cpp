@@ -10,7 +10,12 @@ namespace {
 
 constexpr int kTile = 2048;  // elements at a time, in the first-level cache
 
-template <class A> struct Terms { const A* f[kMaxSdeTerms]; A a, b[kMaxSdeTerms], c, next_scale; int count; };
+template <class A>
+struct Terms {
+  const A* f[kMaxSdeTerms];
+  A a, b[kMaxSdeTerms], c, next_scale;
+  int count;
+};
 
 /// x' of `count` elements from element `at` of the whole tensor into `sum`; z is their noise.
 template <class A>
@@ -27,8 +32,8 @@ void combine(const Terms<A>& t, const A* __restrict x, const float* __restrict z
 }
 
 template <class A>
-void update(CpuStream& stream, const SdeUpdateDims& d, const Terms<A>& t, const A* x, const uint64_t* seeds, A* x_out,
-            Out next_in) {
+void update(CpuStream& stream, const SdeUpdateDims& d, const Terms<A>& t, const A* x, const uint64_t* seeds,
+            A* x_out, Out next_in) {
   const int64_t tiles = pieces_of(d.per_image, kTile);
   parallel_for(stream, d.n * tiles, [&](int64_t task) {
     const int64_t image = task / tiles, begin = task % tiles * kTile, at = image * d.per_image + begin;
@@ -51,7 +56,8 @@ void update(CpuStream& stream, const SdeUpdateDims& d, const Terms<A>& t, const 
 
 void sde_update(CpuStream& stream, const SdeUpdateDims& d, const SdeCoefficients& coefficients, In x,
                 const In (&f)[kMaxSdeTerms], const uint64_t* seeds, Out x_out, Out next_in) {
-  if (d.terms < 0 || d.terms > kMaxSdeTerms) fail(cat("sde_update: ", d.terms, " terms; at most ", kMaxSdeTerms));
+  if (d.terms < 0 || d.terms > kMaxSdeTerms)
+    fail(cat("sde_update: ", d.terms, " terms; at most ", kMaxSdeTerms));
   const auto run = [&](auto type) {
     using A = decltype(type);
     Terms<A> t{{}, A(coefficients.a), {}, A(coefficients.c), A(coefficients.next_scale), d.terms};

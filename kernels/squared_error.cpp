@@ -30,11 +30,14 @@ double sum_of_squares(const T* __restrict y, const A* __restrict target, int64_t
   return sums[0];
 }
 
-struct Scratch { std::vector<double> sums; };
+struct Scratch {
+  std::vector<double> sums;
+};
 
 }  // namespace
 
-void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, In y, In target, In weight, Out loss, Out total) {
+void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, In y, In target, In weight, Out loss,
+                           Out total) {
   visit(y.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
@@ -60,7 +63,8 @@ void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, In y, I
   });
 }
 
-void squared_error_backward(CpuStream& stream, int n, int64_t per_sample, In dtotal, In y, In target, In weight, Out dy) {
+void squared_error_backward(CpuStream& stream, int n, int64_t per_sample, In dtotal, In y, In target,
+                            In weight, Out dy) {
   visit(y.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;

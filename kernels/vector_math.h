@@ -6,9 +6,10 @@
 
 #include "kernels/bf16.h"  // ITO_HOST_DEVICE
 
-/// Elementary functions in f32 without branches or calls, so that a loop over them becomes vector code, and so that CPU
-/// and GPU run the same arithmetic (up to where a compiler fuses a multiplication and an addition).
-/// Each polynomial is the minimax one for its interval (Remez); the errors stated are measured in tests/test_kernels_math.cpp.
+/// Elementary functions in f32 without branches or calls, so that a loop over them becomes vector code, and
+/// so that CPU and GPU run the same arithmetic (up to where a compiler fuses a multiplication and an
+/// addition). Each polynomial is the minimax one for its interval (Remez); the errors stated are measured in
+/// tests/test_kernels_math.cpp.
 namespace ito::kernels {
 
 ITO_HOST_DEVICE inline float float_of_bits(int32_t bits) {
@@ -23,24 +24,23 @@ ITO_HOST_DEVICE inline int32_t bits_of_float(float value) {
   return bits;
 }
 
-/// e^x within 1 ulp for x clamped to [-87, 88], and so for infinities and NaN: no result is 0, subnormal, infinite or NaN.
-/// A sigmoid or a softmax does not tell e^-87 = 1.6e-38 from 0.
+/// e^x within 1 ulp for x clamped to [-87, 88], and so for infinities and NaN: no result is 0, subnormal,
+/// infinite or NaN. A sigmoid or a softmax does not tell e^-87 = 1.6e-38 from 0.
 ITO_HOST_DEVICE inline float exp_clamped(float x) {
   // Negative floats are ordered as unsigned integers, above all others; the others as signed ones.
-  const uint32_t low = uint32_t(bits_of_float(x)), kLow = 0xC2AE0000u;  // bits of -87
+  const uint32_t low = uint32_t(bits_of_float(x)), kLow = 0xC2AE0000u;        // bits of -87
   const int32_t high = int32_t(low < kLow ? low : kLow), kHigh = 0x42B00000;  // bits of 88
   x = float_of_bits(high < kHigh ? high : kHigh);
   const float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
   const float shifted = x * 1.44269504f + kRound;
   const float n = shifted - kRound;
   const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;  // x - n ln 2; the first product is exact
-  float p = 0.00138145714f;
-  p = p * r + 0.00836873011f;
-  p = p * r + 0.0416683893f;
-  p = p * r + 0.166665205f;
-  p = p * r + 0.499999934f;
-  p = 1.0f + (r + r * r * p);
-  return float_of_bits(int32_t(uint32_t(bits_of_float(p)) + (uint32_t(bits_of_float(shifted)) << 23)));  // 2^n p
+  // In pairs rather than by Horner's rule: the chain of dependent operations is what a loop waits for.
+  const float square = r * r;
+  const float high_terms = 0.0416683893f + r * 0.00836873011f + square * 0.00138145714f;
+  const float p = 1.0f + (r + square * (0.499999934f + r * 0.166665205f + square * high_terms));
+  return float_of_bits(
+      int32_t(uint32_t(bits_of_float(p)) + (uint32_t(bits_of_float(shifted)) << 23)));  // 2^n p
 }
 
 ITO_HOST_DEVICE inline double exp_clamped(double x) { return exp(x); }
@@ -63,8 +63,8 @@ ITO_HOST_DEVICE inline float log_of(float x) {
   return k * 0.693145752f + (f - rest);
 }
 
-/// cos and sin of `turns` whole turns, 0 <= turns <= 1, within 1.5 ulp of the larger one: the reduction to an eighth of a
-/// turn is exact, and 2 pi is in the polynomials.
+/// cos and sin of `turns` whole turns, 0 <= turns <= 1, within 1.5 ulp of the larger one: the reduction to an
+/// eighth of a turn is exact, and 2 pi is in the polynomials.
 ITO_HOST_DEVICE inline void cos_sin_of_turns(float turns, float* cosine, float* sine) {
   const int32_t quarter = int32_t(turns * 4.0f + 0.5f);
   const float r = turns - 0.25f * float(quarter);

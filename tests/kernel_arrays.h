@@ -17,10 +17,16 @@ using kernels::bf16;
 using kernels::In;
 using kernels::Out;
 
-template <class T> double to_double(T value) { return double(kernels::arithmetic_t<T>(value)); }
+template <class T>
+double to_double(T value) {
+  return double(kernels::arithmetic_t<T>(value));
+}
 
 /// Half the distance between 1 and the next number: the largest relative error of one rounding.
-template <class T> constexpr double epsilon() { return sizeof(T) == 8 ? 0x1p-53 : sizeof(T) == 4 ? 0x1p-24 : 0x1p-8; }
+template <class T>
+constexpr double epsilon() {
+  return sizeof(T) == 8 ? 0x1p-53 : sizeof(T) == 4 ? 0x1p-24 : 0x1p-8;
+}
 
 template <class T>
 class Array {
@@ -48,7 +54,9 @@ class Array {
 
   bool guards_intact() const {
     for (size_t i = 0; i < kGuard; ++i) {
-      if (to_double(all_[i]) != to_double(T(-1234.5f)) || to_double(all_[kGuard + count_ + i]) != to_double(all_[i])) return false;
+      if (to_double(all_[i]) != to_double(T(-1234.5f)) ||
+          to_double(all_[kGuard + count_ + i]) != to_double(all_[i]))
+        return false;
     }
     return true;
   }
@@ -73,7 +81,8 @@ inline std::vector<double> normals(size_t count, uint64_t seed, double mean = 0,
 
 /// Every number written and within `absolute` + `relative` |expected|; guards intact.
 template <class T>
-void check_close(const Array<T>& actual, const std::vector<double>& expected, double relative, double absolute) {
+void check_close(const Array<T>& actual, const std::vector<double>& expected, double relative,
+                 double absolute) {
   REQUIRE(actual.size() == expected.size());
   CHECK(actual.guards_intact());
   size_t worst = 0, bad = 0;

@@ -27,7 +27,8 @@ struct Reference {
         for (int j = 0; j < d.tokens; ++j) {
           p[j] = dp[j] = 0;
           for (int c = 0; c < width; ++c) {
-            p[j] += q[row(i) + c] * k[row(j) + c] / std::sqrt(double(width)), dp[j] += dy[row(i) + c] * v[row(j) + c];
+            p[j] += q[row(i) + c] * k[row(j) + c] / std::sqrt(double(width)),
+                dp[j] += dy[row(i) + c] * v[row(j) + c];
           }
           largest = std::max(largest, p[j]);
         }
@@ -51,22 +52,40 @@ struct Run {
   Array<T> q, k, v, dy, y, dq, dk, dv;
   Array<arithmetic_t<T>> lse;
   explicit Run(const Reference& r)
-      : q(r.q), k(r.k), v(r.v), dy(r.dy), y(q.size()), dq(y), dk(y), dv(y), lse(size_t(r.d.n) * r.d.heads * r.d.tokens) {}
+      : q(r.q),
+        k(r.k),
+        v(r.v),
+        dy(r.dy),
+        y(q.size()),
+        dq(y),
+        dk(y),
+        dv(y),
+        lse(size_t(r.d.n) * r.d.heads * r.d.tokens) {}
   void run(int threads, const AttentionDims& d) {
     CpuStream stream(threads);
     attention_forward(stream, d, q.in(), k.in(), v.in(), y.out(), lse.out());
-    attention_backward(stream, d, dy.in(), q.in(), k.in(), v.in(), y.in(), lse.in(), dq.out(), dk.out(), dv.out());
+    attention_backward(stream, d, dy.in(), q.in(), k.in(), v.in(), y.in(), lse.in(), dq.out(), dk.out(),
+                       dv.out());
   }
   bool same_bits(const Run& o) const {
-    return y.same_bits(o.y) && lse.same_bits(o.lse) && dq.same_bits(o.dq) && dk.same_bits(o.dk) && dv.same_bits(o.dv);
+    return y.same_bits(o.y) && lse.same_bits(o.lse) && dq.same_bits(o.dq) && dk.same_bits(o.dk) &&
+           dv.same_bits(o.dv);
   }
 };
 
 template <class T>
 Reference make_reference(const AttentionDims& d, double size) {
   const size_t count = size_t(d.n) * d.tokens * d.channels;
-  Reference r{d, Array<T>(normals(count, 1, 0, size)).values(), Array<T>(normals(count, 2, 0, size)).values(),
-              Array<T>(normals(count, 3)).values(), Array<T>(normals(count, 4)).values(), {}, {}, {}, {}, {}};
+  Reference r{d,
+              Array<T>(normals(count, 1, 0, size)).values(),
+              Array<T>(normals(count, 2, 0, size)).values(),
+              Array<T>(normals(count, 3)).values(),
+              Array<T>(normals(count, 4)).values(),
+              {},
+              {},
+              {},
+              {},
+              {}};
   r.run();
   return r;
 }
@@ -131,7 +150,9 @@ TEST_CASE("attention: two runs, one thread or three, and a sample alone give the
   AttentionDims single = d;
   single.n = 1;
   const size_t half = r.q.size() / 2;
-  const auto tail = [&](const std::vector<double>& all) { return std::vector<double>(all.begin() + half, all.end()); };
+  const auto tail = [&](const std::vector<double>& all) {
+    return std::vector<double>(all.begin() + half, all.end());
+  };
   const Reference alone{single, tail(r.q), tail(r.k), tail(r.v), tail(r.dy), {}, {}, {}, {}, {}};
   Run<float> part(alone);
   part.run(2, single);

@@ -37,7 +37,8 @@ struct Reference {
         long double sum = 0, square = 0;
         double sum_h = 0, sum_hx = 0;
         const auto each = [&](auto f) {
-          for (int p = 0; p < d.hw; ++p) for (int j = g * width; j < (g + 1) * width; ++j) f(at(n, p, j), j);
+          for (int p = 0; p < d.hw; ++p)
+            for (int j = g * width; j < (g + 1) * width; ++j) f(at(n, p, j), j);
         };
         each([&](size_t i, int) { sum += x[i]; });
         const long double mu = sum / m;
@@ -45,13 +46,15 @@ struct Reference {
         const double r = double(1 / std::sqrt(square / m + d.eps));
         mean.push_back(double(mu)), rstd.push_back(r);
         each([&](size_t i, int j) {
-          const double xh = double(x[i] - mu) * r, v = gamma[j] * xh + beta[j], gr = dy[i] * act_slope(d.activation, v);
+          const double xh = double(x[i] - mu) * r, v = gamma[j] * xh + beta[j],
+                       gr = dy[i] * act_slope(d.activation, v);
           y[i] = act(d.activation, v);
           dgamma[j] += gr * xh, dbeta[j] += gr;
           sum_h += gamma[j] * gr, sum_hx += gamma[j] * gr * xh;
         });
         each([&](size_t i, int j) {
-          const double xh = double(x[i] - mu) * r, v = gamma[j] * xh + beta[j], gr = dy[i] * act_slope(d.activation, v);
+          const double xh = double(x[i] - mu) * r, v = gamma[j] * xh + beta[j],
+                       gr = dy[i] * act_slope(d.activation, v);
           dx[i] = r * (gamma[j] * gr - sum_h / m - xh * sum_hx / m);
         });
       }
@@ -75,25 +78,42 @@ struct Run {
   Array<A> gamma, beta, mean, rstd, dgamma, dbeta, partial;
 
   Run(const GroupNormDims& d, const Reference& r)
-      : x(columns(r.x, d.c(), 0, d.c1)), x2(columns(r.x, d.c(), d.c1, d.c2)), dy(r.dy), y(r.x.size()), dx(x.size()),
-        dx2(x2.size()), gamma(r.gamma), beta(r.beta), mean(size_t(d.n) * d.groups), rstd(mean.size()), dgamma(d.c()),
-        dbeta(d.c()), partial(group_norm_partial_floats(d)) {}
+      : x(columns(r.x, d.c(), 0, d.c1)),
+        x2(columns(r.x, d.c(), d.c1, d.c2)),
+        dy(r.dy),
+        y(r.x.size()),
+        dx(x.size()),
+        dx2(x2.size()),
+        gamma(r.gamma),
+        beta(r.beta),
+        mean(size_t(d.n) * d.groups),
+        rstd(mean.size()),
+        dgamma(d.c()),
+        dbeta(d.c()),
+        partial(group_norm_partial_floats(d)) {}
 
   void run(CpuStream& stream, const GroupNormDims& d) {
     const In second = d.c2 ? x2.in() : In{};
     group_norm_forward(stream, d, x.in(), second, gamma.in(), beta.in(), y.out(), mean.out(), rstd.out());
-    group_norm_backward(stream, d, dy.in(), x.in(), second, gamma.in(), beta.in(), mean.in(), rstd.in(), dx.out(),
-                        d.c2 ? dx2.out() : Out{}, dgamma.out(), dbeta.out(), partial.out());
+    group_norm_backward(stream, d, dy.in(), x.in(), second, gamma.in(), beta.in(), mean.in(), rstd.in(),
+                        dx.out(), d.c2 ? dx2.out() : Out{}, dgamma.out(), dbeta.out(), partial.out());
   }
 };
 
 template <class T>
 Reference make_reference(const GroupNormDims& d, double mean, double deviation) {
   const size_t count = size_t(d.n) * d.hw * d.c();
-  Reference r{d, Array<T>(normals(count, 1, mean, deviation)).values(),
+  Reference r{d,
+              Array<T>(normals(count, 1, mean, deviation)).values(),
               Array<arithmetic_t<T>>(normals(d.c(), 2, 1, 0.3)).values(),
-              Array<arithmetic_t<T>>(normals(d.c(), 3, 0, 0.3)).values(), Array<T>(normals(count, 4)).values(),
-              {}, {}, {}, {}, {}, {}};
+              Array<arithmetic_t<T>>(normals(d.c(), 3, 0, 0.3)).values(),
+              Array<T>(normals(count, 4)).values(),
+              {},
+              {},
+              {},
+              {},
+              {},
+              {}};
   r.run();
   return r;
 }
@@ -101,13 +121,15 @@ Reference make_reference(const GroupNormDims& d, double mean, double deviation) 
 /// mean_error: what rounding x's mean to the statistics' type moves every xh by, in units of its deviation.
 template <class T>
 void check_against_reference(const GroupNormDims& d, double mean, double deviation) {
-  INFO("n ", d.n, " hw ", d.hw, " c ", d.c1, "+", d.c2, " groups ", d.groups, " activation ", int(d.activation));
+  INFO("n ", d.n, " hw ", d.hw, " c ", d.c1, "+", d.c2, " groups ", d.groups, " activation ",
+       int(d.activation));
   using A = arithmetic_t<T>;
   const Reference r = make_reference<T>(d, mean, deviation);
   CpuStream stream(2);
   Run<T> run(d, r);
   run.run(stream, d);
-  // Sums of at most 8192/C pixels (64 steps of four at C = 32) in A, longer ones in f64; then a few roundings.
+  // Sums of at most 8192/C pixels (64 steps of four at C = 32) in A, longer ones in f64; then a few
+  // roundings.
   const double tiny = 64 * epsilon<A>(), shift = epsilon<A>() * std::abs(mean) / deviation;
   check_close(run.mean, r.mean, epsilon<A>(), tiny * deviation);
   check_close(run.rstd, r.rstd, tiny, 0);
@@ -126,9 +148,10 @@ void check_against_reference(const GroupNormDims& d, double mean, double deviati
 TEST_CASE_TEMPLATE("group_norm agrees with plain loops in f64", T, float, bf16, double) {
   for (const Activation a : {Activation::none, Activation::silu, Activation::relu}) {
     check_against_reference<T>({2, 35, 32, 0, 8, 1e-5f, a}, 0.5, 2);
-    check_against_reference<T>({3, 9, 5, 7, 3, 1e-5f, a}, 0, 1);      // the second group straddles the sources
-    check_against_reference<T>({1, 700, 12, 24, 9, 1e-5f, a}, -1, 1); // several chunks, more threads than samples
-    check_against_reference<T>({5, 1, 64, 0, 16, 1e-6f, a}, 0, 1);    // a single pixel
+    check_against_reference<T>({3, 9, 5, 7, 3, 1e-5f, a}, 0, 1);  // the second group straddles the sources
+    check_against_reference<T>({1, 700, 12, 24, 9, 1e-5f, a}, -1,
+                               1);  // several chunks, more threads than samples
+    check_against_reference<T>({5, 1, 64, 0, 16, 1e-6f, a}, 0, 1);  // a single pixel
     check_against_reference<T>({2, 513, 3, 0, 1, 1e-5f, a}, 0, 1);
   }
 }
@@ -142,8 +165,9 @@ TEST_CASE("group_norm keeps its figures where the mean is far larger than the de
 TEST_CASE("group_norm: an outlier in the first pixel, a constant group") {
   const GroupNormDims d{1, 600, 8, 0, 2, 1e-5f, Activation::none};
   Reference r = make_reference<float>(d, 0, 0.01);
-  for (int j = 0; j < 4; ++j) r.x[j] = 1000;           // the pixel that sums are centred on
-  for (int p = 0; p < d.hw; ++p) for (int j = 4; j < 8; ++j) r.x[r.at(0, p, j)] = 7.25;
+  for (int j = 0; j < 4; ++j) r.x[j] = 1000;  // the pixel that sums are centred on
+  for (int p = 0; p < d.hw; ++p)
+    for (int j = 4; j < 8; ++j) r.x[r.at(0, p, j)] = 7.25;
   r.run();
   CpuStream stream(1);
   Run<float> run(d, r);
@@ -155,7 +179,9 @@ TEST_CASE("group_norm: an outlier in the first pixel, a constant group") {
   check_close(run.y, r.y, loss, loss);
 }
 
-TEST_CASE("group_norm: bits are the same in two runs, for any number of threads, and for a sample whatever the batch") {
+TEST_CASE(
+    "group_norm: bits are the same in two runs, for any number of threads, and for a sample whatever the "
+    "batch") {
   const GroupNormDims d{5, 400, 24, 8, 4, 1e-5f, Activation::silu};
   const Reference r = make_reference<float>(d, 0, 1);
   CpuStream one(1), two(2), three(3);
@@ -184,8 +210,8 @@ TEST_CASE("group_norm_backward leaves out what is not wanted") {
   CpuStream stream(2);
   Run<double> all(d, r), some(d, r);
   all.run(stream, d);
-  group_norm_backward(stream, d, some.dy.in(), some.x.in(), some.x2.in(), some.gamma.in(), some.beta.in(), all.mean.in(),
-                      all.rstd.in(), {}, some.dx2.out(), {}, {}, some.partial.out());
+  group_norm_backward(stream, d, some.dy.in(), some.x.in(), some.x2.in(), some.gamma.in(), some.beta.in(),
+                      all.mean.in(), all.rstd.in(), {}, some.dx2.out(), {}, {}, some.partial.out());
   CHECK(some.dx2.same_bits(all.dx2));
   CHECK(std::isnan(some.dgamma[0]));
   CHECK(std::isnan(some.dx[0]));
@@ -222,6 +248,7 @@ TEST_CASE("group_norm's gradient is the slope of its result") {
 TEST_CASE("group_norm refuses groups that do not divide the channels") {
   CpuStream stream(1);
   Array<float> x(12);
-  CHECK_THROWS_AS(group_norm_forward(stream, {1, 2, 6, 0, 4, 1e-5f, Activation::none}, x.in(), {}, x.in(), x.in(),
-                                     x.out(), x.out(), x.out()), Error);
+  CHECK_THROWS_AS(group_norm_forward(stream, {1, 2, 6, 0, 4, 1e-5f, Activation::none}, x.in(), {}, x.in(),
+                                     x.in(), x.out(), x.out(), x.out()),
+                  Error);
 }

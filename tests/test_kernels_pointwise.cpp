@@ -47,8 +47,8 @@ TEST_CASE_TEMPLATE("activation and its slope", T, float, bf16, double) {
     activation_forward(stream, kOdd, a, x.in(), again.out());
     // e^-v, a sum, a division: 4 roundings; the slope multiplies numbers up to |v|.
     check_close(y, map([&](double v) { return act(a, v); }, x), epsilon<T>() + 4 * epsilon<A>(), 1e-36);
-    check_close(dx, map([&](double v, double g) { return g * slope(a, v); }, x, dy), 2 * epsilon<T>() + 4 * epsilon<A>(),
-                32 * epsilon<A>());
+    check_close(dx, map([&](double v, double g) { return g * slope(a, v); }, x, dy),
+                2 * epsilon<T>() + 4 * epsilon<A>(), 32 * epsilon<A>());
     CHECK(again.same_bits(y));
     Array<T> in_place = x;
     activation_forward(stream, kOdd, a, in_place.in(), in_place.out());
@@ -59,7 +59,8 @@ TEST_CASE_TEMPLATE("activation and its slope", T, float, bf16, double) {
 TEST_CASE("activation_backward is the slope of activation_forward") {
   CpuStream stream(1);
   const double h = 1e-6;
-  const Array<double> x(normals(50, 3)), up(map([&](double v) { return v + h; }, x)), ones(std::vector<double>(50, 1.0));
+  const Array<double> x(normals(50, 3)), up(map([&](double v) { return v + h; }, x)),
+      ones(std::vector<double>(50, 1.0));
   const Array<double> down(map([&](double v) { return v - h; }, x));
   Array<double> y_up(50), y_down(50), dx(50);
   activation_forward(stream, 50, Activation::silu, up.in(), y_up.out());
@@ -77,7 +78,8 @@ TEST_CASE_TEMPLATE("add_scaled: sums, copies and casts", T, float, bf16, double)
     add_scaled(stream, kOdd, 0.75, a.in(), -2, b.in(), y.out());
     // 0.75 a and 2 b are rounded to f32 before they are added, where they may cancel.
     const double wide = std::max(epsilon<arithmetic_t<T>>(), epsilon<arithmetic_t<U>>());
-    check_close(y, map([](double p, double q) { return 0.75 * p - 2 * q; }, a, b), epsilon<U>() * 1.01, 16 * wide);
+    check_close(y, map([](double p, double q) { return 0.75 * p - 2 * q; }, a, b), epsilon<U>() * 1.01,
+                16 * wide);
     add_scaled(stream, kOdd, 1, a.in(), 0, {}, copy.out());
     check_close(copy, a.values(), epsilon<U>() < epsilon<T>() ? 0 : epsilon<U>(), 0);
   };
@@ -130,7 +132,8 @@ TEST_CASE_TEMPLATE("nearest_up, box_down, and that each is the other's transpose
     std::vector<double> expected_up(large.size()), expected_down(small.size(), 0.0);
     double up_product = 0, down_product = 0;
     for (size_t i = 0; i < large.size(); ++i) {
-      const size_t j = i % c, q = i / c % (2 * w), p = i / c / (2 * w) % (2 * h), image = i / c / (2 * w) / (2 * h);
+      const size_t j = i % c, q = i / c % (2 * w), p = i / c / (2 * w) % (2 * h),
+                   image = i / c / (2 * w) / (2 * h);
       const size_t source = ((image * h + p / 2) * w + q / 2) * c + j;
       expected_up[i] = small[source], expected_down[source] += 0.25 * large[i];
       up_product += large[i] * up[i];
@@ -142,7 +145,8 @@ TEST_CASE_TEMPLATE("nearest_up, box_down, and that each is the other's transpose
   }
 }
 
-TEST_CASE_TEMPLATE("dropout keeps a share, scales it, and draws the same mask for the gradient", T, float, bf16, double) {
+TEST_CASE_TEMPLATE("dropout keeps a share, scales it, and draws the same mask for the gradient", T, float,
+                   bf16, double) {
   CpuStream stream(2);
   const int n = 3, per_sample = 50001;
   const uint32_t step = 17;
@@ -188,18 +192,21 @@ TEST_CASE("dropout's masks differ by layer, step and seed, and a sample's does n
     for (int i = 0; i < count; ++i) same += (other[i] != 0) == (base[i] != 0);
     return same;
   };
-  for (const DropoutKey& key : {DropoutKey{2, 0, 0, &step}, {1, 1, 0, &step}, {1, 0, 0, &next}, {1, 0, 1, &step}}) {
+  for (const DropoutKey& key :
+       {DropoutKey{2, 0, 0, &step}, {1, 1, 0, &step}, {1, 0, 0, &next}, {1, 0, 1, &step}}) {
     CHECK(std::abs(shared(mask(key, 1)) - count / 2) < 4 * 32);  // four standard deviations of a fair coin
   }
   CHECK_THROWS_AS(mask({1, 4096, 0, &step}, 1), Error);
-  CHECK_THROWS_AS(dropout(stream, 1, count, 1.0f, {1, 0, 0, &step}, ones.in(), Array<float>(count).out()), Error);
+  CHECK_THROWS_AS(dropout(stream, 1, count, 1.0f, {1, 0, 0, &step}, ones.in(), Array<float>(count).out()),
+                  Error);
 }
 
 TEST_CASE_TEMPLATE("Fourier features and sinusoidal embedding", T, float, bf16, double) {
   using A = arithmetic_t<T>;
   const int n = 3, half = 17;
   CpuStream stream(2);
-  const Array<A> c(std::vector<double>{-1.5, 0, 0.7}), w(normals(half, 1, 0, 16)), t(std::vector<double>{0, 1, 999});
+  const Array<A> c(std::vector<double>{-1.5, 0, 0.7}), w(normals(half, 1, 0, 16)),
+      t(std::vector<double>{0, 1, 999});
   for (const bool two_pi : {true, false}) {
     Array<T> y(size_t(n) * 2 * half);
     gaussian_fourier(stream, n, half, two_pi, c.in(), w.in(), y.out());
@@ -218,7 +225,8 @@ TEST_CASE_TEMPLATE("Fourier features and sinusoidal embedding", T, float, bf16, 
     std::vector<double> expected;
     for (int i = 0; i < n; ++i) {
       for (int k = 0; k < 2 * half; ++k) {
-        const double angle = t[i] * std::pow(double(o.max_period), -(k % half) / (half - double(o.freq_shift)));
+        const double angle =
+            t[i] * std::pow(double(o.max_period), -(k % half) / (half - double(o.freq_shift)));
         expected.push_back((k < half) == o.flip_sin_to_cos ? std::cos(angle) : std::sin(angle));
       }
     }

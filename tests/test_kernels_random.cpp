@@ -16,7 +16,9 @@ namespace {
 /// The distance between neighbouring floats at `value`'s size.
 double ulp(double value) { return std::ldexp(1.0, std::max(std::ilogb(value), -126) - 23); }
 
-struct Moments { double mean = 0, variance = 0, skewness = 0, kurtosis = 0; };
+struct Moments {
+  double mean = 0, variance = 0, skewness = 0, kurtosis = 0;
+};
 
 Moments moments(const std::vector<float>& z) {
   Moments m;
@@ -71,7 +73,8 @@ TEST_CASE("a stream in runs is the stream one by one, wherever a run begins") {
     CHECK(std::equal(part.begin(), part.end(), all.begin() + begin));
   }
   fill_uniform(key, 9, 777, uniform.data());
-  for (int i = 0; i < 777; ++i) CHECK(uniform[i] == uniform_open(random_block(key, uint32_t(9 + i) / 4).v[(9 + i) % 4]));
+  for (int i = 0; i < 777; ++i)
+    CHECK(uniform[i] == uniform_open(random_block(key, uint32_t(9 + i) / 4).v[(9 + i) % 4]));
 }
 
 TEST_CASE("normal numbers are Box-Muller's, to a few ulp of the exact value") {
@@ -160,15 +163,15 @@ TEST_CASE("permuted_index is a permutation, another one each epoch and seed") {
 TEST_CASE("bf16 rounds to nearest, ties to even, and keeps NaN, infinity and sign") {
   const auto bits = [](float value) { return bf16(value).bits; };
   CHECK(bits(1.0f) == 0x3f80);
-  CHECK(bits(1 + 0x1p-8f) == 0x3f80);             // halfway: even below
-  CHECK(bits(1 + 3 * 0x1p-8f) == 0x3f82);         // halfway: even above
+  CHECK(bits(1 + 0x1p-8f) == 0x3f80);      // halfway: even below
+  CHECK(bits(1 + 3 * 0x1p-8f) == 0x3f82);  // halfway: even above
   CHECK(bits(1 + 0x1p-8f + 0x1p-20f) == 0x3f81);
   CHECK(bits(-0.0f) == 0x8000);
-  CHECK(bits(3.4e38f) == 0x7f80);                 // beyond the largest: infinity
+  CHECK(bits(3.4e38f) == 0x7f80);  // beyond the largest: infinity
   CHECK(bits(-INFINITY) == 0xff80);
   CHECK(std::isnan(float(bf16(NAN))));
   float quiet;
-  const uint32_t low_nan = 0x7f800001u;           // all payload in the bits that are cut off
+  const uint32_t low_nan = 0x7f800001u;  // all payload in the bits that are cut off
   std::memcpy(&quiet, &low_nan, 4);
   CHECK(std::isnan(float(bf16(quiet))));
   for (uint32_t u = 0; u < 0x10000u; ++u) {

@@ -15,7 +15,8 @@ TEST_CASE_TEMPLATE("squared_error and its gradient", T, float, bf16, double) {
   const int n = 3, d = 16384 + 37;
   CpuStream one(1), two(2);
   const Array<T> y(normals(size_t(n) * d, 1));
-  const Array<A> target(normals(y.size(), 2)), weight(std::vector<double>{0.5, 2, 1e-3}), upstream(std::vector<double>{0.25});
+  const Array<A> target(normals(y.size(), 2)), weight(std::vector<double>{0.5, 2, 1e-3}),
+      upstream(std::vector<double>{0.25});
   Array<A> loss(n), total(1), loss1(n), total1(1);
   Array<T> dy(y.size());
   squared_error_forward(two, n, d, y.in(), target.in(), weight.in(), loss.out(), total.out());
@@ -43,7 +44,8 @@ struct AdamWReference {
   double norm = 0;
   int updates = 0;
 
-  void step(const std::vector<double>& grad, const std::vector<uint8_t>& decayed, double rate, double ema_decay) {
+  void step(const std::vector<double>& grad, const std::vector<uint8_t>& decayed, double rate,
+            double ema_decay) {
     ++updates;
     double sum = 0;
     for (const double g : grad) sum += g * g;
@@ -73,7 +75,12 @@ struct Parameters {
   Array<float> w, g, m, v, ema;
   std::vector<uint8_t> decayed;
   explicit Parameters(size_t count)
-      : w(normals(count, 1, 0, 0.1)), g(count), m(std::vector<double>(count, 0.0)), v(m), ema(count), decayed(count / 16 + 1) {
+      : w(normals(count, 1, 0, 0.1)),
+        g(count),
+        m(std::vector<double>(count, 0.0)),
+        v(m),
+        ema(count),
+        decayed(count / 16 + 1) {
     for (size_t i = 0; i < decayed.size(); ++i) decayed[i] = i % 3 == 0;
   }
   void set_gradient(uint64_t seed, double size) { g = Array<float>(normals(w.size(), seed, 0, size)); }
@@ -95,11 +102,13 @@ TEST_CASE("adamw follows an f64 optimizer for a thousand steps") {
   o.weight_decay = 0.1f, o.clip = 1;
   CpuStream stream(2);
   Parameters p(count);
-  AdamWReference r{o, p.w.values(), std::vector<double>(count, 0.0), std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
+  AdamWReference r{o, p.w.values(), std::vector<double>(count, 0.0), std::vector<double>(count, 0.0),
+                   std::vector<double>(count, 0.0)};
   int clipped = 0;
   for (int step = 1; step <= 1000; ++step) {
-    p.set_gradient(uint64_t(100 + step), step % 2 ? 0.1 : 0.01);  // norms 3.2 and 0.32: clipped every other step
-    const float decay = step == 1 ? 0 : 0.99f;                    // the first step fills the average, NaN so far
+    p.set_gradient(uint64_t(100 + step),
+                   step % 2 ? 0.1 : 0.01);      // norms 3.2 and 0.32: clipped every other step
+    const float decay = step == 1 ? 0 : 0.99f;  // the first step fills the average, NaN so far
     StepState s = step_state(o, step, 1e-3f, decay);
     p.step(stream, o, &s);
     r.step(p.g.values(), p.decayed, double(1e-3f), decay);
@@ -108,7 +117,8 @@ TEST_CASE("adamw follows an f64 optimizer for a thousand steps") {
     clipped += r.norm > 1;
   }
   CHECK(clipped == 500);
-  // Weights of about 1 round a thousand times (random walk: 32 half-ulps); a moment keeps a few roundings of its memory.
+  // Weights of about 1 round a thousand times (random walk: 32 half-ulps); a moment keeps a few roundings of
+  // its memory.
   const double walk = 32 * epsilon<float>();
   check_close(p.w, r.w, 4 * walk, 4 * walk);
   check_close(p.ema, r.ema, 4 * walk, 4 * walk);
@@ -161,9 +171,11 @@ TEST_CASE_TEMPLATE("make_batch: pixels, mirror, noise and coefficients", T, floa
   const MakeBatchDims d{3, 5, 7, 3, 77, Purpose::diffusion_noise, 12};
   const int image = 5 * 7 * 3;
   std::vector<uint8_t> pixels(4 * image);
-  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(random_block({1, Purpose::test, 0, 0}, uint32_t(i)).v[0]);
+  for (size_t i = 0; i < pixels.size(); ++i)
+    pixels[i] = uint8_t(random_block({1, Purpose::test, 0, 0}, uint32_t(i)).v[0]);
   pixels[0] = 0, pixels[1] = 255;
-  const std::vector<SampleRecipe> recipes{{2, 40, 0, 0.5f, 3, 1, 0}, {0, 41, 1, 1, 0, 0, 1}, {3, 42, 1, 0.25f, 0.75f, -1, 2}};
+  const std::vector<SampleRecipe> recipes{
+      {2, 40, 0, 0.5f, 3, 1, 0}, {0, 41, 1, 1, 0, 0, 1}, {3, 42, 1, 0.25f, 0.75f, -1, 2}};
   CpuStream stream(2);
   Array<T> input(3 * image);
   Array<A> target(3 * image);
@@ -179,7 +191,8 @@ TEST_CASE_TEMPLATE("make_batch: pixels, mirror, noise and coefficients", T, floa
       targets.push_back(r.target_x0 * x0 + r.target_z * double(z[e % 4]));
     }
   }
-  const double noise = 32 * epsilon<float>();  // z is an f32 number, written here by other machine code than there
+  const double noise =
+      32 * epsilon<float>();  // z is an f32 number, written here by other machine code than there
   check_close(input, inputs, epsilon<T>(), noise);
   check_close(target, targets, epsilon<A>(), noise);
 
@@ -222,8 +235,12 @@ struct SdeProblem {
   std::vector<uint64_t> seeds;
 
   SdeProblem(int n, int per_image, int terms)
-      : d{n, per_image, terms, Purpose::sampler_noise, 5}, c{0.9f, {0.5f, -0.25f, 2}, 0.3f, 0.125f},
-        x(normals(size_t(n) * per_image, 1)), f0(normals(x.size(), 2)), f1(normals(x.size(), 3)), f2(normals(x.size(), 4)) {
+      : d{n, per_image, terms, Purpose::sampler_noise, 5},
+        c{0.9f, {0.5f, -0.25f, 2}, 0.3f, 0.125f},
+        x(normals(size_t(n) * per_image, 1)),
+        f0(normals(x.size(), 2)),
+        f1(normals(x.size(), 3)),
+        f2(normals(x.size(), 4)) {
     for (int i = 0; i < n; ++i) seeds.push_back(1000 + uint64_t(i) * (1ull << 33));
   }
 
@@ -278,7 +295,8 @@ TEST_CASE("sde_update: an image depends on its seed alone, and without noise on 
     const std::vector<double> values = a.values();
     return Array<float>(std::vector<double>(values.begin() + 2 * 3001, values.begin() + 3 * 3001));
   };
-  single.x = third(all.x), single.f0 = third(all.f0), single.f1 = third(all.f1), single.seeds = {all.seeds[2]};
+  single.x = third(all.x), single.f0 = third(all.f0), single.f1 = third(all.f1),
+  single.seeds = {all.seeds[2]};
   Array<float> alone(3001);
   single.run(alone.out(), {});
   CHECK(alone.same_bits(third(y)));
