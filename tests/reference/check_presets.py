@@ -1,7 +1,7 @@
 """Counts the parameters of tests/fixtures/presets.json in diffusers' UNet2DModel. Needs torch and diffusers.
 
-Each preset there states UNet2DModel's keyword arguments ("config"), how many parameters learn ("trainable") and how
-many are fixed: the Fourier frequencies time_proj.weight, stored in checkpoints but not counted as trainable.
+Each preset there states UNet2DModel's keyword arguments ("config"), how many parameters learn ("trainable")
+and how many are fixed: the Fourier frequencies time_proj.weight, which checkpoints store all the same.
 """
 
 import json

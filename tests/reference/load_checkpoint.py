@@ -6,8 +6,8 @@
     python tests/reference/load_checkpoint.py --checkpoint C --input x.npy --c-noise V --output y.npy
 
 C/unet holds config.json and diffusion_pytorch_model.safetensors; x and y are float32 [N, C, H, W]. Fails when
-diffusers finds a tensor missing, unexpected or of another shape, or when max|y - F| > tolerance * max|F|, with
-F(x; c_noise) computed by UNet2DModel in double.
+diffusers finds a tensor missing, unexpected or of another shape, or when max|y - F| > tolerance * max|F|,
+with F(x; c_noise) computed by UNet2DModel in double.
 """
 
 import argparse
@@ -34,7 +34,8 @@ def load(checkpoint):
 def draw_input(path, config):
     size = config.sample_size
     height, width = (size, size) if isinstance(size, int) else size
-    np.save(path, np.random.default_rng(0).standard_normal((3, config.in_channels, height, width), np.float32))
+    shape = (3, config.in_channels, height, width)
+    np.save(path, np.random.default_rng(0).standard_normal(shape, np.float32))
 
 
 def compare(model, x, c_noise, y, tolerance):
@@ -50,12 +51,13 @@ def compare(model, x, c_noise, y, tolerance):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbatim = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=verbatim)
     parser.add_argument("--checkpoint", type=pathlib.Path, required=True)
     parser.add_argument("--input", type=pathlib.Path, required=True)
     parser.add_argument("--c-noise", type=float, required=True)
     parser.add_argument("--output", type=pathlib.Path, help="what ./inspect forward wrote")
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="relative to max|F|; float32 needs about 1e-5")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="relative to max|F|")
     options = parser.parse_args()
 
     model = load(options.checkpoint)

@@ -128,7 +128,8 @@ def check(path, config, shape, tensors):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbatim = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=verbatim)
     parser.add_argument("--check", action="store_true", help="compare with the committed files")
     only_check = parser.parse_args().check
     for name, (shape, config) in CASES.items():
