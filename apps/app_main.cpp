@@ -25,7 +25,8 @@ void on_interrupt(int) {
   if (interrupt_count > 1) _exit(130);
 }
 
-/// CLI11 lists what it did not understand; the first of it that looks like a flag is what the user meant to type.
+/// CLI11 lists what it did not understand; the first of it that looks like a flag is what the user meant to
+/// type.
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = &app;
   for (const CLI::App* sub : app.get_subcommands()) command = sub;
@@ -95,10 +96,14 @@ double wall_clock() {
 std::string duration(double seconds) {
   const long long s = static_cast<long long>(seconds + 0.5);
   char text[32];
-  if (s < 60) std::snprintf(text, sizeof text, "%lld s", s);
-  else if (s < 3600) std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
-  else if (s < 48 * 3600) std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-  else std::snprintf(text, sizeof text, "%.1f days", double(s) / 86400);
+  if (s < 60)
+    std::snprintf(text, sizeof text, "%lld s", s);
+  else if (s < 3600)
+    std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
+  else if (s < 48 * 3600)
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%.1f days", double(s) / 86400);
   return text;
 }
 
@@ -110,8 +115,10 @@ std::string thousands(long long n) {
 
 std::string bytes(double n) {
   char text[32];
-  if (n >= 1 << 30) std::snprintf(text, sizeof text, "%.2f GiB", n / (1 << 30));
-  else std::snprintf(text, sizeof text, "%.0f MiB", n / (1 << 20));
+  if (n >= 1 << 30)
+    std::snprintf(text, sizeof text, "%.2f GiB", n / (1 << 30));
+  else
+    std::snprintf(text, sizeof text, "%.0f MiB", n / (1 << 20));
   return text;
 }
 

@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kHowToTrain =
-    "train one first: ./train_celeba data/celeba   (or scripts/demo, which draws faces and learns them in minutes)";
+    "train one first: ./train_celeba data/celeba   (or scripts/demo, which draws faces and learns them in "
+    "minutes)";
 constexpr uint64_t kMostSeeds = 1000000;
 
 uint64_t parse_seed(std::string_view text, const std::string& all) {
@@ -46,7 +47,8 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
     const uint64_t first = parse_seed(part.substr(0, dash), text);
     const uint64_t last = dash == std::string_view::npos ? first : parse_seed(part.substr(dash + 1), text);
     if (last < first) fail(cat("--seeds '", text, "': ", first, "-", last, " runs backwards"));
-    if (last - first >= kMostSeeds - seeds.size()) fail(cat("--seeds '", text, "' names more than a million images"));
+    if (last - first >= kMostSeeds - seeds.size())
+      fail(cat("--seeds '", text, "' names more than a million images"));
     for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
     begin = end + 1;
   }

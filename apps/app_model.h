@@ -9,8 +9,8 @@
 /// What the programs that use a trained model share: finding it, seeds, and the device.
 namespace ito::apps {
 
-/// The checkpoint that flags name: --checkpoint DIR as it is; --run DIR's newest; else the newest run's below runs/.
-/// Error: there is none, and how to get one.
+/// The checkpoint that flags name: --checkpoint DIR as it is; --run DIR's newest; else the newest run's below
+/// runs/. Error: there is none, and how to get one.
 std::filesystem::path find_checkpoint(const std::string& checkpoint, const std::string& run);
 
 /// "5", "0-63", "0-15,100,7": seeds in that order. Error: not such a list, or more than a million.

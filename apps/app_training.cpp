@@ -16,12 +16,17 @@ using model::TrainingOptions;
 
 void add_run_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("data", f.data, "CelebA's folder, or any folder of images")->required();
-  app.add_option("--out", f.out, "the run's folder (default: runs/<folder>-<preset>); repeating the command resumes it");
-  app.add_option("--preset", f.preset, "network: tiny, faces32, faces64, small, celeba64, celeba64-ddim, document, tutorial (default: small)");
+  app.add_option("--out", f.out,
+                 "the run's folder (default: runs/<folder>-<preset>); repeating the command resumes it");
+  app.add_option(
+      "--preset", f.preset,
+      "network: tiny, faces32, faces64, small, celeba64, celeba64-ddim, document, tutorial (default: small)");
   app.add_option("--steps", f.steps, "updates in all (default: 100000)");
   app.add_option("--epochs", f.epochs, "passes over the images instead of --steps");
-  app.add_option("--minutes", f.minutes, "or as many steps as fit this time, found by a ten-second probe when the run starts");
-  app.add_option("--probe", f.probe, "measure for so many seconds, print images per second, and train nothing");
+  app.add_option("--minutes", f.minutes,
+                 "or as many steps as fit this time, found by a ten-second probe when the run starts");
+  app.add_option("--probe", f.probe,
+                 "measure for so many seconds, print images per second, and train nothing");
   app.add_option("--batch", f.batch, "images a batch")->capture_default_str();
   app.add_option("--accumulate", f.accumulate, "batches an update")->capture_default_str();
   app.add_option("--seed", f.seed, "of weights, noise and order")->capture_default_str();
@@ -39,11 +44,13 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
 void add_data_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--size", f.size, "image size, N or HxW (default: the preset's)");
   app.add_option("--crop", f.crop, "ddim128 (CelebA's default) or none (a folder's)");
-  app.add_option("--split", f.split, "train, valid, test or all (default: train for CelebA, all for a folder)");
+  app.add_option("--split", f.split,
+                 "train, valid, test or all (default: train for CelebA, all for a folder)");
   app.add_option("--cache", f.cache, "folder of the decoded images")->capture_default_str();
   app.add_flag("--no-flip", f.no_flip, "never mirror images");
   app.add_flag("--attributes", f.attributes, "condition the network on CelebA's 40 attributes");
-  app.add_option("--drop-condition", f.drop_condition, "share of images shown without their attributes")->capture_default_str();
+  app.add_option("--drop-condition", f.drop_condition, "share of images shown without their attributes")
+      ->capture_default_str();
 }
 
 void add_diffusion_flags(CLI::App& app, TrainingFlags& f) {
@@ -54,9 +61,12 @@ void add_diffusion_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--beta-max", f.beta_max, "vp, sub-vp")->capture_default_str();
   app.add_option("--base", f.base, "simple: dx = base^t dW (default: 25)");
   app.add_option("--prediction", f.prediction, "edm, score, score-scaled, noise, x0 or v (default: edm)");
-  app.add_option("--noise-condition", f.noise_condition, "what the network is told: log-sigma/4, log-sigma, t or 999t");
-  app.add_option("--weighting", f.weighting, "none, sigma2, likelihood, edm or min-snr (default: edm; sigma2 without EDM)");
-  app.add_option("--level-draw", f.level_draw, "log-normal, uniform or antithetic (default: log-normal; uniform without EDM)");
+  app.add_option("--noise-condition", f.noise_condition,
+                 "what the network is told: log-sigma/4, log-sigma, t or 999t");
+  app.add_option("--weighting", f.weighting,
+                 "none, sigma2, likelihood, edm or min-snr (default: edm; sigma2 without EDM)");
+  app.add_option("--level-draw", f.level_draw,
+                 "log-normal, uniform or antithetic (default: log-normal; uniform without EDM)");
   app.add_option("--p-mean", f.p_mean, "log-normal: mean of ln sigma")->capture_default_str();
   app.add_option("--p-std", f.p_std, "log-normal: deviation of ln sigma")->capture_default_str();
   app.add_option("--embedding", f.embedding, "fourier or sinusoidal (default: the preset's)");
@@ -66,19 +76,25 @@ void add_diffusion_flags(CLI::App& app, TrainingFlags& f) {
 void add_optimizer_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--lr", f.lr, "peak learning rate")->capture_default_str();
   app.add_option("--warmup", f.warmup, "steps of linear warm-up")->capture_default_str();
-  app.add_option("--decay", f.decay, "of the learning rate: constant, cosine or linear")->capture_default_str();
-  app.add_option("--final-lr", f.final_lr, "share of --lr left at the last step of a decay")->capture_default_str();
-  app.add_option("--weight-decay", f.weight_decay, "decoupled, of matrices and filters")->capture_default_str();
+  app.add_option("--decay", f.decay, "of the learning rate: constant, cosine or linear")
+      ->capture_default_str();
+  app.add_option("--final-lr", f.final_lr, "share of --lr left at the last step of a decay")
+      ->capture_default_str();
+  app.add_option("--weight-decay", f.weight_decay, "decoupled, of matrices and filters")
+      ->capture_default_str();
   app.add_option("--clip", f.clip, "global norm of the gradient; 0: never")->capture_default_str();
   app.add_option("--ema", f.ema, "decay of the weights' moving average")->capture_default_str();
 }
 
 /// Height and width of --size, else of the preset.
 data::ImageSize image_size(const TrainingFlags& f, const model::Preset& preset) {
-  return f.size.empty() ? data::ImageSize{preset.network.width, preset.network.height} : data::parse_image_size(f.size);
+  return f.size.empty() ? data::ImageSize{preset.network.width, preset.network.height}
+                        : data::parse_image_size(f.size);
 }
 
-const model::Preset& chosen_preset(const TrainingFlags& f) { return model::preset(f.preset.empty() ? "small" : f.preset); }
+const model::Preset& chosen_preset(const TrainingFlags& f) {
+  return model::preset(f.preset.empty() ? "small" : f.preset);
+}
 
 /// EDM's objective is the default for faces; the founding text's and the tutorial's networks have their own.
 model::DiffusionOptions diffusion_options(const TrainingFlags& f, const model::NetworkConfig& net) {
@@ -91,10 +107,13 @@ model::DiffusionOptions diffusion_options(const TrainingFlags& f, const model::N
   const std::string prediction = !f.prediction.empty() ? f.prediction : founding ? "score-scaled" : "edm";
   d.preconditioning.prediction = model::parse_prediction(prediction);
   const bool edm = prediction == "edm";
-  d.preconditioning.condition =
-      model::parse_noise_condition(!f.noise_condition.empty() ? f.noise_condition : founding ? "t" : "log-sigma/4");
+  d.preconditioning.condition = model::parse_noise_condition(!f.noise_condition.empty() ? f.noise_condition
+                                                             : founding                 ? "t"
+                                                                                        : "log-sigma/4");
   d.weighting = model::parse_weighting(!f.weighting.empty() ? f.weighting : edm ? "edm" : "sigma2");
-  d.draw.kind = model::parse_level_draw(!f.level_draw.empty() ? f.level_draw : edm ? "log-normal" : "uniform");
+  d.draw.kind = model::parse_level_draw(!f.level_draw.empty() ? f.level_draw
+                                        : edm                 ? "log-normal"
+                                                              : "uniform");
   d.draw.p_mean = f.p_mean, d.draw.p_std = f.p_std;
   return d;
 }
@@ -104,8 +123,10 @@ engine::OptimizerOptions optimizer_options(const TrainingFlags& f, int64_t steps
   engine::OptimizerOptions o;
   if (f.decay != "constant" && f.decay != "cosine" && f.decay != "linear")
     fail(cat("--decay must be constant, cosine or linear, is '", f.decay, "'"));
-  o.learning_rate = {f.decay == "cosine" ? Decay::cosine : f.decay == "linear" ? Decay::linear : Decay::constant, f.lr,
-                     f.warmup, steps, f.final_lr};
+  o.learning_rate = {f.decay == "cosine"   ? Decay::cosine
+                     : f.decay == "linear" ? Decay::linear
+                                           : Decay::constant,
+                     f.lr, f.warmup, steps, f.final_lr};
   o.adamw.weight_decay = float(f.weight_decay);
   o.adamw.clip = float(f.clip);
   o.ema.decay = f.ema;
@@ -149,7 +170,8 @@ data::Dataset open_images(const TrainingFlags& f) {
   const double start = wall_clock();
   options.progress = [&](size_t done, size_t total) {
     const double left = done ? (wall_clock() - start) / double(done) * double(total - done) : 0;
-    line.show(cat("decoding   ", thousands(int64_t(done)), " of ", thousands(int64_t(total)), "   ", duration(left), " left"));
+    line.show(cat("decoding   ", thousands(int64_t(done)), " of ", thousands(int64_t(total)), "   ",
+                  duration(left), " left"));
   };
   data::Dataset images = data::open_dataset(f.data, options);
   line.end();
@@ -169,7 +191,8 @@ TrainingOptions training_options(const TrainingFlags& f, const data::Dataset& im
     o.network.embedding = value_of_name("embedding", f.embedding, kinds);
   }
   if (f.attributes) {
-    if (images.attributes().empty()) fail("--attributes needs CelebA's list_attr_celeba.txt beside the images");
+    if (images.attributes().empty())
+      fail("--attributes needs CelebA's list_attr_celeba.txt beside the images");
     o.network.condition = int(images.attribute_names().size());
   }
   o.diffusion = diffusion_options(f, o.network);

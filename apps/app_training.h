@@ -11,13 +11,15 @@
 namespace ito::apps {
 
 struct TrainingFlags {
-  std::string data, out, preset, sde, prediction, noise_condition, weighting, level_draw, crop, size, embedding, decay = "constant";
+  std::string data, out, preset, sde, prediction, noise_condition, weighting, level_draw, crop, size,
+      embedding, decay = "constant";
   std::string device = "auto", cache = "runs/cache", split, precision = "f32";
   std::optional<int64_t> steps, epochs;
   int64_t save_every = 1000, sample_every = 1000;
   int batch = 32, accumulate = 1, threads = 0, sample_count = 64, sample_steps = 18, keep = 2;
   double lr = 2e-4, weight_decay = 0, clip = 1, ema = 0.9999, final_lr = 0, dropout = 0;
-  double sigma_min = 0.002, sigma_max = 80, beta_min = 0.1, beta_max = 20, base = 0, p_mean = -1.2, p_std = 1.2, drop_condition = 0.1;
+  double sigma_min = 0.002, sigma_max = 80, beta_min = 0.1, beta_max = 20, base = 0, p_mean = -1.2,
+         p_std = 1.2, drop_condition = 0.1;
   int64_t warmup = 500;
   uint64_t seed = 0;
   double minutes = 0, probe = 0;

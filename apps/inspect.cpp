@@ -6,15 +6,16 @@
 
 #include "apps/app_main.h"
 #include "apps/app_model.h"
-#include "data/contact_sheet.h"
 #include "data/celeba.h"
+#include "data/contact_sheet.h"
 #include "data/crop.h"
 #include "data/dataset.h"
 #include "engine/io/npy.h"
 #include "engine/io/safetensors.h"
 #include "model/training/checkpoint.h"
 
-/// ./inspect checkpoint DIR | data DIR | forward ...: looks, and changes nothing but the files it is asked to write.
+/// ./inspect checkpoint DIR | data DIR | forward ...: looks, and changes nothing but the files it is asked to
+/// write.
 namespace ito::apps {
 namespace {
 
@@ -38,12 +39,13 @@ int inspect_checkpoint(const Flags& f) {
   engine::Device device({f.threads});
   const model::LoadedModel loaded = model::load_model(device, folder);  // which checks it
   const io::SafetensorsReader reader(folder / "unet/diffusion_pytorch_model.safetensors");
-  std::cout << folder.string() << ": step " << thousands(loaded.step) << ", preset " << loaded.options.preset << ", "
-            << thousands(loaded.store->trainable_count()) << " parameters\n\n";
+  std::cout << folder.string() << ": step " << thousands(loaded.step) << ", preset " << loaded.options.preset
+            << ", " << thousands(loaded.store->trainable_count()) << " parameters\n\n";
   for (const io::TensorInfo& tensor : reader.tensors()) {
     char line[200];
-    std::snprintf(line, sizeof line, "  %-56s %-4s %-20s rms %.4g\n", tensor.name.c_str(), io::name_of(tensor.type),
-                  io::shape_text(tensor.shape).c_str(), root_mean_square(reader.values<float>(tensor.name)));
+    std::snprintf(line, sizeof line, "  %-56s %-4s %-20s rms %.4g\n", tensor.name.c_str(),
+                  io::name_of(tensor.type), io::shape_text(tensor.shape).c_str(),
+                  root_mean_square(reader.values<float>(tensor.name)));
     std::cout << line;
   }
   std::cout << "\noptions " << model::to_json(loaded.options);
@@ -62,8 +64,11 @@ void print_statistics(const data::Dataset& images) {
     }
     const double n = double(count * pixels), mean = sum / n;
     char line[120];
-    std::snprintf(line, sizeof line, "%-10s mean %+.4f, deviation %.4f\n", c == 0 ? "red" : c == 1 ? "green" : "blue", mean,
-                  std::sqrt(std::max(0.0, squares / n - mean * mean)));
+    std::snprintf(line, sizeof line, "%-10s mean %+.4f, deviation %.4f\n",
+                  c == 0   ? "red"
+                  : c == 1 ? "green"
+                           : "blue",
+                  mean, std::sqrt(std::max(0.0, squares / n - mean * mean)));
     std::cout << line;
   }
 }
@@ -74,8 +79,8 @@ void print_attributes(const data::Dataset& images) {
     size_t has = 0;
     for (size_t i = 0; i < images.count(); ++i) has += images.attributes()[i * names.size() + a] > 0;
     char line[80];
-    std::snprintf(line, sizeof line, "  %-22s %5.1f %%%s", names[a].c_str(), 100.0 * double(has) / double(images.count()),
-                  a % 2 ? "\n" : "    ");
+    std::snprintf(line, sizeof line, "  %-22s %5.1f %%%s", names[a].c_str(),
+                  100.0 * double(has) / double(images.count()), a % 2 ? "\n" : "    ");
     std::cout << line;
   }
   if (names.size() % 2) std::cout << "\n";
@@ -84,7 +89,8 @@ void print_attributes(const data::Dataset& images) {
 data::Dataset open_split(const Flags& f, const std::string& split) {
   const data::ImageSize size = data::parse_image_size(f.size);
   data::DatasetOptions o;
-  o.split = split, o.crop = f.crop, o.height = size.height, o.width = size.width, o.cache_dir = f.cache, o.threads = f.threads;
+  o.split = split, o.crop = f.crop, o.height = size.height, o.width = size.width, o.cache_dir = f.cache,
+  o.threads = f.threads;
   LiveLine line;
   o.progress = [&](size_t done, size_t total) { line.show(cat("decoding   ", done, " of ", total)); };
   return data::open_dataset(f.folder, o);
@@ -93,17 +99,19 @@ data::Dataset open_split(const Flags& f, const std::string& split) {
 int inspect_data(const Flags& f) {
   const data::Dataset images = open_split(f, f.split);
   std::cout << "folder     " << images.root().string() << " (" << images.kind() << ")\n"
-            << "images     " << thousands(int64_t(images.count())) << " of split " << images.split() << ", crop " << images.crop()
-            << ", " << images.width() << "x" << images.height() << "\n";
+            << "images     " << thousands(int64_t(images.count())) << " of split " << images.split()
+            << ", crop " << images.crop() << ", " << images.width() << "x" << images.height() << "\n";
   if (images.kind() == "celeba" && f.split.empty())
     for (const char* split : {"train", "valid", "test"})
       std::cout << "  " << split << (std::strlen(split) < 5 ? " " : "") << "    "
                 << thousands(int64_t(data::list_celeba(images.root(), split).names.size())) << "\n";
   for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
-  for (const auto& skipped : images.skipped()) std::cout << "skipped    " << skipped.name << ": " << skipped.reason << "\n";
+  for (const auto& skipped : images.skipped())
+    std::cout << "skipped    " << skipped.name << ": " << skipped.reason << "\n";
   print_statistics(images);
   if (!images.attributes().empty()) print_attributes(images);
-  data::write_png(f.sheet, data::contact_sheet(images.pixels(), images.count(), images.height(), images.width(), 12, 8));
+  data::write_png(
+      f.sheet, data::contact_sheet(images.pixels(), images.count(), images.height(), images.width(), 12, 8));
   std::cout << "wrote      " << f.sheet << "\n";
   return 0;
 }
@@ -113,25 +121,28 @@ std::vector<float> permuted(const float* from, int64_t n, int64_t outer, int64_t
   std::vector<float> to(size_t(n * outer * inner));
   for (int64_t i = 0; i < n; ++i)
     for (int64_t a = 0; a < outer; ++a)
-      for (int64_t b = 0; b < inner; ++b) to[size_t((i * inner + b) * outer + a)] = from[(i * outer + a) * inner + b];
+      for (int64_t b = 0; b < inner; ++b)
+        to[size_t((i * inner + b) * outer + a)] = from[(i * outer + a) * inner + b];
   return to;
 }
 
 int forward(const Flags& f) {
   const io::NpyArray x = io::read_npy(f.input);
-  if (x.shape.size() != 4) fail(cat(f.input, " must be float32 [N,C,H,W], has ", x.shape.size(), " dimensions"));
+  if (x.shape.size() != 4)
+    fail(cat(f.input, " must be float32 [N,C,H,W], has ", x.shape.size(), " dimensions"));
   const int64_t n = x.shape[0], c = x.shape[1], h = x.shape[2], w = x.shape[3];
   engine::Device device({f.threads});
   const model::LoadedModel loaded = model::load_model(device, find_checkpoint(f.checkpoint, ""));
   engine::NoGrad off(device);
   const std::vector<float> c_noise(size_t(n), float(f.c_noise));
-  const engine::Tensor input =
-      engine::Tensor::from(device, {n, h, w, c}, engine::DType::f32, permuted(x.as<float>(), n, c, h * w).data());
-  const engine::Tensor y =
-      (*loaded.network)({input, engine::Tensor::from(device, {n}, engine::DType::f32, c_noise.data()), {}, {}, {}});
+  const engine::Tensor input = engine::Tensor::from(device, {n, h, w, c}, engine::DType::f32,
+                                                    permuted(x.as<float>(), n, c, h * w).data());
+  const engine::Tensor y = (*loaded.network)(
+      {input, engine::Tensor::from(device, {n}, engine::DType::f32, c_noise.data()), {}, {}, {}});
   const std::vector<float> out = permuted(static_cast<const float*>(y.data()), n, h * w, c);
   io::write_npy(f.output, io::ElementType::f32, x.shape, out.data());
-  std::cout << "wrote      " << f.output << ": F(x; " << f.c_noise << ") of " << n << " images, rms " << root_mean_square(out) << "\n";
+  std::cout << "wrote      " << f.output << ": F(x; " << f.c_noise << ") of " << n << " images, rms "
+            << root_mean_square(out) << "\n";
   return 0;
 }
 
@@ -151,10 +162,12 @@ int main(int argc, char** argv) {
   data->add_option("--split", f.split, "train, valid, test or all");
   data->add_option("--cache", f.cache, "folder of the decoded images")->capture_default_str();
   data->add_option("--sheet", f.sheet, "where the contact sheet goes")->capture_default_str();
-  auto* forward = app.add_subcommand("forward", "the bare network F(x; c_noise) on numbers, with EMA weights");
+  auto* forward =
+      app.add_subcommand("forward", "the bare network F(x; c_noise) on numbers, with EMA weights");
   forward->add_option("--checkpoint", f.checkpoint, "a checkpoint's folder (default: the newest)");
   forward->add_option("--input", f.input, "x.npy: float32 [N,C,H,W]")->required();
-  forward->add_option("--c-noise", f.c_noise, "what the network is told about the noise (EDM: ln sigma / 4)")->required();
+  forward->add_option("--c-noise", f.c_noise, "what the network is told about the noise (EDM: ln sigma / 4)")
+      ->required();
   forward->add_option("--output", f.output, "y.npy")->required();
   return ito::apps::run_program(app, argc, argv, [&] {
     if (*checkpoint) return ito::apps::inspect_checkpoint(f);

@@ -19,8 +19,12 @@ struct Flags {
 
 void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--steps", f.steps, "sampler steps")->capture_default_str();
-  app.add_option("--sampler", f.sampler, "euler-maruyama (the reverse SDE) or heun (EDM's, good from 18 steps)")->capture_default_str();
-  app.add_option("--run", f.run, "a training run's folder; its newest checkpoint is used (default: the newest run below runs/)");
+  app.add_option("--sampler", f.sampler,
+                 "euler-maruyama (the reverse SDE) or heun (EDM's, good from 18 steps)")
+      ->capture_default_str();
+  app.add_option(
+      "--run", f.run,
+      "a training run's folder; its newest checkpoint is used (default: the newest run below runs/)");
   app.add_option("--checkpoint", f.checkpoint, "one checkpoint's folder");
   app.add_option("--count", f.count, "how many images, seeds 0 .. N-1")->capture_default_str();
   app.add_option("--seeds", f.seeds, "which images instead: 5, 0-63 or 0-15,100");
@@ -44,8 +48,8 @@ fs::path output_folder(const Flags& f, const fs::path& checkpoint) {
 }
 
 /// Seconds of one denoiser evaluation of a full chunk: the second of two, since the first chooses plans.
-double time_evaluation(engine::Device& device, const model::Denoiser& denoiser, const model::SamplerPlan& plan,
-                       const engine::Shape& image) {
+double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
+                       const model::SamplerPlan& plan, const engine::Shape& image) {
   model::SamplerPlan once = plan;
   once.stages.resize(1);
   once.stages[0].from_start = false;
@@ -70,7 +74,8 @@ void write_images(const fs::path& out, const std::vector<uint8_t>& pixels, const
     std::snprintf(name, sizeof name, "%06llu.png", static_cast<unsigned long long>(seeds[i]));
     data::write_png(out / name, image);
   }
-  data::write_png(out / "grid.png", data::make_grid(pixels.data(), seeds.size(), net.height, net.width, grid_columns(int64_t(seeds.size()))));
+  data::write_png(out / "grid.png", data::make_grid(pixels.data(), seeds.size(), net.height, net.width,
+                                                    grid_columns(int64_t(seeds.size()))));
 }
 
 int sample(const Flags& f) {
@@ -83,8 +88,9 @@ int sample(const Flags& f) {
   const engine::Shape image{net.height, net.width, net.channels};
   const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde, f.steps);
   const model::Denoiser denoiser = loaded.denoiser();
-  std::cout << "model      " << checkpoint.string() << " (" << loaded.options.preset << ", " << net.width << "x" << net.height
-            << ", crop " << loaded.options.crop << ", step " << thousands(loaded.step) << ")\n"
+  std::cout << "model      " << checkpoint.string() << " (" << loaded.options.preset << ", " << net.width
+            << "x" << net.height << ", crop " << loaded.options.crop << ", step " << thousands(loaded.step)
+            << ")\n"
             << "sampling   " << seeds.size() << " images, " << f.sampler << ", " << f.steps << " steps, on "
             << processor(device.threads()) << "\n";
   const double chunks = double((seeds.size() + model::kSampleChunk - 1) / model::kSampleChunk);
@@ -102,8 +108,8 @@ int sample(const Flags& f) {
   line.end();
   const fs::path out = output_folder(f, checkpoint);
   write_images(out, pixels, seeds, net);
-  std::cout << "wrote      " << (out / "grid.png").string() << " and " << seeds.size() << " images beside it, in "
-            << duration(wall_clock() - start) << "\n";
+  std::cout << "wrote      " << (out / "grid.png").string() << " and " << seeds.size()
+            << " images beside it, in " << duration(wall_clock() - start) << "\n";
   return 0;
 }
 

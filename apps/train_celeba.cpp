@@ -14,32 +14,38 @@ namespace ito::apps {
 namespace {
 
 model::ImageSet image_set(const data::Dataset& images, const model::TrainingOptions& options) {
-  model::ImageSet set{images.pixels(), int64_t(images.count()), images.height(), images.width(), 3, images.crop(), {}};
-  if (options.network.condition) set.conditions.assign(images.attributes().begin(), images.attributes().end());
+  model::ImageSet set{
+      images.pixels(), int64_t(images.count()), images.height(), images.width(), 3, images.crop(), {}};
+  if (options.network.condition)
+    set.conditions.assign(images.attributes().begin(), images.attributes().end());
   return set;
 }
 
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
               const engine::Device& device) {
-  std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x" << o.network.height << ", crop "
-            << images.crop() << ", split " << images.split() << "\n"
+  std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x"
+            << o.network.height << ", crop " << images.crop() << ", split " << images.split() << "\n"
             << "network    " << o.preset << ": " << thousands(size.parameters) << " parameters, "
             << cat(std::round(size.forward_flops * 1e-7) / 100) << " GFLOP forward\n"
-            << "objective  " << o.diffusion.sde.name << ", " << model::name_of(o.diffusion.preconditioning.prediction)
-            << " prediction, " << model::name_of(o.diffusion.weighting) << " weighting, " << model::name_of(o.diffusion.draw.kind)
-            << " noise levels\n"
-            << "training   " << thousands(o.steps) << " steps of " << o.batch << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "")
-            << " images, " << o.precision << ", on " << processor(device.threads()) << "\n";
+            << "objective  " << o.diffusion.sde.name << ", "
+            << model::name_of(o.diffusion.preconditioning.prediction) << " prediction, "
+            << model::name_of(o.diffusion.weighting) << " weighting, "
+            << model::name_of(o.diffusion.draw.kind) << " noise levels\n"
+            << "training   " << thousands(o.steps) << " steps of " << o.batch
+            << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "") << " images, " << o.precision << ", on "
+            << processor(device.threads()) << "\n";
 }
 
 std::string progress_text(const model::Progress& p) {
   char loss[32];
   std::snprintf(loss, sizeof loss, "%.4f", p.loss);
-  return cat("step ", p.step, "/", p.steps, "   loss ", loss, "   ", std::lround(p.images_per_second), " images/s   ",
-             duration(p.seconds_left), " left   ", bytes(resident_bytes()), p.skipped ? cat("   ", p.skipped, " skipped") : "");
+  return cat("step ", p.step, "/", p.steps, "   loss ", loss, "   ", std::lround(p.images_per_second),
+             " images/s   ", duration(p.seconds_left), " left   ", bytes(resident_bytes()),
+             p.skipped ? cat("   ", p.skipped, " skipped") : "");
 }
 
-/// Memory and time of a run, without writing anything: the plan is measured dry, the time on three real steps.
+/// Memory and time of a run, without writing anything: the plan is measured dry, the time on three real
+/// steps.
 int dry_run(model::Trainer& trainer, const model::NetworkSize& size) {
   const double base = resident_bytes();
   const model::MemoryPlan plan = trainer.plan();
@@ -51,16 +57,19 @@ int dry_run(model::Trainer& trainer, const model::NetworkSize& size) {
     if (i) best = std::min(best, wall_clock() - before);
   }
   const double images = double(o.batch) * o.accumulate;
-  std::cout << "memory     " << bytes(base + double(plan.step_bytes)) << ": " << bytes(double(plan.step_bytes)) << " a step, "
-            << bytes(double(plan.persistent_bytes)) << " weights and optimizer, the rest program and images\n"
-            << "time       " << duration(best * double(o.steps)) << " for " << thousands(o.steps) << " steps at "
-            << std::lround(images / best) << " images/s (" << std::lround(3 * size.forward_flops * images / best * 1e-9)
+  std::cout << "memory     " << bytes(base + double(plan.step_bytes)) << ": "
+            << bytes(double(plan.step_bytes)) << " a step, " << bytes(double(plan.persistent_bytes))
+            << " weights and optimizer, the rest program and images\n"
+            << "time       " << duration(best * double(o.steps)) << " for " << thousands(o.steps)
+            << " steps at " << std::lround(images / best) << " images/s ("
+            << std::lround(3 * size.forward_flops * images / best * 1e-9)
             << " GFLOP/s); grids and saving not included\n";
   return 0;
 }
 
 /// Images per second of training, measured for so long on a trainer that is thrown away.
-double probe(engine::Device& device, const model::TrainingOptions& options, const model::ImageSet& images, double seconds) {
+double probe(engine::Device& device, const model::TrainingOptions& options, const model::ImageSet& images,
+             double seconds) {
   model::Trainer trainer(device, options, images);
   for (int i = 0; i < 2; ++i) trainer.step();  // these choose plans
   const double start = wall_clock();
@@ -79,8 +88,8 @@ int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const 
   const double grid = o.sample_count * (2.0 * o.sample_steps - 1) / (3 * rate);
   const double per_step = batch / rate + grid / double(o.sample_every);
   const int64_t steps = std::max<int64_t>(1, int64_t((f.minutes * 60 - grid) / per_step));
-  std::cout << "probe      " << std::lround(rate) << " images/s: " << f.minutes << " minutes are " << thousands(steps)
-            << " steps, " << thousands(int64_t(double(steps) * batch)) << " images\n";
+  std::cout << "probe      " << std::lround(rate) << " images/s: " << f.minutes << " minutes are "
+            << thousands(steps) << " steps, " << thousands(int64_t(double(steps) * batch)) << " images\n";
   return steps;
 }
 
@@ -100,7 +109,8 @@ int train(const TrainingFlags& flags) {
     std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
     return 0;
   }
-  if (flags.minutes > 0) set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options)));
+  if (flags.minutes > 0)
+    set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options)));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
   if (flags.dry_run) return dry_run(trainer, size);
@@ -111,7 +121,8 @@ int train(const TrainingFlags& flags) {
   model::SessionHooks hooks;
   hooks.interrupted = interrupted;
   hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
-  hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count, int h, int w) {
+  hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count,
+                        int h, int w) {
     data::write_png(path, data::make_grid(pixels.data(), size_t(count), h, w, grid_columns(count)));
   };
   std::cout << "run        " << out << "   (Ctrl-C saves; the same command goes on)" << std::endl;
@@ -119,8 +130,8 @@ int train(const TrainingFlags& flags) {
   line.end();
   if (!result.images) return finished(folder, out);
   std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "
-            << std::lround(result.progress.images_per_second) << " images/s, peak memory " << bytes(peak_resident_bytes())
-            << "\nsaved      " << result.checkpoint.string() << "\n"
+            << std::lround(result.progress.images_per_second) << " images/s, peak memory "
+            << bytes(peak_resident_bytes()) << "\nsaved      " << result.checkpoint.string() << "\n"
             << (result.finished ? "next       ./sample --run " + out : "go on with the same command") << "\n";
   return 0;
 }

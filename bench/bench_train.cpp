@@ -14,14 +14,17 @@
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
 
-/// Speed and memory of a whole training step, as JSON: images per second, evaluations per second, the share of the step that
-/// its convolutions alone would take, the share of the data work, and peak memory beside what the dry run predicted.
+/// Speed and memory of a whole training step, as JSON: images per second, evaluations per second, the share
+/// of the step that its convolutions alone would take, the share of the data work, and peak memory beside
+/// what the dry run predicted.
 namespace ito::bench {
 namespace {
 
 using nlohmann::json;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 double median(std::vector<double> v) {
   std::nth_element(v.begin(), v.begin() + std::ptrdiff_t(v.size() / 2), v.end());
@@ -60,8 +63,8 @@ std::vector<std::pair<engine::ConvCall, int>> distinct(const std::vector<engine:
   std::map<Signature, std::pair<engine::ConvCall, int>> found;
   for (const engine::ConvCall& c : calls) {
     const auto& d = c.dims;
-    auto& entry = found[{d.n, d.h, d.w, d.c1, d.c2, d.k, d.r, d.s, d.stride, d.pad_top, d.pad_left, d.pad_bottom, d.pad_right,
-                         int(c.pass)}];
+    auto& entry = found[{d.n, d.h, d.w, d.c1, d.c2, d.k, d.r, d.s, d.stride, d.pad_top, d.pad_left,
+                         d.pad_bottom, d.pad_right, int(c.pass)}];
     entry.first = c;
     ++entry.second;
   }
@@ -77,42 +80,55 @@ double kernel_time(kernels::CpuStream& stream, const engine::ConvCall& call, int
   std::vector<float> x(size_t(d.n) * d.h * d.w * d.c1, 0.5f), x2(size_t(d.n) * d.h * d.w * d.c2, 0.5f);
   std::vector<float> w(size_t(d.k) * d.r * d.s * d.c(), 0.1f), b(size_t(d.k), 0.1f);
   std::vector<float> y(size_t(d.n) * d.out_h() * d.out_w() * d.k, 0.5f);
-  std::vector<float> workspace(kernels::conv2d_workspace_bytes(stream, d, kernels::DType::f32, call.pass) / 4 + 64);
+  std::vector<float> workspace(
+      kernels::conv2d_workspace_bytes(stream, d, kernels::DType::f32, call.pass) / 4 + 64);
   const auto aligned = [](std::vector<float>& v) {
-    return kernels::Out{reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64), kernels::DType::f32};
+    return kernels::Out{reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64),
+                        kernels::DType::f32};
   };
-  const auto out = [](std::vector<float>& v) { return kernels::Out{v.empty() ? nullptr : v.data(), kernels::DType::f32}; };
+  const auto out = [](std::vector<float>& v) {
+    return kernels::Out{v.empty() ? nullptr : v.data(), kernels::DType::f32};
+  };
   return median_time(repeats, [&] {
     if (call.pass == ConvPass::forward)
       kernels::conv2d_forward(stream, d, out(x), out(x2), out(w), out(b), out(y), aligned(workspace));
     else if (call.pass == ConvPass::backward_data)
       kernels::conv2d_backward_data(stream, d, out(y), out(w), out(x), out(x2), aligned(workspace));
     else
-      kernels::conv2d_backward_weights(stream, d, out(y), out(x), out(x2), out(w), out(b), aligned(workspace));
+      kernels::conv2d_backward_weights(stream, d, out(y), out(x), out(x2), out(w), out(b),
+                                       aligned(workspace));
   });
 }
 
-double data_time(engine::Device& device, const model::TrainingOptions& o, const model::ImageSet& images, int repeats) {
+double data_time(engine::Device& device, const model::TrainingOptions& o, const model::ImageSet& images,
+                 int repeats) {
   const engine::Shape shape{o.batch, images.height, images.width, 3};
   engine::Tensor input(device, shape, engine::DType::f32), target = like(input);
   const std::vector<kernels::SampleRecipe> recipes(size_t(o.batch), {0, 0, 1, 1, 1, 1, 1});
-  const kernels::MakeBatchDims dims{o.batch, images.height, images.width, 3, 0, kernels::Purpose::diffusion_noise, 0};
+  const kernels::MakeBatchDims dims{
+      o.batch, images.height, images.width, 3, 0, kernels::Purpose::diffusion_noise, 0};
   return median_time(repeats, [&] {
-    device.launch([&](auto& s) { kernels::make_batch(s, dims, images.pixels, recipes.data(), input.out(), target.out()); });
+    device.launch([&](auto& s) {
+      kernels::make_batch(s, dims, images.pixels, recipes.data(), input.out(), target.out());
+    });
   });
 }
 
-double evaluation_time(engine::Device& device, model::Trainer& trainer, const model::TrainingOptions& o, int repeats) {
+double evaluation_time(engine::Device& device, model::Trainer& trainer, const model::TrainingOptions& o,
+                       int repeats) {
   engine::NoGrad off(device);
   const model::Denoiser denoiser = model::network_denoiser(trainer.ema_network(), {});
   const std::vector<float> zeros(size_t(o.batch) * o.network.height * o.network.width * 3, 0.0f);
   const engine::Shape shape{o.batch, o.network.height, o.network.width, 3};
   const model::NoiseLevel level = model::make_sde(o.diffusion.sde).at_sigma(1);
-  return median_time(repeats, [&] { denoiser(engine::Tensor::from(device, shape, engine::DType::f32, zeros.data()), level); });
+  return median_time(repeats, [&] {
+    denoiser(engine::Tensor::from(device, shape, engine::DType::f32, zeros.data()), level);
+  });
 }
 
 /// One row: the step with or without Winograd, and its convolutions alone.
-json measure(const model::TrainingOptions& o, const model::ImageSet& images, bool winograd, int repeats, int threads) {
+json measure(const model::TrainingOptions& o, const model::ImageSet& images, bool winograd, int repeats,
+             int threads) {
   engine::Device device({threads});
   device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
   model::Trainer trainer(device, o, images);
@@ -172,7 +188,11 @@ int main(int argc, char** argv) {
     const model::ImageSet images{pixels.data(), 64, o.network.height, o.network.width, 3, "none", {}};
     nlohmann::json rows = nlohmann::json::array();
     for (bool winograd : {true, false}) rows.push_back(bench::measure(o, images, winograd, repeats, threads));
-    std::cout << nlohmann::json({{"processor", bench::processor()}, {"preset", preset}, {"batch", batch}, {"rows", rows}}).dump(2)
+    std::cout << nlohmann::json({{"processor", bench::processor()},
+                                 {"preset", preset},
+                                 {"batch", batch},
+                                 {"rows", rows}})
+                     .dump(2)
               << "\n";
     return 0;
   } catch (const std::exception& e) {

@@ -35,38 +35,51 @@ struct Loop {
       const auto before = std::chrono::steady_clock::now();
       primitive.execute(s, arguments);
       s.wait();
-      if (i) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count());
+      if (i)
+        seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count());
     }
     std::nth_element(seconds.begin(), seconds.begin() + std::ptrdiff_t(seconds.size() / 2), seconds.end());
     return seconds[seconds.size() / 2];
   }
 };
 
-memory::desc desc(memory::dims dims, memory::format_tag tag) { return {std::move(dims), memory::data_type::f32, tag}; }
+memory::desc desc(memory::dims dims, memory::format_tag tag) {
+  return {std::move(dims), memory::data_type::f32, tag};
+}
 
 double time_pass(const engine::ConvCall& call, int repeats) {
   using tag = memory::format_tag;
   const auto& d = call.dims;
   const Loop loop;
-  const api::Geometry g{dnnl::algorithm::convolution_direct, {d.stride, d.stride}, {d.pad_top, d.pad_left}, {d.pad_bottom, d.pad_right}};
+  const api::Geometry g{dnnl::algorithm::convolution_direct,
+                        {d.stride, d.stride},
+                        {d.pad_top, d.pad_left},
+                        {d.pad_bottom, d.pad_right}};
   const auto x = desc({d.n, d.c(), d.h, d.w}, tag::nhwc), w = desc({d.k, d.c(), d.r, d.s}, tag::any);
   const auto b = desc({d.k}, tag::x), y = desc({d.n, d.k, d.out_h(), d.out_w()}, tag::nhwc);
   const auto forward = api::forward(loop.engine, g, x, w, b, y, {});
   if (call.pass == kernels::ConvPass::forward)
     return loop.time(dnnl::convolution_forward(forward),
-                     {{DNNL_ARG_SRC, loop.make(forward.src_desc())}, {DNNL_ARG_WEIGHTS, loop.make(forward.weights_desc())},
-                      {DNNL_ARG_BIAS, loop.make(forward.bias_desc())}, {DNNL_ARG_DST, loop.make(forward.dst_desc())}}, repeats);
+                     {{DNNL_ARG_SRC, loop.make(forward.src_desc())},
+                      {DNNL_ARG_WEIGHTS, loop.make(forward.weights_desc())},
+                      {DNNL_ARG_BIAS, loop.make(forward.bias_desc())},
+                      {DNNL_ARG_DST, loop.make(forward.dst_desc())}},
+                     repeats);
   if (call.pass == kernels::ConvPass::backward_data) {
     const auto data = api::backward_data(loop.engine, g, x, w, y, forward, {});
     return loop.time(dnnl::convolution_backward_data(data),
-                     {{DNNL_ARG_DIFF_SRC, loop.make(data.diff_src_desc())}, {DNNL_ARG_WEIGHTS, loop.make(data.weights_desc())},
-                      {DNNL_ARG_DIFF_DST, loop.make(data.diff_dst_desc())}}, repeats);
+                     {{DNNL_ARG_DIFF_SRC, loop.make(data.diff_src_desc())},
+                      {DNNL_ARG_WEIGHTS, loop.make(data.weights_desc())},
+                      {DNNL_ARG_DIFF_DST, loop.make(data.diff_dst_desc())}},
+                     repeats);
   }
   const auto weights = api::backward_weights(loop.engine, g, x, w, b, y, forward, {});
   return loop.time(dnnl::convolution_backward_weights(weights),
-                   {{DNNL_ARG_SRC, loop.make(weights.src_desc())}, {DNNL_ARG_DIFF_WEIGHTS, loop.make(weights.diff_weights_desc())},
+                   {{DNNL_ARG_SRC, loop.make(weights.src_desc())},
+                    {DNNL_ARG_DIFF_WEIGHTS, loop.make(weights.diff_weights_desc())},
                     {DNNL_ARG_DIFF_BIAS, loop.make(weights.diff_bias_desc())},
-                    {DNNL_ARG_DIFF_DST, loop.make(weights.diff_dst_desc())}}, repeats);
+                    {DNNL_ARG_DIFF_DST, loop.make(weights.diff_dst_desc())}},
+                   repeats);
 }
 
 }  // namespace

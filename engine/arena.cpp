@@ -24,9 +24,11 @@ Arena::Arena(Kind kind) : kind_(kind) {
     capacity_ = SIZE_MAX / 2;
     return;
   }
-  // Address space for all of the machine's memory, less where a limit (ulimit -v, strict overcommit) forbids it.
+  // Address space for all of the machine's memory, less where a limit (ulimit -v, strict overcommit) forbids
+  // it.
   for (capacity_ = physical_memory_bytes(); capacity_ >= (size_t(64) << 20); capacity_ /= 2) {
-    void* p = mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p =
+        mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) continue;
     base_ = static_cast<std::byte*>(p);
     madvise(p, capacity_, MADV_HUGEPAGE);
@@ -58,7 +60,8 @@ void* Arena::allocate(size_t bytes) {
       fail(cat("out of memory: a tensor of ", bytes >> 20, " MiB does not fit beside ", live_ >> 20,
                " MiB in use; use a smaller --batch"));
     if (sealed_ && offset + size > peak_)
-      fail(cat("a sealed step asked for more memory than its plan: ", offset + size, " bytes, planned ", peak_));
+      fail(cat("a sealed step asked for more memory than its plan: ", offset + size, " bytes, planned ",
+               peak_));
     top_ = offset + size;
     peak_ = std::max(peak_, top_);
   }

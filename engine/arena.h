@@ -8,8 +8,9 @@
 
 namespace ito::engine {
 
-/// Hands out byte ranges of one address range by best fit, deterministically: the same requests and releases give the
-/// same addresses, so that step after step they repeat. A measuring arena has no memory: it only finds the peak.
+/// Hands out byte ranges of one address range by best fit, deterministically: the same requests and releases
+/// give the same addresses, so that step after step they repeat. A measuring arena has no memory: it only
+/// finds the peak.
 class Arena {
  public:
   enum class Kind { memory, measuring };
@@ -41,10 +42,10 @@ class Arena {
   size_t capacity_ = 0;
   Kind kind_;
   bool sealed_ = false;
-  size_t live_ = 0, peak_ = 0, top_ = 0;          // top: end of the highest block ever in use since it was last free
-  std::map<size_t, size_t> used_;                 // offset -> size
-  std::map<size_t, size_t> free_;                 // offset -> size, below top_, never adjacent
-  std::set<std::pair<size_t, size_t>> by_size_;   // (size, offset) of free_
+  size_t live_ = 0, peak_ = 0, top_ = 0;  // top: end of the highest block ever in use since it was last free
+  std::map<size_t, size_t> used_;         // offset -> size
+  std::map<size_t, size_t> free_;         // offset -> size, below top_, never adjacent
+  std::set<std::pair<size_t, size_t>> by_size_;  // (size, offset) of free_
 };
 
 /// Bytes of physical memory of this machine.

@@ -6,8 +6,9 @@
 
 namespace ito::engine {
 
-/// A step that is run over and over: two eager runs, in which libraries choose their plans, then the arena is sealed (growth is
-/// an error) and, on a GPU, the step is captured and replayed. On the CPU it is simply called. The arena must be empty after it.
+/// A step that is run over and over: two eager runs, in which libraries choose their plans, then the arena is
+/// sealed (growth is an error) and, on a GPU, the step is captured and replayed. On the CPU it is simply
+/// called. The arena must be empty after it.
 class CapturedStep {
  public:
   CapturedStep(Device& device, std::function<void()> step) : device_(device), step_(std::move(step)) {}

@@ -33,10 +33,12 @@ void for_each_number(const ParameterSpec& spec, F&& f) {
       for (int64_t i = 0; i < c; ++i) f((k * taps + t) * c + i, (k * c + i) * taps + t);
 }
 
-void expect_finite(const std::filesystem::path& file, const std::string& name, const float* values, int64_t count) {
+void expect_finite(const std::filesystem::path& file, const std::string& name, const float* values,
+                   int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     if (!std::isfinite(values[i]))
-      fail(cat(file.string(), ": ", name, " holds ", values[i], ", so the model is broken; use an earlier checkpoint"));
+      fail(cat(file.string(), ": ", name, " holds ", values[i],
+               ", so the model is broken; use an earlier checkpoint"));
 }
 
 /// Names and shapes in order: what must agree for flat buffers to mean the same.
@@ -65,7 +67,8 @@ std::vector<Buffer> state_buffers(ParamStore& s) {
 void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata) {
   metadata.emplace("format", "pt");
   std::vector<io::TensorSpec> specs;
-  for (const ParameterSpec& spec : store.specs()) specs.push_back({spec.name, io::ElementType::f32, file_shape(spec)});
+  for (const ParameterSpec& spec : store.specs())
+    specs.push_back({spec.name, io::ElementType::f32, file_shape(spec)});
   io::SafetensorsWriter writer(file, specs, metadata);
   for (size_t i = 0; i < specs.size(); ++i) {
     const ParameterSpec& spec = store.specs()[i];
@@ -84,8 +87,8 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
     const io::TensorInfo* info = reader.find(spec.name);
     if (!info) fail(cat(file.string(), " is of another model: it has no ", spec.name));
     if (info->shape != file_shape(spec))
-      fail(cat(file.string(), " is of another model: ", spec.name, " is ", io::shape_text(info->shape), ", expected ",
-               io::shape_text(file_shape(spec))));
+      fail(cat(file.string(), " is of another model: ", spec.name, " is ", io::shape_text(info->shape),
+               ", expected ", io::shape_text(file_shape(spec))));
     const std::vector<float> values = reader.values<float>(spec.name);
     expect_finite(file, spec.name, values.data(), int64_t(values.size()));
     float* to = store.data(int(i), Track::master);
@@ -94,24 +97,27 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
       std::memcpy(store.data(int(i), Track::ema), to, values.size() * sizeof(float));
   }
   if (reader.tensors().size() != store.specs().size())
-    fail(cat(file.string(), " is of another model: it has ", reader.tensors().size(), " tensors, the network ",
-             store.specs().size()));
+    fail(cat(file.string(), " is of another model: it has ", reader.tensors().size(),
+             " tensors, the network ", store.specs().size()));
 }
 
 void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
   counts["parameters"] = signature(store);
   std::vector<io::TensorEntry> entries;
-  for (const Buffer& b : state_buffers(store)) entries.push_back({{b.name, io::ElementType::f32, {b.count}}, b.data});
+  for (const Buffer& b : state_buffers(store))
+    entries.push_back({{b.name, io::ElementType::f32, {b.count}}, b.data});
   io::write_safetensors(file, entries, counts);
 }
 
 Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
   const io::SafetensorsReader reader(file);
   Metadata counts = reader.metadata();
-  if (counts["parameters"] != signature(store)) fail(cat(file.string(), " was written by a run of another network"));
+  if (counts["parameters"] != signature(store))
+    fail(cat(file.string(), " was written by a run of another network"));
   for (const Buffer& b : state_buffers(store)) {
     const std::vector<float> values = reader.values<float>(b.name);
-    if (int64_t(values.size()) != b.count) fail(cat(file.string(), ": ", b.name, " has ", values.size(), " numbers, expected ", b.count));
+    if (int64_t(values.size()) != b.count)
+      fail(cat(file.string(), ": ", b.name, " has ", values.size(), " numbers, expected ", b.count));
     expect_finite(file, b.name, values.data(), b.count);
     if (b.count) std::memcpy(b.data, values.data(), values.size() * sizeof(float));
   }

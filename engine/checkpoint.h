@@ -6,18 +6,22 @@
 
 #include "engine/parameters.h"
 
-/// A store's numbers in files. Weights are exchanged under diffusers' names and layouts (filters [K,C,R,S]); a training run's
-/// state is our own, exact to the bit. Errors name the file: truncated, of another model, or holding NaN.
+/// A store's numbers in files. Weights are exchanged under diffusers' names and layouts (filters [K,C,R,S]);
+/// a training run's state is our own, exact to the bit. Errors name the file: truncated, of another model, or
+/// holding NaN.
 namespace ito::engine {
 
 using Metadata = std::map<std::string, std::string>;
 
-/// Writes one track's weights and the fixed numbers as safetensors, one tensor a parameter, in creation order.
+/// Writes one track's weights and the fixed numbers as safetensors, one tensor a parameter, in creation
+/// order.
 void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata = {});
-/// Reads them into the store's master track (and its EMA, if it has one); every parameter must be there, in its shape, finite.
+/// Reads them into the store's master track (and its EMA, if it has one); every parameter must be there, in
+/// its shape, finite.
 void load_weights(const std::filesystem::path& file, ParamStore& store);
 
-/// Master, EMA, both moments and the fixed numbers as flat buffers, with what the caller counts (step, ...) as metadata.
+/// Master, EMA, both moments and the fixed numbers as flat buffers, with what the caller counts (step, ...)
+/// as metadata.
 void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts);
 /// Restores them; returns the counts. Error unless it was written for the same parameters in the same order.
 Metadata load_state(const std::filesystem::path& file, ParamStore& store);

@@ -21,17 +21,24 @@ struct ConvCall {
   kernels::ConvPass pass;
 };
 
-/// Where tensors live and kernels run: a stream, an arena and a tape. Made by main and reached through the data; never global.
+/// Where tensors live and kernels run: a stream, an arena and a tape. Made by main and reached through the
+/// data; never global.
 class Device {
  public:
   explicit Device(const DeviceOptions& options = {});
 
-  /// Calls f with this device's stream: the only place that chooses a backend. In a dry run nothing is called.
-  template <class F> void launch(F&& f) {
+  /// Calls f with this device's stream: the only place that chooses a backend. In a dry run nothing is
+  /// called.
+  template <class F>
+  void launch(F&& f) {
     if (!dry_) f(stream_);
   }
-  /// The same for questions that run nothing (workspace sizes, chosen algorithms): answered in a dry run, too.
-  template <class F> auto query(F&& f) { return f(stream_); }
+  /// The same for questions that run nothing (workspace sizes, chosen algorithms): answered in a dry run,
+  /// too.
+  template <class F>
+  auto query(F&& f) {
+    return f(stream_);
+  }
   /// For choosing what the CPU's libraries do (kernels::ConvPreference) before anything runs.
   kernels::CpuStream& cpu_stream() { return stream_; }
 
@@ -66,7 +73,8 @@ class Device {
   bool dry_ = false;
 };
 
-/// While it lives, ops compute shapes and take measured memory, and nothing runs: peak bytes without the work.
+/// While it lives, ops compute shapes and take measured memory, and nothing runs: peak bytes without the
+/// work.
 class DryRun {
  public:
   explicit DryRun(Device& device) : device_(device) {

@@ -7,7 +7,8 @@
 #include "kernels/group_norm.h"
 
 /// Every op there is. Each checks its shapes, launches its kernels and states its gradient, in ops/<op>.cpp.
-/// x [N,H,W,C] unless said; weights, gradients and statistics are f32 (f64 where x is f64); results have x's dtype.
+/// x [N,H,W,C] unless said; weights, gradients and statistics are f32 (f64 where x is f64); results have x's
+/// dtype.
 namespace ito::engine {
 
 using kernels::Activation;
@@ -26,11 +27,13 @@ struct Padding {
   static Padding same(int filter) { return {filter / 2, filter / 2, filter / 2, filter / 2}; }
 };
 
-/// y[n,p,q,k] = bias[k] + sum x[n, p stride + r - top, q stride + s - left, c] w[k,r,s,c]; w [K,R,S,C], bias [K] or undefined.
+/// y[n,p,q,k] = bias[k] + sum x[n, p stride + r - top, q stride + s - left, c] w[k,r,s,c]; w [K,R,S,C], bias
+/// [K] or undefined.
 Tensor conv2d(const Concat& x, const Tensor& w, const Tensor& bias, int stride, const Padding& padding);
 
 /// y = act(gamma (x - mean) rstd + beta) over groups of channels (arXiv:1803.08494); gamma, beta [C].
-Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps, Activation activation);
+Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps,
+                  Activation activation);
 
 /// y = x w^T + bias over the last dimension; x [..., I], w [O,I], bias [O] or undefined.
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias);
@@ -56,10 +59,12 @@ Tensor nearest_up(const Tensor& x);
 /// [N,H,W,C] -> [N,H/2,W/2,C], means of 2x2; H and W must be even.
 Tensor box_down(const Tensor& x);
 
-/// x / (1-p) where kept, else 0; the mask is a function of (seed, *step, layer, sample) alone. p = 0 returns x.
+/// x / (1-p) where kept, else 0; the mask is a function of (seed, *step, layer, sample) alone. p = 0 returns
+/// x.
 Tensor dropout(const Tensor& x, float p, const kernels::DropoutKey& key);
 
-/// [sin(2 pi w c), cos(2 pi w c)]: c [N], w [half] -> [N, 2 half] in `dtype`; without the factor if !two_pi. No gradient.
+/// [sin(2 pi w c), cos(2 pi w c)]: c [N], w [half] -> [N, 2 half] in `dtype`; without the factor if !two_pi.
+/// No gradient.
 Tensor gaussian_fourier(const Tensor& c, const Tensor& w, bool two_pi, DType dtype);
 /// Transformer position embedding of t [N] -> [N, channels]; channels even. No gradient.
 Tensor sinusoidal(const Tensor& t, int channels, const kernels::SinusoidalOptions& options, DType dtype);

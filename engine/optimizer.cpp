@@ -12,7 +12,8 @@ double LearningRate::at(int64_t step) const {
   if (step < warmup) return peak * double(step + 1) / double(warmup);
   if (decay == Decay::constant || total <= warmup) return peak;
   const double progress = std::clamp(double(step - warmup) / double(total - warmup), 0.0, 1.0);
-  const double shape = decay == Decay::cosine ? 0.5 * (1 + std::cos(3.14159265358979323846 * progress)) : 1 - progress;
+  const double shape =
+      decay == Decay::cosine ? 0.5 * (1 + std::cos(3.14159265358979323846 * progress)) : 1 - progress;
   return peak * (final_fraction + (1 - final_fraction) * shape);
 }
 
@@ -21,7 +22,8 @@ double Ema::at(int64_t updates) const {
 }
 
 Optimizer::Optimizer(ParamStore& store, const OptimizerOptions& options)
-    : store_(store), options_(options),
+    : store_(store),
+      options_(options),
       state_(Tensor::persistent(store.device(), {int64_t(sizeof(kernels::StepState))}, DType::f32)) {
   new (state_.data()) kernels::StepState;
 }
@@ -40,8 +42,9 @@ void Optimizer::prepare(int64_t step) {
 void Optimizer::update() {
   store_.device().launch([&](auto& stream) {
     kernels::gradient_norm(stream, store_.flat_count(), store_.gradients(), &state());
-    kernels::adamw_update(stream, store_.flat_count(), options_.adamw, &state(), store_.gradients(), store_.decayed(),
-                          store_.master(), store_.moment1(), store_.moment2(), store_.ema());
+    kernels::adamw_update(stream, store_.flat_count(), options_.adamw, &state(), store_.gradients(),
+                          store_.decayed(), store_.master(), store_.moment1(), store_.moment2(),
+                          store_.ema());
   });
 }
 

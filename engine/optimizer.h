@@ -8,8 +8,8 @@
 
 namespace ito::engine {
 
-/// Learning rate: linear warm-up from lr/warmup to lr over `warmup` steps, then constant, or a cosine or line from lr down to
-/// final_fraction * lr at step `total`.
+/// Learning rate: linear warm-up from lr/warmup to lr over `warmup` steps, then constant, or a cosine or line
+/// from lr down to final_fraction * lr at step `total`.
 struct LearningRate {
   enum class Decay : uint8_t { constant, cosine, linear } decay = Decay::constant;
   double peak = 2e-4;
@@ -18,7 +18,8 @@ struct LearningRate {
   double at(int64_t step) const;
 };
 
-/// Decay of the weights' moving average: min(decay, (1 + n) / (10 + n)) after n updates, so that it starts quickly.
+/// Decay of the weights' moving average: min(decay, (1 + n) / (10 + n)) after n updates, so that it starts
+/// quickly.
 struct Ema {
   double decay = 0.9999;
   bool warm_start = true;

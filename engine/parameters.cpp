@@ -10,14 +10,22 @@ namespace ito::engine {
 
 namespace {
 
-int64_t padded(int64_t count) { return (count + kernels::kParameterAlign - 1) / kernels::kParameterAlign * kernels::kParameterAlign; }
+int64_t padded(int64_t count) {
+  return (count + kernels::kParameterAlign - 1) / kernels::kParameterAlign * kernels::kParameterAlign;
+}
 
 void fill(const ParameterSpec& spec, uint64_t seed, uint32_t index, float* to) {
   const kernels::RandomKey key{seed, kernels::Purpose::init, 0, index};
   for (int64_t i = 0; i < spec.shape.count(); ++i) switch (spec.init.kind) {
-      case Init::Kind::constant: to[i] = spec.init.bound; break;
-      case Init::Kind::uniform: to[i] = spec.init.bound * float(2 * kernels::random_uniform(key, uint32_t(i)) - 1); break;
-      case Init::Kind::normal: to[i] = spec.init.bound * float(kernels::random_normal(key, uint32_t(i))); break;
+      case Init::Kind::constant:
+        to[i] = spec.init.bound;
+        break;
+      case Init::Kind::uniform:
+        to[i] = spec.init.bound * float(2 * kernels::random_uniform(key, uint32_t(i)) - 1);
+        break;
+      case Init::Kind::normal:
+        to[i] = spec.init.bound * float(kernels::random_normal(key, uint32_t(i)));
+        break;
     }
 }
 
@@ -30,7 +38,8 @@ int ParamStore::add(ParameterSpec spec) {
   offsets_.push_back(end);
   end += padded(spec.shape.count());
   // Matrices and filters are decayed; biases and normalisation are not.
-  if (spec.trainable) decayed_.resize(size_t(flat_ / kernels::kParameterAlign), uint8_t(spec.shape.rank() >= 2));
+  if (spec.trainable)
+    decayed_.resize(size_t(flat_ / kernels::kParameterAlign), uint8_t(spec.shape.rank() >= 2));
   specs_.push_back(std::move(spec));
   return int(specs_.size()) - 1;
 }
@@ -43,7 +52,9 @@ int ParamStore::find(const std::string& name) const {
 
 void ParamStore::allocate(Use use, uint64_t seed) {
   if (allocated()) fail("the parameter store is allocated already");
-  const auto buffer = [&](int64_t count) { return Tensor::persistent(*device_, {std::max<int64_t>(count, 1)}, DType::f32); };
+  const auto buffer = [&](int64_t count) {
+    return Tensor::persistent(*device_, {std::max<int64_t>(count, 1)}, DType::f32);
+  };
   master_ = buffer(flat_);
   fixed_ = buffer(fixed_flat_);
   if (use == Use::training) {
@@ -92,7 +103,8 @@ Parameter Scope::get(ParameterSpec spec) const {
   const int index = store_->find(spec.name);
   if (index < 0) fail(cat("the model has no parameter named ", spec.name));
   const Shape& have = store_->specs()[size_t(index)].shape;
-  if (have != spec.shape) fail(cat("parameter ", spec.name, " is ", have.str(), ", the network asks for ", spec.shape.str()));
+  if (have != spec.shape)
+    fail(cat("parameter ", spec.name, " is ", have.str(), ", the network asks for ", spec.shape.str()));
   return {store_, index, track_};
 }
 

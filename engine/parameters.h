@@ -20,18 +20,19 @@ struct Init {
 };
 
 struct ParameterSpec {
-  std::string name;           // as diffusers names it: "down_blocks.0.resnets.0.conv1.weight"
-  Shape shape;                // as kernels read it: filters [K,R,S,C]
+  std::string name;  // as diffusers names it: "down_blocks.0.resnets.0.conv1.weight"
+  Shape shape;       // as kernels read it: filters [K,R,S,C]
   Init init;
-  bool trainable = true;      // false: fixed numbers that belong to the model (Fourier frequencies)
-  bool filter = false;        // a convolution's: files hold it as [K,C,R,S]
+  bool trainable = true;  // false: fixed numbers that belong to the model (Fourier frequencies)
+  bool filter = false;    // a convolution's: files hold it as [K,C,R,S]
 };
 
 /// Which copy of the weights a network reads.
 enum class Track : uint8_t { master, ema };
 
-/// Names, shapes and all numbers of a model, in creation order, in flat f32 buffers: one for each of master, gradient, EMA and
-/// Adam's two moments. Trainable parameters come first in every sense: fixed ones have a buffer of their own.
+/// Names, shapes and all numbers of a model, in creation order, in flat f32 buffers: one for each of master,
+/// gradient, EMA and Adam's two moments. Trainable parameters come first in every sense: fixed ones have a
+/// buffer of their own.
 class ParamStore {
  public:
   explicit ParamStore(Device& device) : device_(&device) {}
@@ -43,11 +44,13 @@ class ParamStore {
   int find(const std::string& name) const;  // -1: none
 
   enum class Use { training, inference };  // inference: no gradients, moments or EMA
-  /// Makes the buffers and initialises the master and the EMA from `seed` (each parameter by its own stream of numbers).
+  /// Makes the buffers and initialises the master and the EMA from `seed` (each parameter by its own stream
+  /// of numbers).
   void allocate(Use use, uint64_t seed);
   bool allocated() const { return master_.defined(); }
 
-  /// The parameter as a tensor; a leaf of the tape with its gradient in gradients() where it is trained and track is master.
+  /// The parameter as a tensor; a leaf of the tape with its gradient in gradients() where it is trained and
+  /// track is master.
   Tensor value(int index, Track track);
 
   Device& device() const { return *device_; }
@@ -93,8 +96,8 @@ struct Parameter {
   Tensor operator()() const { return store->value(index, track); }
 };
 
-/// Where a module's parameters are named: `scope / "conv1"` is its child. On an allocated store the same construction finds
-/// what exists, so that a second network reads the same numbers, e.g. the EMA track.
+/// Where a module's parameters are named: `scope / "conv1"` is its child. On an allocated store the same
+/// construction finds what exists, so that a second network reads the same numbers, e.g. the EMA track.
 class Scope {
  public:
   explicit Scope(ParamStore& store, Track track = Track::master, std::string prefix = "")
@@ -104,7 +107,9 @@ class Scope {
   }
   Scope operator/(int child) const { return *this / std::to_string(child); }
 
-  Parameter weight(const std::string& name, const Shape& shape, Init init) const { return get({join(name), shape, init}); }
+  Parameter weight(const std::string& name, const Shape& shape, Init init) const {
+    return get({join(name), shape, init});
+  }
   Parameter filter(const std::string& name, const Shape& krsc, Init init) const {
     return get({join(name), krsc, init, true, true});
   }

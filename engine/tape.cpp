@@ -8,17 +8,21 @@ namespace ito::engine {
 namespace {
 
 Tensor sum(const Tensor& a, const Tensor& b, Tensor result) {
-  a.device().launch([&](auto& stream) { kernels::add_scaled(stream, a.count(), 1, a.in(), 1, b.in(), result.out()); });
+  a.device().launch(
+      [&](auto& stream) { kernels::add_scaled(stream, a.count(), 1, a.in(), 1, b.in(), result.out()); });
   return result;
 }
 
-Tensor ones_like(const Tensor& x) { return Tensor::from(x.device(), x.shape(), x.dtype(), std::vector<float>(x.count(), 1.0f).data()); }
+Tensor ones_like(const Tensor& x) {
+  return Tensor::from(x.device(), x.shape(), x.dtype(), std::vector<float>(x.count(), 1.0f).data());
+}
 
 }  // namespace
 
 int Tape::slot_of(const Tensor& x) const {
   if (!x.defined() || x.slot.index < 0) return -1;
-  if (x.slot.epoch != epoch_) fail("a tensor of a finished step is used again: values that outlive a step must be persistent");
+  if (x.slot.epoch != epoch_)
+    fail("a tensor of a finished step is used again: values that outlive a step must be persistent");
   return x.slot.index;
 }
 
@@ -44,7 +48,9 @@ Tensor Tape::record(const char* op, Tensor y, std::initializer_list<Tensor> inpu
 }
 
 Tensor Tape::watch(const Tensor& x) { return enabled_ ? new_slot(x, {{}, {}, true}) : x; }
-Tensor Tape::watch(const Tensor& x, const Tensor& sink) { return enabled_ ? new_slot(x, {{}, sink, true}) : x; }
+Tensor Tape::watch(const Tensor& x, const Tensor& sink) {
+  return enabled_ ? new_slot(x, {{}, sink, true}) : x;
+}
 
 void Tape::add(int index, Tensor gradient) {
   Slot& slot = slots_[size_t(index)];
@@ -53,8 +59,10 @@ void Tape::add(int index, Tensor gradient) {
   } else if (!slot.gradient.defined()) {
     slot.gradient = std::move(gradient);
   } else {
-    // An op may hand the same tensor to several inputs (an addition does): only an unshared one is overwritten.
-    Tensor result = slot.gradient.unshared() ? slot.gradient.with_shape(slot.gradient.shape()) : like(gradient);
+    // An op may hand the same tensor to several inputs (an addition does): only an unshared one is
+    // overwritten.
+    Tensor result =
+        slot.gradient.unshared() ? slot.gradient.with_shape(slot.gradient.shape()) : like(gradient);
     slot.gradient = sum(slot.gradient, gradient, result);
   }
 }

@@ -12,11 +12,12 @@ namespace ito::engine {
 using Gradients = std::vector<Tensor>;
 /// wanted[i]: some leaf behind input i asks for its gradient.
 using Wanted = std::vector<bool>;
-/// The vector-Jacobian product of one op: from dL/dy to dL/d(input). Its captures are the op's activation memory.
+/// The vector-Jacobian product of one op: from dL/dy to dL/d(input). Its captures are the op's activation
+/// memory.
 using Vjp = std::function<Gradients(const Tensor& dy, const Wanted& wanted)>;
 
-/// What was computed, in creation order, which is topological: backward walks it once, from its end, and drops every
-/// node (and with it the activations it holds) as soon as it has been used.
+/// What was computed, in creation order, which is topological: backward walks it once, from its end, and
+/// drops every node (and with it the activations it holds) as soon as it has been used.
 class Tape {
  public:
   /// Marks y as computed from `inputs`. Without a leaf behind any of them nothing is kept. Returns y.
@@ -27,7 +28,8 @@ class Tape {
   /// A leaf whose gradient is added into `sink`, a persistent tensor of x's count.
   Tensor watch(const Tensor& x, const Tensor& sink);
 
-  /// Adds dL/d(leaf) to every leaf for L = sum(y * dy); dy defaults to ones. Empties the tape; leaves stay readable.
+  /// Adds dL/d(leaf) to every leaf for L = sum(y * dy); dy defaults to ones. Empties the tape; leaves stay
+  /// readable.
   void backward(const Tensor& y, Tensor dy = {});
   /// dL/dx of a watched leaf; undefined if L does not depend on x.
   Tensor gradient(const Tensor& leaf) const;

@@ -39,14 +39,18 @@ Storage::~Storage() {
 }
 
 Tensor::Tensor(Device& device, const Shape& shape, DType dtype)
-    : device_(&device), shape_(shape), dtype_(dtype),
+    : device_(&device),
+      shape_(shape),
+      dtype_(dtype),
       storage_(Storage::from_arena(device, size_t(shape.count()) * kernels::size_of(dtype))) {}
 
 Tensor Tensor::persistent(Device& device, const Shape& shape, DType dtype) {
-  return view(device, Storage::persistent(device, size_t(shape.count()) * kernels::size_of(dtype)), 0, shape, dtype);
+  return view(device, Storage::persistent(device, size_t(shape.count()) * kernels::size_of(dtype)), 0, shape,
+              dtype);
 }
 
-Tensor Tensor::view(Device& device, std::shared_ptr<Storage> storage, size_t offset, const Shape& shape, DType dtype) {
+Tensor Tensor::view(Device& device, std::shared_ptr<Storage> storage, size_t offset, const Shape& shape,
+                    DType dtype) {
   Tensor t;
   t.device_ = &device;
   t.shape_ = shape;
@@ -72,7 +76,8 @@ template Tensor Tensor::from(Device&, const Shape&, DType, const float*);
 template Tensor Tensor::from(Device&, const Shape&, DType, const double*);
 
 Tensor Tensor::with_shape(const Shape& shape) const {
-  if (shape.count() != count()) fail(cat("cannot see ", shape_.str(), " as ", shape.str(), ": the counts differ"));
+  if (shape.count() != count())
+    fail(cat("cannot see ", shape_.str(), " as ", shape.str(), ": the counts differ"));
   Tensor t = *this;
   t.shape_ = shape;
   return t;

@@ -31,8 +31,8 @@ class Storage {
   Storage() = default;
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
-  class Arena* arena_ = nullptr;   // null: persistent
-  size_t* counter_ = nullptr;      // the device's count of persistent bytes
+  class Arena* arena_ = nullptr;  // null: persistent
+  size_t* counter_ = nullptr;     // the device's count of persistent bytes
 };
 
 /// A tensor's place on the tape; the epoch tells whether that step is still running.
@@ -41,7 +41,8 @@ struct TapeSlot {
   uint32_t epoch = 0;
 };
 
-/// A value handle to contiguous numbers; copies share them. Kernels write a tensor once, before anybody else sees it.
+/// A value handle to contiguous numbers; copies share them. Kernels write a tensor once, before anybody else
+/// sees it.
 class Tensor {
  public:
   Tensor() = default;
@@ -52,7 +53,8 @@ class Tensor {
   /// `shape` numbers of `storage`, from byte `offset` on.
   static Tensor view(Device&, std::shared_ptr<Storage>, size_t offset, const Shape&, DType);
   /// A copy of host numbers (`shape.count()` of them), converted to `dtype`, in the arena.
-  template <class T> static Tensor from(Device&, const Shape&, DType, const T* values);
+  template <class T>
+  static Tensor from(Device&, const Shape&, DType, const T* values);
 
   bool defined() const { return device_ != nullptr; }
   Device& device() const { return *device_; }

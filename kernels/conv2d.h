@@ -19,14 +19,16 @@ struct Conv2dDims {
 
 enum class ConvPass : uint8_t { forward, backward_data, backward_weights };
 
-/// Scratch a pass needs, in bytes; a fixed function of its arguments, the instruction set and the threads. Runs nothing.
-/// A workspace starts at a multiple of 64 bytes; its contents do not matter before or after a pass.
+/// Scratch a pass needs, in bytes; a fixed function of its arguments, the instruction set and the threads.
+/// Runs nothing. A workspace starts at a multiple of 64 bytes; its contents do not matter before or after a
+/// pass.
 size_t conv2d_workspace_bytes(CpuStream&, const Conv2dDims&, DType, ConvPass);
 size_t conv2d_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
 
 /// y[n,p,q,k] = bias[k] + sum_{r,s,c} x[n, p*stride + r - pad_top, q*stride + s - pad_left, c] * w[k,r,s,c].
-/// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] and bias [K] (may be null) f32 (f64 if x is).
-/// Sums in f32 or wider; bf16 operands are rounded once, on entry and on exit. workspace: bytes as above.
+/// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] and bias [K] (may be null) f32 (f64 if
+/// x is). Sums in f32 or wider; bf16 operands are rounded once, on entry and on exit. workspace: bytes as
+/// above.
 void conv2d_forward(CpuStream&, const Conv2dDims&, In x, In x2, In w, In bias, Out y, Out workspace);
 void conv2d_forward(CudaStream&, const Conv2dDims&, In x, In x2, In w, In bias, Out y, Out workspace);
 
@@ -35,16 +37,19 @@ void conv2d_backward_data(CpuStream&, const Conv2dDims&, In dy, In w, Out dx, Ou
 void conv2d_backward_data(CudaStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);
 
 /// dw [K,R,S,C] and dbias [K] (may be null), f32 (f64 if x is): sums over n, p, q in a fixed order.
-void conv2d_backward_weights(CpuStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias, Out workspace);
-void conv2d_backward_weights(CudaStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias, Out workspace);
+void conv2d_backward_weights(CpuStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias,
+                             Out workspace);
+void conv2d_backward_weights(CudaStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias,
+                             Out workspace);
 
-/// What a stream's convolutions may use: `stream.state<ConvPreference>()`, set before the first of them. Without Winograd every
-/// pass is computed directly: slower, and for comparisons.
+/// What a stream's convolutions may use: `stream.state<ConvPreference>()`, set before the first of them.
+/// Without Winograd every pass is computed directly: slower, and for comparisons.
 struct ConvPreference {
   bool winograd = true;
 };
 
-/// "wino_avx2", "onednn direct", "eigen", ...: what a pass runs for these arguments (for reports and benchmarks).
+/// "wino_avx2", "onednn direct", "eigen", ...: what a pass runs for these arguments (for reports and
+/// benchmarks).
 const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
 
 }  // namespace ito::kernels

@@ -17,23 +17,42 @@ inline const char* name_of(DType t) { return t == DType::f32 ? "f32" : t == DTyp
 /// The type in which statistics, sums and parameters' gradients are kept: f64 for f64, else f32.
 inline DType wide(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 
-template <class T> struct dtype_of;
-template <> struct dtype_of<float> { static constexpr DType value = DType::f32; };
-template <> struct dtype_of<bf16> { static constexpr DType value = DType::bf16; };
-template <> struct dtype_of<double> { static constexpr DType value = DType::f64; };
+template <class T>
+struct dtype_of;
+template <>
+struct dtype_of<float> {
+  static constexpr DType value = DType::f32;
+};
+template <>
+struct dtype_of<bf16> {
+  static constexpr DType value = DType::bf16;
+};
+template <>
+struct dtype_of<double> {
+  static constexpr DType value = DType::f64;
+};
 
 /// The arithmetic type of T: double for double, else float.
-template <class T> struct arithmetic { using type = float; };
-template <> struct arithmetic<double> { using type = double; };
-template <class T> using arithmetic_t = typename arithmetic<T>::type;
+template <class T>
+struct arithmetic {
+  using type = float;
+};
+template <>
+struct arithmetic<double> {
+  using type = double;
+};
+template <class T>
+using arithmetic_t = typename arithmetic<T>::type;
 
 /// A kernel's operand: a plain pointer and what it points to. Null where an optional operand is absent.
 struct In {
   const void* data = nullptr;
   DType dtype = DType::f32;
   explicit operator bool() const { return data != nullptr; }
-  template <class T> const T* as() const {
-    if (data && dtype != dtype_of<T>::value) fail(cat("kernel operand is ", name_of(dtype), ", expected ", name_of(dtype_of<T>::value)));
+  template <class T>
+  const T* as() const {
+    if (data && dtype != dtype_of<T>::value)
+      fail(cat("kernel operand is ", name_of(dtype), ", expected ", name_of(dtype_of<T>::value)));
     return static_cast<const T*>(data);
   }
 };
@@ -43,8 +62,10 @@ struct Out {
   DType dtype = DType::f32;
   explicit operator bool() const { return data != nullptr; }
   operator In() const { return {data, dtype}; }
-  template <class T> T* as() const {
-    if (data && dtype != dtype_of<T>::value) fail(cat("kernel result is ", name_of(dtype), ", expected ", name_of(dtype_of<T>::value)));
+  template <class T>
+  T* as() const {
+    if (data && dtype != dtype_of<T>::value)
+      fail(cat("kernel result is ", name_of(dtype), ", expected ", name_of(dtype_of<T>::value)));
     return static_cast<T*>(data);
   }
 };
@@ -53,9 +74,12 @@ struct Out {
 template <class F>
 void visit(DType t, F&& f) {
   switch (t) {
-    case DType::f32: return f(float{});
-    case DType::bf16: return f(bf16{});
-    case DType::f64: return f(double{});
+    case DType::f32:
+      return f(float{});
+    case DType::bf16:
+      return f(bf16{});
+    case DType::f64:
+      return f(double{});
   }
 }
 

@@ -5,7 +5,8 @@
 
 namespace ito::kernels {
 
-/// y[m,o] = bias[o] + sum_i x[m,i] w[o,i]. x [M,I], y [M,O] of one dtype; w [O,I], bias [O] (may be null) f32 (f64 if x is).
+/// y[m,o] = bias[o] + sum_i x[m,i] w[o,i]. x [M,I], y [M,O] of one dtype; w [O,I], bias [O] (may be null) f32
+/// (f64 if x is).
 void linear_forward(CpuStream&, int m, int in, int out, In x, In w, In bias, Out y);
 void linear_forward(CudaStream&, int m, int in, int out, In x, In w, In bias, Out y);
 /// dx[m,i] = sum_o dy[m,o] w[o,i].

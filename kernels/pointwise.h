@@ -4,7 +4,8 @@
 #include "kernels/group_norm.h"  // Activation
 #include "kernels/stream.h"
 
-/// Memory-bound maps over contiguous tensors. All operands of a call have one dtype unless said; results may be an operand.
+/// Memory-bound maps over contiguous tensors. All operands of a call have one dtype unless said; results may
+/// be an operand.
 namespace ito::kernels {
 
 /// y = act(x), elementwise over `count` numbers; backward: dx = dy act'(x).

@@ -20,7 +20,8 @@ class CpuStream {
   int threads() const { return threads_; }
 
   /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's .cpp.
-  template <class T> T& state() {
+  template <class T>
+  T& state() {
     std::any& slot = states_[std::type_index(typeid(T))];
     if (!slot.has_value()) slot = std::make_shared<T>();
     return *std::any_cast<std::shared_ptr<T>&>(slot);

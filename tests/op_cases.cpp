@@ -18,15 +18,22 @@ OpCase conv(std::string name, Shape x, Shape w, int stride, Padding padding, boo
 }
 
 OpCase two_source_conv(std::string name, Shape a, Shape b, Shape w) {
-  return {std::move(name), {a, b, w, {w[0]}},
-          [=](const Inputs& t) { return conv2d(Concat(t[0], t[1]), t[2], t[3], 1, Padding::same(int(w[1]))); },
-          int(std::max(w.count() / w[0], a[0] * a[1] * a[2])), {false, false, true, true}};
+  return {
+      std::move(name),
+      {a, b, w, {w[0]}},
+      [=](const Inputs& t) { return conv2d(Concat(t[0], t[1]), t[2], t[3], 1, Padding::same(int(w[1]))); },
+      int(std::max(w.count() / w[0], a[0] * a[1] * a[2])),
+      {false, false, true, true}};
 }
 
 OpCase norm(std::string name, Shape x, int groups, Activation act, double offset = 0) {
-  return {std::move(name), {x, {x[3]}, {x[3]}},
+  return {std::move(name),
+          {x, {x[3]}, {x[3]}},
           [=](const Inputs& t) { return group_norm(t[0], t[1], t[2], groups, 1e-5f, act); },
-          int(x[0] * x[1] * x[2]), {false, true, true}, {}, offset};
+          int(x[0] * x[1] * x[2]),
+          {false, true, true},
+          {},
+          offset};
 }
 
 }  // namespace
@@ -51,26 +58,48 @@ const std::vector<OpCase>& op_cases() {
       norm("group_norm relu", {2, 4, 4, 16}, 16, Activation::relu),
       norm("group_norm, one group", {1, 5, 3, 7}, 1, Activation::silu),
       norm("group_norm, large mean", {2, 8, 8, 8}, 2, Activation::silu, 30),
-      {"group_norm, two sources", {{2, 3, 3, 5}, {2, 3, 3, 7}, {12}, {12}},
-       [](const Inputs& t) { return group_norm(Concat(t[0], t[1]), t[2], t[3], 3, 1e-5f, Activation::silu); }, 18,
+      {"group_norm, two sources",
+       {{2, 3, 3, 5}, {2, 3, 3, 7}, {12}, {12}},
+       [](const Inputs& t) { return group_norm(Concat(t[0], t[1]), t[2], t[3], 3, 1e-5f, Activation::silu); },
+       18,
        {false, false, true, true}},
-      {"linear", {{5, 7}, {4, 7}, {4}}, [](const Inputs& t) { return linear(t[0], t[1], t[2]); }, 7, {false, true, true}},
-      {"linear, tokens", {{2, 9, 16}, {33, 16}, {33}}, [](const Inputs& t) { return linear(t[0], t[1], t[2]); }, 33,
+      {"linear",
+       {{5, 7}, {4, 7}, {4}},
+       [](const Inputs& t) { return linear(t[0], t[1], t[2]); },
+       7,
        {false, true, true}},
-      {"attention", {{2, 9, 8}, {2, 9, 8}, {2, 9, 8}}, [](const Inputs& t) { return attention(t[0], t[1], t[2], 1); }, 9},
-      {"attention, heads", {{1, 16, 24}, {1, 16, 24}, {1, 16, 24}},
-       [](const Inputs& t) { return attention(t[0], t[1], t[2], 3); }, 16},
+      {"linear, tokens",
+       {{2, 9, 16}, {33, 16}, {33}},
+       [](const Inputs& t) { return linear(t[0], t[1], t[2]); },
+       33,
+       {false, true, true}},
+      {"attention",
+       {{2, 9, 8}, {2, 9, 8}, {2, 9, 8}},
+       [](const Inputs& t) { return attention(t[0], t[1], t[2], 1); },
+       9},
+      {"attention, heads",
+       {{1, 16, 24}, {1, 16, 24}, {1, 16, 24}},
+       [](const Inputs& t) { return attention(t[0], t[1], t[2], 3); },
+       16},
       {"silu", {{3, 50}}, [](const Inputs& t) { return activate(t[0], Activation::silu); }},
       {"relu", {{3, 50}}, [](const Inputs& t) { return activate(t[0], Activation::relu); }},
       {"add", {{2, 3, 3, 4}, {2, 3, 3, 4}}, [](const Inputs& t) { return add(t[0], t[1]); }},
       {"add to itself, scaled", {{2, 17}}, [](const Inputs& t) { return add(t[0], t[0], 0.75); }},
       {"add_channels", {{2, 3, 5, 6}, {2, 6}}, [](const Inputs& t) { return add_channels(t[0], t[1]); }, 15},
-      {"scale_samples", {{3, 4, 4, 2}, {3}}, [](const Inputs& t) { return scale_samples(t[0], t[1]); }, 1, {false, true},
+      {"scale_samples",
+       {{3, 4, 4, 2}, {3}},
+       [](const Inputs& t) { return scale_samples(t[0], t[1]); },
+       1,
+       {false, true},
        {true, false}},
       {"nearest_up", {{2, 3, 4, 5}}, [](const Inputs& t) { return nearest_up(t[0]); }, 4},
       {"box_down", {{2, 4, 6, 5}}, [](const Inputs& t) { return box_down(t[0]); }, 4},
-      {"squared_error", {{3, 4, 4, 3}, {3, 4, 4, 3}, {3}},
-       [](const Inputs& t) { return squared_error(t[0], t[1], t[2]); }, 144, {false, true, true}, {true, false, false}},
+      {"squared_error",
+       {{3, 4, 4, 3}, {3, 4, 4, 3}, {3}},
+       [](const Inputs& t) { return squared_error(t[0], t[1], t[2]); },
+       144,
+       {false, true, true},
+       {true, false, false}},
   };
   return cases;
 }

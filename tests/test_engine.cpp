@@ -50,7 +50,7 @@ TEST_CASE("the arena repeats addresses, reuses the best hole and joins neighbour
   CHECK(reinterpret_cast<uintptr_t>(a) % 64 == 0);
   arena.release(a);
   arena.release(c);
-  CHECK(arena.allocate(900) == a);    // 1024 fits better than 2048
+  CHECK(arena.allocate(900) == a);  // 1024 fits better than 2048
   CHECK(arena.allocate(1900) == c);
   arena.release(a);
   arena.release(b);
@@ -134,8 +134,10 @@ TEST_CASE("parameters: counts, places, initial numbers") {
   CHECK(m.w().to_doubles() == same.w().to_doubles());
   CHECK(m.w().to_doubles() != other.w().to_doubles());
   for (double v : m.w().to_doubles()) CHECK(std::abs(v) <= 0.5);
-  CHECK(error_of([&] { Scope(m.store).weight("nothing", {1}, Init::zeros()); }).find("nothing") != std::string::npos);
-  CHECK(error_of([&] { (Scope(m.store) / "layer").weight("bias", {6}, Init::zeros()); }).find("[6]") != std::string::npos);
+  CHECK(error_of([&] { Scope(m.store).weight("nothing", {1}, Init::zeros()); }).find("nothing") !=
+        std::string::npos);
+  CHECK(error_of([&] { (Scope(m.store) / "layer").weight("bias", {6}, Init::zeros()); }).find("[6]") !=
+        std::string::npos);
 }
 
 TEST_CASE("learning rate and moving average follow their formulas") {
@@ -169,7 +171,8 @@ TEST_CASE("an optimizer step moves master and average, and skips a gradient that
   step(2);
   CHECK(optimizer.updates() == 1);
   CHECK(optimizer.state().grad_norm == doctest::Approx(2));
-  CHECK(m.store.master()[0] == doctest::Approx(before[0] - 0.01).epsilon(1e-6));  // Adam's first step is lr * sign(g)
+  CHECK(m.store.master()[0] ==
+        doctest::Approx(before[0] - 0.01).epsilon(1e-6));  // Adam's first step is lr * sign(g)
   CHECK(m.store.ema()[0] == doctest::Approx(before[0] - 0.005).epsilon(1e-6));
 }
 
@@ -200,8 +203,9 @@ TEST_CASE("weights and state survive the way through files, bit for bit") {
   save_state(folder / "state", a.store, {{"step", "12"}});
   save_weights(folder / "weights", a.store, Track::ema);
   CHECK(load_state(folder / "state", b.store).at("step") == "12");
-  for (auto [x, y] : {std::pair(a.store.master(), b.store.master()), std::pair(a.store.ema(), b.store.ema()),
-                      std::pair(a.store.moment1(), b.store.moment1()), std::pair(a.store.moment2(), b.store.moment2())})
+  for (auto [x, y] :
+       {std::pair(a.store.master(), b.store.master()), std::pair(a.store.ema(), b.store.ema()),
+        std::pair(a.store.moment1(), b.store.moment1()), std::pair(a.store.moment2(), b.store.moment2())})
     CHECK(std::memcmp(x, y, size_t(a.store.flat_count()) * sizeof(float)) == 0);
   load_weights(folder / "weights", c.store);
   CHECK(std::memcmp(c.store.master(), a.store.ema(), size_t(a.store.flat_count()) * sizeof(float)) == 0);

@@ -7,7 +7,8 @@
 #include "kernels/philox.h"
 #include "tests/op_cases.h"
 
-/// Every row of op_cases: f64 against finite differences; f32 and bf16 against f64; from memory filled with NaN; twice, bit-equal.
+/// Every row of op_cases: f64 against finite differences; f32 and bf16 against f64; from memory filled with
+/// NaN; twice, bit-equal.
 namespace ito::tests {
 namespace {
 
@@ -28,14 +29,17 @@ std::vector<double> random_numbers(uint32_t stream, int64_t count, double offset
   return values;
 }
 
-bool flag(const std::vector<bool>& flags, size_t i, bool otherwise) { return i < flags.size() ? flags[i] : otherwise; }
+bool flag(const std::vector<bool>& flags, size_t i, bool otherwise) {
+  return i < flags.size() ? flags[i] : otherwise;
+}
 
 using Numbers = std::vector<std::vector<double>>;
 
 Numbers inputs_of(const OpCase& c, bool as_bf16) {
   Numbers inputs;
   for (size_t i = 0; i < c.inputs.size(); ++i)
-    inputs.push_back(random_numbers(uint32_t(i), c.inputs[i].count(), i == 0 ? c.offset : 0, as_bf16 && !flag(c.wide, i, false)));
+    inputs.push_back(random_numbers(uint32_t(i), c.inputs[i].count(), i == 0 ? c.offset : 0,
+                                    as_bf16 && !flag(c.wide, i, false)));
   return inputs;
 }
 
@@ -60,7 +64,8 @@ Evaluation evaluate(const OpCase& c, const Numbers& numbers, DType dtype) {
   const std::vector<double> cotangent = random_numbers(99, y.count(), 0, true);
   device.tape().backward(y, Tensor::from(device, y.shape(), y.dtype(), cotangent.data()));
   for (size_t i = 0; i < inputs.size(); ++i)
-    result.gradients.push_back(flag(c.smooth, i, true) ? device.tape().gradient(inputs[i]).to_doubles() : std::vector<double>{});
+    result.gradients.push_back(flag(c.smooth, i, true) ? device.tape().gradient(inputs[i]).to_doubles()
+                                                       : std::vector<double>{});
   return result;
 }
 
@@ -68,7 +73,8 @@ double loss_of(const OpCase& c, const Numbers& numbers) {
   Device device;
   engine::NoGrad off(device);
   std::vector<Tensor> inputs;
-  for (size_t i = 0; i < numbers.size(); ++i) inputs.push_back(Tensor::from(device, c.inputs[i], DType::f64, numbers[i].data()));
+  for (size_t i = 0; i < numbers.size(); ++i)
+    inputs.push_back(Tensor::from(device, c.inputs[i], DType::f64, numbers[i].data()));
   const Tensor y = c.apply(inputs);
   const std::vector<double> values = y.to_doubles(), cotangent = random_numbers(99, y.count(), 0, true);
   double loss = 0;
@@ -116,8 +122,11 @@ TEST_CASE("f64 gradients agree with finite differences") {
   }
 }
 
-/// A sum of n products of random signs errs by about eps * sqrt(n); 8 covers what surrounds it (statistics, exp, a second sum).
-double tolerance(const OpCase& c, double eps) { return eps * (8 + 4 * std::sqrt(double(c.reduction))) * (1 + c.offset); }
+/// A sum of n products of random signs errs by about eps * sqrt(n); 8 covers what surrounds it (statistics,
+/// exp, a second sum).
+double tolerance(const OpCase& c, double eps) {
+  return eps * (8 + 4 * std::sqrt(double(c.reduction))) * (1 + c.offset);
+}
 
 TEST_CASE("f32 agrees with f64") {
   for (const OpCase& c : op_cases()) {
@@ -169,8 +178,16 @@ TEST_CASE("ops refuse shapes that do not fit, and name them") {
     }
     return false;
   };
-  CHECK(says([&] { engine::conv2d(zeros({1, 4, 4, 3}), zeros({8, 3, 3, 4}), {}, 1, engine::Padding::same(3)); }, "[8,3,3,4]"));
-  CHECK(says([&] { engine::group_norm(zeros({1, 4, 4, 6}), zeros({6}), zeros({6}), 4, 1e-5f, engine::Activation::none); }, "4 groups"));
+  CHECK(says(
+      [&] {
+        engine::conv2d(zeros({1, 4, 4, 3}), zeros({8, 3, 3, 4}), {}, 1, engine::Padding::same(3));
+      },
+      "[8,3,3,4]"));
+  CHECK(says(
+      [&] {
+        engine::group_norm(zeros({1, 4, 4, 6}), zeros({6}), zeros({6}), 4, 1e-5f, engine::Activation::none);
+      },
+      "4 groups"));
   CHECK(says([&] { engine::linear(zeros({2, 3}), zeros({4, 5}), {}); }, "[2,3]"));
   CHECK(says([&] { engine::attention(zeros({1, 4, 6}), zeros({1, 4, 6}), zeros({1, 4, 6}), 4); }, "4 heads"));
   CHECK(says([&] { engine::add(zeros({2, 3}), zeros({3, 2})); }, "[3,2]"));

@@ -7,12 +7,13 @@
 #include <iterator>
 #include <map>
 
+#include "model/diffusion/sampler.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
-#include "model/diffusion/sampler.h"
 #include "model/unet/presets.h"
 
-/// The run as a function of its options: golden steps, exact resume, equal checkpoints, damaged ones, samples by seed.
+/// The run as a function of its options: golden steps, exact resume, equal checkpoints, damaged ones, samples
+/// by seed.
 namespace ito::model {
 namespace {
 
@@ -31,7 +32,8 @@ std::vector<uint8_t> blobs(int count, int size) {
     for (int y = 0; y < size; ++y)
       for (int x = 0; x < size; ++x)
         for (int c = 0; c < 3; ++c) {
-          const double cx = size * (0.3 + 0.4 * std::sin(i * 1.7)), cy = size * (0.5 + 0.3 * std::cos(i * 2.3));
+          const double cx = size * (0.3 + 0.4 * std::sin(i * 1.7)),
+                       cy = size * (0.5 + 0.3 * std::cos(i * 2.3));
           const double r2 = (x - cx) * (x - cx) + (y - cy) * (y - cy);
           pixels.push_back(uint8_t(40 + 40 * c + 130 * std::exp(-r2 / size)));
         }
@@ -88,7 +90,8 @@ TEST_CASE("golden run: 20 steps of tiny give the recorded losses") {
   REQUIRE(file.good());
   const std::vector<double> want{std::istream_iterator<double>(file), {}};
   REQUIRE(want.size() == 20);
-  // Recorded on another machine perhaps: sums are ordered differently there, and 20 steps amplify that a little.
+  // Recorded on another machine perhaps: sums are ordered differently there, and 20 steps amplify that a
+  // little.
   for (size_t i = 0; i < 20; ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-4));
 }
 
@@ -129,7 +132,8 @@ TEST_CASE("an interrupted run that goes on is the run that was not interrupted, 
   CHECK_FALSE(session(broken, 3).finished);
   CHECK_FALSE(session(broken, 11).finished);
   CHECK(session(broken, -1).finished);
-  const auto a = files_of(straight / "checkpoints" / step_name(20)), b = files_of(broken / "checkpoints" / step_name(20));
+  const auto a = files_of(straight / "checkpoints" / step_name(20)),
+             b = files_of(broken / "checkpoints" / step_name(20));
   CHECK(a.size() == 4);
   CHECK(a == b);
   CHECK(session(broken, -1).images == 0);  // finished: nothing more is done
@@ -161,7 +165,8 @@ TEST_CASE("a sample depends on its seed alone, and a model that is damaged is re
   CHECK(std::memcmp(many.data(), many.data() + each, each) != 0);
 
   fs::resize_file(checkpoint / "unet/diffusion_pytorch_model.safetensors", 1000);
-  CHECK(error_of([&] { load_model(device, checkpoint); }).find("diffusion_pytorch_model") != std::string::npos);
+  CHECK(error_of([&] { load_model(device, checkpoint); }).find("diffusion_pytorch_model") !=
+        std::string::npos);
   CHECK(error_of([&] { load_model(device, folder); }).find("not a checkpoint") != std::string::npos);
 }
 

@@ -11,7 +11,8 @@
 #include "model/unet/presets.h"
 #include "tests/parity_recipe.h"
 
-/// The networks: parameter totals, parity with diffusers' own UNet2DModel (outputs and every gradient), configurations as JSON.
+/// The networks: parameter totals, parity with diffusers' own UNet2DModel (outputs and every gradient),
+/// configurations as JSON.
 namespace ito::model {
 namespace {
 
@@ -34,7 +35,8 @@ std::vector<T> channels_last(const std::vector<T>& from, int64_t a, int64_t b, i
   std::vector<T> to(from.size());
   for (int64_t i = 0; i < a; ++i)
     for (int64_t j = 0; j < b; ++j)
-      for (int64_t k = 0; k < c * d; ++k) to[size_t((i * c * d + k) * b + j)] = from[size_t((i * b + j) * c * d + k)];
+      for (int64_t k = 0; k < c * d; ++k)
+        to[size_t((i * c * d + k) * b + j)] = from[size_t((i * b + j) * c * d + k)];
   return to;
 }
 
@@ -65,7 +67,8 @@ void set_weights(ParamStore& store, const std::vector<std::string>& names) {
     std::vector<int64_t> shape;
     for (int i = 0; i < spec.shape.rank(); ++i) shape.push_back(spec.shape[i]);
     if (spec.filter) shape = {shape[0], shape[3], shape[1], shape[2]};
-    const std::vector<float> values = as_filter(spec, tests::parity_parameter(uint32_t(position), names[position], shape));
+    const std::vector<float> values =
+        as_filter(spec, tests::parity_parameter(uint32_t(position), names[position], shape));
     std::copy(values.begin(), values.end(), store.data(index, engine::Track::master));
   }
   REQUIRE(names.size() == store.specs().size());
@@ -91,8 +94,10 @@ void check_parity(const std::string& name) {
     return Tensor::from(device, {n, h, w, c}, DType::f32, channels_last(from, n, c, h, w).data());
   };
   const Tensor x = device.tape().watch(image(tests::parity_input(count)));
-  const Tensor f = network({x, Tensor::from(device, {n}, DType::f32, tests::parity_noise_level(size_t(n)).data()), {}, {}, {}});
-  // What float32 arithmetic costs the reference itself is 1e-6 and less; the two orders of summation differ by as much.
+  const Tensor f = network(
+      {x, Tensor::from(device, {n}, DType::f32, tests::parity_noise_level(size_t(n)).data()), {}, {}, {}});
+  // What float32 arithmetic costs the reference itself is 1e-6 and less; the two orders of summation differ
+  // by as much.
   CHECK(relative_l2(f.to_doubles(), channels_last(fixture.values<float>("output"), n, c, h, w)) < 5e-6);
   device.tape().backward(f, image(tests::parity_cotangent(count)));
   CHECK(relative_l2(device.tape().gradient(x).to_doubles(),
@@ -103,8 +108,8 @@ void check_parity(const std::string& name) {
     CAPTURE(spec.name);
     const float* gradient = store.gradients() + store.offset(int(i));
     const std::vector<double> got(gradient, gradient + spec.shape.count());
-    // A key's bias moves all scores of a query alike, so its true gradient is zero: what rounding leaves of it is measured
-    // against the query's.
+    // A key's bias moves all scores of a query alike, so its true gradient is zero: what rounding leaves of
+    // it is measured against the query's.
     const bool vanishes = tests::ends_with(spec.name, "to_k.bias");
     const std::string query = vanishes ? spec.name.substr(0, spec.name.size() - 9) + "to_q.bias" : spec.name;
     const double floor = norm(fixture.values<float>("grad." + query));
@@ -134,7 +139,8 @@ TEST_CASE("our config.json is diffusers': what it writes, we write") {
   for (const char* name : {"tiny", "small", "celeba64", "celeba64-ddim"}) {
     CAPTURE(name);
     const auto ours = nlohmann::json::parse(to_json(preset(name).network));
-    for (const auto& [key, value] : fixtures.at(name).at("config").items()) CHECK_MESSAGE(ours.at(key) == value, key);
+    for (const auto& [key, value] : fixtures.at(name).at("config").items())
+      CHECK_MESSAGE(ours.at(key) == value, key);
   }
 }
 
@@ -156,12 +162,16 @@ void check_influence(NetworkConfig config) {
   for (size_t i = 0; i < store.specs().size(); ++i) {
     float* values = store.data(int(i), engine::Track::master);
     if (store.specs()[i].init.kind == engine::Init::Kind::constant)
-      for (int64_t k = 0; k < store.specs()[i].shape.count(); ++k) values[k] += 0.1f * float((k % 5) - 2) + 0.05f;
+      for (int64_t k = 0; k < store.specs()[i].shape.count(); ++k)
+        values[k] += 0.1f * float((k % 5) - 2) + 0.05f;
   }
   std::vector<float> x(2 * 8 * 16 * 3), c = {-0.4f, 0.7f}, k(2 * 5, 0.5f), keep = {1, 1};
   for (size_t i = 0; i < x.size(); ++i) x[i] = float(std::sin(double(i)));
-  NetworkInput input{Tensor::from(device, {2, 8, 16, 3}, DType::f32, x.data()), Tensor::from(device, {2}, DType::f32, c.data()),
-                     {}, {}, {}};
+  NetworkInput input{Tensor::from(device, {2, 8, 16, 3}, DType::f32, x.data()),
+                     Tensor::from(device, {2}, DType::f32, c.data()),
+                     {},
+                     {},
+                     {}};
   if (config.condition) {
     input.condition = Tensor::from(device, {2, 5}, DType::f32, k.data());
     input.keep = Tensor::from(device, {2}, DType::f32, keep.data());
@@ -205,10 +215,15 @@ TEST_CASE("a dropped condition is no condition") {
   const Network network(Scope(store), config);
   store.allocate(ParamStore::Use::inference, 1);
   for (int i = 0; i < int(store.specs().size()); ++i)
-    if (store.specs()[size_t(i)].init.kind == engine::Init::Kind::constant) store.data(i, engine::Track::master)[0] += 0.3f;
+    if (store.specs()[size_t(i)].init.kind == engine::Init::Kind::constant)
+      store.data(i, engine::Track::master)[0] += 0.3f;
   std::vector<float> x(16 * 16 * 3, 0.2f), c = {0.1f}, k = {1, -1, 1}, zero = {0}, one = {1};
   const auto run = [&](const float* keep) {
-    NetworkInput input{Tensor::from(device, {1, 16, 16, 3}, DType::f32, x.data()), Tensor::from(device, {1}, DType::f32, c.data()), {}, {}, {}};
+    NetworkInput input{Tensor::from(device, {1, 16, 16, 3}, DType::f32, x.data()),
+                       Tensor::from(device, {1}, DType::f32, c.data()),
+                       {},
+                       {},
+                       {}};
     if (keep) {
       input.condition = Tensor::from(device, {1, 3}, DType::f32, k.data());
       input.keep = Tensor::from(device, {1}, DType::f32, keep);

@@ -7,14 +7,16 @@ namespace ito::engine {
 
 inline void expect_rank(const char* op, const char* name, const Tensor& x, int rank) {
   if (!x.defined()) fail(cat(op, ": ", name, " is missing"));
-  if (x.shape().rank() != rank) fail(cat(op, ": ", name, " must have ", rank, " dimensions, has ", x.shape().str()));
+  if (x.shape().rank() != rank)
+    fail(cat(op, ": ", name, " must have ", rank, " dimensions, has ", x.shape().str()));
 }
 inline void expect_shape(const char* op, const char* name, const Tensor& x, const Shape& shape) {
   if (!x.defined()) fail(cat(op, ": ", name, " is missing"));
   if (x.shape() != shape) fail(cat(op, ": ", name, " is ", x.shape().str(), ", expected ", shape.str()));
 }
 inline void expect_dtype(const char* op, const char* name, const Tensor& x, DType dtype) {
-  if (x.dtype() != dtype) fail(cat(op, ": ", name, " is ", name_of(x.dtype()), ", expected ", name_of(dtype)));
+  if (x.dtype() != dtype)
+    fail(cat(op, ": ", name, " is ", name_of(x.dtype()), ", expected ", name_of(dtype)));
 }
 /// Parameters, statistics and losses are f32 beside f32 and bf16, f64 beside f64.
 inline void expect_wide(const char* op, const char* name, const Tensor& x, DType data) {

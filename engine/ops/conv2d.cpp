@@ -27,8 +27,19 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const Tensor& bias, int
   expect_wide("conv2d", "w", w, x.first.dtype());
   if (bias.defined()) expect_shape("conv2d", "bias", bias, {w.shape()[0]});
   if (stride < 1) fail(cat("conv2d: stride must be at least 1, is ", stride));
-  const Conv2dDims d{int(a[0]), int(a[1]), int(a[2]), int(a[3]), int(c2), int(w.shape()[0]), int(w.shape()[1]),
-                     int(w.shape()[2]), stride, p.top, p.left, p.bottom, p.right};
+  const Conv2dDims d{int(a[0]),
+                     int(a[1]),
+                     int(a[2]),
+                     int(a[3]),
+                     int(c2),
+                     int(w.shape()[0]),
+                     int(w.shape()[1]),
+                     int(w.shape()[2]),
+                     stride,
+                     p.top,
+                     p.left,
+                     p.bottom,
+                     p.right};
   if (d.h + p.top + p.bottom < d.r || d.w + p.left + p.right < d.s)
     fail(cat("conv2d: a ", d.r, "x", d.s, " filter does not fit a padded image of ", x.first.shape().str()));
   return d;
@@ -37,23 +48,27 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const Tensor& bias, int
 Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   Device& device = x.device();
   device.note_convolution(d, pass);
-  const size_t bytes = device.query([&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, x.dtype(), pass); });
+  const size_t bytes =
+      device.query([&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, x.dtype(), pass); });
   return bytes ? Tensor(device, {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
 }
 
-Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w, const Tensor& bias, const Tensor& dy,
-                           const Wanted& wanted) {
+Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w, const Tensor& bias,
+                           const Tensor& dy, const Wanted& wanted) {
   Device& device = dy.device();
   Tensor dx = like_if(wanted[0], x.first), dx2 = like_if(wanted[1], x.second);
   if (dx.defined() || dx2.defined()) {
     Tensor scratch = workspace(d, x.first, ConvPass::backward_data);
-    device.launch([&](auto& s) { kernels::conv2d_backward_data(s, d, dy.in(), w.in(), dx.out(), dx2.out(), scratch.out()); });
+    device.launch([&](auto& s) {
+      kernels::conv2d_backward_data(s, d, dy.in(), w.in(), dx.out(), dx2.out(), scratch.out());
+    });
   }
   Tensor dw = like_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], bias);
   if (dw.defined()) {
     Tensor scratch = workspace(d, x.first, ConvPass::backward_weights);
     device.launch([&](auto& s) {
-      kernels::conv2d_backward_weights(s, d, dy.in(), x.first.in(), x.second.in(), dw.out(), dbias.out(), scratch.out());
+      kernels::conv2d_backward_weights(s, d, dy.in(), x.first.in(), x.second.in(), dw.out(), dbias.out(),
+                                       scratch.out());
     });
   }
   return {dx, dx2, dw, dbias};
@@ -72,7 +87,8 @@ Tensor conv2d(const Concat& x, const Tensor& w, const Tensor& bias, int stride, 
     });
   }
   device.count_flops(2.0 * double(y.count()) * d.r * d.s * d.c());
-  return device.tape().record("conv2d", y, {x.first, x.second, w, bias},
+  return device.tape().record(
+      "conv2d", y, {x.first, x.second, w, bias},
       [=](const Tensor& dy, const Wanted& wanted) { return conv2d_gradients(d, x, w, bias, dy, wanted); });
 }
 

@@ -10,7 +10,8 @@ using kernels::GroupNormDims;
 
 namespace {
 
-GroupNormDims group_norm_dims(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps, Activation act) {
+GroupNormDims group_norm_dims(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps,
+                              Activation act) {
   expect_rank("group_norm", "x", x.first, 4);
   const Shape& a = x.first.shape();
   const int64_t c2 = x.second.defined() ? x.second.shape()[3] : 0, c = a[3] + c2;
@@ -27,24 +28,28 @@ GroupNormDims group_norm_dims(const Concat& x, const Tensor& gamma, const Tensor
 
 }  // namespace
 
-Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps, Activation activation) {
+Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps,
+                  Activation activation) {
   const GroupNormDims d = group_norm_dims(x, gamma, beta, groups, eps, activation);
   Device& device = x.first.device();
   const Shape& a = x.first.shape();
   Tensor y(device, {a[0], a[1], a[2], d.c()}, x.first.dtype());
   Tensor mean(device, {d.n, groups}, gamma.dtype()), rstd = like(mean);
   device.launch([&](auto& s) {
-    kernels::group_norm_forward(s, d, x.first.in(), x.second.in(), gamma.in(), beta.in(), y.out(), mean.out(), rstd.out());
+    kernels::group_norm_forward(s, d, x.first.in(), x.second.in(), gamma.in(), beta.in(), y.out(), mean.out(),
+                                rstd.out());
   });
-  return device.tape().record("group_norm", y, {x.first, x.second, gamma, beta},
+  return device.tape().record(
+      "group_norm", y, {x.first, x.second, gamma, beta},
       [=](const Tensor& dy, const Wanted& wanted) -> Gradients {
         Tensor dx = like_if(wanted[0], x.first), dx2 = like_if(wanted[1], x.second);
         const bool affine = wanted[2] || wanted[3];
         Tensor dgamma = like_if(affine, gamma), dbeta = like_if(affine, beta);
         Tensor partial(dy.device(), {int64_t(group_norm_partial_floats(d))}, gamma.dtype());
         dy.device().launch([&](auto& s) {
-          kernels::group_norm_backward(s, d, dy.in(), x.first.in(), x.second.in(), gamma.in(), beta.in(), mean.in(), rstd.in(),
-                                       dx.out(), dx2.out(), dgamma.out(), dbeta.out(), partial.out());
+          kernels::group_norm_backward(s, d, dy.in(), x.first.in(), x.second.in(), gamma.in(), beta.in(),
+                                       mean.in(), rstd.in(), dx.out(), dx2.out(), dgamma.out(), dbeta.out(),
+                                       partial.out());
         });
         return {dx, dx2, dgamma, dbeta};
       });

@@ -11,7 +11,8 @@ Tensor activate(const Tensor& x, Activation activation) {
   x.device().launch([&](auto& s) { kernels::activation_forward(s, x.count(), activation, x.in(), y.out()); });
   return x.device().tape().record("activate", y, {x}, [=](const Tensor& dy, const Wanted&) -> Gradients {
     Tensor dx = like(x);
-    dy.device().launch([&](auto& s) { kernels::activation_backward(s, x.count(), activation, dy.in(), x.in(), dx.out()); });
+    dy.device().launch(
+        [&](auto& s) { kernels::activation_backward(s, x.count(), activation, dy.in(), x.in(), dx.out()); });
     return {dx};
   });
 }
@@ -20,7 +21,8 @@ Tensor add(const Tensor& a, const Tensor& b, double scale) {
   expect_shape("add", "b", b, a.shape());
   expect_dtype("add", "b", b, a.dtype());
   Tensor y = like(a);
-  a.device().launch([&](auto& s) { kernels::add_scaled(s, a.count(), scale, a.in(), scale, b.in(), y.out()); });
+  a.device().launch(
+      [&](auto& s) { kernels::add_scaled(s, a.count(), scale, a.in(), scale, b.in(), y.out()); });
   return a.device().tape().record("add", y, {a, b}, [=](const Tensor& dy, const Wanted&) -> Gradients {
     if (scale == 1) return {dy, dy};
     Tensor dx = like(dy);
@@ -37,12 +39,14 @@ Tensor add_channels(const Tensor& x, const Tensor& bias) {
   const int n = int(a[0]), hw = int(a[1] * a[2]), c = int(a[3]);
   Tensor y = like(x);
   x.device().launch([&](auto& s) { kernels::add_channels_forward(s, n, hw, c, x.in(), bias.in(), y.out()); });
-  return x.device().tape().record("add_channels", y, {x, bias}, [=](const Tensor& dy, const Wanted& wanted) -> Gradients {
-    Tensor dbias = like_if(wanted[1], bias);
-    if (dbias.defined())
-      dy.device().launch([&](auto& s) { kernels::add_channels_backward(s, n, hw, c, dy.in(), dbias.out()); });
-    return {dy, dbias};
-  });
+  return x.device().tape().record(
+      "add_channels", y, {x, bias}, [=](const Tensor& dy, const Wanted& wanted) -> Gradients {
+        Tensor dbias = like_if(wanted[1], bias);
+        if (dbias.defined())
+          dy.device().launch(
+              [&](auto& s) { kernels::add_channels_backward(s, n, hw, c, dy.in(), dbias.out()); });
+        return {dy, dbias};
+      });
 }
 
 Tensor scale_samples(const Tensor& x, const Tensor& scale) {
@@ -54,7 +58,8 @@ Tensor scale_samples(const Tensor& x, const Tensor& scale) {
   x.device().launch([&](auto& s) { kernels::scale_samples(s, n, per_sample, x.in(), scale.in(), y.out()); });
   return x.device().tape().record("scale_samples", y, {x}, [=](const Tensor& dy, const Wanted&) -> Gradients {
     Tensor dx = like(dy);
-    dy.device().launch([&](auto& s) { kernels::scale_samples(s, n, per_sample, dy.in(), scale.in(), dx.out()); });
+    dy.device().launch(
+        [&](auto& s) { kernels::scale_samples(s, n, per_sample, dy.in(), scale.in(), dx.out()); });
     return {dx};
   });
 }

@@ -7,8 +7,8 @@
 
 namespace ito::model {
 
-/// D(x; level): the denoised image of x = x_0 + sigma z, for x [N,H,W,C] f32 of one noise level. What samplers ask; guidance is
-/// a denoiser that asks another.
+/// D(x; level): the denoised image of x = x_0 + sigma z, for x [N,H,W,C] f32 of one noise level. What
+/// samplers ask; guidance is a denoiser that asks another.
 using Denoiser = std::function<Tensor(const Tensor& x, const NoiseLevel& level)>;
 
 /// What a network's denoiser needs to know beside the network.

@@ -52,7 +52,8 @@ void resume_from(const fs::path& folder, Trainer& trainer) {
   if (!changed.empty()) {
     std::string list;
     for (const std::string& change : changed) list += "\n  " + change;
-    fail(cat("the run in ", folder.parent_path().parent_path().string(), " was started with other options; choose another --out, or the same options:", list));
+    fail(cat("the run in ", folder.parent_path().parent_path().string(),
+             " was started with other options; choose another --out, or the same options:", list));
   }
   const engine::Metadata counts = engine::load_state(folder / kState, trainer.store());
   trainer.resume_at(count_of(counts, "step", folder / kState), count_of(counts, "updates", folder / kState));

@@ -8,9 +8,10 @@
 #include "model/training/trainer.h"
 
 /// A checkpoint is a folder that appears complete or not at all:
-///   unet/config.json, unet/diffusion_pytorch_model.safetensors   EMA weights, as UNet2DModel.from_pretrained reads them
-///   options.json                                                 the run's options: how to sample, how to go on
-///   state.safetensors                                            masters, EMA, moments, step and updates
+///   unet/config.json, unet/diffusion_pytorch_model.safetensors   EMA weights, as UNet2DModel.from_pretrained
+///   reads them options.json                                                 the run's options: how to
+///   sample, how to go on state.safetensors                                            masters, EMA, moments,
+///   step and updates
 /// Nothing in it depends on the time or the machine's folders.
 namespace ito::model {
 

@@ -41,7 +41,8 @@ json diffusion_to_json(const DiffusionOptions& d) {
 
 DiffusionOptions diffusion_from_json(const json& j) {
   DiffusionOptions d;
-  d.sde = {j.at("sde"), j.at("sigma_min"), j.at("sigma_max"), j.at("beta_min"), j.at("beta_max"), j.at("base")};
+  d.sde = {j.at("sde"),      j.at("sigma_min"), j.at("sigma_max"),
+           j.at("beta_min"), j.at("beta_max"),  j.at("base")};
   d.preconditioning = {parse_prediction(j.at("prediction").get<std::string>()),
                        parse_noise_condition(j.at("noise_condition").get<std::string>()), j.at("sigma_data")};
   d.weighting = parse_weighting(j.at("weighting").get<std::string>());
@@ -96,7 +97,8 @@ json as_json(const TrainingOptions& o) {
           {"keep", o.keep}};
 }
 
-const std::set<std::string> kMayChange = {"steps", "save_every", "sample_every", "sample_count", "sample_steps", "keep"};
+const std::set<std::string> kMayChange = {"steps",        "save_every",   "sample_every",
+                                          "sample_count", "sample_steps", "keep"};
 
 }  // namespace
 
@@ -109,10 +111,14 @@ void check(const TrainingOptions& o) {
   if (o.steps < 1) fail(cat("--steps must be at least 1, is ", o.steps));
   if (o.steps > UINT32_MAX) fail(cat("--steps must be below 4294967296, is ", o.steps));
   if (o.save_every < 1 || o.sample_every < 1) fail("--save-every and --sample-every must be at least 1");
-  if (!(o.optimizer.learning_rate.peak > 0)) fail(cat("--lr must be positive, is ", o.optimizer.learning_rate.peak));
-  if (o.optimizer.learning_rate.warmup < 0) fail(cat("--warmup must not be negative, is ", o.optimizer.learning_rate.warmup));
-  if (!(o.optimizer.ema.decay >= 0 && o.optimizer.ema.decay < 1)) fail(cat("--ema must be in [0, 1), is ", o.optimizer.ema.decay));
-  if (o.precision != "f32" && o.precision != "bf16") fail(cat("--precision must be f32 or bf16, is '", o.precision, "'"));
+  if (!(o.optimizer.learning_rate.peak > 0))
+    fail(cat("--lr must be positive, is ", o.optimizer.learning_rate.peak));
+  if (o.optimizer.learning_rate.warmup < 0)
+    fail(cat("--warmup must not be negative, is ", o.optimizer.learning_rate.warmup));
+  if (!(o.optimizer.ema.decay >= 0 && o.optimizer.ema.decay < 1))
+    fail(cat("--ema must be in [0, 1), is ", o.optimizer.ema.decay));
+  if (o.precision != "f32" && o.precision != "bf16")
+    fail(cat("--precision must be f32 or bf16, is '", o.precision, "'"));
   if (o.keep < 1) fail(cat("--keep must be at least 1, is ", o.keep));
 }
 
@@ -131,9 +137,12 @@ TrainingOptions training_options_from_json(const std::string& text) {
     o.network = network_config_from_json(j.at("network").dump());
     o.diffusion = diffusion_from_json(j.at("diffusion"));
     o.optimizer = optimizer_from_json(j.at("optimizer"));
-    o.batch = j.at("batch"), o.accumulate = j.at("accumulate"), o.steps = j.at("steps"), o.seed = j.at("seed");
-    o.flip = j.at("flip"), o.drop_condition = j.at("drop_condition"), o.precision = j.at("precision"), o.crop = j.at("crop");
-    o.save_every = j.at("save_every"), o.sample_every = j.at("sample_every"), o.sample_count = j.at("sample_count");
+    o.batch = j.at("batch"), o.accumulate = j.at("accumulate"), o.steps = j.at("steps"),
+    o.seed = j.at("seed");
+    o.flip = j.at("flip"), o.drop_condition = j.at("drop_condition"), o.precision = j.at("precision"),
+    o.crop = j.at("crop");
+    o.save_every = j.at("save_every"), o.sample_every = j.at("sample_every"),
+    o.sample_count = j.at("sample_count");
     o.sample_steps = j.at("sample_steps"), o.keep = j.at("keep");
     set_steps(o, o.steps);
     return o;
@@ -149,7 +158,8 @@ std::vector<std::string> differences(const TrainingOptions& there, const Trainin
     std::string name = path.substr(1);
     if (kMayChange.count(name) || (a.contains(path) && a.at(path) == value)) continue;
     name = name.substr(name.rfind('/') == std::string::npos ? 0 : name.rfind('/') + 1);
-    result.push_back(cat(name, ": ", a.contains(path) ? a.at(path).dump() : "absent", " there, ", value.dump(), " now"));
+    result.push_back(
+        cat(name, ": ", a.contains(path) ? a.at(path).dump() : "absent", " there, ", value.dump(), " now"));
   }
   return result;
 }

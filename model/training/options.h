@@ -26,17 +26,17 @@ struct TrainingOptions {
   DiffusionOptions diffusion;
   engine::OptimizerOptions optimizer;
   int batch = 32;
-  int accumulate = 1;           // batches whose gradients are added before an update
-  int64_t steps = 100000;       // updates in all
+  int accumulate = 1;      // batches whose gradients are added before an update
+  int64_t steps = 100000;  // updates in all
   uint64_t seed = 0;
-  bool flip = true;             // mirror half of the images at random
-  double drop_condition = 0.1;  // share of samples that are shown no condition
+  bool flip = true;               // mirror half of the images at random
+  double drop_condition = 0.1;    // share of samples that are shown no condition
   std::string precision = "f32";  // or bf16
   std::string crop = "none";
   int64_t save_every = 1000, sample_every = 1000;
-  int sample_count = 64;        // images of the grids
-  int sample_steps = 18;        // Heun steps of the grids
-  int keep = 2;                 // checkpoints kept
+  int sample_count = 64;  // images of the grids
+  int sample_steps = 18;  // Heun steps of the grids
+  int keep = 2;           // checkpoints kept
 };
 
 /// Fails, saying what to change, unless the options make a run.
@@ -49,8 +49,8 @@ void set_steps(TrainingOptions& options, int64_t steps);
 std::string to_json(const TrainingOptions& options);
 TrainingOptions training_options_from_json(const std::string& text);
 
-/// The options that differ between two runs, as "batch: 32 there, 64 now"; those that may change in a resumed run
-/// (steps, save_every, sample_every, sample_count, sample_steps, keep) are left out.
+/// The options that differ between two runs, as "batch: 32 there, 64 now"; those that may change in a resumed
+/// run (steps, save_every, sample_every, sample_count, sample_steps, keep) are left out.
 std::vector<std::string> differences(const TrainingOptions& there, const TrainingOptions& now);
 
 }  // namespace ito::model

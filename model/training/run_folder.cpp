@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The steps of a run's checkpoints, ascending. Folders under other names (a writer's leftovers) are not checkpoints.
+/// The steps of a run's checkpoints, ascending. Folders under other names (a writer's leftovers) are not
+/// checkpoints.
 std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   std::vector<int64_t> steps;
   std::error_code none;
@@ -35,12 +36,14 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run) {
 /// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks.
 int lock_run(const fs::path& path) {
   const int lock = open((path / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0) fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
+  if (lock < 0)
+    fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
   if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
     char other[32] = {};
     if (read(lock, other, sizeof other - 1) < 0) other[0] = 0;
     close(lock);
-    fail(cat("process ", other, " is training into ", path.string(), "; wait for it, or choose another --out"));
+    fail(cat("process ", other, " is training into ", path.string(),
+             "; wait for it, or choose another --out"));
   }
   const std::string self = std::to_string(getpid());
   if (ftruncate(lock, 0) != 0 || pwrite(lock, self.data(), self.size(), 0) != ssize_t(self.size()))
@@ -60,7 +63,8 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
   std::error_code error;
   fs::create_directories(path / "samples", error);
   fs::create_directories(path / "checkpoints", error);
-  if (error || !fs::is_directory(path)) fail(cat("cannot make the run folder ", path.string(), ": ", error.message()));
+  if (error || !fs::is_directory(path))
+    fail(cat("cannot make the run folder ", path.string(), ": ", error.message()));
   lock_ = lock_run(path);
 }
 
@@ -83,7 +87,9 @@ void RunFolder::prune(int keep) const {
   }
 }
 
-void RunFolder::write_options(const std::string& json) const { io::write_file_atomic(path_ / "options.json", json); }
+void RunFolder::write_options(const std::string& json) const {
+  io::write_file_atomic(path_ / "options.json", json);
+}
 
 void RunFolder::append_log(const std::string& json_line) const {
   std::ofstream log(path_ / "log.jsonl", std::ios::app);

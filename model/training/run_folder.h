@@ -5,17 +5,17 @@
 #include <optional>
 #include <string>
 
-
 namespace ito::model {
 
 /// A run's folder:
 ///   options.json                    resolved options of the latest start
-///   log.jsonl                       one line a logged step: step, loss, grad_norm, lr, images_per_second, ...
-///   samples/step-00001000.png       grids from the EMA weights, always the same noise
+///   log.jsonl                       one line a logged step: step, loss, grad_norm, lr, images_per_second,
+///   ... samples/step-00001000.png       grids from the EMA weights, always the same noise
 ///   checkpoints/step-00001000/      see checkpoint.h
 class RunFolder {
  public:
-  /// Opens or makes it. Error: not a folder, not writable, or another process is training into it (its number is said).
+  /// Opens or makes it. Error: not a folder, not writable, or another process is training into it (its number
+  /// is said).
   explicit RunFolder(const std::filesystem::path& path);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
@@ -27,7 +27,8 @@ class RunFolder {
   /// Removes all but the newest `keep` checkpoints.
   void prune(int keep) const;
   void write_options(const std::string& json) const;
-  /// Appends a line to log.jsonl; lines of steps from `step` on that an interrupted run left are cut off first (see resume_log).
+  /// Appends a line to log.jsonl; lines of steps from `step` on that an interrupted run left are cut off
+  /// first (see resume_log).
   void append_log(const std::string& json_line) const;
   void resume_log(int64_t step) const;
 

@@ -76,8 +76,9 @@ void draw_grid(engine::Device& device, Trainer& trainer, const RunFolder& folder
   const TrainingOptions& o = trainer.options();
   if (!hooks.write_grid || o.sample_count < 1) return;
   trainer.pause();
-  hooks.write_grid(folder.sample_grid(trainer.step_number()), sample_ema(device, trainer, o.sample_count, o.sample_steps),
-                   o.sample_count, o.network.height, o.network.width);
+  hooks.write_grid(folder.sample_grid(trainer.step_number()),
+                   sample_ema(device, trainer, o.sample_count, o.sample_steps), o.sample_count,
+                   o.network.height, o.network.width);
 }
 
 }  // namespace
@@ -87,12 +88,15 @@ std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, int co
   const Sde sde = make_sde(o.diffusion.sde);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  DenoiserOptions denoiser{o.diffusion.preconditioning, o.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32, {}, {}};
-  return sample_images(device, network_denoiser(trainer.ema_network(), denoiser), heun_plan(sde, heun_options(sde, steps)),
+  DenoiserOptions denoiser{
+      o.diffusion.preconditioning, o.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32, {}, {}};
+  return sample_images(device, network_denoiser(trainer.ema_network(), denoiser),
+                       heun_plan(sde, heun_options(sde, steps)),
                        {o.network.height, o.network.width, o.network.channels}, seeds);
 }
 
-SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder, const SessionHooks& hooks) {
+SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder,
+                          const SessionHooks& hooks) {
   SessionResult result;
   const TrainingOptions& o = trainer.options();
   if (const auto checkpoint = newest_checkpoint(folder.path())) {

@@ -13,9 +13,10 @@ namespace {
 
 void check_images(const TrainingOptions& o, const ImageSet& images) {
   if (images.count < 1) fail("there are no images to learn from");
-  if (images.height != o.network.height || images.width != o.network.width || images.channels != o.network.channels)
-    fail(cat("the images are ", images.height, "x", images.width, "x", images.channels, ", the network is made for ",
-             o.network.height, "x", o.network.width, "x", o.network.channels));
+  if (images.height != o.network.height || images.width != o.network.width ||
+      images.channels != o.network.channels)
+    fail(cat("the images are ", images.height, "x", images.width, "x", images.channels,
+             ", the network is made for ", o.network.height, "x", o.network.width, "x", o.network.channels));
   if (o.network.condition && images.conditions.size() != size_t(images.count * o.network.condition))
     fail(cat("the network has a condition of ", o.network.condition, " numbers, the images have none"));
 }
@@ -28,8 +29,8 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
     : device_(device),
       options_(options),
       images_(images),
-      objective_{make_sde(options.diffusion.sde), options.diffusion.preconditioning, options.diffusion.weighting,
-                 options.diffusion.min_snr_gamma},
+      objective_{make_sde(options.diffusion.sde), options.diffusion.preconditioning,
+                 options.diffusion.weighting, options.diffusion.min_snr_gamma},
       store_(device),
       optimizer_(store_, options.optimizer),
       recipes_(size_t(options.batch) * size_t(options.accumulate)),
@@ -66,7 +67,8 @@ void Trainer::describe_sample(int64_t i) {
   const TrainingPoint point = objective_.at(options_.diffusion.draw(objective_.sde, seed, step, sample));
   point.write_to(recipe);
   floats(c_noise_)[i] = float(point.c_noise);
-  // The mean over pixels, batch and accumulated batches, so that learning rate and clipping mean the same at any size.
+  // The mean over pixels, batch and accumulated batches, so that learning rate and clipping mean the same at
+  // any size.
   const double numbers = double(recipes_.size()) * images_.height * images_.width * images_.channels;
   floats(weight_)[i] = float(point.loss_weight / numbers);
   if (const int k = options_.network.condition) {
@@ -84,7 +86,8 @@ void Trainer::describe_batches() {
 Tensor Trainer::slice(Tensor& all, int micro, int64_t width) {
   if (!all.defined()) return {};
   const int64_t n = options_.batch;
-  return all.slice(micro * n * width, width == 1 && all.shape().rank() == 1 ? engine::Shape{n} : engine::Shape{n, width});
+  return all.slice(micro * n * width,
+                   width == 1 && all.shape().rank() == 1 ? engine::Shape{n} : engine::Shape{n, width});
 }
 
 Tensor Trainer::micro_batch_loss(int micro) {
@@ -93,14 +96,20 @@ Tensor Trainer::micro_batch_loss(int micro) {
   const engine::Shape shape{n, net.height, net.width, net.channels};
   const DType compute = options_.precision == "bf16" ? DType::bf16 : DType::f32;
   Tensor input(device_, shape, compute), target(device_, shape, DType::f32);  // [N,H,W,C]
-  const kernels::MakeBatchDims dims{n, net.height, net.width, net.channels, options_.seed, Purpose::diffusion_noise,
+  const kernels::MakeBatchDims dims{n,
+                                    net.height,
+                                    net.width,
+                                    net.channels,
+                                    options_.seed,
+                                    Purpose::diffusion_noise,
                                     optimizer_.state().step};
   device_.launch([&](auto& s) {
-    kernels::make_batch(s, dims, images_.pixels, recipes_.data() + size_t(micro) * size_t(n), input.out(), target.out());
+    kernels::make_batch(s, dims, images_.pixels, recipes_.data() + size_t(micro) * size_t(n), input.out(),
+                        target.out());
   });
   const DropoutSource dropout{net.dropout, options_.seed, uint32_t(micro * n), &optimizer_.state().step};
   const Tensor f = (*network_)({input, slice(c_noise_, micro, 1), slice(condition_, micro, net.condition),
-                                slice(keep_, micro, 1), dropout});            // [N,H,W,C]
+                                slice(keep_, micro, 1), dropout});                          // [N,H,W,C]
   return squared_error(f, cast(target, kernels::wide(compute)), slice(weight_, micro, 1));  // [1]
 }
 

@@ -14,10 +14,10 @@ namespace ito::model {
 
 /// What one step reported.
 struct StepReport {
-  double loss = 0;        // mean over the batch and pixels of weight * (F - target)^2
-  double grad_norm = 0;   // before clipping
+  double loss = 0;       // mean over the batch and pixels of weight * (F - target)^2
+  double grad_norm = 0;  // before clipping
   double learning_rate = 0;
-  bool skipped = false;   // the gradient was not finite: nothing was changed
+  bool skipped = false;  // the gradient was not finite: nothing was changed
 };
 
 /// Bytes a run will need, found without running it.
@@ -27,8 +27,8 @@ struct MemoryPlan {
   size_t total() const { return step_bytes + persistent_bytes; }
 };
 
-/// Learns a denoiser: step k is a function of (options, images, k) and the numbers in the store alone, so that a run that goes
-/// on from a checkpoint is the run that was never interrupted.
+/// Learns a denoiser: step k is a function of (options, images, k) and the numbers in the store alone, so
+/// that a run that goes on from a checkpoint is the run that was never interrupted.
 class Trainer {
  public:
   Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images);
@@ -46,7 +46,8 @@ class Trainer {
   const Network& ema_network() const { return *ema_network_; }
   const TrainingOptions& options() const { return options_; }
   MemoryPlan plan();
-  /// Before other work on the device between two steps (sampling a grid): the sealed plan is made anew afterwards.
+  /// Before other work on the device between two steps (sampling a grid): the sealed plan is made anew
+  /// afterwards.
   void pause() { captured_.unseal(); }
 
  private:

@@ -15,7 +15,8 @@ void check(const NetworkConfig& c) {
   if (c.attention.size() != levels)
     fail(cat("attention is given for ", c.attention.size(), " levels, the network has ", levels));
   if (c.height < 1 || c.width < 1 || c.height % c.stride() || c.width % c.stride())
-    fail(cat("image size ", c.height, "x", c.width, " must be a multiple of ", c.stride(), " for ", levels, " levels"));
+    fail(cat("image size ", c.height, "x", c.width, " must be a multiple of ", c.stride(), " for ", levels,
+             " levels"));
   if (c.channels < 1 || c.layers_per_block < 1 || c.groups < 1 || c.condition < 0 || c.head_width < 0)
     fail("channels, blocks and groups must be positive");
   if (!(c.dropout >= 0 && c.dropout < 1)) fail(cat("dropout must be in [0, 1), is ", c.dropout));
@@ -38,7 +39,8 @@ json block_types(const NetworkConfig& c, bool down) {
   json types = json::array();
   for (int i = 0; i < c.levels(); ++i) {
     const int level = down ? i : c.levels() - 1 - i;
-    types.push_back(std::string(c.attention[size_t(level)] ? "Attn" : "") + (down ? "DownBlock2D" : "UpBlock2D"));
+    types.push_back(std::string(c.attention[size_t(level)] ? "Attn" : "") +
+                    (down ? "DownBlock2D" : "UpBlock2D"));
   }
   return types;
 }
@@ -58,7 +60,9 @@ T get(const json& j, const char* key, T otherwise) {
 NetworkConfig parse(const json& j) {
   NetworkConfig c;
   const std::string kind = get<std::string>(j, "ito_network", "unet");
-  c.kind = kind == "document" ? NetworkKind::document : kind == "tutorial" ? NetworkKind::tutorial : NetworkKind::unet;
+  c.kind = kind == "document"   ? NetworkKind::document
+           : kind == "tutorial" ? NetworkKind::tutorial
+                                : NetworkKind::unet;
   if (kind != name_of(c.kind)) fail(cat("unknown network '", kind, "'"));
   const json& size = j.at("sample_size");
   c.height = size.is_array() ? size.at(0).get<int>() : size.get<int>();
@@ -76,7 +80,9 @@ NetworkConfig parse(const json& j) {
   c.groups = get(j, "norm_num_groups", 32);
   c.norm_eps = float(get(j, "norm_eps", 1e-5));
   c.head_width = j.contains("attention_head_dim") ? get(j, "attention_head_dim", 0) : 8;
-  c.embedding = get<std::string>(j, "time_embedding_type", "positional") == "fourier" ? EmbeddingKind::fourier : EmbeddingKind::sinusoidal;
+  c.embedding = get<std::string>(j, "time_embedding_type", "positional") == "fourier"
+                    ? EmbeddingKind::fourier
+                    : EmbeddingKind::sinusoidal;
   c.flip_sin_to_cos = get(j, "flip_sin_to_cos", true);
   c.freq_shift = get(j, "freq_shift", 0.0f);
   c.pad_both_sides = get(j, "downsample_padding", 1) == 1;

@@ -7,13 +7,18 @@ constexpr Activation kRelu = Activation::relu;
 }
 
 DocumentUNet::DocumentUNet(const Scope& scope, const NetworkConfig& c)
-    : frequencies_((scope / "time_proj").fixed("weight", {c.block_channels[0]}, engine::Init::normal(c.fourier_scale))),
-      time_1_(scope / "time_embedding" / "linear_1", 2 * c.block_channels[0], 4 * c.block_channels[0], Start::he),
-      time_2_(scope / "time_embedding" / "linear_2", 4 * c.block_channels[0], 4 * c.block_channels[0], Start::he),
+    : frequencies_((scope / "time_proj")
+                       .fixed("weight", {c.block_channels[0]}, engine::Init::normal(c.fourier_scale))),
+      time_1_(scope / "time_embedding" / "linear_1", 2 * c.block_channels[0], 4 * c.block_channels[0],
+              Start::he),
+      time_2_(scope / "time_embedding" / "linear_2", 4 * c.block_channels[0], 4 * c.block_channels[0],
+              Start::he),
       conv_out_(scope / "conv_out", c.block_channels[0], c.channels, 3, 1, Start::zero) {
   const auto level = [&](const Scope& s, int in, int out, bool skip) {
-    Level l{{s / "conv1", in, out, 3, 1, Start::he}, {s / "conv2", out, out, 3, 1, Start::he},
-            {s / "time_emb_proj", 4 * c.block_channels[0], out}, {}};
+    Level l{{s / "conv1", in, out, 3, 1, Start::he},
+            {s / "conv2", out, out, 3, 1, Start::he},
+            {s / "time_emb_proj", 4 * c.block_channels[0], out},
+            {}};
     if (skip) l.skip.emplace(s / "skip", out, out, 1);
     return l;
   };
@@ -26,10 +31,10 @@ DocumentUNet::DocumentUNet(const Scope& scope, const NetworkConfig& c)
 }
 
 Tensor DocumentUNet::Level::operator()(const Tensor& x, const Tensor& embedding, const Tensor& across) const {
-  Tensor h = add_channels(first(x), time(embedding));        // [N,H,W,C_l]
-  if (skip) h = add(h, (*skip)(across));                     // [N,H,W,C_l]
-  h = activate(h, kRelu);                                    // [N,H,W,C_l]
-  return activate(second(h), kRelu);                         // [N,H,W,C_l]
+  Tensor h = add_channels(first(x), time(embedding));  // [N,H,W,C_l]
+  if (skip) h = add(h, (*skip)(across));               // [N,H,W,C_l]
+  h = activate(h, kRelu);                              // [N,H,W,C_l]
+  return activate(second(h), kRelu);                   // [N,H,W,C_l]
 }
 
 Tensor DocumentUNet::operator()(const NetworkInput& input) const {
@@ -38,16 +43,16 @@ Tensor DocumentUNet::operator()(const NetworkInput& input) const {
   std::vector<Tensor> across;
   Tensor h = input.x;
   for (const Level& level : contracting_) {
-    if (!across.empty()) h = box_down(h);                    // [N,H/2,W/2,C_{l-1}]
-    h = level(h, e, {});                                     // [N,H,W,C_l]
+    if (!across.empty()) h = box_down(h);  // [N,H/2,W/2,C_{l-1}]
+    h = level(h, e, {});                   // [N,H,W,C_l]
     across.push_back(h);
   }
   across.pop_back();
   for (const Level& level : expansive_) {
-    h = level(nearest_up(h), e, across.back());              // [N,H,W,C_l]
+    h = level(nearest_up(h), e, across.back());  // [N,H,W,C_l]
     across.pop_back();
   }
-  return conv_out_(h);                                       // [N,H,W,C]
+  return conv_out_(h);  // [N,H,W,C]
 }
 
 }  // namespace ito::model

@@ -10,19 +10,23 @@ namespace {
 
 Init start_of(Start start, int fan_in, int fan_out) {
   switch (start) {
-    case Start::xavier: return Init::uniform(std::sqrt(6.0 / (fan_in + fan_out)));
-    case Start::he: return Init::uniform(std::sqrt(6.0 / fan_in));
-    case Start::zero: return Init::zeros();
+    case Start::xavier:
+      return Init::uniform(std::sqrt(6.0 / (fan_in + fan_out)));
+    case Start::he:
+      return Init::uniform(std::sqrt(6.0 / fan_in));
+    case Start::zero:
+      return Init::zeros();
   }
   return Init::zeros();
 }
 
-
 }  // namespace
 
 Conv2d::Conv2d(const Scope& scope, int in, int out, int filter, int stride_, Start start, bool with_bias)
-    : weight(scope.filter("weight", {out, filter, filter, in}, start_of(start, in * filter * filter, out * filter * filter))),
-      stride(stride_), padding(engine::Padding::same(filter)) {
+    : weight(scope.filter("weight", {out, filter, filter, in},
+                          start_of(start, in * filter * filter, out * filter * filter))),
+      stride(stride_),
+      padding(engine::Padding::same(filter)) {
   if (with_bias) bias = scope.weight("bias", {out}, Init::zeros());
 }
 
@@ -32,7 +36,9 @@ Linear::Linear(const Scope& scope, int in, int out, Start start)
 
 GroupNorm::GroupNorm(const Scope& scope, int channels, int groups_, float eps_)
     : gamma(scope.weight("weight", {channels}, Init::ones())),
-      beta(scope.weight("bias", {channels}, Init::zeros())), groups(groups_), eps(eps_) {}
+      beta(scope.weight("bias", {channels}, Init::zeros())),
+      groups(groups_),
+      eps(eps_) {}
 
 ResnetBlock::ResnetBlock(const Scope& scope, const NetworkConfig& c, int in, int out)
     : norm1(scope / "norm1", in, c.groups, c.norm_eps),
@@ -45,18 +51,22 @@ ResnetBlock::ResnetBlock(const Scope& scope, const NetworkConfig& c, int in, int
 }
 
 Tensor ResnetBlock::operator()(const Concat& x, const Tensor& embedding, DropoutSource& dropout) const {
-  if (!conv_shortcut && x.second.defined()) fail("a decoder block must change the number of channels: channels may not shrink");
-  Tensor h = conv1(norm1(x, activation));                       // [N,H,W,Cout]
-  h = add_channels(h, time_emb_proj(embedding));                // [N,H,W,Cout]
-  h = conv2(dropout(norm2(h, activation)));                     // [N,H,W,Cout]
+  if (!conv_shortcut && x.second.defined())
+    fail("a decoder block must change the number of channels: channels may not shrink");
+  Tensor h = conv1(norm1(x, activation));                        // [N,H,W,Cout]
+  h = add_channels(h, time_emb_proj(embedding));                 // [N,H,W,Cout]
+  h = conv2(dropout(norm2(h, activation)));                      // [N,H,W,Cout]
   return add(h, conv_shortcut ? (*conv_shortcut)(x) : x.first);  // [N,H,W,Cout]
 }
 
 AttentionBlock::AttentionBlock(const Scope& scope, const NetworkConfig& c, int channels)
     : group_norm(scope / "group_norm", channels, c.groups, c.norm_eps),
-      q_weight((scope / "to_q").weight("weight", {channels, channels}, start_of(Start::xavier, channels, channels))),
-      k_weight((scope / "to_k").weight("weight", {channels, channels}, start_of(Start::xavier, channels, channels))),
-      v_weight((scope / "to_v").weight("weight", {channels, channels}, start_of(Start::xavier, channels, channels))),
+      q_weight((scope / "to_q")
+                   .weight("weight", {channels, channels}, start_of(Start::xavier, channels, channels))),
+      k_weight((scope / "to_k")
+                   .weight("weight", {channels, channels}, start_of(Start::xavier, channels, channels))),
+      v_weight((scope / "to_v")
+                   .weight("weight", {channels, channels}, start_of(Start::xavier, channels, channels))),
       q_bias((scope / "to_q").weight("bias", {channels}, Init::zeros())),
       k_bias((scope / "to_k").weight("bias", {channels}, Init::zeros())),
       v_bias((scope / "to_v").weight("bias", {channels}, Init::zeros())),
@@ -65,17 +75,19 @@ AttentionBlock::AttentionBlock(const Scope& scope, const NetworkConfig& c, int c
 
 Tensor AttentionBlock::operator()(const Tensor& x) const {
   const auto& s = x.shape();
-  Tensor h = group_norm(x, Activation::none);                                  // [N,H,W,C]
-  h = reshape(h, {s[0], s[1] * s[2], s[3]});                                   // [N,T,C]
-  h = attention(linear(h, q_weight(), q_bias()), linear(h, k_weight(), k_bias()), linear(h, v_weight(), v_bias()), heads);
-  return add(x, reshape(to_out(h), s));                                        // [N,H,W,C]
+  Tensor h = group_norm(x, Activation::none);  // [N,H,W,C]
+  h = reshape(h, {s[0], s[1] * s[2], s[3]});   // [N,T,C]
+  h = attention(linear(h, q_weight(), q_bias()), linear(h, k_weight(), k_bias()),
+                linear(h, v_weight(), v_bias()), heads);
+  return add(x, reshape(to_out(h), s));  // [N,H,W,C]
 }
 
 TimeEmbedding::TimeEmbedding(const Scope& scope, const NetworkConfig& c)
     : kind(c.embedding),
       sinusoidal{c.flip_sin_to_cos, c.freq_shift, 10000},
       width(c.block_channels[0]),
-      linear_1(scope / "time_embedding" / "linear_1", kind == EmbeddingKind::fourier ? 2 * width : width, 4 * width),
+      linear_1(scope / "time_embedding" / "linear_1", kind == EmbeddingKind::fourier ? 2 * width : width,
+               4 * width),
       linear_2(scope / "time_embedding" / "linear_2", 4 * width, 4 * width),
       activation(c.activation) {
   if (kind == EmbeddingKind::fourier)
@@ -83,12 +95,14 @@ TimeEmbedding::TimeEmbedding(const Scope& scope, const NetworkConfig& c)
   if (c.condition) condition_embedding.emplace(scope / "condition_embedding", c.condition, 4 * width);
 }
 
-Tensor TimeEmbedding::operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep, engine::DType dtype) const {
-  Tensor e = kind == EmbeddingKind::fourier ? gaussian_fourier(c_noise, frequencies(), true, dtype)   // [N,2 C0]
-                                            : engine::sinusoidal(c_noise, width, sinusoidal, dtype);  // [N,C0]
-  e = linear_2(activate(linear_1(e), activation));                                                   // [N,4 C0]
+Tensor TimeEmbedding::operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep,
+                                 engine::DType dtype) const {
+  Tensor e = kind == EmbeddingKind::fourier
+                 ? gaussian_fourier(c_noise, frequencies(), true, dtype)   // [N,2 C0]
+                 : engine::sinusoidal(c_noise, width, sinusoidal, dtype);  // [N,C0]
+  e = linear_2(activate(linear_1(e), activation));                         // [N,4 C0]
   if (condition_embedding && condition.defined())
-    e = add(e, scale_samples((*condition_embedding)(cast(condition, dtype)), keep));                  // [N,4 C0]
+    e = add(e, scale_samples((*condition_embedding)(cast(condition, dtype)), keep));  // [N,4 C0]
   return e;
 }
 

@@ -7,7 +7,8 @@
 #include "engine/parameters.h"
 #include "model/unet/config.h"
 
-/// The U-Net's building blocks: plain structs whose parameters bear diffusers' names. N images, H x W pixels, C channels.
+/// The U-Net's building blocks: plain structs whose parameters bear diffusers' names. N images, H x W pixels,
+/// C channels.
 namespace ito::model {
 
 using engine::Concat;
@@ -25,15 +26,19 @@ struct DropoutSource {
   Tensor operator()(const Tensor& x) { return engine::dropout(x, p, {seed, layer++, first_sample, step}); }
 };
 
-/// How a layer's weights start. xavier: U(+-sqrt(6 / (fan_in + fan_out))) as EDM's; he: for ReLU; zero: a branch that starts silent.
+/// How a layer's weights start. xavier: U(+-sqrt(6 / (fan_in + fan_out))) as EDM's; he: for ReLU; zero: a
+/// branch that starts silent.
 enum class Start : uint8_t { xavier, he, zero };
 
 struct Conv2d {
   Parameter weight, bias;
   int stride;
   engine::Padding padding;
-  Conv2d(const Scope&, int in, int out, int filter, int stride = 1, Start start = Start::xavier, bool with_bias = true);
-  Tensor operator()(const Concat& x) const { return conv2d(x, weight(), bias.defined() ? bias() : Tensor{}, stride, padding); }
+  Conv2d(const Scope&, int in, int out, int filter, int stride = 1, Start start = Start::xavier,
+         bool with_bias = true);
+  Tensor operator()(const Concat& x) const {
+    return conv2d(x, weight(), bias.defined() ? bias() : Tensor{}, stride, padding);
+  }
 };
 
 struct Linear {
@@ -52,7 +57,8 @@ struct GroupNorm {
   }
 };
 
-/// h = conv2(dropout(act(norm2(conv1(act(norm1(x))) + Linear(act(emb)))))); h + shortcut(x). Ho et al., arXiv:2006.11239.
+/// h = conv2(dropout(act(norm2(conv1(act(norm1(x))) + Linear(act(emb)))))); h + shortcut(x). Ho et al.,
+/// arXiv:2006.11239.
 struct ResnetBlock {
   GroupNorm norm1;
   Conv2d conv1;
@@ -69,7 +75,8 @@ struct ResnetBlock {
 /// x + to_out(attention(to_q, to_k, to_v of norm(x))) over all H W positions.
 struct AttentionBlock {
   GroupNorm group_norm;
-  Parameter q_weight, k_weight, v_weight, q_bias, k_bias, v_bias;  // weights, then biases, adjacent: one product can make all three
+  Parameter q_weight, k_weight, v_weight, q_bias, k_bias,
+      v_bias;  // weights, then biases, adjacent: one product can make all three
   Linear to_out;
   int heads;
   AttentionBlock(const Scope&, const NetworkConfig&, int channels);
@@ -86,8 +93,10 @@ struct TimeEmbedding {
   std::optional<Linear> condition_embedding;
   Activation activation;
   TimeEmbedding(const Scope&, const NetworkConfig&);
-  /// c_noise [N] f32; condition [N,K] and keep [N] (0 drops a sample's condition), both undefined without one.
-  Tensor operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep, engine::DType dtype) const;
+  /// c_noise [N] f32; condition [N,K] and keep [N] (0 drops a sample's condition), both undefined without
+  /// one.
+  Tensor operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep,
+                    engine::DType dtype) const;
 };
 
 }  // namespace ito::model

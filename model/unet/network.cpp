@@ -4,24 +4,32 @@
 
 namespace ito::model {
 
-std::variant<UNet, DocumentUNet, TutorialUNet> Network::make(const Scope& scope, const NetworkConfig& config) {
+std::variant<UNet, DocumentUNet, TutorialUNet> Network::make(const Scope& scope,
+                                                             const NetworkConfig& config) {
   check(config);
   switch (config.kind) {
-    case NetworkKind::document: return DocumentUNet(scope, config);
-    case NetworkKind::tutorial: return TutorialUNet(scope, config);
-    case NetworkKind::unet: break;
+    case NetworkKind::document:
+      return DocumentUNet(scope, config);
+    case NetworkKind::tutorial:
+      return TutorialUNet(scope, config);
+    case NetworkKind::unet:
+      break;
   }
   return UNet(scope, config);
 }
 
-Network::Network(const Scope& scope, const NetworkConfig& config) : config_(config), network_(make(scope, config)) {}
+Network::Network(const Scope& scope, const NetworkConfig& config)
+    : config_(config), network_(make(scope, config)) {}
 
 Tensor Network::operator()(const NetworkInput& input) const {
   const auto& s = input.x.shape();
   if (s.rank() != 4 || s[3] != config_.channels || s[1] % config_.stride() || s[2] % config_.stride())
-    fail(cat("the network reads [N,H,W,", config_.channels, "] with H and W multiples of ", config_.stride(), ", not ", s.str()));
-  if (input.c_noise.shape() != engine::Shape{s[0]}) fail(cat("c_noise must be [", s[0], "], is ", input.c_noise.shape().str()));
-  if (input.condition.defined() && !config_.condition) fail("a condition is given to a network that was made without one");
+    fail(cat("the network reads [N,H,W,", config_.channels, "] with H and W multiples of ", config_.stride(),
+             ", not ", s.str()));
+  if (input.c_noise.shape() != engine::Shape{s[0]})
+    fail(cat("c_noise must be [", s[0], "], is ", input.c_noise.shape().str()));
+  if (input.condition.defined() && !config_.condition)
+    fail("a condition is given to a network that was made without one");
   return std::visit([&](const auto& network) { return network(input); }, network_);
 }
 
@@ -34,7 +42,10 @@ NetworkSize measure(const NetworkConfig& config) {
   engine::DryRun dry(device);
   engine::NoGrad off(device);
   network({Tensor(device, {1, config.height, config.width, config.channels}, engine::DType::f32),
-           Tensor(device, {1}, engine::DType::f32), {}, {}, {}});
+           Tensor(device, {1}, engine::DType::f32),
+           {},
+           {},
+           {}});
   return {parameters, device.flops()};
 }
 

@@ -22,8 +22,8 @@ class Network {
   std::variant<UNet, DocumentUNet, TutorialUNet> network_;
 };
 
-/// Trained numbers, and floating-point operations (2 for each multiply-add of convolutions, products and attention) of one
-/// image's forward pass: counted by building the network and running it dry.
+/// Trained numbers, and floating-point operations (2 for each multiply-add of convolutions, products and
+/// attention) of one image's forward pass: counted by building the network and running it dry.
 struct NetworkSize {
   int64_t parameters;
   double forward_flops;

@@ -6,7 +6,8 @@ namespace ito::model {
 
 namespace {
 
-NetworkConfig unet(int size, std::vector<int> channels, std::vector<bool> attention, int blocks, int groups, int head_width) {
+NetworkConfig unet(int size, std::vector<int> channels, std::vector<bool> attention, int blocks, int groups,
+                   int head_width) {
   NetworkConfig c;
   c.height = c.width = size;
   c.block_channels = std::move(channels);
@@ -45,10 +46,12 @@ NetworkConfig tutorial() {
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> all = {
       {"tiny", "16x(1,2), 16 px: for tests and a first look", unet(16, {16, 32}, {false, true}, 1, 8, 0)},
-      {"faces32", "32x(1,2,2), 32 px: the demo's, minutes on two cores", unet(32, {32, 64, 64}, {false, false, true}, 1, 8, 0)},
+      {"faces32", "32x(1,2,2), 32 px: the demo's, minutes on two cores",
+       unet(32, {32, 64, 64}, {false, false, true}, 1, 8, 0)},
       {"faces64", "32x(1,1,2,2), 64 px: the demo's on a faster machine",
        unet(64, {32, 32, 64, 64}, {false, false, false, true}, 1, 8, 0)},
-      {"small", "32x(1,2,2,4), 64 px: a day on a CPU", unet(64, {32, 64, 64, 128}, {false, false, true, false}, 1, 32, 0)},
+      {"small", "32x(1,2,2,4), 64 px: a day on a CPU",
+       unet(64, {32, 64, 64, 128}, {false, false, true, false}, 1, 32, 0)},
       {"celeba64", "128x(1,2,2,2), 2 blocks, 64 px: CelebA on a GPU",
        unet(64, {128, 256, 256, 256}, {false, false, true, false}, 2, 32, 64)},
       {"celeba64-ddim", "128x(1,2,2,2,4), 2 blocks, 64 px: the network of DDIM's CelebA", ddim_celeba()},

@@ -8,19 +8,23 @@ constexpr Activation kSwish = Activation::silu;
 }  // namespace
 
 TutorialUNet::TutorialUNet(const Scope& scope, const NetworkConfig& c)
-    : frequencies_((scope / "time_proj").fixed("weight", {kEmbedding / 2}, engine::Init::normal(c.fourier_scale))),
+    : frequencies_(
+          (scope / "time_proj").fixed("weight", {kEmbedding / 2}, engine::Init::normal(c.fourier_scale))),
       embed_(scope / "time_embedding", kEmbedding, kEmbedding),
       conv_out_(scope / "conv_out", 2 * c.block_channels[0], c.channels, 3, 1, Start::zero) {
   const auto stage = [&](const Scope& s, int in, int out, int stride) {
-    return Stage{{s / "conv", in, out, 3, stride, Start::xavier, false}, {s / "dense", kEmbedding, out},
+    return Stage{{s / "conv", in, out, 3, stride, Start::xavier, false},
+                 {s / "dense", kEmbedding, out},
                  {s / "norm", out, out < 64 ? 4 : c.groups, c.norm_eps}};
   };
   const std::vector<int>& width = c.block_channels;
   for (int i = 0; i < c.levels(); ++i)
-    down_.push_back(stage(scope / "down" / i, i ? width[size_t(i - 1)] : c.channels, width[size_t(i)], i ? 2 : 1));
+    down_.push_back(
+        stage(scope / "down" / i, i ? width[size_t(i - 1)] : c.channels, width[size_t(i)], i ? 2 : 1));
   for (int i = c.levels() - 1; i > 0; --i)
-    up_.push_back(stage(scope / "up" / (c.levels() - 1 - i), i == c.levels() - 1 ? width[size_t(i)] : 2 * width[size_t(i)],
-                        width[size_t(i - 1)], 1));
+    up_.push_back(stage(scope / "up" / (c.levels() - 1 - i),
+                        i == c.levels() - 1 ? width[size_t(i)] : 2 * width[size_t(i)], width[size_t(i - 1)],
+                        1));
 }
 
 Tensor TutorialUNet::Stage::operator()(const Concat& x, const Tensor& embedding) const {
@@ -32,14 +36,15 @@ Tensor TutorialUNet::operator()(const NetworkInput& input) const {
   e = activate(embed_(e), kSwish);                                                    // [N,256]
   std::vector<Tensor> skips;
   Tensor h = input.x;
-  for (const Stage& stage : down_) skips.push_back(h = stage(h, e));                  // [N,H,W,C_l]
+  for (const Stage& stage : down_) skips.push_back(h = stage(h, e));  // [N,H,W,C_l]
   Concat x = h;
   for (size_t i = 0; i < up_.size(); ++i) {
-    const Tensor first = nearest_up(x.first);                                         // [N,2H,2W,C]
-    h = up_[i](x.second.defined() ? Concat(first, nearest_up(x.second)) : Concat(first), e);  // [N,2H,2W,C_{l-1}]
+    const Tensor first = nearest_up(x.first);  // [N,2H,2W,C]
+    h = up_[i](x.second.defined() ? Concat(first, nearest_up(x.second)) : Concat(first),
+               e);  // [N,2H,2W,C_{l-1}]
     x = Concat(h, skips[skips.size() - 2 - i]);
   }
-  return conv_out_(x);                                                                // [N,H,W,C]
+  return conv_out_(x);  // [N,H,W,C]
 }
 
 }  // namespace ito::model

@@ -67,43 +67,45 @@ UNet::UNet(const Scope& scope, const NetworkConfig& c)
       norm_out_(scope / "conv_norm_out", c.block_channels[0], c.groups, c.norm_eps),
       conv_out_(scope / "conv_out", c.block_channels[0], c.channels, 3, 1, Start::zero) {}
 
-Tensor UNet::encode(Tensor h, const Tensor& embedding, DropoutSource& dropout, std::vector<Tensor>& skips) const {
+Tensor UNet::encode(Tensor h, const Tensor& embedding, DropoutSource& dropout,
+                    std::vector<Tensor>& skips) const {
   for (const Level& level : down_) {
     for (size_t j = 0; j < level.resnets.size(); ++j) {
-      h = level.resnets[j](h, embedding, dropout);                       // [N,H,W,C_l]
-      if (!level.attentions.empty()) h = level.attentions[j](h);         // [N,H,W,C_l]
+      h = level.resnets[j](h, embedding, dropout);                // [N,H,W,C_l]
+      if (!level.attentions.empty()) h = level.attentions[j](h);  // [N,H,W,C_l]
       skips.push_back(h);
     }
     if (!level.sampler) continue;
-    h = (*level.sampler)(h);                                             // [N,H/2,W/2,C_l]
+    h = (*level.sampler)(h);  // [N,H/2,W/2,C_l]
     skips.push_back(h);
   }
   return h;
 }
 
-Tensor UNet::decode(Tensor h, const Tensor& embedding, DropoutSource& dropout, std::vector<Tensor>& skips) const {
+Tensor UNet::decode(Tensor h, const Tensor& embedding, DropoutSource& dropout,
+                    std::vector<Tensor>& skips) const {
   for (const Level& level : up_) {
     for (size_t j = 0; j < level.resnets.size(); ++j) {
       Concat x = level.skips.empty() ? Concat(h, skips.back()) : Concat(add(h, level.skips[j](skips.back())));
       skips.pop_back();
-      h = level.resnets[j](x, embedding, dropout);                       // [N,H,W,C_l]
-      if (!level.attentions.empty()) h = level.attentions[j](h);         // [N,H,W,C_l]
+      h = level.resnets[j](x, embedding, dropout);                // [N,H,W,C_l]
+      if (!level.attentions.empty()) h = level.attentions[j](h);  // [N,H,W,C_l]
     }
-    if (level.sampler) h = (*level.sampler)(nearest_up(h));              // [N,2H,2W,C_l]
+    if (level.sampler) h = (*level.sampler)(nearest_up(h));  // [N,2H,2W,C_l]
   }
   return h;
 }
 
 Tensor UNet::operator()(const NetworkInput& input) const {
   DropoutSource dropout = input.dropout;
-  const Tensor embedding =
-      activate(time_(input.c_noise, input.condition, input.keep, input.x.dtype()), config_.activation);  // [N,4 C0]
-  Tensor h = conv_in_(input.x);                                          // [N,H,W,C0]
+  const Tensor embedding = activate(time_(input.c_noise, input.condition, input.keep, input.x.dtype()),
+                                    config_.activation);  // [N,4 C0]
+  Tensor h = conv_in_(input.x);                           // [N,H,W,C0]
   std::vector<Tensor> skips = {h};
-  h = encode(h, embedding, dropout, skips);                              // [N,H/s,W/s,C_L]
+  h = encode(h, embedding, dropout, skips);                                                // [N,H/s,W/s,C_L]
   h = mid_second_(mid_attention_(mid_first_(h, embedding, dropout)), embedding, dropout);  // [N,H/s,W/s,C_L]
-  h = decode(h, embedding, dropout, skips);                              // [N,H,W,C0]
-  return conv_out_(norm_out_(h, config_.activation));                    // [N,H,W,C]
+  h = decode(h, embedding, dropout, skips);                                                // [N,H,W,C0]
+  return conv_out_(norm_out_(h, config_.activation));                                      // [N,H,W,C]
 }
 
 }  // namespace ito::model

@@ -7,13 +7,15 @@
 
 namespace ito::model {
 
-/// What a network reads. x [N,H,W,C]; c_noise [N] f32; condition [N,K] f32 and keep [N] f32, or both undefined.
+/// What a network reads. x [N,H,W,C]; c_noise [N] f32; condition [N,K] f32 and keep [N] f32, or both
+/// undefined.
 struct NetworkInput {
   Tensor x, c_noise, condition, keep;
   DropoutSource dropout;
 };
 
-/// The U-Net of diffusers' UNet2DModel (Ho et al., arXiv:2006.11239): same names, same arithmetic, so weights go both ways.
+/// The U-Net of diffusers' UNet2DModel (Ho et al., arXiv:2006.11239): same names, same arithmetic, so weights
+/// go both ways.
 class UNet {
  public:
   UNet(const Scope& scope, const NetworkConfig& config);
@@ -22,9 +24,9 @@ class UNet {
  private:
   struct Level {
     std::vector<ResnetBlock> resnets;
-    std::vector<AttentionBlock> attentions;   // one a resnet, or none
-    std::vector<Conv2d> skips;                // added skips whose channels differ (decoder)
-    std::optional<Conv2d> sampler;            // down or up, absent at the last level
+    std::vector<AttentionBlock> attentions;  // one a resnet, or none
+    std::vector<Conv2d> skips;               // added skips whose channels differ (decoder)
+    std::optional<Conv2d> sampler;           // down or up, absent at the last level
   };
   static Level down_level(const Scope&, const NetworkConfig&, int level);
   static Level up_level(const Scope&, const NetworkConfig&, int level);
