@@ -133,14 +133,10 @@ engine::OptimizerOptions optimizer_options(const TrainingFlags& f, int64_t steps
   return o;
 }
 
-int64_t chosen_steps(const TrainingFlags& f, int64_t count) {
+void check_lengths(const TrainingFlags& f) {
   if (int(f.steps.has_value()) + int(f.epochs.has_value()) + int(f.minutes > 0) > 1)
     fail("give one of --steps, --epochs and --minutes");
-  if (f.steps) return *f.steps;
-  if (!f.epochs) return 100000;
-  if (*f.epochs < 1) fail(cat("--epochs must be at least 1, is ", *f.epochs));
-  const int64_t images = std::max<int64_t>(1, int64_t(f.batch) * f.accumulate);
-  return (*f.epochs * count + images - 1) / images;
+  if (f.epochs && *f.epochs < 1) fail(cat("--epochs must be at least 1, is ", *f.epochs));
 }
 
 }  // namespace
@@ -159,19 +155,44 @@ std::string run_path(const TrainingFlags& f) {
   return "runs/" + folder.filename().string() + "-" + chosen_preset(f).name;
 }
 
-data::Dataset open_images(const TrainingFlags& f) {
+TrainingOptions training_options(const TrainingFlags& f) {
+  check_lengths(f);
+  TrainingOptions o;
+  const model::Preset& preset = chosen_preset(f);
+  const data::ImageSize size = image_size(f, preset);
+  o.preset = preset.name;
+  o.network = preset.network;
+  o.network.height = size.height, o.network.width = size.width;
+  o.network.dropout = float(f.dropout);
+  if (!f.embedding.empty()) {
+    constexpr Named<model::EmbeddingKind> kinds[] = {{"fourier", model::EmbeddingKind::fourier},
+                                                     {"sinusoidal", model::EmbeddingKind::sinusoidal}};
+    o.network.embedding = value_of_name("embedding", f.embedding, kinds);
+  }
+  o.diffusion = diffusion_options(f, o.network);
+  o.batch = f.batch, o.accumulate = f.accumulate, o.seed = f.seed, o.flip = !f.no_flip;
+  o.steps = f.steps.value_or(100000);
+  o.optimizer = optimizer_options(f, o.steps);
+  o.drop_condition = f.drop_condition, o.precision = f.precision;
+  o.crop = f.crop.empty() ? o.crop : data::crop_name(data::parse_crop(f.crop));
+  o.save_every = f.save_every, o.sample_every = f.sample_every, o.sample_count = f.sample_count;
+  o.sample_steps = f.sample_steps, o.keep = f.keep;
+  check(o);
+  return o;
+}
+
+data::Dataset open_images(const TrainingFlags& f, const TrainingOptions& o) {
   data::DatasetOptions options;
-  const data::ImageSize size = image_size(f, chosen_preset(f));
   options.split = f.split, options.crop = f.crop;
-  options.height = size.height, options.width = size.width;
+  options.height = o.network.height, options.width = o.network.width;
   options.cache_dir = f.cache;
   options.threads = f.threads;
   LiveLine line;
   const double start = wall_clock();
   options.progress = [&](size_t done, size_t total) {
     const double left = done ? (wall_clock() - start) / double(done) * double(total - done) : 0;
-    line.show(cat("decoding   ", thousands(int64_t(done)), " of ", thousands(int64_t(total)), "   ",
-                  duration(left), " left"));
+    line.show(cat("decoding   ", thousands(int64_t(done)), " of ", thousands(int64_t(total)),
+                  done ? cat("   ", duration(left), " left") : ""));
   };
   data::Dataset images = data::open_dataset(f.data, options);
   line.end();
@@ -179,31 +200,18 @@ data::Dataset open_images(const TrainingFlags& f) {
   return images;
 }
 
-TrainingOptions training_options(const TrainingFlags& f, const data::Dataset& images) {
-  TrainingOptions o;
-  o.preset = chosen_preset(f).name;
-  o.network = chosen_preset(f).network;
-  o.network.height = images.height(), o.network.width = images.width();
-  o.network.dropout = float(f.dropout);
-  if (!f.embedding.empty()) {
-    constexpr Named<model::EmbeddingKind> kinds[] = {{"fourier", model::EmbeddingKind::fourier},
-                                                     {"sinusoidal", model::EmbeddingKind::sinusoidal}};
-    o.network.embedding = value_of_name("embedding", f.embedding, kinds);
+void complete(TrainingOptions& o, const TrainingFlags& f, const data::Dataset& images) {
+  o.crop = images.crop();
+  if (f.epochs) {
+    const int64_t batch = int64_t(o.batch) * o.accumulate;
+    set_steps(o, (*f.epochs * int64_t(images.count()) + batch - 1) / batch);
   }
   if (f.attributes) {
     if (images.attributes().empty())
       fail("--attributes needs CelebA's list_attr_celeba.txt beside the images");
     o.network.condition = int(images.attribute_names().size());
   }
-  o.diffusion = diffusion_options(f, o.network);
-  o.batch = f.batch, o.accumulate = f.accumulate, o.seed = f.seed, o.flip = !f.no_flip;
-  o.steps = chosen_steps(f, int64_t(images.count()));
-  o.optimizer = optimizer_options(f, o.steps);
-  o.drop_condition = f.drop_condition, o.precision = f.precision, o.crop = images.crop();
-  o.save_every = f.save_every, o.sample_every = f.sample_every, o.sample_count = f.sample_count;
-  o.sample_steps = f.sample_steps, o.keep = f.keep;
   check(o);
-  return o;
 }
 
 }  // namespace ito::apps

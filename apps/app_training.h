@@ -28,10 +28,13 @@ struct TrainingFlags {
 
 void add_flags(CLI::App& app, TrainingFlags& flags);
 
-/// Opens the images as the flags say, decoding them (with progress) where no cache has them yet.
-data::Dataset open_images(const TrainingFlags& flags);
-/// The run's complete options.
-model::TrainingOptions training_options(const TrainingFlags& flags, const data::Dataset& images);
+/// The run's options as far as flags determine them, checked: so that a mistyped flag is said before any
+/// image is decoded.
+model::TrainingOptions training_options(const TrainingFlags& flags);
+/// Opens the images in that size, decoding them (with progress) where no cache has them yet.
+data::Dataset open_images(const TrainingFlags& flags, const model::TrainingOptions& options);
+/// Adds what the images determine: the crop's name, the steps of --epochs, the condition's numbers.
+void complete(model::TrainingOptions& options, const TrainingFlags& flags, const data::Dataset& images);
 /// --out, or runs/<folder>-<preset>.
 std::string run_path(const TrainingFlags& flags);
 

@@ -63,19 +63,74 @@ double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
   return seconds;
 }
 
-void write_images(const fs::path& out, const std::vector<uint8_t>& pixels, const std::vector<uint64_t>& seeds,
-                  const model::NetworkConfig& net) {
-  fs::create_directories(out);
-  const size_t each = size_t(net.height) * size_t(net.width) * 3;
-  for (size_t i = 0; i < seeds.size(); ++i) {
-    data::Image image(net.width, net.height);
-    std::copy_n(pixels.begin() + std::ptrdiff_t(i * each), each, image.rgb.begin());
+/// Thrown out of the sampler by the first Ctrl-C.
+struct Interrupted {};
+
+struct Job {
+  const model::LoadedModel& loaded;
+  const model::SamplerPlan& plan;
+  std::vector<uint64_t> seeds;
+  fs::path out;
+
+  engine::Shape image() const {
+    const model::NetworkConfig& net = loaded.options.network;
+    return {net.height, net.width, net.channels};
+  }
+  int64_t evaluations() const {
+    return int64_t((seeds.size() + model::kSampleChunk - 1) / model::kSampleChunk) * plan.evaluations();
+  }
+};
+
+void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, size_t count) {
+  const size_t each = size_t(job.image().count());
+  for (size_t i = 0; i < count; ++i) {
+    data::Image image(int(job.image()[1]), int(job.image()[0]));
+    std::copy_n(pixels + i * each, each, image.rgb.begin());
     char name[32];
     std::snprintf(name, sizeof name, "%06llu.png", static_cast<unsigned long long>(seeds[i]));
-    data::write_png(out / name, image);
+    data::write_png(job.out / name, image);
   }
-  data::write_png(out / "grid.png", data::make_grid(pixels.data(), seeds.size(), net.height, net.width,
-                                                    grid_columns(int64_t(seeds.size()))));
+}
+
+/// Samples chunk by chunk and writes each chunk's images as soon as they are there; all pixels, or those made
+/// until Ctrl-C.
+std::vector<uint8_t> run(engine::Device& device, const Job& job) {
+  std::vector<uint8_t> pixels;
+  LiveLine line;
+  const double start = wall_clock();
+  int64_t done = 0;
+  const auto progress = [&](int64_t, int64_t) {
+    if (interrupted()) throw Interrupted{};
+    const double left = (wall_clock() - start) / double(++done) * double(job.evaluations() - done);
+    line.show(cat(done * 100 / job.evaluations(), " %   ", done, " of ", job.evaluations(), " evaluations   ",
+                  duration(left), " left"));
+  };
+  const model::Denoiser denoiser = job.loaded.denoiser();
+  for (size_t first = 0; first < job.seeds.size(); first += model::kSampleChunk) {
+    const size_t count = std::min(job.seeds.size() - first, size_t(model::kSampleChunk));
+    const std::vector<uint64_t> seeds(job.seeds.begin() + std::ptrdiff_t(first),
+                                      job.seeds.begin() + std::ptrdiff_t(first + count));
+    try {
+      const std::vector<uint8_t> made =
+          model::sample_images(device, denoiser, job.plan, job.image(), seeds, progress);
+      write_images(job, made.data(), seeds.data(), count);
+      pixels.insert(pixels.end(), made.begin(), made.end());
+    } catch (const Interrupted&) {
+      break;
+    }
+  }
+  line.end();
+  return pixels;
+}
+
+void describe(const Flags& f, const Job& job, const fs::path& checkpoint, engine::Device& device) {
+  const model::TrainingOptions& o = job.loaded.options;
+  std::cout << "model      " << checkpoint.string() << " (" << o.preset << ", " << o.network.width << "x"
+            << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
+            << "sampling   " << job.seeds.size() << " images, " << f.sampler << ", " << f.steps
+            << " steps, on " << processor(device.threads()) << "\n";
+  const double each = time_evaluation(device, job.loaded.denoiser(), job.plan, job.image());
+  std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
 int sample(const Flags& f) {
@@ -84,33 +139,20 @@ int sample(const Flags& f) {
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
   engine::Device device({f.threads});
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
-  const model::NetworkConfig& net = loaded.options.network;
-  const engine::Shape image{net.height, net.width, net.channels};
   const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde, f.steps);
-  const model::Denoiser denoiser = loaded.denoiser();
-  std::cout << "model      " << checkpoint.string() << " (" << loaded.options.preset << ", " << net.width
-            << "x" << net.height << ", crop " << loaded.options.crop << ", step " << thousands(loaded.step)
-            << ")\n"
-            << "sampling   " << seeds.size() << " images, " << f.sampler << ", " << f.steps << " steps, on "
-            << processor(device.threads()) << "\n";
-  const double chunks = double((seeds.size() + model::kSampleChunk - 1) / model::kSampleChunk);
-  const double each = time_evaluation(device, denoiser, plan, image);
-  std::cout << "this will take about " << duration(each * plan.evaluations() * chunks) << std::endl;
-  LiveLine line;
+  const Job job{loaded, plan, seeds, output_folder(f, checkpoint)};
+  fs::create_directories(job.out);
+  describe(f, job, checkpoint, device);
   const double start = wall_clock();
-  const std::vector<uint8_t> pixels =
-      model::sample_images(device, denoiser, plan, image, seeds, [&](int64_t done, int64_t total) {
-        if (interrupted()) fail("interrupted: nothing was written");
-        const double elapsed = wall_clock() - start;
-        line.show(cat(done * 100 / total, " %   ", done, " of ", total, " evaluations   ",
-                      duration(elapsed / double(done) * double(total - done)), " left"));
-      });
-  line.end();
-  const fs::path out = output_folder(f, checkpoint);
-  write_images(out, pixels, seeds, net);
-  std::cout << "wrote      " << (out / "grid.png").string() << " and " << seeds.size()
+  const std::vector<uint8_t> pixels = run(device, job);
+  const size_t made = pixels.size() / size_t(job.image().count());
+  if (made == 0) fail("interrupted before the first images were complete: nothing was written");
+  data::write_png(job.out / "grid.png", data::make_grid(pixels.data(), made, int(job.image()[0]),
+                                                        int(job.image()[1]), grid_columns(int64_t(made))));
+  std::cout << (made < seeds.size() ? "interrupted; " : "") << "wrote      "
+            << (job.out / "grid.png").string() << " and " << made << " of " << seeds.size()
             << " images beside it, in " << duration(wall_clock() - start) << "\n";
-  return 0;
+  return made < seeds.size();
 }
 
 }  // namespace

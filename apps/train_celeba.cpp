@@ -101,8 +101,9 @@ int finished(const model::RunFolder& folder, const std::string& out) {
 
 int train(const TrainingFlags& flags) {
   check_device(flags.device);
-  const data::Dataset images = open_images(flags);
-  model::TrainingOptions options = training_options(flags, images);
+  model::TrainingOptions options = training_options(flags);
+  const data::Dataset images = open_images(flags, options);
+  complete(options, flags, images);
   const model::NetworkSize size = model::measure(options.network);
   engine::Device device({flags.threads});
   if (flags.probe > 0) {

@@ -38,7 +38,10 @@ Tensor prior(engine::Device& device, double sigma, const engine::Shape& shape,
                 Purpose::prior, 0, seeds);
 }
 
-uint8_t quantised(float x) { return uint8_t(std::clamp(std::floor(127.5f * x + 128.0f), 0.0f, 255.0f)); }
+uint8_t quantised(float x) {
+  if (!std::isfinite(x)) fail("the model produced a number that is not finite: use an earlier checkpoint");
+  return uint8_t(std::clamp(std::floor(127.5f * x + 128.0f), 0.0f, 255.0f));
+}
 
 }  // namespace
 
