@@ -101,7 +101,8 @@ std::vector<uint8_t> run(engine::Device& device, const Job& job) {
   int64_t done = 0;
   const auto progress = [&](int64_t, int64_t) {
     if (interrupted()) throw Interrupted{};
-    const double left = (wall_clock() - start) / double(++done) * double(job.evaluations() - done);
+    ++done;
+    const double left = (wall_clock() - start) / double(done) * double(job.evaluations() - done);
     line.show(cat(done * 100 / job.evaluations(), " %   ", done, " of ", job.evaluations(), " evaluations   ",
                   duration(left), " left"));
   };
