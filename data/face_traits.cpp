@@ -118,10 +118,11 @@ void roll_hair(Die& die, FaceTraits& t) {
   t.hair_style = roll_hair_style(die, t);
   const double light = t.skin < 0.4 ? 1.0 : 0.0;
   constexpr HairColor kFamilies[] = {HairColor::black, HairColor::brown, HairColor::blond, HairColor::red};
-  t.hair_color =
-      kFamilies[die.choose({0.3 + 0.9 * (1 - light), 0.4, 0.02 + 0.3 * light, 0.02 + 0.16 * light})];
+  t.hair_color = kFamilies[die.choose(
+      {0.3 + 0.9 * (1 - light), 0.2 + 0.2 * light, 0.02 + 0.3 * light, 0.02 + 0.16 * light})];
   if (die.chance((t.age - 48) / 28)) t.hair_color = HairColor::gray;
   t.hair = roll_hair_shade(die, t.hair_color);
+  t.freckles = t.skin < 0.3 && t.age < 48 && die.chance(t.hair_color == HairColor::red ? 0.6 : 0.12);
   const bool may_fringe = t.hair_style == HairStyle::bob || t.hair_style == HairStyle::long_straight ||
                           t.hair_style == HairStyle::long_wavy || t.hair_style == HairStyle::ponytail ||
                           t.hair_style == HairStyle::side_part;
@@ -211,9 +212,8 @@ bool has_long_hair(const FaceTraits& t) {
          t.hair_style == HairStyle::long_wavy || t.hair_style == HairStyle::ponytail;
 }
 
-bool shows_hair(const FaceTraits& t) {
-  if (t.hair_style == HairStyle::bald) return false;
-  return t.hat != Hat::beanie || has_long_hair(t);
+bool shows_hair_style(const FaceTraits& t) {
+  return t.hair_style != HairStyle::bald && (t.hat == Hat::none || has_long_hair(t));
 }
 
 }  // namespace ito::data
