@@ -23,8 +23,8 @@ extern const std::array<const char*, kFaceAttributes> kFaceAttributeNames;
 Image draw_face(const FaceTraits& traits);
 
 /// 1 where the drawing shows the attribute, else -1. Attractive and Blurry are always -1: the one is a
-/// judgement that a drawing does not carry, the other never happens. Bald and hair colours speak of what can
-/// be seen: under a beanie short hair has none.
+/// judgement that a drawing does not carry, the other never happens. Hair's attributes speak of what a
+/// hat leaves to be seen.
 std::array<int8_t, kFaceAttributes> face_attributes(const FaceTraits& traits);
 
 /// The split of picture `index` of `count`, 0 train, 1 validation, 2 test: contiguous, in CelebA's

@@ -6,9 +6,7 @@
 namespace ito::data {
 namespace {
 
-constexpr double kWidth = 178, kHeight = 218;
-
-Path whole() { return Path::rounded({0, 0}, kWidth, kHeight, 0); }
+constexpr double kHeight = 218;
 
 void draw_bokeh(const Scene& s) {
   FaceRandom die(s.traits.detail, 1);
@@ -60,16 +58,18 @@ void draw_room(const Scene& s) {
 
 void draw_backdrop(const Scene& s) {
   const FaceTraits& t = s.traits;
-  const double slant = 60 * t.light;
-  s.canvas.fill(whole(), t.backdrop == Backdrop::plain
-                             ? Paint(mix(t.backdrop_top, t.backdrop_bottom, 0.3))
-                             : Paint::linear({89 + slant, 0}, {89 - slant, kHeight},
-                                             {{0, t.backdrop_top}, {1, t.backdrop_bottom}}));
+  const Color top = t.backdrop_top, bottom = t.backdrop_bottom;
+  if (t.backdrop == Backdrop::plain) {  // a studio's wall: bright beside the head, dim in the corners
+    s.canvas.fill_all(
+        Paint::radial({89 + 55 * s.side(), 80}, 0, 175, {{0, lighter(top, 0.18)}, {0.4, top}, {1, bottom}}));
+    return;
+  }
+  const double slant = t.backdrop == Backdrop::sky ? 0 : 60 * t.light;
+  s.canvas.fill_all(Paint::linear({89 + slant, 0}, {89 - slant, kHeight}, {{0, top}, {1, bottom}}));
+  if (t.backdrop == Backdrop::gradient) s.canvas.glow({89 + 55 * s.side(), 80}, 85, 110, {1, 1, 1, 0.22});
   if (t.backdrop == Backdrop::bokeh) draw_bokeh(s);
   if (t.backdrop == Backdrop::sky) draw_clouds(s);
   if (t.backdrop == Backdrop::room) draw_room(s);
-  if (t.backdrop == Backdrop::plain || t.backdrop == Backdrop::gradient)
-    s.canvas.glow({89 + 55 * s.side(), 80}, 85, 110, Color{1, 1, 1, 0.22});
 }
 
 }  // namespace ito::data

@@ -42,10 +42,15 @@ Path beard_shape(const Scene& s, double outset) {
 
 void draw_stubble(const Scene& s) {
   const Canvas::Clip inside(s.canvas, head_outline(s));
-  const Color shade = mix(darker(s.palette.hair, 0.35), rgb(0x3a3d46), 0.35);
-  s.canvas.fill(beard_shape(s, 0), with_alpha(shade, 0.17 + 0.1 * s.traits.skin));
-  s.canvas.glow({1.5 * s.traits.turn, s.traits.chin_y - 9}, 26, 16, with_alpha(shade, 0.3));
-  s.canvas.glow({1.3 * s.traits.turn, 33}, 16, 5, with_alpha(shade, 0.4));
+  const Color shade = mix(darker(s.palette.hair, 0.45), rgb(0x33363f), 0.4);
+  const double jaw = s.skull_x() + 1.6 * s.traits.turn, chin = s.traits.chin_y;
+  s.canvas.fill(beard_shape(s, 0), with_alpha(shade, 0.11));
+  for (const double side : {-1.0, 1.0}) {
+    s.canvas.glow({jaw + side * s.traits.jaw_width * 0.92, 36}, 13, 24, with_alpha(shade, 0.36));
+    s.canvas.glow({jaw + side * 15, chin - 10}, 22, 17, with_alpha(shade, 0.34));
+  }
+  s.canvas.glow({jaw, chin - 5}, 19, 15, with_alpha(shade, 0.4));
+  s.canvas.glow({1.3 * s.traits.turn, 33.5}, 18, 6, with_alpha(shade, 0.6));
 }
 
 Paint beard_paint(const Scene& s) {

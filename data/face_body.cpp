@@ -17,15 +17,9 @@ void draw_neck(const Scene& s) {
   const Palette& p = s.palette;
   const double x = s.skull_x() * 0.6, w = s.traits.male ? 24 : 19, lit = s.side();
   Path neck;
-  neck.move({x - w, 30})
-      .line({x - w, 66})
-      .curve({x - w, 84}, {x - w - 12, 88}, {x - w - 30, 92})
-      .line({x - w - 30, kBottom});
-  neck.line({x + w + 30, kBottom})
-      .line({x + w + 30, 92})
-      .curve({x + w + 12, 88}, {x + w, 84}, {x + w, 66})
-      .line({x + w, 30})
-      .close();
+  neck.move({x - w, 30}).line({x - w, 66}).curve({x - w, 80}, {x - w - 2, 85}, {x - w - 9, 92});
+  neck.line({x - w - 9, kBottom}).line({x + w + 9, kBottom}).line({x + w + 9, 92});
+  neck.curve({x + w + 2, 85}, {x + w, 80}, {x + w, 66}).line({x + w, 30}).close();
   s.canvas.fill(
       neck, Paint::linear({x + lit * w, 0}, {x - lit * w, 0},
                           {{0, mix(p.skin, p.skin_shadow, 0.25)}, {1, mix(p.skin, p.skin_shadow, 0.85)}}));

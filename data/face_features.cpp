@@ -31,8 +31,8 @@ void draw_nose(const Scene& s) {
     Path wing;
     wing.move({x + side * (w - 1.0), y - 4.2})
         .bend({x + side * (w + 2.2), y - 0.2}, {x + side * (w - 1.8), y + 2.4});
-    c.stroke(wing, with_alpha(p.skin_deep, 0.5), 1.05);
-    c.fill(Path::ellipse({x + side * w * 0.44, y + 1.7}, w * 0.27, 1.35), with_alpha(p.skin_deep, 0.85));
+    c.stroke(wing, with_alpha(p.skin_deep, 0.4), 1.05);
+    c.fill(Path::ellipse({x + side * w * 0.44, y + 1.7}, w * 0.27, 1.35), with_alpha(p.skin_deep, 0.72));
   }
   if (t.pointy_nose) {
     c.fill(Path::brush({x - 2.6, y + 2.9}, {x, y + 6.2}, {x + 2.6, y + 2.9}, 1.4),
@@ -127,7 +127,7 @@ void draw_mouth(const Scene& s) {
   for (const double side : {-1.0, 1.0}) {
     const Point corner{m.x + side * m.half, m.corner_y};
     s.canvas.glow(corner + Point{side * 0.8, 0}, 3, 2.8, with_alpha(p.skin_deep, 0.6));
-    if (s.traits.smile < 0.5) continue;
+    if (s.traits.smile < 0.5 || s.traits.age > 48) continue;  // age draws its own
     s.canvas.fill(Path::brush({side * 14.5 + s.traits.turn, 24}, {side * 23.5, 30}, {side * 22.5, 40}, 1.3),
                   with_alpha(p.skin_deep, 0.3));
   }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "data/face_painter.h"
+#include "data/face_random.h"
 
 namespace ito::data {
 namespace {
@@ -91,12 +92,24 @@ void blush_cheeks(const Scene& s) {
   const FaceTraits& t = s.traits;
   const Color rose = mix(rgb(0xe8475a), s.palette.skin, 0.15 + 0.2 * t.skin);
   for (const double side : {-1.0, 1.0}) {
-    s.canvas.glow({side * 26 + 0.6 * s.skull_x(), 23}, 15, 11, with_alpha(rose, 0.1 + 0.5 * t.blush));
+    const double x = 0.6 * s.skull_x();
+    s.canvas.glow({x + side * 26, 22}, 16, 12,
+                  with_alpha(rose, (0.12 + 0.5 * t.blush) * (1 - 0.35 * t.skin)));
     if (!t.high_cheekbones) continue;
-    s.canvas.fill(Path::brush({side * 38 + s.skull_x(), 18}, {side * 28, 31}, {side * 21, 38}, 4),
-                  with_alpha(s.palette.skin_shadow, 0.45));
-    s.canvas.glow({side * 28, 14}, 12, 5.5, with_alpha(s.palette.skin_light, 0.7));
+    s.canvas.glow({x + side * 31, 31}, 11, 13, with_alpha(s.palette.skin_shadow, 0.6));
+    s.canvas.glow({x + side * 28, 14.5}, 11, 6.5, with_alpha(s.palette.skin_light, 0.5));
   }
+}
+
+void draw_freckles(const Scene& s) {
+  FaceRandom die(s.traits.detail, 41);
+  Path dots;
+  for (int i = 0; i < 26; ++i) {
+    const double side = i % 2 == 0 ? -1 : 1, size = die.uniform(0.45, 0.8);
+    const Point at{side * die.uniform(8, 32), die.uniform(11, 24)};
+    dots.add(Path::ellipse(at, size, size));
+  }
+  s.canvas.fill(dots, with_alpha(mix(s.palette.skin_shadow, rgb(0x9a5632), 0.5), 0.6));
 }
 
 }  // namespace
@@ -112,6 +125,7 @@ void draw_head(const Scene& s) {
   const Canvas::Clip inside(s.canvas, outline);
   shade_head(s);
   blush_cheeks(s);
+  if (s.traits.freckles) draw_freckles(s);
 }
 
 void draw_age(const Scene& s) {

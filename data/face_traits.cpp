@@ -118,10 +118,11 @@ void roll_hair(Die& die, FaceTraits& t) {
   t.hair_style = roll_hair_style(die, t);
   const double light = t.skin < 0.4 ? 1.0 : 0.0;
   constexpr HairColor kFamilies[] = {HairColor::black, HairColor::brown, HairColor::blond, HairColor::red};
-  t.hair_color =
-      kFamilies[die.choose({0.3 + 0.9 * (1 - light), 0.4, 0.02 + 0.3 * light, 0.02 + 0.16 * light})];
+  t.hair_color = kFamilies[die.choose(
+      {0.3 + 0.9 * (1 - light), 0.2 + 0.2 * light, 0.02 + 0.3 * light, 0.02 + 0.16 * light})];
   if (die.chance((t.age - 48) / 28)) t.hair_color = HairColor::gray;
   t.hair = roll_hair_shade(die, t.hair_color);
+  t.freckles = t.skin < 0.3 && t.age < 48 && die.chance(t.hair_color == HairColor::red ? 0.6 : 0.12);
   const bool may_fringe = t.hair_style == HairStyle::bob || t.hair_style == HairStyle::long_straight ||
                           t.hair_style == HairStyle::long_wavy || t.hair_style == HairStyle::ponytail ||
                           t.hair_style == HairStyle::side_part;
@@ -146,7 +147,7 @@ void roll_accessories(Die& die, FaceTraits& t) {
   t.hat_color = die.pick({rgb(0xc0392b), rgb(0x2e6f95), rgb(0x3c7a57), rgb(0xe0a030), rgb(0x494e6b),
                           rgb(0x7c3f58), rgb(0xd9cbb3), rgb(0x2b2d34)});
   t.earrings = die.chance(t.male ? 0.03 : 0.36);
-  t.necklace = die.chance(t.male ? 0.03 : 0.3);
+  t.necklace = die.chance(t.male ? 0.03 : 0.38);
   t.jewel = die.pick({rgb(0xe7bd4f), rgb(0xdfe4ea), rgb(0x3fa796), rgb(0xe98a9b)});
 }
 
@@ -155,7 +156,8 @@ void roll_clothes(Die& die, FaceTraits& t) {
                                    Garment::suit_and_tie, Garment::turtleneck};
   t.garment = kGarments[t.male ? die.choose({0.36, 0.08, 0.26, 0.2, 0.1})
                                : die.choose({0.34, 0.4, 0.14, 0.01, 0.11})];
-  if (t.garment == Garment::turtleneck || t.garment == Garment::suit_and_tie) t.necklace = false;
+  if (t.garment != Garment::crew_neck && t.garment != Garment::v_neck)
+    t.necklace = false;  // it would be hidden
   t.cloth = die.pick({rgb(0x2f4b7c), rgb(0xb8433f), rgb(0x3f7d6e), rgb(0xe8e2d5), rgb(0x3a3a44),
                       rgb(0xdb9a3c), rgb(0x7b5aa6), rgb(0x5d8fb8), rgb(0xd9788a), rgb(0x6c7a3c)});
   if (t.garment == Garment::suit_and_tie)
@@ -211,9 +213,8 @@ bool has_long_hair(const FaceTraits& t) {
          t.hair_style == HairStyle::long_wavy || t.hair_style == HairStyle::ponytail;
 }
 
-bool shows_hair(const FaceTraits& t) {
-  if (t.hair_style == HairStyle::bald) return false;
-  return t.hat != Hat::beanie || has_long_hair(t);
+bool shows_hair_style(const FaceTraits& t) {
+  return t.hair_style != HairStyle::bald && (t.hat == Hat::none || has_long_hair(t));
 }
 
 }  // namespace ito::data

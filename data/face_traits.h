@@ -51,6 +51,7 @@ struct FaceTraits {
   double fullness = 0;  ///< 0 lean to 1 chubby
   bool double_chin = false;
   bool high_cheekbones = false;
+  bool freckles = false;
 
   double eye_size = 1;
   double eye_opening = 1;  ///< below 0.72 the eyes are narrow
@@ -99,8 +100,10 @@ struct FaceTraits {
 /// The person number `index` of the set `seed`: a function of the two alone (Philox, Purpose::faces).
 FaceTraits face_traits(uint64_t seed, uint64_t index);
 
-/// Whether hair falls below the jaw, and whether any hair of the head can be seen.
+/// Whether hair falls beside the cheeks.
 bool has_long_hair(const FaceTraits& traits);
-bool shows_hair(const FaceTraits& traits);
+
+/// Whether the way the hair is worn can be seen: a hat leaves of short hair only the temples.
+bool shows_hair_style(const FaceTraits& traits);
 
 }  // namespace ito::data
