@@ -1,62 +1,74 @@
 #pragma once
 
-#include <cstddef>
-
 #include "kernels/conv2d/vec.h"
 
-/// The inner loops of a matrix product whose operands already lie in the cache.
+/// The inner loops of matrix products whose operands already lie in the cache, in lines of 16 floats.
 namespace ito::kernels::conv2d {
 
-/// A tile of the result is kRows x kPanel and stays in registers while the depth is summed: 6 x 2 vectors
-/// leave 4 of AVX2's 16 registers for operands, 12 x 2 leave 8 of AVX-512's 32.
-constexpr int kPanel = 2 * kLanes;
-constexpr int kRows = kLanes == 16 ? 12 : 6;
+/// Rows of the result that stay in registers while the depth is summed: with 6 rows of 2 vectors 4 of AVX2's
+/// 16 registers are left for the operands; 12 rows of 1 vector keep AVX-512's two multipliers busy.
+constexpr int kRows = kLineVecs == 2 ? 6 : 12;
 
-/// Where element (row, p) of the left operand, (p, column) of the right one and (row, column) of the result
-/// lie.
-struct Strides {
-  ptrdiff_t a_row, a_depth, b_depth, c_row;
-};
-
-/// c[i, j] = sum_p a[i, p] b[p, j] for i < rows, j < kPanel, added to what is there if `accumulate`. The
-/// order of the sum does not depend on `rows`.
-template <int rows, bool accumulate>
-void micro_kernel(int depth, const float* a, const float* b, float* c, const Strides& at) {
-  Vec sum[rows][2];
-  for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < 2; ++j) sum[i][j] = accumulate ? load(c + i * at.c_row + j * kLanes) : Vec{};
-  }
-  for (int p = 0; p < depth; ++p, a += at.a_depth, b += at.b_depth) {
-    const Vec b0 = load(b), b1 = load(b + kLanes);
+/// sum[i] += sum_p a[i * a_row + p * a_depth] * line p of b, for p < depth.
+template <int a_row, int a_depth, int rows>
+[[gnu::always_inline]] inline void add_products(Vec (&sum)[rows][kLineVecs], int depth, const float* a,
+                                                const float* b) {
+  for (int p = 0; p < depth; ++p, a += a_depth, b += kLine) {
+    Vec right[kLineVecs];
+#pragma GCC unroll 2
+    for (int j = 0; j < kLineVecs; ++j) right[j] = load(b + j * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < rows; ++i) {
-      const float left = a[i * at.a_row];
-      sum[i][0] += left * b0;
-      sum[i][1] += left * b1;
+      const float left = a[i * a_row];
+#pragma GCC unroll 2
+      for (int j = 0; j < kLineVecs; ++j) sum[i][j] += left * right[j];
     }
   }
+}
+
+/// Result lines [first, first + rows) of 16 columns: c = a b. The left operand's depth lies in blocks of
+/// kLine, each [row][kLine], `a_block` floats apart; the right one's, and the result's, in lines.
+template <int rows>
+void multiply_rows(int blocks, const float* a, int a_block, const float* b, float* c) {
+  Vec sum[rows][kLineVecs] = {};
+  for (int block = 0; block < blocks; ++block, a += a_block, b += kLine * kLine) {
+    add_products<kLine, 1>(sum, kLine, a, b);
+  }
   for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < 2; ++j) store(c + i * at.c_row + j * kLanes, sum[i][j]);
+    for (int j = 0; j < kLineVecs; ++j) store(c + i * kLine + j * kLanes, sum[i][j]);
   }
 }
 
-/// micro_kernel<count>: the one of kRows that it is.
-template <int rows, bool accumulate>
-void micro_kernel_of(int count, int depth, const float* a, const float* b, float* c, const Strides& at) {
-  if constexpr (rows > 0) {
-    if (count == rows) return micro_kernel<rows, accumulate>(depth, a, b, c, at);
-    micro_kernel_of<rows - 1, accumulate>(count, depth, a, b, c, at);
+/// c += a^T b, with a [depth][kLine] of which `rows` columns count, b [depth][kLine], c [rows][kLine].
+template <int rows>
+void add_transposed_rows(int depth, const float* a, const float* b, float* c) {
+  Vec sum[rows][kLineVecs];
+  for (int i = 0; i < rows; ++i) {
+    for (int j = 0; j < kLineVecs; ++j) sum[i][j] = load(c + i * kLine + j * kLanes);
+  }
+  add_products<1, kLine>(sum, depth, a, b);
+  for (int i = 0; i < rows; ++i) {
+    for (int j = 0; j < kLineVecs; ++j) store(c + i * kLine + j * kLanes, sum[i][j]);
   }
 }
 
-/// The same for any number of rows, cut into as equal groups of at most kRows as can be: 32 is 6+5+5+6+5+5,
-/// because a group of two would leave the multipliers half idle.
-template <bool accumulate>
-void multiply_panel(int rows, int depth, const float* a, const float* b, float* c, const Strides& at) {
+/// f.template operator()<n>() for n = count <= most.
+template <int most, class F>
+[[gnu::always_inline]] inline void with_constant(int count, F&& f) {
+  if constexpr (most > 0) {
+    if (count == most) return f.template operator()<most>();
+    with_constant<most - 1>(count, f);
+  }
+}
+
+/// f<rows>(first) for as equal groups of at most kRows as can be: 16 is 5+5+6, because a group of two or
+/// three would leave the multipliers idle. No sum depends on the grouping.
+template <class F>
+[[gnu::always_inline]] inline void for_row_groups(int rows, F&& f) {
   const int groups = (rows + kRows - 1) / kRows;
   for (int group = 0; group < groups; ++group) {
     const int first = rows * group / groups, count = rows * (group + 1) / groups - first;
-    micro_kernel_of<kRows, accumulate>(count, depth, a + first * at.a_row, b, c + first * at.c_row, at);
+    with_constant<kRows>(count, [&]<int n>() { f.template operator()<n>(first); });
   }
 }
 

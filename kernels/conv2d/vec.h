@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cstring>
-
-/// Vectors of floats by GCC's (and clang's) vector extensions: one register where the machine has one of this
+/// Vectors of floats by the compilers' vector extensions: one register where the machine has one of this
 /// width, several where it has not.
 namespace ito::kernels::conv2d {
 
@@ -12,22 +10,26 @@ constexpr int kLanes = 16;
 constexpr int kLanes = 8;
 #endif
 
+/// Channels are handled in groups of one cache line: one or two vectors.
+constexpr int kLine = 16;
+constexpr int kLineVecs = kLine / kLanes;
+
 typedef float Vec __attribute__((vector_size(kLanes * sizeof(float))));
 typedef float LooseVec __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 
 inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 inline void store(float* to, Vec v) { *reinterpret_cast<LooseVec*>(to) = v; }
 
-/// The first `count` < kLanes floats; the rest is zero, or left alone.
+/// The first `count` floats, if fewer than a vector; the rest is zero, or left alone.
 inline Vec load_part(const float* from, int count) {
   Vec v{};
-  for (int i = 0; i < count; ++i) v[i] = from[i];
+  for (int i = 0; i < kLanes && i < count; ++i) v[i] = from[i];
   return v;
 }
 inline void store_part(float* to, Vec v, int count) {
-  for (int i = 0; i < count; ++i) to[i] = v[i];
+  for (int i = 0; i < kLanes && i < count; ++i) to[i] = v[i];
 }
 
-constexpr int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
+constexpr int lines(int channels) { return (channels + kLine - 1) / kLine; }
 
 }  // namespace ito::kernels::conv2d
