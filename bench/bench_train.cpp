@@ -1,4 +1,4 @@
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -50,10 +50,11 @@ std::string processor() {
   return "unknown";
 }
 
-double peak_resident_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_maxrss) * 1024;
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  double all = 0, resident = 0;
+  statm >> all >> resident;
+  return resident * double(sysconf(_SC_PAGESIZE));
 }
 
 using Signature = std::tuple<int, int, int, int, int, int, int, int, int, int, int, int, int, int>;
@@ -132,14 +133,15 @@ json measure(const model::TrainingOptions& o, const model::ImageSet& images, boo
   engine::Device device({threads});
   device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
   model::Trainer trainer(device, o, images);
-  const double before = peak_resident_bytes();
+  const double before = resident_bytes();
   std::vector<engine::ConvCall> calls;
   device.trace_convolutions(&calls);
   const model::MemoryPlan plan = trainer.plan();
   device.trace_convolutions(nullptr);
   for (int i = 0; i < 2; ++i) trainer.step();
   const double step = median_time(repeats, [&] { trainer.step(); });
-  const double peak = peak_resident_bytes(), sealed = double(device.arena().peak_bytes());
+  const double used = resident_bytes();
+  const size_t sealed = device.arena().peak_bytes();
   trainer.pause();
   const double evaluation = evaluation_time(device, trainer, o, repeats);
   double bare = 0, ours = 0;
@@ -161,7 +163,7 @@ json measure(const model::TrainingOptions& o, const model::ImageSet& images, boo
           {"arena_bytes_predicted", plan.step_bytes},
           {"arena_bytes_used", sealed},
           {"resident_bytes_predicted", before + double(plan.step_bytes)},
-          {"resident_bytes_peak", peak}};
+          {"resident_bytes_used", used}};
 }
 
 }  // namespace
