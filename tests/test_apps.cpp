@@ -1,0 +1,203 @@
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+/// The programs as a user runs them: a whole small run, its resumption, samples by seed, and every kind of mistake.
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Output {
+  int code = -1;
+  std::string out, err;
+};
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A folder of its own for each test case; commands run inside it.
+class Place {
+ public:
+  explicit Place(const std::string& name) : path_(fs::temp_directory_path() / ("ito_apps_" + name)) {
+    fs::remove_all(path_);
+    fs::create_directories(path_);
+  }
+  const fs::path& path() const { return path_; }
+
+  Output run(const std::string& command) const {
+    const std::string line = "cd '" + path_.string() + "' && " ITO_APP_DIR "/" + command + " >out.txt 2>err.txt";
+    const int status = std::system(line.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(path_ / "out.txt"), text_of(path_ / "err.txt")};
+  }
+  void faces(int count = 40) const {
+    REQUIRE(run("make_faces faces --count " + std::to_string(count) + " --seed 3").code == 0);
+  }
+  std::map<std::string, std::string> files(const std::string& folder) const {
+    std::map<std::string, std::string> result;
+    for (const auto& entry : fs::recursive_directory_iterator(path_ / folder))
+      if (entry.is_regular_file())
+        result[fs::relative(entry.path(), path_ / folder).string()] = text_of(entry.path());
+    return result;
+  }
+
+ private:
+  fs::path path_;
+};
+
+const std::string kTiny = " faces --preset tiny --batch 4 --warmup 2 --sample-count 4 --sample-steps 3 --sample-every 100 ";
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// One line on standard error, exit code 1, and the line says `part`.
+void refused(const Place& place, const std::string& command, const std::string& part) {
+  CAPTURE(command);
+  const Output o = place.run(command);
+  CAPTURE(o.err);
+  CHECK(o.code == 1);
+  CHECK(contains(o.err, part));
+  CHECK(o.err.find('\n') == o.err.size() - 1);
+}
+
+TEST_CASE("a run from faces to samples, and the same command again") {
+  const Place place("run");
+  place.faces();
+  const std::string train = "train_celeba" + kTiny + "--steps 6 --save-every 4 --out run";
+  const Output first = place.run(train);
+  CAPTURE(first.err);
+  REQUIRE(first.code == 0);
+  CHECK(contains(first.out, "178,451 parameters"));
+  CHECK(fs::exists(place.path() / "run/samples/step-00000006.png"));
+  CHECK(fs::exists(place.path() / "run/checkpoints/step-00000004"));
+  CHECK(place.files("run/checkpoints/step-00000006").count("unet/config.json") == 1);
+  const auto log = nlohmann::json::parse(text_of(place.path() / "run/log.jsonl"));
+  CHECK(log.at("step") == 6);
+
+  const Output again = place.run(train);
+  CHECK(again.code == 0);
+  CHECK(contains(again.out, "finished"));
+  const Output longer = place.run("train_celeba" + kTiny + "--steps 8 --save-every 4 --out run");
+  CHECK(longer.code == 0);
+  CHECK(fs::exists(place.path() / "run/checkpoints/step-00000008"));
+  CHECK_FALSE(fs::exists(place.path() / "run/checkpoints/step-00000004"));  // --keep 2
+
+  REQUIRE(place.run("sample --run run --steps 4 --count 3 --out many").code == 0);
+  REQUIRE(place.run("sample --run run --steps 4 --seeds 2 --out one").code == 0);
+  const auto many = place.files("many"), one = place.files("one");
+  CHECK(many.size() == 4);  // three images and the grid
+  CHECK(one.at("000002.png") == many.at("000002.png"));
+  CHECK(many.at("000001.png") != many.at("000002.png"));
+  CHECK(place.run("sample --run run --sampler heun --steps 3 --count 2 --out heun").code == 0);
+}
+
+TEST_CASE("two runs with the same flags write the same bytes; dry runs write nothing") {
+  const Place place("twice");
+  place.faces();
+  for (const char* out : {"a", "b"}) {
+    const std::string name = out;
+    REQUIRE(place.run("train_celeba" + kTiny + "--steps 3 --dropout 0.1 --attributes --out " + name).code == 0);
+  }
+  CHECK(place.files("a/checkpoints") == place.files("b/checkpoints"));
+  CHECK(place.files("a/samples") == place.files("b/samples"));
+  const Output dry = place.run("train_celeba" + kTiny + "--steps 1000 --out c --dry-run");
+  CHECK(dry.code == 0);
+  for (const char* part : {"parameters", "GFLOP", "memory", "time"}) CHECK(contains(dry.out, part));
+  CHECK_FALSE(fs::exists(place.path() / "c"));
+}
+
+TEST_CASE("every preset's objective and every SDE trains and samples") {
+  const Place place("objectives");
+  place.faces();
+  for (const std::string flags :
+       {"--sde vp --prediction noise", "--sde sub-vp --prediction v --weighting min-snr", "--sde simple --prediction x0",
+        "--sde ve --prediction score-scaled --level-draw antithetic", "--sde vp --weighting likelihood --embedding sinusoidal", "--precision bf16 --accumulate 2"}) {
+    CAPTURE(flags);
+    const Output o = place.run("train_celeba" + kTiny + "--steps 2 --out run " + flags);
+    CAPTURE(o.err);
+    CHECK(o.code == 0);
+    CHECK(place.run("sample --run run --steps 3 --count 1 --out images").code == 0);
+    fs::remove_all(place.path() / "run");
+  }
+  for (const std::string preset : {"document", "tutorial"}) {
+    CAPTURE(preset);
+    const Output o = place.run("train_celeba faces --preset " + preset +
+                               " --size 16 --batch 2 --steps 2 --sample-count 1 --sample-steps 2 --out run-" + preset);
+    CAPTURE(o.err);
+    CHECK(o.code == 0);
+    CHECK(place.run("sample --run run-" + preset + " --steps 3 --count 1 --out images").code == 0);
+  }
+}
+
+TEST_CASE("inspect shows checkpoints, data and the bare network") {
+  const Place place("inspect");
+  place.faces();
+  REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --out run").code == 0);
+  const Output checkpoint = place.run("inspect checkpoint run/checkpoints/step-00000001");
+  CHECK(checkpoint.code == 0);
+  CHECK(contains(checkpoint.out, "down_blocks.0.resnets.0.conv1.weight"));
+  const Output data = place.run("inspect data faces --size 32");
+  CHECK(data.code == 0);
+  CHECK(contains(data.out, "Smiling"));
+  CHECK(fs::exists(place.path() / "contact_sheet.png"));
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 16, 16), }";
+  header.resize(117, ' ');
+  header += '\n';
+  const std::string magic("\x93NUMPY\x01\x00\x76\x00", 10);
+  std::ofstream(place.path() / "x.npy", std::ios::binary) << magic << header << std::string(3 * 256 * 4, '\0');
+  const Output forward = place.run("inspect forward --checkpoint run/checkpoints/step-00000001 --input x.npy --c-noise -0.5 --output y.npy");
+  CAPTURE(forward.err);
+  CHECK(forward.code == 0);
+  CHECK(fs::file_size(place.path() / "y.npy") == fs::file_size(place.path() / "x.npy"));
+}
+
+TEST_CASE("Ctrl-C saves, and the same command goes on") {
+  const Place place("interrupt");
+  place.faces();
+  const std::string train = ITO_APP_DIR "/train_celeba" + kTiny + "--steps 100000 --out run";
+  const std::string line = "cd '" + place.path().string() + "' && (" + train +
+                           " >out.txt 2>err.txt & pid=$!; for i in $(seq 200); do sleep 0.1; "
+                           "grep -q '\"step\"' run/log.jsonl 2>/dev/null && break; done; kill -INT $pid; wait $pid)";
+  CHECK(std::system(line.c_str()) == 0);
+  CHECK(contains(text_of(place.path() / "out.txt"), "go on with the same command"));
+  CHECK_FALSE(fs::is_empty(place.path() / "run/checkpoints"));
+}
+
+TEST_CASE("mistakes are named in one line, and nothing is lost") {
+  const Place place("mistakes");
+  place.faces();
+  refused(place, "train_celeba nowhere", "make_faces");
+  fs::create_directories(place.path() / "empty");
+  refused(place, "train_celeba empty", "mmlab.ie.cuhk.edu.hk");
+  refused(place, "train_celeba faces --presett tiny", "did you mean --preset");
+  refused(place, "train_celeba faces --preset tinny", "tiny");
+  refused(place, "train_celeba faces --sde vee", "\"ve\"");
+  refused(place, "train_celeba faces --preset tiny --batch 0", "--batch");
+  refused(place, "train_celeba faces --preset tiny --steps 0", "--steps");
+  refused(place, "train_celeba faces --preset tiny --steps many", "--steps");
+  refused(place, "train_celeba faces --preset tiny --size 17", "multiple of 2");
+  refused(place, "train_celeba faces --device cuda", "no CUDA");
+  refused(place, "sample", "./train_celeba data/celeba");
+  refused(place, "sample --run nowhere", "scripts/demo");
+  refused(place, "make_faces faces --count 0", "--count");
+  refused(place, "inspect forward --checkpoint nowhere --input x --c-noise 0 --output y", "x");
+  REQUIRE(place.run("train_celeba" + kTiny + "--steps 2 --out run").code == 0);
+  const auto before = place.files("run/checkpoints");
+  const Output other = place.run("train_celeba" + kTiny + "--steps 2 --lr 0.01 --out run");
+  CHECK(other.code == 1);
+  CHECK(contains(other.err, "lr: 0.0002 there, 0.01 now"));
+  CHECK(place.files("run/checkpoints") == before);
+  fs::resize_file(place.path() / "run/checkpoints/step-00000002/unet/diffusion_pytorch_model.safetensors", 3000);
+  refused(place, "sample --run run", "diffusion_pytorch_model.safetensors");
+}
+
+}  // namespace
