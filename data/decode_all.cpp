@@ -79,8 +79,8 @@ Outcome decode_one(const fs::path& path, const DecodeOptions& options, uint8_t* 
   };
   fail(cat((list.root / first).string(), ": ", first_size.width, " pixels wide and ", first_size.height,
            " high is too small for --size ", name_size(wanted), " with crop ", crop_name(options.crop),
-           " (so are ", small - 1, " more of ", list.names.size(), " pictures); --size ", name_size(fitting),
-           " fits all"));
+           " (so are ", small - 1, " more of ", list.names.size(),
+           " pictures); the largest that fits all is --size ", name_size(fitting)));
 }
 
 [[noreturn]] void fail_unreadable(const ImageList& list, const std::vector<SkippedFile>& skipped,
