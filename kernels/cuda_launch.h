@@ -23,11 +23,13 @@ struct LaunchConfig {
 
 /// Puts kernel(arguments...) into the stream's queue. Stands for <<<>>>, which only nvcc understands.
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), const LaunchConfig& config, CudaStream& stream, Arguments&&... arguments) {
+void launch(void (*kernel)(Parameters...), const LaunchConfig& config, CudaStream& stream,
+            Arguments&&... arguments) {
   constexpr size_t kSharedWithoutAsking = 48 * 1024;
   if (config.shared_bytes > kSharedWithoutAsking)
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(config.shared_bytes)),
-               "give a kernel its shared memory");
+    check_cuda(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(config.shared_bytes)),
+        "give a kernel its shared memory");
   cudaLaunchAttribute cluster{};
   cluster.id = cudaLaunchAttributeClusterDimension;
   cluster.val.clusterDim.x = unsigned(config.cluster);

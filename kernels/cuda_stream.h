@@ -8,7 +8,8 @@ struct CUstream_st;  // CUDA's own name, so that whoever owns a stream needs no 
 
 namespace ito::kernels {
 
-/// A queue of work on one GPU, and the memory it works on. Kernels return at once; copies and kernels run in order.
+/// A queue of work on one GPU, and the memory it works on. Kernels return at once; copies and kernels run in
+/// order.
 class CudaStream {
  public:
   /// Fails where there is no such device.
@@ -21,7 +22,8 @@ class CudaStream {
   void* allocate(size_t bytes);
   void release(void* memory) noexcept;
 
-  /// Between host and device in either direction, or within one. Pageable host memory must outlive the copy: synchronize.
+  /// Between host and device in either direction, or within one. Pageable host memory must outlive the copy:
+  /// synchronize.
   void copy(void* to, const void* from, size_t bytes);
   /// Waits until everything queued so far is done, and reports its errors.
   void synchronize();
