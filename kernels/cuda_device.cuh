@@ -15,17 +15,24 @@ template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {
   T v[V];
 };
-template <class T> inline constexpr int kWideVector = 16 / int(sizeof(T));
+template <class T>
+inline constexpr int kWideVector = 16 / int(sizeof(T));
 
 /// p must be a multiple of the pack's size.
 template <int V, class T>
-__device__ inline Pack<T, V> load(const T* p) { return *reinterpret_cast<const Pack<T, V>*>(p); }
+__device__ inline Pack<T, V> load(const T* p) {
+  return *reinterpret_cast<const Pack<T, V>*>(p);
+}
 template <int V, class T>
-__device__ inline void store(T* p, const Pack<T, V>& pack) { *reinterpret_cast<Pack<T, V>*>(p) = pack; }
+__device__ inline void store(T* p, const Pack<T, V>& pack) {
+  *reinterpret_cast<Pack<T, V>*>(p) = pack;
+}
 
 /// Rounds to T, to nearest even as bf16's own constructor does; only NaNs may have other bits.
 template <class T>
-__device__ inline T narrow(float value) { return T(value); }
+__device__ inline T narrow(float value) {
+  return T(value);
+}
 #if defined(__CUDACC__)
 template <>
 __device__ inline bf16 narrow<bf16>(float value) {
@@ -37,19 +44,20 @@ __device__ inline bf16 narrow<bf16>(float value) {
 
 /// Sum over the lanes of a full warp, the same bits in each of them.
 __device__ inline float warp_sum(float value) {
-  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(~0u, value, distance);
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(~0u, value, distance);
   return value;
 }
 
-/// The threads of a block stand as rows x columns. mine.merge(other) takes in the state of a later row; row 0 is left with the
-/// merger of all rows of its column, always in the same order. slots: one for each thread of the table. Every thread of the
-/// block calls it; those outside the table have row >= rows.
+/// The threads of a block stand as rows x columns. mine.merge(other) takes in the state of a later row; row 0
+/// is left with the merger of all rows of its column, always in the same order. slots: one for each thread of
+/// the table. Every thread of the block calls it; those outside the table have row >= rows. Slots that were
+/// used before need a barrier in between.
 template <class State>
 __device__ inline void merge_rows(const SharedArray<State>& slots, int row, int rows, int column, int columns,
                                   State& mine) {
   int half = 1;
   while (half * 2 < rows) half *= 2;
-  __syncthreads();  // the slots may still be read from an earlier call
   for (; half > 0; half /= 2) {
     // A row gives its state away once, so slots are written once and one barrier a step is enough.
     if (row >= half && row < min(rows, 2 * half)) slots[row * columns + column] = mine;

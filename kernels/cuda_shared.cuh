@@ -7,8 +7,8 @@
 /// The one way to shared memory. A kernel cuts its dynamic shared memory into arrays, in order:
 ///   SharedMemory shared;
 ///   SharedArray<float> sums = shared.take<float>(32);
-/// Arrays start at multiples of 16 bytes (shared_size counts them for the launch) and hold nothing defined. Under nvcc an array
-/// is a plain pointer; the tests' emulator puts checked ones in their place.
+/// Arrays start at multiples of 16 bytes (shared_size counts them for the launch) and hold nothing defined.
+/// Under nvcc an array is a plain pointer; the tests' emulator puts checked ones in their place.
 namespace ito::kernels {
 
 /// Bytes that take<T>(count) uses.

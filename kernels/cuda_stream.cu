@@ -1,18 +1,19 @@
-#include "kernels/cuda_stream.h"
-
 #include "kernels/cuda_launch.h"
+#include "kernels/cuda_stream.h"
 
 namespace ito::kernels {
 
 CudaStream::CudaStream(int device) {
   check_cuda(cudaSetDevice(device), "use the GPU");
   int bytes = 0;
-  check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "ask the GPU for its limits");
+  check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+             "ask the GPU for its limits");
   shared_limit_ = size_t(bytes);
   check_cuda(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "create a stream");
 }
 
-// Destructors and release() never throw: what goes wrong here was reported by an earlier call, or the process is ending.
+// Destructors and release() never throw: what goes wrong here was reported by an earlier call, or the process
+// is ending.
 CudaStream::~CudaStream() { cudaStreamDestroy(handle_); }
 
 void CudaStream::release(void* memory) noexcept { cudaFree(memory); }

@@ -1,97 +1,21 @@
 #include "kernels/group_norm.h"
+#include "kernels/group_norm/slice.cuh"
 
-#include <algorithm>
-#include <initializer_list>
+namespace ito::kernels::group_norm {
 
-#include "kernels/cuda_device.cuh"
-#include "kernels/cuda_launch.h"
-
-// A block takes a slice of one image: `slice` neighbouring channels, which are whole groups and at least a memory sector wide,
-// in all pixels. Its threads stand as rows x columns; a thread owns one vector of V channels in every rows-th pixel, so what
-// it needs of a channel stays in its registers and what it puts into shared memory it alone reads again.
-namespace ito::kernels {
-
-inline constexpr int kGroupNormThreads = 512;
-
-/// How a launch is cut; the same for all blocks.
-struct GroupNormPlan {
-  int hw, c1, c2, groups, group_channels;
-  float eps;
-  Activation activation;
-  int slice;          // channels of a block; the last of an image may have fewer
-  int rows, columns;  // of threads
-  int held;           // vectors of a tensor that the block keeps in shared memory: all of its slice, or 0
-};
-
-namespace {
-
-constexpr int kInFlight = 4;     // vectors that a thread asks for before it uses the first
-constexpr int kSectorBytes = 32;
-
-/// A block's slice and a thread's place in it.
-struct Place {
-  int n, first_channel, channels, vectors;
-  int row, column;  // row >= rows: the thread has no part in the table
-
-  __device__ Place(const GroupNormPlan& plan, int width) {
-    n = int(blockIdx.y);
-    first_channel = int(blockIdx.x) * plan.slice;
-    channels = min(plan.slice, plan.c1 + plan.c2 - first_channel);
-    vectors = channels / width;
-    row = int(threadIdx.x) / plan.columns;
-    column = int(threadIdx.x) % plan.columns;
-  }
-};
-
-/// The same channels in all pixels of an image: pixel r stands at data + r * stride. No data: not wanted.
-template <class T>
-struct Column {
-  T* data;
-  int64_t stride;
-  __device__ T* at(int pixel) const { return data + pixel * stride; }
-};
-
-/// Of the concatenation of x [N,HW,c1] and x2 [N,HW,c2] along channels.
-template <class T>
-__device__ Column<T> source_column(const GroupNormPlan& plan, T* x, T* x2, int n, int channel) {
-  const bool second = channel >= plan.c1;
-  const int width = second ? plan.c2 : plan.c1;
-  T* const base = second ? x2 : x;
-  return {base ? base + int64_t(n) * plan.hw * width + (second ? channel - plan.c1 : channel) : nullptr, width};
-}
-/// Of a tensor [N,HW,C].
-template <class T>
-__device__ Column<T> whole_column(const GroupNormPlan& plan, T* y, int n, int channel) {
-  const int width = plan.c1 + plan.c2;
-  return {y + int64_t(n) * plan.hw * width + channel, width};
+__device__ inline float activate(Activation activation, float v) {
+  if (activation == Activation::silu) return v * sigmoid(v);
+  return activation == Activation::relu ? fmaxf(v, 0.0f) : v;
 }
 
-/// Calls use(pixel, v) for the thread's pixels, v[k] being the vector of columns[k] there. The first pass keeps what it
-/// reads in `held` where the block can hold it; the second takes it from there.
-template <bool kFirst, int V, class T, int N, class Use>
-__device__ void each_pixel(const GroupNormPlan& plan, const Place& place, int vector,
-                           const Column<const T> (&columns)[N], const SharedArray<Pack<T, V>>& held, Use use) {
-  constexpr int kBatch = kInFlight / N;
-  for (int first = place.row; first < plan.hw; first += kBatch * plan.rows) {
-    Pack<T, V> batch[kBatch][N];
-#pragma unroll
-    for (int b = 0; b < kBatch; ++b) {
-      const int pixel = first + b * plan.rows;
-      if (pixel >= plan.hw) continue;
-      for (int k = 0; k < N; ++k)
-        batch[b][k] = !kFirst && plan.held ? held[k * plan.held + pixel * place.vectors + vector]
-                                           : load<V>(columns[k].at(pixel));
-    }
-#pragma unroll
-    for (int b = 0; b < kBatch; ++b) {
-      const int pixel = first + b * plan.rows;
-      if (pixel >= plan.hw) continue;
-      use(pixel, batch[b]);
-      if (kFirst && plan.held)
-        for (int k = 0; k < N; ++k) held[k * plan.held + pixel * place.vectors + vector] = batch[b][k];
-    }
-  }
+__device__ inline float slope(Activation activation, float v) {
+  if (activation == Activation::none) return 1;
+  if (activation == Activation::relu) return v > 0 ? 1.0f : 0.0f;
+  const float s = sigmoid(v);
+  return s * (1 + v * (1 - s));
 }
+
+// ---- forward ----
 
 /// The number, the mean and the squared deviations of values, for each of V channels.
 template <int V>
@@ -123,20 +47,8 @@ struct Moments {
   }
 };
 
-__device__ float activate(Activation activation, float v) {
-  if (activation == Activation::silu) return v * sigmoid(v);
-  return activation == Activation::relu ? fmaxf(v, 0.0f) : v;
-}
-
-__device__ float slope(Activation activation, float v) {
-  if (activation == Activation::none) return 1;
-  if (activation == Activation::relu) return v > 0 ? 1.0f : 0.0f;
-  const float s = sigmoid(v);
-  return s * (1 + v * (1 - s));
-}
-
 /// From the moments of the slice's channels (hw values each) those of its groups: a warp for each group.
-__device__ void merge_channels(const GroupNormPlan& plan, const Place& place, const SharedArray<float>& channel_mean,
+__device__ void merge_channels(const Plan& plan, const Place& place, const SharedArray<float>& channel_mean,
                                const SharedArray<float>& channel_m2, const SharedArray<float>& group_mean,
                                const SharedArray<float>& group_rstd, float* mean, float* rstd) {
   const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
@@ -160,21 +72,17 @@ __device__ void merge_channels(const GroupNormPlan& plan, const Place& place, co
   }
 }
 
-}  // namespace
-
 template <class T>
-struct GroupNormForward {
+struct Forward {
   const T *x, *x2;
   const float *gamma, *beta;
   T* y;
   float *mean, *rstd;
 };
 
-namespace {
-
 /// y of one column of vectors.
 template <class T, int V>
-__device__ void normalise(const GroupNormPlan& plan, const GroupNormForward<T>& args, const Place& place, int vector,
+__device__ void normalise(const Plan& plan, const Forward<T>& args, const Place& place, int vector,
                           const SharedArray<float>& group_mean, const SharedArray<float>& group_rstd,
                           const SharedArray<Pack<T, V>>& held) {
   const int channel = place.first_channel + vector * V;
@@ -197,12 +105,9 @@ __device__ void normalise(const GroupNormPlan& plan, const GroupNormForward<T>& 
   });
 }
 
-}  // namespace
-
 /// Reads x once where the block can hold its slice, else twice. Grid: slices x images.
 template <class T, int V>
-__global__ void __launch_bounds__(kGroupNormThreads)
-    group_norm_forward_kernel(GroupNormPlan plan, GroupNormForward<T> args) {
+__global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan, Forward<T> args) {
   SharedMemory shared;
   const auto slots = shared.take<Moments<V>>(plan.rows * plan.columns);
   const auto channel_mean = shared.take<float>(plan.slice), channel_m2 = shared.take<float>(plan.slice);
@@ -236,7 +141,7 @@ __global__ void __launch_bounds__(kGroupNormThreads)
     normalise<T, V>(plan, args, place, vector, group_mean, group_rstd, held);
 }
 
-namespace {
+// ---- backward ----
 
 /// What the backward pass knows of V channels.
 template <int V>
@@ -244,7 +149,7 @@ struct Channels {
   float mean[V], rstd[V], gamma[V], beta[V];
 
   template <class Arguments>
-  __device__ Channels(const GroupNormPlan& plan, const Arguments& args, int n, int channel) {
+  __device__ Channels(const Plan& plan, const Arguments& args, int n, int channel) {
     for (int i = 0; i < V; ++i) {
       const int64_t group = int64_t(n) * plan.groups + (channel + i) / plan.group_channels;
       mean[i] = args.mean[group];
@@ -271,8 +176,9 @@ struct Sums {
   }
 };
 
-/// From the sums of the slice's channels the means of h and h xh over its groups (h = gamma g): a warp for each group.
-__device__ void average_groups(const GroupNormPlan& plan, const Place& place, const SharedArray<float>& sum_g,
+/// From the sums of the slice's channels the means of h and h xh over its groups (h = gamma g): a warp for
+/// each group.
+__device__ void average_groups(const Plan& plan, const Place& place, const SharedArray<float>& sum_g,
                                const SharedArray<float>& sum_gxh, const float* gamma,
                                const SharedArray<float>& mean_h, const SharedArray<float>& mean_hxh) {
   const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
@@ -290,21 +196,17 @@ __device__ void average_groups(const GroupNormPlan& plan, const Place& place, co
   }
 }
 
-}  // namespace
-
 template <class T>
-struct GroupNormBackward {
+struct Backward {
   const T *dy, *x, *x2;
   const float *gamma, *beta, *mean, *rstd;
   T *dx, *dx2;     // null: not wanted
   float* partial;  // [2,N,C]: sums of g and of g xh over the pixels of an image; null: not wanted
 };
 
-namespace {
-
 /// The sums of one column of vectors, over the thread's pixels.
 template <class T, int V>
-__device__ Sums<V> sum_pixels(const GroupNormPlan& plan, const GroupNormBackward<T>& args, const Place& place, int vector,
+__device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
                               const SharedArray<Pack<T, V>>& held) {
   const int channel = place.first_channel + vector * V;
   const Channels<V> channels(plan, args, place.n, channel);
@@ -323,7 +225,7 @@ __device__ Sums<V> sum_pixels(const GroupNormPlan& plan, const GroupNormBackward
 
 /// dx of one column of vectors.
 template <class T, int V>
-__device__ void write_dx(const GroupNormPlan& plan, const GroupNormBackward<T>& args, const Place& place, int vector,
+__device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
                          const SharedArray<float>& mean_h, const SharedArray<float>& mean_hxh,
                          const SharedArray<Pack<T, V>>& held) {
   const int channel = place.first_channel + vector * V;
@@ -337,18 +239,16 @@ __device__ void write_dx(const GroupNormPlan& plan, const GroupNormBackward<T>& 
     for (int i = 0; i < V; ++i) {
       const int group = (vector * V + i) / plan.group_channels;
       const auto at = channels.evaluate(i, plan.activation, float(value[0].v[i]), float(value[1].v[i]));
-      result.v[i] = narrow<T>(channels.rstd[i] * (channels.gamma[i] * at.g - mean_h[group] - at.xh * mean_hxh[group]));
+      result.v[i] =
+          narrow<T>(channels.rstd[i] * (channels.gamma[i] * at.g - mean_h[group] - at.xh * mean_hxh[group]));
     }
     store(out.at(pixel), result);
   });
 }
 
-}  // namespace
-
 /// Reads x and dy once where the block can hold its slices, else twice. Grid: slices x images.
 template <class T, int V>
-__global__ void __launch_bounds__(kGroupNormThreads)
-    group_norm_backward_kernel(GroupNormPlan plan, GroupNormBackward<T> args) {
+__global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan, Backward<T> args) {
   SharedMemory shared;
   const auto slots = shared.take<Sums<V>>(plan.rows * plan.columns);
   const auto sum_g = shared.take<float>(plan.slice), sum_gxh = shared.take<float>(plan.slice);
@@ -383,7 +283,8 @@ __global__ void __launch_bounds__(kGroupNormThreads)
 
 inline constexpr int kReduceChannels = 32, kReduceRows = 16;
 
-/// dbeta and dgamma [C] from partial [2,N,C], images in a fixed order. Block: 32 channels x 16 rows of images.
+/// dbeta and dgamma [C] from partial [2,N,C], images in a fixed order. Block: 32 channels x 16 rows of
+/// images.
 __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
     group_norm_parameters_kernel(int n, int c, const float* partial, float* dgamma, float* dbeta) {
   SharedMemory shared;
@@ -402,62 +303,29 @@ __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
   dgamma[channel] = sums.gxh[0];
 }
 
-namespace {
+// ---- launches ----
 
 void check(const GroupNormDims& d, In x, In x2) {
   if (x.dtype == DType::f64) fail("group_norm: f64 exists on the CPU only; on CUDA use f32 or bf16");
   if (d.n < 1 || d.n > 65535 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0)
-    fail(cat("group_norm: n ", d.n, " (1..65535), hw ", d.hw, ", channels ", d.c1, "+", d.c2, ", groups ", d.groups,
-             ": sizes must be positive and the channels a multiple of the groups"));
-  if (!x || bool(x2) != (d.c2 > 0)) fail(cat("group_norm: a second source goes with c2 > 0, and c2 is ", d.c2));
-}
-
-/// Whether 16-byte accesses are possible: they may not straddle the two sources.
-template <class T>
-bool is_wide(const GroupNormDims& d, std::initializer_list<const void*> operands) {
-  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
-  return d.c1 % kWideVector<T> == 0 && d.c2 % kWideVector<T> == 0 &&
-         std::all_of(operands.begin(), operands.end(), aligned);
-}
-
-struct GroupNormLaunch {
-  GroupNormPlan plan;
-  LaunchConfig config;
-};
-
-/// slot_bytes: what a thread hands over in a reduction; tensors: how many the block would hold.
-template <class T, int V>
-GroupNormLaunch make_plan(const GroupNormDims& d, size_t slot_bytes, int tensors, size_t shared_limit) {
-  const int group_channels = d.c() / d.groups;
-  int block_groups = 1;
-  const auto good = [&](int bytes) { return V == 1 ? bytes >= kSectorBytes : bytes % kSectorBytes == 0; };
-  while (block_groups < d.groups && !good(block_groups * group_channels * int(sizeof(T)))) ++block_groups;
-  const int slice = block_groups * group_channels, vectors = slice / V;
-  const int columns = std::min(vectors, kGroupNormThreads);
-  const int rows = std::clamp((d.hw + kInFlight - 1) / kInFlight, 1, kGroupNormThreads / columns);
-  const size_t all = size_t(d.hw) * vectors;
-  const size_t work = (slot_bytes * rows * columns + 15) / 16 * 16 + 2 * shared_size<float>(slice) +
-                      2 * shared_size<float>(block_groups);
-  const size_t hold = tensors * shared_size<Pack<T, V>>(all);
-  const bool holds = work + hold <= shared_limit;
-  GroupNormLaunch result{
-      {d.hw, d.c1, d.c2, d.groups, group_channels, d.eps, d.activation, slice, rows, columns, holds ? int(all) : 0}, {}};
-  result.config.grid = dim3(unsigned((d.c() + slice - 1) / slice), unsigned(d.n));
-  result.config.block = dim3(unsigned((rows * columns + kWarpSize - 1) / kWarpSize * kWarpSize));
-  result.config.shared_bytes = work + (holds ? hold : 0);
-  return result;
+    fail(cat("group_norm: n ", d.n, " (1..65535), hw ", d.hw, ", channels ", d.c1, "+", d.c2, ", groups ",
+             d.groups, ": sizes must be positive and the channels a multiple of the groups"));
+  if (!x || bool(x2) != (d.c2 > 0))
+    fail(cat("group_norm: a second source goes with c2 > 0, and c2 is ", d.c2));
 }
 
 template <class T, int V>
-void forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y, Out mean, Out rstd) {
+void launch_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
+                    Out mean, Out rstd) {
   const auto [plan, config] = make_plan<T, V>(d, sizeof(Moments<V>), 1, stream.shared_limit());
-  const GroupNormForward<T> args{x.as<T>(), x2.as<T>(), gamma.as<float>(), beta.as<float>(),
-                                 y.as<T>(), mean.as<float>(), rstd.as<float>()};
+  const Forward<T> args{x.as<T>(), x2.as<T>(),       gamma.as<float>(), beta.as<float>(),
+                        y.as<T>(), mean.as<float>(), rstd.as<float>()};
   launch(group_norm_forward_kernel<T, V>, config, stream, plan, args);
 }
 
 template <class T, int V>
-void backward(CudaStream& stream, const GroupNormDims& d, const GroupNormBackward<T>& args, float* dgamma, float* dbeta) {
+void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<T>& args, float* dgamma,
+                     float* dbeta) {
   const auto [plan, config] = make_plan<T, V>(d, sizeof(Sums<V>), 2, stream.shared_limit());
   launch(group_norm_backward_kernel<T, V>, config, stream, plan, args);
   if (!dgamma) return;
@@ -468,31 +336,39 @@ void backward(CudaStream& stream, const GroupNormDims& d, const GroupNormBackwar
   launch(group_norm_parameters_kernel, reduce, stream, d.n, d.c(), args.partial, dgamma, dbeta);
 }
 
-}  // namespace
+}  // namespace ito::kernels::group_norm
 
-void group_norm_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y, Out mean,
-                        Out rstd) {
-  check(d, x, x2);
+namespace ito::kernels {
+
+void group_norm_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
+                        Out mean, Out rstd) {
+  group_norm::check(d, x, x2);
   const auto run = [&](auto type) {
     using T = decltype(type);
-    const bool wide = is_wide<T>(d, {x.data, x2.data, y.data});
-    (wide ? forward<T, kWideVector<T>> : forward<T, 1>)(stream, d, x, x2, gamma, beta, y, mean, rstd);
+    const bool wide = group_norm::is_wide<T>(d, {x.data, x2.data, y.data});
+    const auto launch_it =
+        wide ? group_norm::launch_forward<T, kWideVector<T>> : group_norm::launch_forward<T, 1>;
+    launch_it(stream, d, x, x2, gamma, beta, y, mean, rstd);
   };
   x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }
 
-void group_norm_backward(CudaStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta, In mean,
-                         In rstd, Out dx, Out dx2, Out dgamma, Out dbeta, Out partial) {
-  check(d, x, x2);
+void group_norm_backward(CudaStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta,
+                         In mean, In rstd, Out dx, Out dx2, Out dgamma, Out dbeta, Out partial) {
+  group_norm::check(d, x, x2);
   if (bool(dgamma) != bool(dbeta)) fail("group_norm: dgamma and dbeta are wanted together or not at all");
   if (dgamma && !partial) fail("group_norm: dgamma and dbeta need the scratch `partial`");
   const auto run = [&](auto type) {
     using T = decltype(type);
-    const GroupNormBackward<T> args{dy.as<T>(), x.as<T>(), x2.as<T>(), gamma.as<float>(), beta.as<float>(),
-                                    mean.as<float>(), rstd.as<float>(), dx.as<T>(), dx2.as<T>(),
-                                    dgamma ? partial.as<float>() : nullptr};
-    const bool wide = is_wide<T>(d, {dy.data, x.data, x2.data, dx.data, dx2.data});
-    (wide ? backward<T, kWideVector<T>> : backward<T, 1>)(stream, d, args, dgamma.as<float>(), dbeta.as<float>());
+    const group_norm::Backward<T> args{dy.as<T>(),       x.as<T>(),
+                                       x2.as<T>(),       gamma.as<float>(),
+                                       beta.as<float>(), mean.as<float>(),
+                                       rstd.as<float>(), dx.as<T>(),
+                                       dx2.as<T>(),      dgamma ? partial.as<float>() : nullptr};
+    const bool wide = group_norm::is_wide<T>(d, {dy.data, x.data, x2.data, dx.data, dx2.data});
+    const auto launch_it =
+        wide ? group_norm::launch_backward<T, kWideVector<T>> : group_norm::launch_backward<T, 1>;
+    launch_it(stream, d, args, dgamma.as<float>(), dbeta.as<float>());
   };
   x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }

@@ -16,7 +16,8 @@ inline std::vector<Schedule> all_schedules() {
   return {{Order::in_order, 0}, {Order::reverse, 0}, {Order::random, 1}, {Order::random, 2}};
 }
 
-/// An array on the device between guards, all ones (NaN) until it is written. `offset` elements off its natural alignment.
+/// An array on the device between guards, all ones (NaN) until it is written. `offset` elements off its
+/// natural alignment.
 template <class T>
 class DeviceArray {
  public:

@@ -15,15 +15,19 @@ std::string read(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// The functions declared __global__ in CUDA source: the name before the first parenthesis that is not an attribute's.
+/// The functions declared __global__ in CUDA source: the name before the first parenthesis that is not an
+/// attribute's.
 std::set<std::string> kernels_of(std::string source) {
   source = std::regex_replace(source, std::regex("//[^\n]*"), "");
   const std::regex declared(R"(__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\()");
   std::set<std::string> names;
-  for (std::sregex_iterator it(source.begin(), source.end(), declared), end; it != end; ++it) names.insert((*it)[1]);
+  for (std::sregex_iterator it(source.begin(), source.end(), declared), end; it != end; ++it)
+    names.insert((*it)[1]);
   const std::regex word(R"(__global__)");
-  const auto words = std::distance(std::sregex_iterator(source.begin(), source.end(), word), std::sregex_iterator());
-  CHECK_MESSAGE(size_t(words) == names.size(), "a __global__ function is declared in a form this test does not know");
+  const auto words =
+      std::distance(std::sregex_iterator(source.begin(), source.end(), word), std::sregex_iterator());
+  CHECK_MESSAGE(size_t(words) == names.size(),
+                "a __global__ function is declared in a form this test does not know");
   return names;
 }
 
@@ -49,7 +53,8 @@ TEST_CASE("every kernel has been executed by a test") {
     if (extension != ".cu" && extension != ".cuh") continue;
     for (const std::string& kernel : kernels_of(read(entry.path()))) {
       ++count;
-      CHECK_MESSAGE(executed.count(kernel) == 1, kernel, " in ", entry.path().filename().string(), " was executed by no test");
+      CHECK_MESSAGE(executed.count(kernel) == 1, kernel, " in ", entry.path().filename().string(),
+                    " was executed by no test");
     }
   }
   CHECK(count > 0);

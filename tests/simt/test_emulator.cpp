@@ -24,7 +24,8 @@ __global__ void sum_kernel(const float* x, float* out, bool barrier) {
   out[blockIdx.x] = total;
 }
 
-/// Neighbouring lanes of half a warp exchange. Bugs: the mask names lanes that are elsewhere, or leaves the caller out.
+/// Neighbouring lanes of half a warp exchange. Bugs: the mask names lanes that are elsewhere, or leaves the
+/// caller out.
 __global__ void half_warp_kernel(unsigned mask, int* out) {
   const int me = int(threadIdx.x);
   int got = -1;
@@ -106,7 +107,8 @@ std::string violation(const simt::Schedule& schedule, const std::function<void()
 void check_caught(const std::function<void()>& run, std::initializer_list<const char*> parts) {
   for (const simt::Schedule& schedule : simt::all_schedules()) {
     const std::string said = violation(schedule, run);
-    for (const char* part : parts) CHECK_MESSAGE(said.find(part) != std::string::npos, "\"", said, "\" lacks ", std::string(part));
+    for (const char* part : parts)
+      CHECK_MESSAGE(said.find(part) != std::string::npos, "\"", said, "\" lacks ", std::string(part));
   }
 }
 
@@ -129,7 +131,8 @@ TEST_CASE("a missing barrier gives a wrong sum in some schedule, the right kerne
       const auto sums = out.read();
       for (int b = 0; b < blocks; ++b) {
         float expected = 0;
-        for (int i = 0; i < threads; ++i) expected += x[size_t(b * threads + i)];  // small integers: exact in any order
+        for (int i = 0; i < threads; ++i)
+          expected += x[size_t(b * threads + i)];  // small integers: exact in any order
         wrong += !(sums[size_t(b)] == expected);
       }
     }
@@ -153,7 +156,8 @@ TEST_CASE("collectives of part of a warp need the right mask") {
   const auto half = [&](unsigned mask) {
     return [&stream, &out, mask] { launch(half_warp_kernel, config(1, 32), stream, mask, out.data()); };
   };
-  check_caught(half(~0u), {"half_warp_kernel", "test_emulator.cpp:", "deadlock", "at the collective", "at the barrier"});
+  check_caught(half(~0u),
+               {"half_warp_kernel", "test_emulator.cpp:", "deadlock", "at the collective", "at the barrier"});
   check_caught(half(0xfffeu), {"half_warp_kernel", "lane 0", "test_emulator.cpp:"});
   check_caught([&] { launch(two_places_kernel, config(1, 32), stream, ~0u, ~0u, out.data()); },
                {"mixed collectives", "test_emulator.cpp:"});
@@ -163,7 +167,8 @@ TEST_CASE("a shuffle may not read a lane that takes no part") {
   CudaStream stream;
   DeviceArray<int32_t> out(stream, 32);
   // 15 lanes of the half: lane 14 reads lane 15, which does not exist in a block of 15 threads.
-  check_caught([&] { launch(half_warp_kernel, config(1, 15), stream, ~0u, out.data()); }, {"lane 14 reads lane 15"});
+  check_caught([&] { launch(half_warp_kernel, config(1, 15), stream, ~0u, out.data()); },
+               {"lane 14 reads lane 15"});
 }
 
 TEST_CASE("shared memory is checked and starts as NaN") {
@@ -175,7 +180,8 @@ TEST_CASE("shared memory is checked and starts as NaN") {
     CHECK(std::isnan(out.read()[0]));
   }
   const auto read = [&](int index) {
-    return [&stream, &out, index] { launch(read_shared_kernel, config(1, 1, 64), stream, index, out.data()); };
+    return
+        [&stream, &out, index] { launch(read_shared_kernel, config(1, 1, 64), stream, index, out.data()); };
   };
   check_caught(read(8), {"out of bounds: element 8 of the 8", "test_emulator.cpp:", "read_shared_kernel"});
   check_caught(read(-1), {"out of bounds: element -1 of the 8"});
@@ -185,8 +191,10 @@ TEST_CASE("shared memory is checked and starts as NaN") {
 
 TEST_CASE("barriers that not all threads reach together are caught") {
   CudaStream stream;
-  check_caught([&] { launch(divergent_barrier_kernel, config(1, 64), stream); }, {"divergent barrier", "test_emulator.cpp:"});
-  check_caught([&] { launch(early_return_kernel, config(1, 64), stream); }, {"early_return_kernel", "barrier", "return"});
+  check_caught([&] { launch(divergent_barrier_kernel, config(1, 64), stream); },
+               {"divergent barrier", "test_emulator.cpp:"});
+  check_caught([&] { launch(early_return_kernel, config(1, 64), stream); },
+               {"early_return_kernel", "barrier", "return"});
   check_caught([&] { launch(barrier_in_half_kernel, config(1, 64), stream); }, {"barrier", "return"});
 }
 
@@ -221,8 +229,10 @@ TEST_CASE("blocks and threads have their places in three dimensions") {
 
 TEST_CASE("launches that a card would refuse are refused") {
   CudaStream stream;
-  CHECK_THROWS_WITH(launch(early_return_kernel, config(1, 1025), stream), "CUDA cannot launch a kernel: invalid configuration argument");
-  CHECK_THROWS_WITH(launch(early_return_kernel, config(0, 32), stream), "CUDA cannot launch a kernel: invalid configuration argument");
+  CHECK_THROWS_WITH(launch(early_return_kernel, config(1, 1025), stream),
+                    "CUDA cannot launch a kernel: invalid configuration argument");
+  CHECK_THROWS_WITH(launch(early_return_kernel, config(0, 32), stream),
+                    "CUDA cannot launch a kernel: invalid configuration argument");
   CHECK_THROWS_WITH(launch(early_return_kernel, config(1, 32, simt::kSharedLimit + 16), stream),
                     "CUDA cannot give a kernel its shared memory: invalid argument");
   CHECK_THROWS_WITH(CudaStream(1), "CUDA cannot use the GPU: invalid argument");

@@ -15,8 +15,12 @@ namespace {
 
 constexpr double kRounding = 1.0 / (1 << 24);  // f32's
 
-/// Half a unit in the last place of T, relative; a little more, since what is rounded has an error of its own.
-template <class T> double rounding_of() { return sizeof(T) == 2 ? 1.01 / 256 : 1.01 * kRounding; }
+/// Half a unit in the last place of T, relative; a little more, since what is rounded has an error of its
+/// own.
+template <class T>
+double rounding_of() {
+  return sizeof(T) == 2 ? 1.01 / 256 : 1.01 * kRounding;
+}
 
 template <class T>
 std::vector<T> random_values(size_t count, uint32_t sample, double mean, double deviation) {
@@ -42,10 +46,13 @@ struct Input {
   }
   double at(int n, int pixel, int c) const {
     const size_t row = size_t(n) * size_t(dims.hw) + size_t(pixel);
-    const T value = c < dims.c1 ? x[row * size_t(dims.c1) + size_t(c)] : x2[row * size_t(dims.c2) + size_t(c - dims.c1)];
+    const T value =
+        c < dims.c1 ? x[row * size_t(dims.c1) + size_t(c)] : x2[row * size_t(dims.c2) + size_t(c - dims.c1)];
     return float(value);
   }
-  size_t whole(int n, int pixel, int c) const { return (size_t(n) * size_t(dims.hw) + size_t(pixel)) * size_t(dims.c()) + size_t(c); }
+  size_t whole(int n, int pixel, int c) const {
+    return (size_t(n) * size_t(dims.hw) + size_t(pixel)) * size_t(dims.c()) + size_t(c);
+  }
 };
 
 template <class T>
@@ -57,8 +64,9 @@ struct Output {
 template <class T>
 bool same(const Output<T>& a, const Output<T>& b) {
   using simt::same_bits;
-  return same_bits(a.y, b.y) && same_bits(a.mean, b.mean) && same_bits(a.rstd, b.rstd) && same_bits(a.dx, b.dx) &&
-         same_bits(a.dx2, b.dx2) && same_bits(a.dgamma, b.dgamma) && same_bits(a.dbeta, b.dbeta);
+  return same_bits(a.y, b.y) && same_bits(a.mean, b.mean) && same_bits(a.rstd, b.rstd) &&
+         same_bits(a.dx, b.dx) && same_bits(a.dx2, b.dx2) && same_bits(a.dgamma, b.dgamma) &&
+         same_bits(a.dbeta, b.dbeta);
 }
 
 /// Forward, then backward from the statistics that it left. offset: elements off the alignment of 16 bytes.
@@ -68,14 +76,16 @@ Output<T> run(const Input<T>& in, const simt::Schedule& schedule, size_t offset 
   const GroupNormDims& d = in.dims;
   CudaStream stream;
   DeviceArray<T> x(stream, in.x, offset), x2(stream, in.x2, offset), dy(stream, in.dy, offset);
-  DeviceArray<T> y(stream, in.dy.size(), offset), dx(stream, in.x.size(), offset), dx2(stream, in.x2.size(), offset);
+  DeviceArray<T> y(stream, in.dy.size(), offset), dx(stream, in.x.size(), offset),
+      dx2(stream, in.x2.size(), offset);
   DeviceArray<float> gamma(stream, in.gamma), beta(stream, in.beta);
   DeviceArray<float> dgamma(stream, in.gamma.size()), dbeta(stream, in.gamma.size());
-  DeviceArray<float> mean(stream, size_t(d.n) * size_t(d.groups)), rstd(stream, size_t(d.n) * size_t(d.groups));
+  DeviceArray<float> mean(stream, size_t(d.n) * size_t(d.groups)),
+      rstd(stream, size_t(d.n) * size_t(d.groups));
   DeviceArray<float> partial(stream, group_norm_partial_floats(d));
   group_norm_forward(stream, d, x.in(), x2.in(), gamma.in(), beta.in(), y.out(), mean.out(), rstd.out());
-  group_norm_backward(stream, d, dy.in(), x.in(), x2.in(), gamma.in(), beta.in(), mean.in(), rstd.in(), dx.out(),
-                      dx2.out(), dgamma.out(), dbeta.out(), partial.out());
+  group_norm_backward(stream, d, dy.in(), x.in(), x2.in(), gamma.in(), beta.in(), mean.in(), rstd.in(),
+                      dx.out(), dx2.out(), dgamma.out(), dbeta.out(), partial.out());
   partial.read();
   return {y.read(), dx.read(), dx2.read(), mean.read(), rstd.read(), dgamma.read(), dbeta.read()};
 }
@@ -104,9 +114,11 @@ int wrong_forward(const Input<T>& in, const Output<T>& out) {
       for (int p = 0; p < d.hw; ++p)
         for (int c = group * size; c < (group + 1) * size; ++c) mean += in.at(n, p, c) / count;
       for (int p = 0; p < d.hw; ++p)
-        for (int c = group * size; c < (group + 1) * size; ++c) variance += std::pow(in.at(n, p, c) - mean, 2) / count;
+        for (int c = group * size; c < (group + 1) * size; ++c)
+          variance += std::pow(in.at(n, p, c) - mean, 2) / count;
       const double rstd = 1 / std::sqrt(variance + d.eps);
-      // Of the mean, absolute; of rstd, relative: Welford's sum of squares is conditioned like mean / deviation.
+      // Of the mean, absolute; of rstd, relative: Welford's sum of squares is conditioned like mean /
+      // deviation.
       const double mean_error = growth(count) * kRounding * (std::abs(mean) + 1 / rstd);
       const double rstd_error = growth(count) * kRounding * std::hypot(1, mean * rstd);
       const size_t at = size_t(n) * size_t(d.groups) + size_t(group);
@@ -119,7 +131,8 @@ int wrong_forward(const Input<T>& in, const Output<T>& out) {
           const double v_error = std::abs(scale) * mean_error + std::abs(v - shift) * rstd_error +
                                  8 * kRounding * (std::abs(v - shift) + std::abs(shift));
           // SiLU and ReLU stretch an error by at most 1.1; the sigmoid has a few units in the last place.
-          const double error = 1.1 * v_error + (8 + std::abs(v)) * kRounding * std::abs(y) + rounding_of<T>() * std::abs(y);
+          const double error =
+              1.1 * v_error + (8 + std::abs(v)) * kRounding * std::abs(y) + rounding_of<T>() * std::abs(y);
           wrong += !(std::abs(float(out.y[in.whole(n, p, c)]) - y) <= error);
         }
     }
@@ -131,19 +144,25 @@ template <class T>
 int wrong_backward(const Input<T>& in, const Output<T>& out) {
   const GroupNormDims& d = in.dims;
   const int size = d.c() / d.groups;
-  const double images = growth(double(d.n) * d.hw) * kRounding, group_error = growth(double(d.hw) * size) * kRounding;
-  std::vector<double> dgamma(size_t(d.c())), dbeta(size_t(d.c())), dgamma_size(size_t(d.c())), dbeta_size(size_t(d.c()));
+  const double images = growth(double(d.n) * d.hw) * kRounding,
+               group_error = growth(double(d.hw) * size) * kRounding;
+  std::vector<double> dgamma(size_t(d.c())), dbeta(size_t(d.c())), dgamma_size(size_t(d.c())),
+      dbeta_size(size_t(d.c()));
   // g with its size: |g| and everything that is rounded on the way to it.
-  struct Value { double xh, g, size; };
+  struct Value {
+    double xh, g, size;
+  };
   int wrong = 0;
   for (int n = 0; n < d.n; ++n)
     for (int group = 0; group < d.groups; ++group) {
       const size_t stat = size_t(n) * size_t(d.groups) + size_t(group);
       const double mean = out.mean[stat], rstd = out.rstd[stat], count = double(d.hw) * size;
       const auto evaluate = [&](int p, int c) {
-        const double gamma = in.gamma[size_t(c)], beta = in.beta[size_t(c)], dy = float(in.dy[in.whole(n, p, c)]);
+        const double gamma = in.gamma[size_t(c)], beta = in.beta[size_t(c)],
+                     dy = float(in.dy[in.whole(n, p, c)]);
         const double xh = (in.at(n, p, c) - mean) * rstd;
-        return Value{xh, dy * slope(d.activation, gamma * xh + beta), std::abs(dy) * (1 + std::abs(gamma * xh) + std::abs(beta))};
+        return Value{xh, dy * slope(d.activation, gamma * xh + beta),
+                     std::abs(dy) * (1 + std::abs(gamma * xh) + std::abs(beta))};
       };
       double h = 0, hxh = 0, h_size = 0, hxh_size = 0;
       for (int p = 0; p < d.hw; ++p)
@@ -159,10 +178,12 @@ int wrong_backward(const Input<T>& in, const Output<T>& out) {
         for (int c = group * size; c < (group + 1) * size; ++c) {
           const Value v = evaluate(p, c);
           const double gamma = in.gamma[size_t(c)], dx = rstd * (gamma * v.g - h - v.xh * hxh);
-          const double error = rstd * (8 * kRounding * std::abs(gamma) * v.size + group_error * (h_size + std::abs(v.xh) * hxh_size));
+          const double error = rstd * (8 * kRounding * std::abs(gamma) * v.size +
+                                       group_error * (h_size + std::abs(v.xh) * hxh_size));
           const bool second = c >= d.c1;
           const size_t row = size_t(n) * size_t(d.hw) + size_t(p);
-          const T got = second ? out.dx2[row * size_t(d.c2) + size_t(c - d.c1)] : out.dx[row * size_t(d.c1) + size_t(c)];
+          const T got = second ? out.dx2[row * size_t(d.c2) + size_t(c - d.c1)]
+                               : out.dx[row * size_t(d.c1) + size_t(c)];
           wrong += !(std::abs(float(got) - dx) <= error + rounding_of<T>() * std::abs(dx));
         }
     }
@@ -190,7 +211,9 @@ void check_case(const GroupNormDims& d, double mean = 0.5) {
 }
 
 template <class T>
-void check_both(const GroupNormDims& d) { check_case<float>(d), check_case<T>(d); }
+void check_both(const GroupNormDims& d) {
+  check_case<float>(d), check_case<T>(d);
+}
 
 }  // namespace
 
@@ -203,16 +226,16 @@ TEST_CASE("group_norm agrees with f64 for every activation") {
 
 TEST_CASE("group_norm takes any shape, one source or two") {
   const Activation silu = Activation::silu;
-  check_both<bf16>({1, 1, 1, 0, 1, 1e-5f, silu});        // the smallest: the variance is 0
-  check_both<bf16>({3, 7, 24, 16, 4, 1e-6f, silu});      // groups of 10 straddle the boundary, wide accesses
-  check_both<bf16>({1, 33, 20, 13, 3, 1e-6f, silu});     // the same with single elements
-  check_both<bf16>({2, 16, 5, 6, 11, 1e-5f, silu});      // a channel a group
-  check_both<bf16>({1, 20, 96, 48, 12, 1e-5f, silu});    // groups of 12: slices of 48 channels in bf16
-  check_both<bf16>({1, 25, 64, 8, 9, 1e-5f, silu});      // the last slice of an image has fewer channels
-  check_both<bf16>({2, 3, 1101, 0, 1, 1e-5f, silu});     // more columns than threads
-  check_both<bf16>({1, 2, 4160, 0, 1, 1e-5f, silu});     // the same with wide accesses
-  check_both<bf16>({1, 1500, 16, 0, 4, 1e-5f, silu});    // many pixels
-  check_both<bf16>({20, 4, 8, 0, 2, 1e-5f, silu});       // more images than the reduction of dgamma has rows
+  check_both<bf16>({1, 1, 1, 0, 1, 1e-5f, silu});      // the smallest: the variance is 0
+  check_both<bf16>({3, 7, 24, 16, 4, 1e-6f, silu});    // groups of 10 straddle the boundary, wide accesses
+  check_both<bf16>({1, 33, 20, 13, 3, 1e-6f, silu});   // the same with single elements
+  check_both<bf16>({2, 16, 5, 6, 11, 1e-5f, silu});    // a channel a group
+  check_both<bf16>({1, 20, 96, 48, 12, 1e-5f, silu});  // groups of 12: slices of 48 channels in bf16
+  check_both<bf16>({1, 25, 64, 8, 9, 1e-5f, silu});    // the last slice of an image has fewer channels
+  check_both<bf16>({2, 3, 1101, 0, 1, 1e-5f, silu});   // more columns than threads
+  check_both<bf16>({1, 2, 4160, 0, 1, 1e-5f, silu});   // the same with wide accesses
+  check_both<bf16>({1, 1500, 16, 0, 4, 1e-5f, silu});  // many pixels
+  check_both<bf16>({20, 4, 8, 0, 2, 1e-5f, silu});     // more images than the reduction of dgamma has rows
 }
 
 TEST_CASE("statistics survive a mean far above the deviation") {
@@ -247,10 +270,13 @@ TEST_CASE("gradients that are not wanted are not written") {
   const GroupNormDims& d = in.dims;
   const auto all = run(in, {});
   CudaStream stream;
-  DeviceArray<float> x(stream, in.x), x2(stream, in.x2), dy(stream, in.dy), gamma(stream, in.gamma), beta(stream, in.beta);
-  DeviceArray<float> mean(stream, all.mean), rstd(stream, all.rstd), dx(stream, in.x.size()), dx2(stream, in.x2.size());
+  DeviceArray<float> x(stream, in.x), x2(stream, in.x2), dy(stream, in.dy), gamma(stream, in.gamma),
+      beta(stream, in.beta);
+  DeviceArray<float> mean(stream, all.mean), rstd(stream, all.rstd), dx(stream, in.x.size()),
+      dx2(stream, in.x2.size());
   const auto backward = [&](Out to_dx, Out to_dx2) {
-    group_norm_backward(stream, d, dy.in(), x.in(), x2.in(), gamma.in(), beta.in(), mean.in(), rstd.in(), to_dx, to_dx2, {}, {}, {});
+    group_norm_backward(stream, d, dy.in(), x.in(), x2.in(), gamma.in(), beta.in(), mean.in(), rstd.in(),
+                        to_dx, to_dx2, {}, {}, {});
   };
   backward({}, dx2.out());
   CHECK(simt::same_bits(dx2.read(), all.dx2));
@@ -264,12 +290,15 @@ TEST_CASE("group_norm refuses what it cannot do") {
   float x[4] = {};
   const In x64{wide, DType::f64}, x32{x, DType::f32};
   const Out out{x, DType::f32};
-  const auto forward = [&](const GroupNormDims& d, In a, In b) { group_norm_forward(stream, d, a, b, x32, x32, out, out, out); };
+  const auto forward = [&](const GroupNormDims& d, In a, In b) {
+    group_norm_forward(stream, d, a, b, x32, x32, out, out, out);
+  };
   CHECK_THROWS_WITH(forward({1, 1, 4, 0, 2, 1e-5f, Activation::none}, x64, {}),
                     "group_norm: f64 exists on the CPU only; on CUDA use f32 or bf16");
   CHECK_THROWS_AS(forward({1, 1, 4, 0, 3, 1e-5f, Activation::none}, x32, {}), ito::Error);
   CHECK_THROWS_AS(forward({1, 1, 4, 4, 2, 1e-5f, Activation::none}, x32, {}), ito::Error);
   CHECK_THROWS_AS(forward({0, 1, 4, 0, 2, 1e-5f, Activation::none}, x32, {}), ito::Error);
-  CHECK_THROWS_AS(group_norm_backward(stream, {1, 1, 4, 0, 2, 1e-5f, Activation::none}, x32, x32, {}, x32, x32, x32, x32,
-                                      out, {}, out, out, {}), ito::Error);
+  CHECK_THROWS_AS(group_norm_backward(stream, {1, 1, 4, 0, 2, 1e-5f, Activation::none}, x32, x32, {}, x32,
+                                      x32, x32, x32, out, {}, out, out, {}),
+                  ito::Error);
 }

@@ -13,7 +13,8 @@ namespace {
 
 std::vector<float> normals(size_t count, uint32_t sample) {
   std::vector<float> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = float(random_normal({7, Purpose::test, 0, sample}, uint32_t(i)));
+  for (size_t i = 0; i < count; ++i)
+    values[i] = float(random_normal({7, Purpose::test, 0, sample}, uint32_t(i)));
   return values;
 }
 
@@ -83,7 +84,8 @@ void check_case(const Case& c) {
       sum += double(c.k.b[k]) * f[k][i];
       magnitude += std::abs(double(c.k.b[k]) * f[k][i]);
     }
-    // At most five products and four additions in f32; next_in one more product, and one more rounding to its own type.
+    // At most five products and four additions in f32; next_in one more product, and one more rounding to its
+    // own type.
     const double tolerance = 6 * std::ldexp(1.0, -24) * magnitude;
     const double next = double(c.k.next_scale) * first.x[i];
     const double next_tolerance = std::ldexp(1.01, sizeof(Next) == 2 ? -8 : -24) * std::abs(next);
@@ -103,7 +105,7 @@ TEST_CASE("sde_update agrees with f64") {
       check_case<float>({{n, d, terms, Purpose::sampler_noise, 5}, kAll});
       check_case<bf16>({{n, d, terms, Purpose::sampler_noise, 6}, kAll});
     }
-  check_case<bf16>({{2, 64, 2, Purpose::sampler_noise, 7}, kAll, 1});        // nothing is aligned
+  check_case<bf16>({{2, 64, 2, Purpose::sampler_noise, 7}, kAll, 1});         // nothing is aligned
   check_case<float>({{2, 64, 2, Purpose::sampler_noise, 7}, kAll, 0, true});  // in place
   check_case<float>({{2, 65, 2, Purpose::sampler_noise, 7}, kAll, 0, true});
   SdeCoefficients no_noise = kAll;
@@ -118,7 +120,8 @@ TEST_CASE("the noise is normal_block's, bit for bit, whatever the batch") {
   const In none[kMaxSdeTerms] = {};
   for (const simt::Schedule& schedule : simt::all_schedules()) {
     simt::machine().set_schedule(schedule);
-    DeviceArray<float> x(stream, std::vector<float>(size_t(n * d), 0.0f)), out(stream, size_t(n * d)), one(stream, d);
+    DeviceArray<float> x(stream, std::vector<float>(size_t(n * d), 0.0f)), out(stream, size_t(n * d)),
+        one(stream, d);
     DeviceArray<uint64_t> seeds(stream, seeds_of(n));
     sde_update(stream, {n, d, 0, Purpose::prior, 9}, noise, x.in(), none, seeds.data(), out.out(), {});
     sde_update(stream, {1, d, 0, Purpose::prior, 9}, noise, x.in(), none, seeds.data() + 2, one.out(), {});
@@ -148,5 +151,6 @@ TEST_CASE("sde_update refuses what it cannot do") {
                     "sde_update: term 0 of 1 is missing");
   CHECK_THROWS_WITH(sde_update(stream, {1, 1, 0, Purpose::test, 0}, kAll, x32, none, nullptr, out, {}),
                     "sde_update: noise (c != 0) needs a seed for each image");
-  CHECK_THROWS_AS(sde_update(stream, {0, 1, 0, Purpose::test, 0}, {}, x32, none, nullptr, out, {}), ito::Error);
+  CHECK_THROWS_AS(sde_update(stream, {0, 1, 0, Purpose::test, 0}, {}, x32, none, nullptr, out, {}),
+                  ito::Error);
 }

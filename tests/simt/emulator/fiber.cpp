@@ -15,12 +15,15 @@ namespace simt {
 namespace context = boost::context::detail;
 
 namespace {
-// Kernels keep small arrays only; a guard page below turns an overflow into a crash instead of a wrong number.
+// Kernels keep small arrays only; a guard page below turns an overflow into a crash instead of a wrong
+// number.
 constexpr size_t kStackBytes = 128 * 1024;
 }  // namespace
 
 Fiber::Fiber(void (*run)(void*), void* argument)
-    : run_(run), argument_(argument), stack_(boost::context::protected_fixedsize_stack(kStackBytes).allocate()) {
+    : run_(run),
+      argument_(argument),
+      stack_(boost::context::protected_fixedsize_stack(kStackBytes).allocate()) {
   restart();
 }
 

@@ -6,10 +6,12 @@
 
 namespace simt {
 
-/// A function with a stack of its own: runs when resumed, until it pauses. One CUDA thread of the emulated device.
+/// A function with a stack of its own: runs when resumed, until it pauses. One CUDA thread of the emulated
+/// device.
 class Fiber {
  public:
-  /// run(argument) is called each time the fiber is resumed after having finished, so one stack serves many blocks.
+  /// run(argument) is called each time the fiber is resumed after having finished, so one stack serves many
+  /// blocks.
   Fiber(void (*run)(void*), void* argument);
   ~Fiber();
   Fiber(const Fiber&) = delete;

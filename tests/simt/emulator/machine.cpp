@@ -23,7 +23,9 @@ std::string hex(uint32_t mask) {
 
 }  // namespace
 
-bool operator==(const Place& a, const Place& b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0; }
+bool operator==(const Place& a, const Place& b) {
+  return a.line == b.line && std::strcmp(a.file, b.file) == 0;
+}
 
 Machine& machine() {
   static Machine one;
@@ -128,13 +130,15 @@ void Machine::release_barrier() {
 
 uint64_t Machine::exchange(uint32_t mask, uint64_t value, int source, const Place& place) {
   const unsigned lane = current_->number % 32, warp = current_->number / 32;
-  if (!(mask >> lane & 1)) report(cat("lane ", lane, " calls a collective whose mask ", hex(mask), " leaves it out"), place);
+  if (!(mask >> lane & 1))
+    report(cat("lane ", lane, " calls a collective whose mask ", hex(mask), " leaves it out"), place);
   auto& open = block_.warps[warp];
   Rendezvous* meeting = nullptr;
   for (Rendezvous& r : open)
     if (r.mask == mask) meeting = &r;
   if (meeting && !(meeting->place == place))
-    report(cat("mixed collectives: other lanes of mask ", hex(mask), " wait at ", text(meeting->place)), place);
+    report(cat("mixed collectives: other lanes of mask ", hex(mask), " wait at ", text(meeting->place)),
+           place);
   if (!meeting) {
     meeting = &open.emplace_back();
     meeting->mask = mask;
@@ -168,7 +172,8 @@ bool Machine::try_complete(unsigned warp, const Rendezvous& meeting) {
     Thread& thread = *threads_[first + lane];
     const int source = meeting.source[lane];
     if (!(meeting.arrived >> source & 1)) {
-      record(cat("lane ", lane, " reads lane ", source, ", which takes no part in the collective"), meeting.place, thread);
+      record(cat("lane ", lane, " reads lane ", source, ", which takes no part in the collective"),
+             meeting.place, thread);
       return true;
     }
     thread.received = meeting.value[source];
@@ -184,13 +189,15 @@ void Machine::explain_deadlock() {
     const Thread& thread = *threads_[i];
     if (thread.state == State::done) continue;
     if (example && thread.place == example->place && thread.state == example->state) continue;
-    who += cat(example ? "; thread " : "thread ", text(thread.index),
-               thread.state == State::barrier ? " at the barrier " : " at the collective ", text(thread.place));
+    who +=
+        cat(example ? "; thread " : "thread ", text(thread.index),
+            thread.state == State::barrier ? " at the barrier " : " at the collective ", text(thread.place));
     example = &thread;
     if (who.size() > 500) break;
   }
   const bool exited = block_.alive < count_ && block_.at_barrier == block_.alive;
-  record(cat(exited ? "threads returned while others wait at a barrier: " : "deadlock: ", who), example->place, *example);
+  record(cat(exited ? "threads returned while others wait at a barrier: " : "deadlock: ", who),
+         example->place, *example);
 }
 
 void Machine::record(std::string what, const Place& place, const Thread& thread) {
@@ -200,7 +207,8 @@ void Machine::record(std::string what, const Place& place, const Thread& thread)
 }
 
 void Machine::report(std::string what, const Place& place) {
-  record(std::move(what), place, *current_);  // nothing on this stack is destroyed any more: leave it nothing to free
+  record(std::move(what), place,
+         *current_);  // nothing on this stack is destroyed any more: leave it nothing to free
   for (;;) current_->fiber.pause();
 }
 

@@ -12,8 +12,9 @@
 #include "tests/simt/emulator/ready_set.h"
 #include "tests/simt/include/vector_types.h"
 
-/// Executes CUDA kernels on a CPU, for tests: one cluster at a time (a cluster is one block today), each CUDA thread a
-/// fiber. Threads change at barriers and warp collectives only, and the schedule chooses who is next at every change.
+/// Executes CUDA kernels on a CPU, for tests: one cluster at a time (a cluster is one block today), each CUDA
+/// thread a fiber. Threads change at barriers and warp collectives only, and the schedule chooses who is next
+/// at every change.
 namespace simt {
 
 /// A place in a kernel's source, for messages.
@@ -69,8 +70,8 @@ class Machine {
     uint3 index{};
     unsigned number = 0;  // of the thread in its block
     State state = State::ready;
-    Place place{};           // where it waits
-    uint64_t received = 0;   // from the last collective
+    Place place{};          // where it waits
+    uint64_t received = 0;  // from the last collective
   };
   /// Lanes of one warp that wait for each other.
   struct Rendezvous {
@@ -113,7 +114,8 @@ class Machine {
   std::string error_;
 };
 
-/// The one emulated device of a process: CUDA's own interface (threadIdx, cudaMalloc) knows no other way to name it.
+/// The one emulated device of a process: CUDA's own interface (threadIdx, cudaMalloc) knows no other way to
+/// name it.
 Machine& machine();
 
 }  // namespace simt

@@ -15,8 +15,8 @@ using ito::cat;
 
 namespace {
 
-constexpr size_t kGuardBytes = 256;              // on either side of an allocation
-constexpr unsigned char kGuard = 0xff;           // NaN, for whoever reads it
+constexpr size_t kGuardBytes = 256;     // on either side of an allocation
+constexpr unsigned char kGuard = 0xff;  // NaN, for whoever reads it
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
 constexpr unsigned kMaxThreads = 1024;
 
@@ -45,11 +45,12 @@ const std::string& name_of(const void* kernel) {
   if (!name.empty()) return name;
   Dl_info info{};
   if (!dladdr(kernel, &info) || !info.dli_sname || info.dli_saddr != kernel)
-    throw Violation("a launched kernel has no symbol: a __global__ function may be neither static nor in an unnamed "
-                    "namespace, nor take arguments of such a type");
+    throw Violation(
+        "a launched kernel has no symbol: a __global__ function may be neither static nor in an unnamed "
+        "namespace, nor take arguments of such a type");
   int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> full(abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status),
-                                                         std::free);
+  const std::unique_ptr<char, decltype(&std::free)> full(
+      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), std::free);
   name = base_name(status == 0 ? full.get() : info.dli_sname);
   return name;
 }
@@ -57,8 +58,10 @@ const std::string& name_of(const void* kernel) {
 void check_guards(const std::string& kernel) {
   for (const auto& [data, bytes] : runtime().memory)
     for (size_t i = 0; i < kGuardBytes; ++i) {
-      if (data[-1 - ptrdiff_t(i)] != kGuard) throw Violation(cat(kernel, ": wrote ", i + 1, " bytes before an allocation of ", bytes));
-      if (data[bytes + i] != kGuard) throw Violation(cat(kernel, ": wrote ", i, " bytes past an allocation of ", bytes));
+      if (data[-1 - ptrdiff_t(i)] != kGuard)
+        throw Violation(cat(kernel, ": wrote ", i + 1, " bytes before an allocation of ", bytes));
+      if (data[bytes + i] != kGuard)
+        throw Violation(cat(kernel, ": wrote ", i, " bytes past an allocation of ", bytes));
     }
 }
 
@@ -76,14 +79,16 @@ cudaError_t allow_shared(const void* kernel, int bytes) {
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, const std::function<void()>& body) {
   const dim3 block = config.blockDim, grid = config.gridDim;
   const auto allowed = runtime().allowed_shared.find(kernel);
-  const size_t limit = std::max(kSharedWithoutAsking, allowed == runtime().allowed_shared.end() ? 0 : allowed->second);
+  const size_t limit =
+      std::max(kSharedWithoutAsking, allowed == runtime().allowed_shared.end() ? 0 : allowed->second);
   const bool empty = size_t(grid.x) * grid.y * grid.z == 0 || size_t(block.x) * block.y * block.z == 0;
   if (empty || size_t(block.x) * block.y * block.z > kMaxThreads || grid.y > 65535 || grid.z > 65535)
     return cudaErrorInvalidConfiguration;
   if (config.dynamicSmemBytes > limit) return cudaErrorInvalidValue;
   for (unsigned i = 0; i < config.numAttrs; ++i) {
     const auto& cluster = config.attrs[i].val.clusterDim;
-    if (cluster.x * cluster.y * cluster.z != 1) throw Violation("the emulator runs clusters of one block only");
+    if (cluster.x * cluster.y * cluster.z != 1)
+      throw Violation("the emulator runs clusters of one block only");
   }
   const std::string& name = name_of(kernel);
   machine().run({grid, block, config.dynamicSmemBytes, name}, body);
@@ -98,10 +103,14 @@ using simt::runtime;
 
 const char* cudaGetErrorString(cudaError_t error) {
   switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorInvalidValue: return "invalid argument";
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorInvalidConfiguration: return "invalid configuration argument";
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorInvalidValue:
+      return "invalid argument";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorInvalidConfiguration:
+      return "invalid configuration argument";
   }
   return "unknown error";
 }

@@ -12,7 +12,8 @@ class SharedArray {
   T& operator[](int i) const {
     if (i < 0 || i >= count_)
       machine().report("shared memory out of bounds: element " + std::to_string(i) + " of the " +
-                           std::to_string(count_) + " taken here", place_);
+                           std::to_string(count_) + " taken here",
+                       place_);
     return data_[i];
   }
 
@@ -31,7 +32,8 @@ class SharedMemory {
     used_ += (sizeof(T) * size_t(count) + 15) / 16 * 16;
     if (used_ > machine().shared_bytes())
       machine().report("shared memory out of bounds: " + std::to_string(used_) + " bytes taken of the " +
-                           std::to_string(machine().shared_bytes()) + " of the launch", {file, line});
+                           std::to_string(machine().shared_bytes()) + " of the launch",
+                       {file, line});
     return {piece, count, {file, line}};
   }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-/// As much of CUDA's language and runtime as the kernels use, for g++. Stands in front of the toolkit's own header in the
-/// include path. Device memory is host memory; a launch returns when the kernel has run.
+/// As much of CUDA's language and runtime as the kernels use, for g++. Stands in front of the toolkit's own
+/// header in the include path. Device memory is host memory; a launch returns when the kernel has run.
 
 #include <cmath>
 #include <cstddef>
@@ -20,18 +20,21 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
-// ---- device code ---------------------------------------------------------------------------------------------------
+// ---- device code
+// ---------------------------------------------------------------------------------------------------
 
 inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   simt::machine().barrier({file, line});
 }
 
-inline void __syncwarp(unsigned mask = ~0u, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+inline void __syncwarp(unsigned mask = ~0u, const char* file = __builtin_FILE(),
+                       int line = __builtin_LINE()) {
   simt::machine().exchange(mask, 0, simt::machine().lane(), {file, line});
 }
 
 template <class T>
-T __shfl_sync(unsigned mask, T value, int source, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+T __shfl_sync(unsigned mask, T value, int source, const char* file = __builtin_FILE(),
+              int line = __builtin_LINE()) {
   static_assert(sizeof(T) <= 8, "a shuffle moves at most 8 bytes");
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof(T));
@@ -49,9 +52,15 @@ T __shfl_xor_sync(unsigned mask, T value, int distance, const char* file = __bui
 inline int min(int a, int b) { return a < b ? a : b; }
 inline float __fdividef(float a, float b) { return a / b; }
 
-// ---- runtime -------------------------------------------------------------------------------------------------------
+// ---- runtime
+// -------------------------------------------------------------------------------------------------------
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2, cudaErrorInvalidConfiguration = 9 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9
+};
 enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
 enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
@@ -63,7 +72,9 @@ using cudaStream_t = struct CUstream_st*;
 struct cudaLaunchAttribute {
   cudaLaunchAttributeID id;
   struct {
-    struct { unsigned x, y, z; } clusterDim;
+    struct {
+      unsigned x, y, z;
+    } clusterDim;
   } val;
 };
 struct cudaLaunchConfig_t {
@@ -96,7 +107,8 @@ cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
 
 /// Arguments are copied once, as CUDA does; each thread gets its own copy of that.
 template <class... Parameters, class... Arguments>
-cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
   const std::tuple<Parameters...> copy(std::forward<Arguments>(arguments)...);
   return simt::launch(*config, reinterpret_cast<const void*>(kernel), [&] { std::apply(kernel, copy); });
 }
