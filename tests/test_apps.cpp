@@ -11,7 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-/// The programs as a user runs them: a whole small run, its resumption, samples by seed, and every kind of mistake.
+/// The programs as a user runs them: a whole small run, its resumption, samples by seed, and every kind of
+/// mistake.
 namespace {
 
 namespace fs = std::filesystem;
@@ -36,9 +37,11 @@ class Place {
   const fs::path& path() const { return path_; }
 
   Output run(const std::string& command) const {
-    const std::string line = "cd '" + path_.string() + "' && " ITO_APP_DIR "/" + command + " >out.txt 2>err.txt";
+    const std::string line =
+        "cd '" + path_.string() + "' && " ITO_APP_DIR "/" + command + " >out.txt 2>err.txt";
     const int status = std::system(line.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(path_ / "out.txt"), text_of(path_ / "err.txt")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(path_ / "out.txt"),
+            text_of(path_ / "err.txt")};
   }
   void faces(int count = 40) const {
     REQUIRE(run("make_faces faces --count " + std::to_string(count) + " --seed 3").code == 0);
@@ -55,9 +58,12 @@ class Place {
   fs::path path_;
 };
 
-const std::string kTiny = " faces --preset tiny --batch 4 --warmup 2 --sample-count 4 --sample-steps 3 --sample-every 100 ";
+const std::string kTiny =
+    " faces --preset tiny --batch 4 --warmup 2 --sample-count 4 --sample-steps 3 --sample-every 100 ";
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 /// One line on standard error, exit code 1, and the line says `part`.
 void refused(const Place& place, const std::string& command, const std::string& part) {
@@ -105,7 +111,8 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
   place.faces();
   for (const char* out : {"a", "b"}) {
     const std::string name = out;
-    REQUIRE(place.run("train_celeba" + kTiny + "--steps 3 --dropout 0.1 --attributes --out " + name).code == 0);
+    REQUIRE(place.run("train_celeba" + kTiny + "--steps 3 --dropout 0.1 --attributes --out " + name).code ==
+            0);
   }
   CHECK(place.files("a/checkpoints") == place.files("b/checkpoints"));
   CHECK(place.files("a/samples") == place.files("b/samples"));
@@ -119,8 +126,9 @@ TEST_CASE("every preset's objective and every SDE trains and samples") {
   const Place place("objectives");
   place.faces();
   for (const std::string flags :
-       {"--sde vp --prediction noise", "--sde sub-vp --prediction v --weighting min-snr", "--sde simple --prediction x0",
-        "--sde ve --prediction score-scaled --level-draw antithetic", "--sde vp --weighting likelihood --embedding sinusoidal", "--precision bf16 --accumulate 2"}) {
+       {"--sde vp --prediction noise", "--sde sub-vp --prediction v --weighting min-snr",
+        "--sde simple --prediction x0", "--sde ve --prediction score-scaled --level-draw antithetic",
+        "--sde vp --weighting likelihood --embedding sinusoidal", "--precision bf16 --accumulate 2"}) {
     CAPTURE(flags);
     const Output o = place.run("train_celeba" + kTiny + "--steps 2 --out run " + flags);
     CAPTURE(o.err);
@@ -130,8 +138,9 @@ TEST_CASE("every preset's objective and every SDE trains and samples") {
   }
   for (const std::string preset : {"document", "tutorial"}) {
     CAPTURE(preset);
-    const Output o = place.run("train_celeba faces --preset " + preset +
-                               " --size 16 --batch 2 --steps 2 --sample-count 1 --sample-steps 2 --out run-" + preset);
+    const Output o =
+        place.run("train_celeba faces --preset " + preset +
+                  " --size 16 --batch 2 --steps 2 --sample-count 1 --sample-steps 2 --out run-" + preset);
     CAPTURE(o.err);
     CHECK(o.code == 0);
     CHECK(place.run("sample --run run-" + preset + " --steps 3 --count 1 --out images").code == 0);
@@ -153,8 +162,11 @@ TEST_CASE("inspect shows checkpoints, data and the bare network") {
   header.resize(117, ' ');
   header += '\n';
   const std::string magic("\x93NUMPY\x01\x00\x76\x00", 10);
-  std::ofstream(place.path() / "x.npy", std::ios::binary) << magic << header << std::string(3 * 256 * 4, '\0');
-  const Output forward = place.run("inspect forward --checkpoint run/checkpoints/step-00000001 --input x.npy --c-noise -0.5 --output y.npy");
+  std::ofstream(place.path() / "x.npy", std::ios::binary)
+      << magic << header << std::string(3 * 256 * 4, '\0');
+  const Output forward = place.run(
+      "inspect forward --checkpoint run/checkpoints/step-00000001 --input x.npy --c-noise -0.5 --output "
+      "y.npy");
   CAPTURE(forward.err);
   CHECK(forward.code == 0);
   CHECK(fs::file_size(place.path() / "y.npy") == fs::file_size(place.path() / "x.npy"));
@@ -164,9 +176,10 @@ TEST_CASE("Ctrl-C saves, and the same command goes on") {
   const Place place("interrupt");
   place.faces();
   const std::string train = ITO_APP_DIR "/train_celeba" + kTiny + "--steps 100000 --out run";
-  const std::string line = "cd '" + place.path().string() + "' && (" + train +
-                           " >out.txt 2>err.txt & pid=$!; for i in $(seq 200); do sleep 0.1; "
-                           "grep -q '\"step\"' run/log.jsonl 2>/dev/null && break; done; kill -INT $pid; wait $pid)";
+  const std::string line =
+      "cd '" + place.path().string() + "' && (" + train +
+      " >out.txt 2>err.txt & pid=$!; for i in $(seq 200); do sleep 0.1; "
+      "grep -q '\"step\"' run/log.jsonl 2>/dev/null && break; done; kill -INT $pid; wait $pid)";
   CHECK(std::system(line.c_str()) == 0);
   CHECK(contains(text_of(place.path() / "out.txt"), "go on with the same command"));
   CHECK_FALSE(fs::is_empty(place.path() / "run/checkpoints"));
@@ -196,7 +209,8 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   CHECK(other.code == 1);
   CHECK(contains(other.err, "lr: 0.0002 there, 0.01 now"));
   CHECK(place.files("run/checkpoints") == before);
-  fs::resize_file(place.path() / "run/checkpoints/step-00000002/unet/diffusion_pytorch_model.safetensors", 3000);
+  fs::resize_file(place.path() / "run/checkpoints/step-00000002/unet/diffusion_pytorch_model.safetensors",
+                  3000);
   refused(place, "sample --run run", "diffusion_pytorch_model.safetensors");
 }
 

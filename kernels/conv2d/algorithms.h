@@ -34,6 +34,8 @@ struct Algorithm {
 
 /// Any shape, by im2col of strips of pixels and a matrix product.
 extern const Algorithm kStrips;
+/// 1x1, stride 1, no padding: a matrix product, read and written in place.
+extern const Algorithm kPointwise;
 /// 3x3, stride 1, padding 1 by our own Winograd algorithm.
 extern const Algorithm kWinograd;
 #ifdef HAVE_ONEDNN

@@ -23,16 +23,35 @@ void check(const Conv2dDims& d) {
   }
 }
 
+constexpr int lines(int channels) { return (channels + 15) / 16; }
+
+/// Winograd handles channels in lines of 16; where more than half of its products would be with padding, the
+/// direct convolution is faster (bench/history/2026-11-24-conv2d-cpu.md).
+bool winograd_pays(const Conv2dDims& d, ConvPass pass) {
+  const bool same_size = d.pad_top == 1 && d.pad_left == 1 && d.pad_bottom == 1 && d.pad_right == 1;
+  if (d.r != 3 || d.s != 3 || d.stride != 1 || !same_size) return false;
+  const double c_filled = d.c() / (16.0 * (lines(d.c1) + lines(d.c2))), k_filled = d.k / (16.0 * lines(d.k));
+  const double filled = pass == ConvPass::forward         ? c_filled
+                        : pass == ConvPass::backward_data ? k_filled
+                                                          : c_filled * k_filled;
+  return filled > 0.5;
+}
+
+bool is_pointwise(const Conv2dDims& d) {
+  const bool padded = d.pad_top || d.pad_left || d.pad_bottom || d.pad_right;
+  return d.r == 1 && d.s == 1 && d.stride == 1 && !padded;
+}
+
 /// A fixed function of the shape without N, the instruction set and the threads, so that an image's bits
 /// never depend on its batch.
-const Algorithm& choose(CpuStream& stream, const Conv2dDims& d, ConvPass) {
-  const bool same_size = d.pad_top == 1 && d.pad_left == 1 && d.pad_bottom == 1 && d.pad_right == 1;
-  const bool allowed = stream.state<ConvPreference>().winograd;
-  if (allowed && d.r == 3 && d.s == 3 && d.stride == 1 && same_size) return kWinograd;
+const Algorithm& choose(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
+  if (stream.state<ConvPreference>().winograd && winograd_pays(d, pass)) return kWinograd;
 #ifdef HAVE_ONEDNN
+  // With one source and no gradient to sum, oneDNN's own 1x1 is as good.
+  if (is_pointwise(d) && (d.c2 > 0 || pass == ConvPass::backward_weights)) return kPointwise;
   return kOneDnnDirect;
 #else
-  return kStrips;
+  return is_pointwise(d) ? kPointwise : kStrips;
 #endif
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 #include "kernels/conv2d/vec.h"
 
 /// The inner loops of matrix products whose operands already lie in the cache, in lines of 16 floats.
@@ -10,9 +12,9 @@ namespace ito::kernels::conv2d {
 constexpr int kRows = kLineVecs == 2 ? 6 : 12;
 
 /// sum[i] += sum_p a[i * a_row + p * a_depth] * line p of b, for p < depth.
-template <int a_row, int a_depth, int rows>
+template <int rows>
 [[gnu::always_inline]] inline void add_products(Vec (&sum)[rows][kLineVecs], int depth, const float* a,
-                                                const float* b) {
+                                                ptrdiff_t a_row, ptrdiff_t a_depth, const float* b) {
   for (int p = 0; p < depth; ++p, a += a_depth, b += kLine) {
     Vec right[kLineVecs];
 #pragma GCC unroll 2
@@ -23,32 +25,6 @@ template <int a_row, int a_depth, int rows>
 #pragma GCC unroll 2
       for (int j = 0; j < kLineVecs; ++j) sum[i][j] += left * right[j];
     }
-  }
-}
-
-/// Result lines [first, first + rows) of 16 columns: c = a b. The left operand's depth lies in blocks of
-/// kLine, each [row][kLine], `a_block` floats apart; the right one's, and the result's, in lines.
-template <int rows>
-void multiply_rows(int blocks, const float* a, int a_block, const float* b, float* c) {
-  Vec sum[rows][kLineVecs] = {};
-  for (int block = 0; block < blocks; ++block, a += a_block, b += kLine * kLine) {
-    add_products<kLine, 1>(sum, kLine, a, b);
-  }
-  for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < kLineVecs; ++j) store(c + i * kLine + j * kLanes, sum[i][j]);
-  }
-}
-
-/// c += a^T b, with a [depth][kLine] of which `rows` columns count, b [depth][kLine], c [rows][kLine].
-template <int rows>
-void add_transposed_rows(int depth, const float* a, const float* b, float* c) {
-  Vec sum[rows][kLineVecs];
-  for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < kLineVecs; ++j) sum[i][j] = load(c + i * kLine + j * kLanes);
-  }
-  add_products<1, kLine>(sum, depth, a, b);
-  for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < kLineVecs; ++j) store(c + i * kLine + j * kLanes, sum[i][j]);
   }
 }
 
@@ -70,6 +46,21 @@ template <class F>
     const int first = rows * group / groups, count = rows * (group + 1) / groups - first;
     with_constant<kRows>(count, [&]<int n>() { f.template operator()<n>(first); });
   }
+}
+
+/// c += a^T b for kLine columns of each: a [depth][kLine], b [depth][kLine], c [kLine][kLine].
+inline void add_square(int depth, const float* a, const float* b, float* c) {
+  for_row_groups(kLine, [&]<int rows>(int first) {
+    float* const to = c + first * kLine;
+    Vec sum[rows][kLineVecs];
+    for (int i = 0; i < rows; ++i) {
+      for (int j = 0; j < kLineVecs; ++j) sum[i][j] = load(to + i * kLine + j * kLanes);
+    }
+    add_products<rows>(sum, depth, a + first, 1, kLine, b);
+    for (int i = 0; i < rows; ++i) {
+      for (int j = 0; j < kLineVecs; ++j) store(to + i * kLine + j * kLanes, sum[i][j]);
+    }
+  });
 }
 
 }  // namespace ito::kernels::conv2d

@@ -1,6 +1,5 @@
-// Convolution by oneDNN: f32, NHWC outside, weights (and where an algorithm asks for it, activations)
-// reordered into the primitive's own layout inside the workspace. Primitives are made once for a shape and
-// kept by the stream.
+// Convolution by oneDNN: f32, NHWC as it stands; weights are reordered into the primitive's own layout, and
+// two sources joined, inside the workspace. Primitives are made once for a shape and kept by the stream.
 #ifdef HAVE_ONEDNN
 #include <omp.h>
 
@@ -17,9 +16,9 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-/// An array of the caller's that is all, or the channels from `first_channel` on, of a primitive's argument.
+/// An array of the caller's that is a primitive's argument, or some of its channels.
 struct Piece {
-  memory::desc ours, theirs;  // `theirs`: its part of the argument, whose bytes start where the argument's do
+  memory::desc ours, theirs;  // the array itself; its place in the argument, from the argument's first byte
   dnnl::reorder reorder;
 };
 
@@ -45,7 +44,7 @@ struct Plan {
 struct State {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
-  std::map<std::array<int, 16>, Plan> plans;
+  std::map<std::array<int, 15>, Plan> plans;
 };
 
 dnnl::primitive_attr user_scratchpad() {
@@ -54,29 +53,27 @@ dnnl::primitive_attr user_scratchpad() {
   return attr;
 }
 
-memory::desc activation(int n, int h, int w, int c, Tag tag) {
-  return {{n, c, h, w}, memory::data_type::f32, tag};
+memory::desc activation(int n, int h, int w, int c) {
+  return {{n, c, h, w}, memory::data_type::f32, Tag::nhwc};
 }
 
-/// Our layouts, and what a primitive is offered.
+/// Our layouts, and what a primitive is offered: all sources as one x, and weights as it likes.
 struct Descriptors {
-  memory::desc x1, x2, w, bias, y;
-  memory::desc offered_x, offered_w, offered_y;
+  memory::desc x, x1, x2, w, any_w, bias, y;
   api::Geometry geometry;
 
-  Descriptors(const Conv2dDims& d, dnnl::algorithm algorithm) {
-    const auto f32 = memory::data_type::f32;
-    const memory::dims w_dims{d.k, d.c(), d.r, d.s};
-    const Tag tag = algorithm == dnnl::algorithm::convolution_direct ? Tag::nhwc : Tag::any;
-    x1 = activation(d.n, d.h, d.w, d.c1, Tag::nhwc);
-    if (d.c2 > 0) x2 = activation(d.n, d.h, d.w, d.c2, Tag::nhwc);
-    y = activation(d.n, d.out_h(), d.out_w(), d.k, Tag::nhwc);
-    w = {w_dims, f32, Tag::ohwi};
-    bias = {{d.k}, f32, Tag::x};
-    offered_x = activation(d.n, d.h, d.w, d.c(), tag);
-    offered_y = activation(d.n, d.out_h(), d.out_w(), d.k, tag);
-    offered_w = {w_dims, f32, Tag::any};
-    geometry = {algorithm, {d.stride, d.stride}, {d.pad_top, d.pad_left}, {d.pad_bottom, d.pad_right}};
+  explicit Descriptors(const Conv2dDims& d)
+      : x(activation(d.n, d.h, d.w, d.c())),
+        x1(activation(d.n, d.h, d.w, d.c1)),
+        w({d.k, d.c(), d.r, d.s}, memory::data_type::f32, Tag::ohwi),
+        any_w({d.k, d.c(), d.r, d.s}, memory::data_type::f32, Tag::any),
+        bias({d.k}, memory::data_type::f32, Tag::x),
+        y(activation(d.n, d.out_h(), d.out_w(), d.k)),
+        geometry{dnnl::algorithm::convolution_direct,
+                 {d.stride, d.stride},
+                 {d.pad_top, d.pad_left},
+                 {d.pad_bottom, d.pad_right}} {
+    if (d.c2 > 0) x2 = activation(d.n, d.h, d.w, d.c2);
   }
 };
 
@@ -84,14 +81,14 @@ Argument argument(const dnnl::engine& engine, int index, bool result, const memo
                   std::vector<memory::desc> ours) {
   Argument a{index, result, theirs, {}};
   a.copied = ours.size() > 1 || ours[0] != theirs;
-  memory::dims offset(theirs.dims().size(), 0);
+  memory::dims offset(api::dims_of(theirs).size(), 0);
   for (const memory::desc& piece : ours) {
-    const memory::desc part = theirs.submemory_desc(piece.dims(), offset);
+    const memory::desc part = theirs.submemory_desc(api::dims_of(piece), offset);
     const memory::desc &from = result ? part : piece, &to = result ? piece : part;
     a.pieces.push_back({piece, part, {}});
     if (a.copied)
       a.pieces.back().reorder = dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to));
-    if (offset.size() > 1) offset[1] += piece.dims()[1];
+    if (offset.size() > 1) offset[1] += api::dims_of(piece)[1];
   }
   return a;
 }
@@ -114,10 +111,8 @@ void set_primitive(Plan& plan, const Pd& pd) {
   plan.scratch = pd.scratchpad_desc();
 }
 
-/// Throws dnnl::error where oneDNN has no such algorithm for this shape and machine.
-Plan make_plan(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, bool bias,
-               dnnl::algorithm algorithm) {
-  const Descriptors t(d, algorithm);
+Plan make_plan(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, bool bias) {
+  const Descriptors t(d);
   const auto attr = user_scratchpad();
   const memory::desc bias_desc = bias ? t.bias : memory::desc();
   const std::vector<memory::desc> sources = d.c2 > 0 ? std::vector{t.x1, t.x2} : std::vector{t.x1};
@@ -127,8 +122,8 @@ Plan make_plan(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, b
     plan.arguments.push_back(argument(engine, index, result, theirs, ours));
   };
   const bool only_forward = pass == ConvPass::forward;
-  const api::ForwardPd forward = api::forward(engine, t.geometry, t.offered_x, t.offered_w,
-                                              only_forward ? bias_desc : memory::desc(), t.offered_y, attr);
+  const api::ForwardPd forward =
+      api::forward(engine, t.geometry, t.x, t.any_w, only_forward ? bias_desc : memory::desc(), t.y, attr);
   if (only_forward) {
     set_primitive<api::ForwardPd>(plan, forward);
     add(DNNL_ARG_SRC, false, forward.src_desc(), sources);
@@ -136,15 +131,13 @@ Plan make_plan(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, b
     add(DNNL_ARG_DST, true, forward.dst_desc(), {t.y});
     if (bias) add(DNNL_ARG_BIAS, false, t.bias, {t.bias});
   } else if (pass == ConvPass::backward_data) {
-    const auto pd =
-        api::backward_data(engine, t.geometry, t.offered_x, t.offered_w, t.offered_y, forward, attr);
+    const auto pd = api::backward_data(engine, t.geometry, t.x, t.any_w, t.y, forward, attr);
     set_primitive(plan, pd);
     add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
     add(DNNL_ARG_WEIGHTS, false, pd.weights_desc(), {t.w});
     add(DNNL_ARG_DIFF_SRC, true, pd.diff_src_desc(), sources);
   } else {
-    const auto pd = api::backward_weights(engine, t.geometry, t.offered_x, t.offered_w, bias_desc,
-                                          t.offered_y, forward, attr);
+    const auto pd = api::backward_weights(engine, t.geometry, t.x, t.any_w, bias_desc, t.y, forward, attr);
     set_primitive(plan, pd);
     add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
     add(DNNL_ARG_SRC, false, pd.src_desc(), sources);
@@ -155,17 +148,16 @@ Plan make_plan(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, b
   return plan;
 }
 
-template <dnnl::algorithm algorithm>
 Plan& plan_for(CpuStream& stream, const Conv2dDims& d, ConvPass pass, bool bias) {
-  omp_set_num_threads(
-      stream.threads());  // a primitive is made for, and must run on, as many as OpenMP would give
+  // A primitive is made for, and must run on, as many threads as OpenMP would give.
+  omp_set_num_threads(stream.threads());
   State& state = stream.state<State>();
-  const std::array<int, 16> key{d.n,         d.h,       d.w,      d.c1,          d.c2,       d.k,
-                                d.r,         d.s,       d.stride, d.pad_top,     d.pad_left, d.pad_bottom,
-                                d.pad_right, int(pass), bias,     int(algorithm)};
+  const std::array<int, 15> key{d.n,        d.h,          d.w,         d.c1,      d.c2,
+                                d.k,        d.r,          d.s,         d.stride,  d.pad_top,
+                                d.pad_left, d.pad_bottom, d.pad_right, int(pass), bias};
   const auto found = state.plans.find(key);
   if (found != state.plans.end()) return found->second;
-  return state.plans.emplace(key, make_plan(state.engine, d, pass, bias, algorithm)).first->second;
+  return state.plans.emplace(key, make_plan(state.engine, d, pass, bias)).first->second;
 }
 
 /// Copies in what needs it, runs, copies out. `pointers`: the pieces of all arguments, in their order in the
@@ -201,11 +193,10 @@ void run(State& state, const Plan& plan, const std::vector<const float*>& pointe
 }
 
 /// With a bias, which may need more than without.
-template <dnnl::algorithm algorithm>
 size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
   const bool bias_matters = pass != ConvPass::backward_data;
-  const size_t plain = plan_for<algorithm>(stream, d, pass, false).bytes;
-  return bias_matters ? std::max(plain, plan_for<algorithm>(stream, d, pass, true).bytes) : plain;
+  const size_t plain = plan_for(stream, d, pass, false).bytes;
+  return bias_matters ? std::max(plain, plan_for(stream, d, pass, true).bytes) : plain;
 }
 
 std::vector<const float*> list(std::initializer_list<const float*> pieces, const Conv2dDims& d,
@@ -216,32 +207,26 @@ std::vector<const float*> list(std::initializer_list<const float*> pieces, const
   return all;
 }
 
-template <dnnl::algorithm algorithm>
 void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {
-  const Plan& plan = plan_for<algorithm>(stream, d, ConvPass::forward, a.bias != nullptr);
+  const Plan& plan = plan_for(stream, d, ConvPass::forward, a.bias != nullptr);
   run(stream.state<State>(), plan, list({a.x, a.x2, a.w, a.y}, d, 1, a.bias), workspace);
 }
 
-template <dnnl::algorithm algorithm>
 void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<float>& a,
                    std::byte* workspace) {
-  const Plan& plan = plan_for<algorithm>(stream, d, ConvPass::backward_data, false);
+  const Plan& plan = plan_for(stream, d, ConvPass::backward_data, false);
   run(stream.state<State>(), plan, list({a.dy, a.w, a.dx, a.dx2}, d, 3, nullptr), workspace);
 }
 
-template <dnnl::algorithm algorithm>
 void backward_weights(CpuStream& stream, const Conv2dDims& d, const BackwardWeights<float>& a,
                       std::byte* workspace) {
-  const Plan& plan = plan_for<algorithm>(stream, d, ConvPass::backward_weights, a.dbias != nullptr);
+  const Plan& plan = plan_for(stream, d, ConvPass::backward_weights, a.dbias != nullptr);
   run(stream.state<State>(), plan, list({a.dy, a.x, a.x2, a.dw}, d, 2, a.dbias), workspace);
 }
 
-constexpr auto kDirect = dnnl::algorithm::convolution_direct;
-
 }  // namespace
 
-const Algorithm kOneDnnDirect{"onednn direct", workspace_bytes<kDirect>, forward<kDirect>,
-                              backward_data<kDirect>, backward_weights<kDirect>};
+const Algorithm kOneDnnDirect{"onednn direct", workspace_bytes, forward, backward_data, backward_weights};
 
 }  // namespace ito::kernels::conv2d
 #endif  // HAVE_ONEDNN

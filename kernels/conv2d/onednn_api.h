@@ -23,6 +23,8 @@ constexpr auto kForward = dnnl::prop_kind::forward_training;
 
 #if DNNL_VERSION_MAJOR >= 3
 
+inline memory::dims dims_of(const memory::desc& desc) { return desc.get_dims(); }
+
 inline ForwardPd forward(const dnnl::engine& engine, const Geometry& g, const memory::desc& x,
                          const memory::desc& w, const memory::desc& bias, const memory::desc& y,
                          const dnnl::primitive_attr& attr) {
@@ -40,6 +42,8 @@ inline WeightsPd backward_weights(const dnnl::engine& engine, const Geometry& g,
 }
 
 #else
+
+inline memory::dims dims_of(const memory::desc& desc) { return desc.dims(); }
 
 inline ForwardPd forward(const dnnl::engine& engine, const Geometry& g, const memory::desc& x,
                          const memory::desc& w, const memory::desc& bias, const memory::desc& y,

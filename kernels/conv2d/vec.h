@@ -20,13 +20,15 @@ typedef float LooseVec __attribute__((vector_size(kLanes * sizeof(float)), align
 inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 inline void store(float* to, Vec v) { *reinterpret_cast<LooseVec*>(to) = v; }
 
-/// The first `count` floats, if fewer than a vector; the rest is zero, or left alone.
-inline Vec load_part(const float* from, int count) {
+/// The first `count` floats, at most a vector of them; the rest is zero, or left alone.
+inline Vec load_some(const float* from, int count) {
+  if (count >= kLanes) return load(from);
   Vec v{};
   for (int i = 0; i < kLanes && i < count; ++i) v[i] = from[i];
   return v;
 }
-inline void store_part(float* to, Vec v, int count) {
+inline void store_some(float* to, Vec v, int count) {
+  if (count >= kLanes) return store(to, v);
   for (int i = 0; i < kLanes && i < count; ++i) to[i] = v[i];
 }
 

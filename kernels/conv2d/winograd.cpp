@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "kernels/conv2d/micro_kernel.h"
+#include "kernels/conv2d/pass.h"
 #include "kernels/conv2d/winograd_tiles.h"
 
 namespace ito::kernels::conv2d::winograd {
@@ -17,35 +18,8 @@ namespace {
 /// longer blocks were slower at 32 channels already.
 constexpr int kBlock = 12;
 
-struct Target {
-  float* data;
-  int channels;
-};
-
-/// Sources' channels are summed over, targets' computed. A target that is null is not wanted.
-struct Pass {
-  ConvPass kind;
-  Source sources[2];
-  Target targets[2];
-  const float *filters, *bias;
-  int c;  // channels of a filter
-
-  int depth() const { return lines(sources[0].channels) + lines(sources[1].channels); }
-  int panels() const { return lines(targets[0].channels) + lines(targets[1].channels); }
-};
-
-Pass forward_pass(const Conv2dDims& d, const Forward<float>& a) {
-  return {ConvPass::forward, {{a.x, d.c1}, {a.x2, d.c2}}, {{a.y, d.k}, {nullptr, 0}}, a.w, a.bias, d.c()};
-}
-
-Pass backward_pass(const Conv2dDims& d, const BackwardData<float>& a) {
-  return {ConvPass::backward_data,
-          {{a.dy, d.k}, {nullptr, 0}},
-          {{a.dx, d.c1}, {a.dx2, d.c2}},
-          a.w,
-          nullptr,
-          d.c()};
-}
+/// Lines of sources' channels: the depth of the products, in units of 16.
+int depth(const Pass& pass) { return lines(pass.sources[0].channels) + lines(pass.sources[1].channels); }
 
 /// Where a pass's parts lie in the workspace. Points of filters: [panel][36][depth][16], planes a line
 /// further apart than they are long for the reason given at `plane`.
@@ -55,8 +29,8 @@ struct Layout {
   size_t bytes;
 
   Layout(CpuStream& stream, const Pass& pass, std::byte* workspace)
-      : filter_plane((ptrdiff_t(pass.depth()) * kLine + 1) * kLine),
-        inputs_size(ptrdiff_t(pass.depth()) * chunk(kBlock)) {
+      : filter_plane((ptrdiff_t(depth(pass)) * kLine + 1) * kLine),
+        inputs_size(ptrdiff_t(depth(pass)) * chunk(kBlock)) {
     Carver carver(workspace);
     zeros = carver.take<float>(widest(pass));
     filters = carver.take<float>(size_t(pass.panels()) * kPoints * filter_plane);
@@ -67,17 +41,6 @@ struct Layout {
   static int widest(const Pass& pass) { return std::max(pass.sources[0].channels, pass.sources[1].channels); }
   float* filter_panel(int panel) const { return filters + ptrdiff_t(panel) * kPoints * filter_plane; }
 };
-
-/// f(panel, target index, channel, count) for each panel, of up to 16 channels, of each wanted target.
-template <class F>
-void for_panels(const Pass& pass, F&& f) {
-  int panel = 0;
-  for (int t = 0; t < 2; ++t) {
-    for (int c = 0; c < pass.targets[t].channels; c += kLine, ++panel) {
-      if (pass.targets[t].data) f(panel, t, c, std::min(kLine, pass.targets[t].channels - c));
-    }
-  }
-}
 
 /// The filters between up to 16 sources and 16 targets as [9][source][target], zeros elsewhere. Backward,
 /// they are turned by half a turn.
@@ -99,44 +62,40 @@ struct Taps {
   }
 };
 
-/// One panel of the filters' points: targets from `target` on.
-void transform_filters(const Pass& pass, const Layout& layout, int target, int targets, float* to) {
-  int first = 0;
+/// One panel of the filters' points.
+void transform_filters(const Pass& pass, const Layout& layout, const Panel& panel) {
+  float* to = layout.filter_panel(panel.index);
+  int before = 0;
   for (const Source& source : pass.sources) {
     for (int c = 0; c < source.channels; c += kLine, to += kLine * kLine) {
-      const Taps taps(pass, first + c, std::min(kLine, source.channels - c), target, targets);
+      const Taps taps(pass, before + c, std::min(kLine, source.channels - c), panel.filter_channel,
+                      panel.count);
       for (int i = 0; i < kLine * kLine; i += kLanes) {
         transform_2d<3, kPatch, Vec>(
             filter_points<Vec>, [&](int r, int s) { return load(&taps.g[r * 3 + s][0][0] + i); },
             [&](int r, int s, Vec v) { store(to + (r * kPatch + s) * layout.filter_plane + i, v); });
       }
     }
-    first += source.channels;
+    before += source.channels;
   }
 }
 
-/// The outputs of tiles [first, last) in `count` channels of `target` from `channel` on, from their products
-/// [36][tile][16]; `bias` is that of the first, or null.
+/// The outputs of tiles [first, last) in one panel, from their products [36][tile][16].
 void transform_outputs(const Tiles& tiles, int first, int last, const float* products, const float* bias,
-                       const Target& target, int channel, int count) {
-  Vec offsets[kLineVecs] = {};
-  for (int i = 0; bias && i < count; ++i) offsets[i / kLanes][i % kLanes] = bias[i];
+                       const Panel& panel) {
   for (int tile = first; tile < last; ++tile, products += kLine) {
     const Corner corner = tiles.corner(tile);
-    for (int lane = 0; lane < count; lane += kLanes) {
-      const Vec offset = offsets[lane / kLanes];
-      float* const at = target.data + corner.pixel * target.channels + channel + lane;
+    const int channels = panel.target.channels;
+    for (int lane = 0; lane < panel.count; lane += kLanes) {
+      const int count = panel.count - lane;
+      const Vec offset = bias ? load_some(bias + panel.channel + lane, count) : Vec{};
+      float* const at = panel.target.data + corner.pixel * channels + panel.channel + lane;
       const auto read = [&](int i, int j) {
         return load(products + (i * kPatch + j) * plane(kBlock) + lane);
       };
       const auto write = [&](int i, int j, Vec v) {
         if (i >= corner.rows || j >= corner.columns) return;
-        float* const y = at + (ptrdiff_t(i) * tiles.w + j) * target.channels;
-        if (count - lane >= kLanes) {
-          store(y, v + offset);
-        } else {
-          store_part(y, v + offset, count - lane);
-        }
+        store_some(at + (ptrdiff_t(i) * tiles.w + j) * channels, v + offset, count);
       };
       transform_2d<kPatch, kTile, Vec>(output_from_points<Vec>, read, write);
     }
@@ -159,16 +118,33 @@ void prefetch_inputs(const Pass& pass, const Tiles& tiles, int tile) {
 }
 
 /// Asks for the lines that a panel's outputs of a tile will be written to.
-void prefetch_outputs(const Tiles& tiles, const Target& target, int channel, int tile) {
+void prefetch_outputs(const Tiles& tiles, const Panel& panel, int tile) {
   const Corner corner = tiles.corner(tile);
   for (int i = 0; i < corner.rows; ++i) {
     for (int j = 0; j < corner.columns; ++j) {
       const ptrdiff_t pixel = corner.pixel + ptrdiff_t(i) * tiles.w + j;
-      __builtin_prefetch(target.data + pixel * target.channels + channel, 1, 2);
+      __builtin_prefetch(panel.target.data + pixel * panel.target.channels + panel.channel, 1, 2);
     }
   }
 }
 
+/// The panel's products for `tiles` tiles, at point i: [tile][16].
+void multiply_point(const Pass& pass, const Layout& layout, int panel, int i, int tiles, const float* inputs,
+                    float* products) {
+  const float* const b = layout.filter_panel(panel) + i * layout.filter_plane;
+  for_row_groups(tiles, [&]<int rows>(int row) {
+    const ptrdiff_t at = i * plane(kBlock) + row * kLine;
+    Vec sum[rows][kLineVecs] = {};
+    for (int line = 0; line < depth(pass); ++line) {
+      add_products<rows>(sum, kLine, inputs + line * chunk(kBlock) + at, kLine, 1, b + line * kLine * kLine);
+    }
+    for (int r = 0; r < rows; ++r) {
+      for (int v = 0; v < kLineVecs; ++v) store(products + at + r * kLine + v * kLanes, sum[r][v]);
+    }
+  });
+}
+
+/// Tiles [first, last) through the three stages.
 void run_block(const Pass& pass, const Layout& layout, const Tiles& tiles, int first, int last, float* inputs,
                float* products) {
   const auto pass_on = [](int, Vec v) { return v; };
@@ -178,39 +154,34 @@ void run_block(const Pass& pass, const Layout& layout, const Tiles& tiles, int f
                                        pass_on);
     points += lines(source.channels) * chunk(kBlock);
   }
-  for_panels(pass, [&](int panel, int t, int channel, int count) {
+  for_panels(pass, [&](const Panel& panel) {
     for (int i = 0; i < kPoints; ++i) {
-      const float* const a = inputs + i * plane(kBlock);
-      const float* const b = layout.filter_panel(panel) + i * layout.filter_plane;
-      float* const c = products + i * plane(kBlock);
-      if (first + i < last) prefetch_outputs(tiles, pass.targets[t], channel, first + i);
-      if (channel == 0 && i < kBlock && last + i < tiles.count()) prefetch_inputs(pass, tiles, last + i);
-      for_row_groups(last - first, [&]<int rows>(int row) {
-        multiply_rows<rows>(pass.depth(), a + row * kLine, chunk(kBlock), b, c + row * kLine);
-      });
+      if (first + i < last) prefetch_outputs(tiles, panel, first + i);
+      if (panel.channel == 0 && i < kBlock && last + i < tiles.count())
+        prefetch_inputs(pass, tiles, last + i);
+      multiply_point(pass, layout, panel.index, i, last - first, inputs, products);
     }
-    transform_outputs(tiles, first, last, products, pass.bias ? pass.bias + channel : nullptr,
-                      pass.targets[t], channel, count);
+    transform_outputs(tiles, first, last, products, pass.bias, panel);
   });
 }
 
-void run(CpuStream& stream, const Conv2dDims& d, const Pass& pass, std::byte* workspace) {
+void run_pass(CpuStream& stream, const Conv2dDims& d, const Pass& pass, std::byte* workspace) {
   const Layout layout(stream, pass, workspace);
   const Tiles tiles(d);
   const int threads = stream.threads(), count = tiles.count(), blocks = (count + kBlock - 1) / kBlock;
+  // Runs of neighbours, so that a block's prefetch is for its own thread; several, lest one busy core hold up
+  // all.
+  const int run = std::max(1, blocks / (8 * threads));
   std::fill_n(layout.zeros, Layout::widest(pass), 0.0f);
 #pragma omp parallel num_threads(threads)
   {
     const int thread = omp_get_thread_num();
-    for_panels(pass, [&](int panel, int t, int channel, int targets) {
-      if (panel % threads != thread) return;
-      const int target = (t == 0 ? 0 : pass.targets[0].channels) + channel;
-      transform_filters(pass, layout, target, targets, layout.filter_panel(panel));
-    });
+    for_own_panels(pass, thread, threads,
+                   [&](const Panel& panel) { transform_filters(pass, layout, panel); });
     float* const inputs = layout.inputs + thread * layout.inputs_size;
     float* const products = layout.products + thread * chunk(kBlock);
 #pragma omp barrier
-#pragma omp for schedule(static)  // neighbouring blocks for a thread: what it prefetches is its own
+#pragma omp for schedule(dynamic, run)
     for (int i = 0; i < blocks; ++i) {
       const int first = int(int64_t(count) * i / blocks), last = int(int64_t(count) * (i + 1) / blocks);
       run_block(pass, layout, tiles, first, last, inputs, products);
@@ -227,19 +198,19 @@ size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass kind) {
 }
 
 void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {
-  run(stream, d, forward_pass(d, a), workspace);
+  run_pass(stream, d, forward_pass(d, a), workspace);
 }
 
 void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<float>& a,
                    std::byte* workspace) {
-  run(stream, d, backward_pass(d, a), workspace);
+  run_pass(stream, d, backward_pass(d, a), workspace);
 }
 
 }  // namespace ito::kernels::conv2d::winograd
 
 namespace ito::kernels::conv2d {
 
-const Algorithm kWinograd{"wino", winograd::workspace_bytes, winograd::forward, winograd::backward_data,
+const Algorithm kWinograd{"winograd", winograd::workspace_bytes, winograd::forward, winograd::backward_data,
                           winograd::backward_weights};
 
 }  // namespace ito::kernels::conv2d

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "kernels/conv2d.h"
+#include "kernels/conv2d/pass.h"
 #include "kernels/conv2d/winograd_transform.h"
 
 namespace ito::kernels::conv2d::winograd {
@@ -12,12 +12,6 @@ namespace ito::kernels::conv2d::winograd {
 struct Corner {
   ptrdiff_t pixel;
   int rows, columns;
-};
-
-/// One of the arrays that hold an image's channels.
-struct Source {
-  const float* data;
-  int channels;
 };
 
 /// Images cut into tiles of 4x4 outputs, numbered through the batch, row by row.
@@ -73,7 +67,7 @@ void transform_tiles(void (*points)(const Vec*, Vec*), const Tiles& tiles, const
         const auto read = [&](int i, int j) { return peek(c, load(pixels[i * size + j] + c)); };
         transform_2d<size, kPatch, Vec>(points, read, write);
       } else {
-        const auto read = [&](int i, int j) { return peek(c, load_part(pixels[i * size + j] + c, count)); };
+        const auto read = [&](int i, int j) { return peek(c, load_some(pixels[i * size + j] + c, count)); };
         transform_2d<size, kPatch, Vec>(points, read, write);
       }
     }

@@ -46,9 +46,7 @@ void add_block(const Layout& layout, int tiles, const float* gradients, const fl
       const float* const a = gradients + k * chunk(kBlock) + i * plane(kBlock);
       for (int c = 0; c < layout.c_lines; ++c, sums += kSquare) {
         const float* const b = inputs + c * chunk(kBlock) + i * plane(kBlock);
-        for_row_groups(kLine, [&]<int rows>(int row) {
-          add_transposed_rows<rows>(tiles, a + row, b, sums + row * kLine);
-        });
+        add_square(tiles, a, b, sums);
       }
     }
   }
@@ -94,14 +92,7 @@ void filter_gradient(const Layout& layout, int k, int column, int count, int c_t
     }
     return sum;
   };
-  const auto write = [&](int r, int s, Vec v) {
-    float* const to = dw + (r * 3 + s) * c_total;
-    if (count >= kLanes) {
-      store(to, v);
-    } else {
-      store_part(to, v, count);
-    }
-  };
+  const auto write = [&](int r, int s, Vec v) { store_some(dw + (r * 3 + s) * c_total, v, count); };
   transform_2d<kPatch, 3, Vec>(filter_from_points<Vec>, read, write);
 }
 
