@@ -48,7 +48,7 @@ struct ConvPreference {
   bool winograd = true;
 };
 
-/// "wino_avx2", "onednn direct", "eigen", ...: what a pass runs for these arguments (for reports and
+/// "winograd" and so on: what a pass runs for these arguments (for reports and
 /// benchmarks).
 const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
 

@@ -26,7 +26,7 @@ void check(const Conv2dDims& d) {
 constexpr int lines(int channels) { return (channels + 15) / 16; }
 
 /// Winograd handles channels in lines of 16; where more than half of its products would be with padding, the
-/// direct convolution is faster (bench/history/2026-11-24-conv2d-cpu.md).
+/// direct convolution is faster.
 bool winograd_pays(const Conv2dDims& d, ConvPass pass) {
   const bool same_size = d.pad_top == 1 && d.pad_left == 1 && d.pad_bottom == 1 && d.pad_right == 1;
   if (d.r != 3 || d.s != 3 || d.stride != 1 || !same_size) return false;
