@@ -14,7 +14,6 @@ namespace {
 constexpr size_t kSharedAlign = 1024;
 
 std::string text(const uint3& v) { return cat("(", v.x, ",", v.y, ",", v.z, ")"); }
-std::string text(const Place& p) { return cat(p.file, ":", p.line); }
 std::string hex(uint32_t mask) {
   char digits[11];
   snprintf(digits, sizeof digits, "0x%08x", mask);
@@ -22,6 +21,8 @@ std::string hex(uint32_t mask) {
 }
 
 }  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Place& p) { return out << p.file << ":" << p.line; }
 
 bool operator==(const Place& a, const Place& b) {
   return a.line == b.line && std::strcmp(a.file, b.file) == 0;
@@ -115,7 +116,7 @@ void Machine::finish_thread() {
 void Machine::barrier(const Place& place) {
   if (block_.alive < count_) report("barrier after other threads of the block have returned", place);
   if (block_.at_barrier > 0 && !(block_.barrier == place))
-    report(cat("divergent barrier: other threads wait at ", text(block_.barrier)), place);
+    report(cat("divergent barrier: other threads wait at ", block_.barrier), place);
   block_.barrier = place;
   current_->state = State::barrier;
   current_->place = place;
@@ -137,8 +138,7 @@ uint64_t Machine::exchange(uint32_t mask, uint64_t value, int source, const Plac
   for (Rendezvous& r : open)
     if (r.mask == mask) meeting = &r;
   if (meeting && !(meeting->place == place))
-    report(cat("mixed collectives: other lanes of mask ", hex(mask), " wait at ", text(meeting->place)),
-           place);
+    report(cat("mixed collectives: other lanes of mask ", hex(mask), " wait at ", meeting->place), place);
   if (!meeting) {
     meeting = &open.emplace_back();
     meeting->mask = mask;
@@ -189,9 +189,8 @@ void Machine::explain_deadlock() {
     const Thread& thread = *threads_[i];
     if (thread.state == State::done) continue;
     if (example && thread.place == example->place && thread.state == example->state) continue;
-    who +=
-        cat(example ? "; thread " : "thread ", text(thread.index),
-            thread.state == State::barrier ? " at the barrier " : " at the collective ", text(thread.place));
+    who += cat(example ? "; thread " : "thread ", text(thread.index),
+               thread.state == State::barrier ? " at the barrier " : " at the collective ", thread.place);
     example = &thread;
     if (who.size() > 500) break;
   }
@@ -202,7 +201,7 @@ void Machine::explain_deadlock() {
 
 void Machine::record(std::string what, const Place& place, const Thread& thread) {
   if (!error_.empty()) return;
-  error_ = cat(launch_.kernel, ": ", text(place), ": ", what, " (block ", text(blockIdx), ", thread ",
+  error_ = cat(launch_.kernel, ": ", place, ": ", what, " (block ", text(blockIdx), ", thread ",
                text(thread.index), ")");
 }
 

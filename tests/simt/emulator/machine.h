@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct Place {
   int line;
 };
 bool operator==(const Place&, const Place&);
+std::ostream& operator<<(std::ostream&, const Place&);
 
 /// What a kernel did wrong: which kernel, where, which block and thread.
 struct Violation : std::runtime_error {
@@ -59,7 +61,7 @@ class Machine {
   int lane() const { return int(current_->number % 32); }
   unsigned char* shared() { return block_.shared.get(); }
   size_t shared_bytes() const { return launch_.shared_bytes; }
-  /// Ends the launch with a Violation. Never returns to the thread.
+  /// Ends the launch with a Violation. Never returns to the thread: what its stack owns is not freed.
   [[noreturn]] void report(std::string what, const Place&);
 
  private:
