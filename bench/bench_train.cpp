@@ -92,7 +92,7 @@ double kernel_time(kernels::CpuStream& stream, const engine::ConvCall& call, int
   };
   return median_time(repeats, [&] {
     if (call.pass == ConvPass::forward)
-      kernels::conv2d_forward(stream, d, out(x), out(x2), out(w), out(b), out(y), aligned(workspace));
+      kernels::conv2d_forward(stream, d, out(x), out(x2), out(w), {out(b), {}, {}}, out(y), aligned(workspace));
     else if (call.pass == ConvPass::backward_data)
       kernels::conv2d_backward_data(stream, d, out(y), out(w), out(x), out(x2), aligned(workspace));
     else

@@ -37,14 +37,14 @@ struct Step {
   float decay;     // learning rate * weight decay
   float ema_rest;  // 1 - EMA decay
 
-  Step(const AdamWOptions& o, const StepState& s)
+  Step(const AdamWOptions& o, float learning_rate, const StepState& s)
       : gradient_scale(o.clip > 0 && s.grad_norm > o.clip ? o.clip / s.grad_norm : 1.0f),
         beta1(o.beta1),
         beta2(o.beta2),
-        rate(s.learning_rate / s.bias_correction1),
+        rate(learning_rate / s.bias_correction1),
         second(1.0f / std::sqrt(s.bias_correction2)),
         eps(o.eps),
-        decay(s.learning_rate * o.weight_decay),
+        decay(learning_rate * o.weight_decay),
         ema_rest(1.0f - s.ema_decay) {}
 };
 
@@ -65,7 +65,8 @@ void update(const Step& s, bool copy, int64_t count, float decay, const float* _
 
 }  // namespace
 
-void gradient_norm(CpuStream& stream, int64_t count, const float* grad, StepState* state) {
+void gradient_norm(CpuStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
+                   const float* grad, StepState* state, void*) {
   auto& sums = stream.state<Scratch>().sums;
   const int64_t pieces = pieces_of(count);
   sums.resize(std::max(sums.size(), size_t(pieces)));
@@ -74,24 +75,25 @@ void gradient_norm(CpuStream& stream, int64_t count, const float* grad, StepStat
   });
   double sum = 0;
   for (int64_t i = 0; i < pieces; ++i) sum += sums[i];
-  state->grad_norm = float(std::sqrt(sum));
+  finish_gradient_norm(sum, options, ema, state);
 }
 
-void adamw_update(CpuStream& stream, int64_t count, const AdamWOptions& options, StepState* state,
-                  const float* grad, const uint8_t* decayed, float* w, float* m, float* v, float* ema) {
+void adamw_update(CpuStream& stream, int64_t count, const AdamWOptions& options, const StepInput* input,
+                  const StepState* state, const AdamWBuffers& b) {
   static_assert(kPiece % kParameterAlign == 0);
-  state->skipped = !std::isfinite(state->grad_norm);
   if (state->skipped) return;
-  const Step step(options, *state);
+  const Step step(options, input->learning_rate, *state);
   const bool copy = state->ema_decay == 0;
   parallel_pieces(stream, count, [&](int64_t begin, int64_t end) {
-    int64_t i = begin;
-    for (; i + kParameterAlign <= end; i += kParameterAlign) {
-      const float decay = decayed[i / kParameterAlign] ? step.decay : 0.0f;
-      update(step, copy, kParameterAlign, decay, grad + i, w + i, m + i, v + i, ema + i);
+    for (int64_t i = begin; i < end; i += kParameterAlign) {
+      const float decay = b.decayed[i / kParameterAlign] ? step.decay : 0.0f;
+      // A constant count becomes vector code.
+      if (i + kParameterAlign <= end)
+        update(step, copy, kParameterAlign, decay, b.grad + i, b.w + i, b.m + i, b.v + i, b.ema + i);
+      else
+        update(step, copy, end - i, decay, b.grad + i, b.w + i, b.m + i, b.v + i, b.ema + i);
     }
-    const float decay = i < end && decayed[i / kParameterAlign] ? step.decay : 0.0f;
-    update(step, copy, end - i, decay, grad + i, w + i, m + i, v + i, ema + i);
+    for (int64_t i = begin; b.half && i < end; ++i) b.half[i] = bf16(b.w[i]);
   });
 }
 

@@ -1,24 +1,27 @@
 #pragma once
 
+#include <cmath>
+
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
 namespace ito::kernels {
 
-/// What a step needs to know and what it reports; lives on the device, so that nothing is read back inside a
-/// step.
-struct StepState {
-  // written by the host before the step
+/// What the host tells a step before it runs.
+struct StepInput {
   uint32_t step = 0;  // number of this step, from 0: noise, dropout
   float learning_rate = 0;
-  float ema_decay = 0;  // of this step; 0 copies
-  float bias_correction1 =
-      1;  // 1 - beta1^t and 1 - beta2^t, where t counts the updates applied, this one included
-  float bias_correction2 = 1;
-  // written by the step
-  float grad_norm = 0;  // before clipping
-  float loss = 0;
+};
+
+/// What a step leaves for the next one and reports; lives on the device, so that nothing is read back inside
+/// a step.
+struct StepState {
+  uint64_t updates = 0;  // applied so far: a step that was skipped is none
+  float grad_norm = 0;   // before clipping
   uint32_t skipped = 0;  // 1: the gradient's norm was not finite and nothing was changed
+  // of this step's update, all from `updates`
+  float bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^updates
+  float ema_decay = 0;                               // 0 copies
 };
 
 struct AdamWOptions {
@@ -26,20 +29,57 @@ struct AdamWOptions {
   float clip = 1.0f;  // global gradient norm; 0: no clipping
 };
 
+/// Decay of the weights' moving average: min(decay, (1 + n) / (10 + n)) after n updates, so that it starts
+/// quickly; without warm_start always `decay`.
+struct EmaOptions {
+  double decay = 0.9999;
+  bool warm_start = true;
+};
+
 /// Elements in a block that share one weight-decay flag; parameters start at multiples of it.
 inline constexpr int kParameterAlign = 16;
 
-/// state.grad_norm = sqrt(sum g^2), summed in f64 in a fixed order. First of the two launches of a step.
-void gradient_norm(CpuStream&, int64_t count, const float* grad, StepState* state);
-void gradient_norm(CudaStream&, int64_t count, const float* grad, StepState* state);
+/// Bytes that gradient_norm's scratch has: zero before its first use, and left so.
+inline constexpr size_t kGradientNormScratch = 16 * 1024;
+
+/// state.grad_norm = sqrt(sum g^2), summed in f64 in a fixed order. Where it is finite, counts the update and
+/// sets its corrections and EMA decay; else sets `skipped`. First of the two launches of a step.
+void gradient_norm(CpuStream&, int64_t count, const AdamWOptions&, const EmaOptions&, const float* grad,
+                   StepState* state, void* scratch);
+void gradient_norm(CudaStream&, int64_t count, const AdamWOptions&, const EmaOptions&, const float* grad,
+                   StepState* state, void* scratch);
+
+/// A flat buffer each: gradient, master weights, moments, moving average; half (may be null) receives the
+/// weights rounded to bf16. decayed: a flag for each kParameterAlign elements.
+struct AdamWBuffers {
+  const float* grad;
+  const uint8_t* decayed;
+  float *w, *m, *v, *ema;
+  bf16* half = nullptr;
+};
 
 /// One update of all parameters, in one pass: g' = g * min(1, clip / norm); m, v as in Adam;
 /// w -= lr * ((m / bc1) / (sqrt(v / bc2) + eps) + weight_decay * w [where decayed[i / 16]]); ema = d ema + (1
-/// - d) w. Leaves everything as it is and sets skipped where the norm is not finite. Source: Loshchilov &
-/// Hutter, arXiv:1711.05101.
-void adamw_update(CpuStream&, int64_t count, const AdamWOptions&, StepState* state, const float* grad,
-                  const uint8_t* decayed, float* w, float* m, float* v, float* ema);
-void adamw_update(CudaStream&, int64_t count, const AdamWOptions&, StepState* state, const float* grad,
-                  const uint8_t* decayed, float* w, float* m, float* v, float* ema);
+/// - d) w. Leaves everything as it is where the step is skipped. Source: Loshchilov & Hutter,
+/// arXiv:1711.05101.
+void adamw_update(CpuStream&, int64_t count, const AdamWOptions&, const StepInput* input,
+                  const StepState* state, const AdamWBuffers&);
+void adamw_update(CudaStream&, int64_t count, const AdamWOptions&, const StepInput* input,
+                  const StepState* state, const AdamWBuffers&);
+
+/// What gradient_norm's last thread does: 1 - beta^t in f64, so that late steps lose nothing.
+ITO_HOST_DEVICE inline void finish_gradient_norm(double sum_of_squares, const AdamWOptions& o,
+                                                 const EmaOptions& ema, StepState* state) {
+  const float norm = float(sqrt(sum_of_squares));
+  state->grad_norm = norm;
+  state->skipped = !(norm < INFINITY);
+  if (state->skipped) return;
+  const double n = double(state->updates), t = n + 1;
+  const double warm = ema.warm_start ? (1.0 + n) / (10.0 + n) : ema.decay;
+  state->ema_decay = float(warm < ema.decay ? warm : ema.decay);
+  state->bias_correction1 = float(1 - pow(double(o.beta1), t));
+  state->bias_correction2 = float(1 - pow(double(o.beta2), t));
+  ++state->updates;
+}
 
 }  // namespace ito::kernels

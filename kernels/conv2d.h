@@ -25,12 +25,22 @@ enum class ConvPass : uint8_t { forward, backward_data, backward_weights };
 size_t conv2d_workspace_bytes(CpuStream&, const Conv2dDims&, DType, ConvPass);
 size_t conv2d_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
 
-/// y[n,p,q,k] = bias[k] + sum_{r,s,c} x[n, p*stride + r - pad_top, q*stride + s - pad_left, c] * w[k,r,s,c].
-/// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] and bias [K] (may be null) f32 (f64 if
-/// x is). Sums in f32 or wider; bf16 operands are rounded once, on entry and on exit. workspace: bytes as
-/// above.
-void conv2d_forward(CpuStream&, const Conv2dDims&, In x, In x2, In w, In bias, Out y, Out workspace);
-void conv2d_forward(CudaStream&, const Conv2dDims&, In x, In x2, In w, In bias, Out y, Out workspace);
+/// What is added to the sums before they are rounded: bias[k] + shift[n,k] + residual[n,p,q,k]. Any may be
+/// null.
+struct ConvEpilogue {
+  In bias;      // [K], f32 (f64 if x is)
+  In shift;     // [N,K], of x's dtype: a block's time embedding
+  In residual;  // [N,P,Q,K], of x's dtype: what a block's result is added to
+};
+
+/// y[n,p,q,k] = sum_{r,s,c} x[n, p*stride + r - pad_top, q*stride + s - pad_left, c] * w[k,r,s,c] + epilogue.
+/// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] f32 (f64 if x is; on CUDA it may be
+/// bf16 beside bf16 x, and is rounded to it otherwise). Sums in f32 or wider; bf16 results are rounded once.
+/// workspace: bytes as above. y may overlap no operand.
+void conv2d_forward(CpuStream&, const Conv2dDims&, In x, In x2, In w, const ConvEpilogue&, Out y,
+                    Out workspace);
+void conv2d_forward(CudaStream&, const Conv2dDims&, In x, In x2, In w, const ConvEpilogue&, Out y,
+                    Out workspace);
 
 /// dx = the transposed map of dy. dx or dx2 may be null: not wanted.
 void conv2d_backward_data(CpuStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);

@@ -55,7 +55,9 @@ void assign(T* to, int rows, int columns, const Product& product) {
 
 }  // namespace
 
-void linear_forward(CpuStream&, int m, int in, int out, In x, In w, In bias, Out y) {
+size_t linear_workspace_bytes(CpuStream&, int, int, int, DType, ConvPass) { return 0; }
+
+void linear_forward(CpuStream&, int m, int in, int out, In x, In w, In bias, In residual, Out y, Out) {
   check(m, in, out);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
@@ -64,12 +66,13 @@ void linear_forward(CpuStream&, int m, int in, int out, In x, In w, In bias, Out
     Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> sum(m, out);
     sum.noalias() = wide_x.matrix() * ConstView<A>(w.as<A>(), out, in).transpose();
     if (bias) sum.rowwise() += Eigen::Map<const Eigen::Matrix<A, 1, Eigen::Dynamic>>(bias.as<A>(), out);
+    if (residual) sum += Widened<T>(residual.as<T>(), m, out).matrix();
     T* const to = y.as<T>();
     for (Eigen::Index i = 0; i < sum.size(); ++i) to[i] = T(sum.data()[i]);
   });
 }
 
-void linear_backward_data(CpuStream&, int m, int in, int out, In dy, In w, Out dx) {
+void linear_backward_data(CpuStream&, int m, int in, int out, In dy, In w, Out dx, Out) {
   check(m, in, out);
   visit(dy.dtype, [&](auto t) {
     using T = decltype(t);
@@ -79,7 +82,7 @@ void linear_backward_data(CpuStream&, int m, int in, int out, In dy, In w, Out d
   });
 }
 
-void linear_backward_weights(CpuStream&, int m, int in, int out, In dy, In x, Out dw, Out dbias) {
+void linear_backward_weights(CpuStream&, int m, int in, int out, In dy, In x, Out dw, Out dbias, Out) {
   check(m, in, out);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);

@@ -31,7 +31,7 @@ void make_row(const MakeBatchDims& d, const SampleRecipe& r, const uint8_t* imag
   using A = arithmetic_t<T>;
   const int width = d.w * d.c;
   const int64_t start = int64_t(row) * width;
-  const RandomKey key{d.seed, d.purpose, d.step, r.noise_sample};
+  const RandomKey key{d.seed, d.purpose, *d.step, r.noise_sample};
   A x0[kColumns];
   float z[kColumns];
   for (int begin = 0; begin < width; begin += kColumns) {

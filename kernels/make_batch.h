@@ -21,12 +21,12 @@ struct MakeBatchDims {
   int n, h, w, c;
   uint64_t seed;  // of the noise's stream; its purpose is diffusion_noise (or validation)
   Purpose purpose;
-  uint32_t step;
+  const uint32_t* step;  // of the noise's stream; read on the device
 };
 
 /// Gather + flip + normalise + noise + scaling in one pass over the batch.
 /// pixels: u8 [count,H,W,C]; x0 = pixel / 127.5 - 1. Element e of sample n takes element e of the noise's
-/// stream (seed, purpose, step, recipe[n].noise_sample). input [N,H,W,C] f32, bf16 or f64; target [N,H,W,C]
+/// stream (seed, purpose, *step, recipe[n].noise_sample). input [N,H,W,C] f32, bf16 or f64; target [N,H,W,C]
 /// f32 (f64 if input is).
 void make_batch(CpuStream&, const MakeBatchDims&, const uint8_t* pixels, const SampleRecipe* recipes,
                 Out input, Out target);

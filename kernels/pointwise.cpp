@@ -80,6 +80,16 @@ void add_scaled(CpuStream& stream, int64_t count, double alpha, In a, double bet
   });
 }
 
+void fill(CpuStream& stream, int64_t count, double value, Out y) {
+  visit(y.dtype, [&](auto t) {
+    using T = decltype(t);
+    T* const to = y.as<T>();
+    const T rounded = T(arithmetic_t<T>(value));
+    parallel_pieces(stream, count,
+                    [=](int64_t begin, int64_t end) { std::fill(to + begin, to + end, rounded); });
+  });
+}
+
 void add_channels_forward(CpuStream& stream, int n, int hw, int c, In x, In bias, Out y) {
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);

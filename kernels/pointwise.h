@@ -18,6 +18,10 @@ void activation_backward(CudaStream&, int64_t count, Activation, In dy, In x, Ou
 void add_scaled(CpuStream&, int64_t count, double alpha, In a, double beta, In b, Out y);
 void add_scaled(CudaStream&, int64_t count, double alpha, In a, double beta, In b, Out y);
 
+/// y = value, everywhere.
+void fill(CpuStream&, int64_t count, double value, Out y);
+void fill(CudaStream&, int64_t count, double value, Out y);
+
 /// y[n,hw,c] = x[n,hw,c] + bias[n,c]: the time embedding's way into a block.
 void add_channels_forward(CpuStream&, int n, int hw, int c, In x, In bias, Out y);
 void add_channels_forward(CudaStream&, int n, int hw, int c, In x, In bias, Out y);

@@ -6,35 +6,51 @@
 
 namespace ito::kernels {
 
-/// One step of any sampler whose update is linear in what it has evaluated (all of them are): at most three
-/// terms.
-inline constexpr int kMaxSdeTerms = 3;
+/// Denoised images of earlier steps that an update may use.
+inline constexpr int kSdeHistory = 2;
 
-/// x' = a x + sum_k b[k] f_k + c z, and the network's next input next_scale * x'.
-/// f_k: denoised images (or any [N,D] tensors, guidance's two halves included); z ~ N(0,1).
-struct SdeCoefficients {
-  float a = 1;
-  float b[kMaxSdeTerms] = {0, 0, 0};
-  float c = 0;
-  float next_scale = 1;
+/// One step of any sampler whose update is linear in what it has evaluated (all of them are), as numbers. It
+/// stands in the device's memory: a captured step is replayed with the next step's numbers.
+struct SdeStep {
+  float skip = 0, out = 1;               // D_0 = skip x + out F: the denoised image
+  float guidance = 1;                    // F = F_null + guidance (F_cond - F_null), where there are two
+  float a = 1;                           // of the state that the step started from
+  float b[1 + kSdeHistory] = {0, 0, 0};  // of D_0 and of the ones before it
+  float c = 0;                           // of the noise
+  float next_scale = 1;                  // of the network's next input
+  float next_c_noise = 0;                // the network's next condition
+  uint32_t noise_step = 0;               // which noise: the step number in its stream
 };
 
 struct SdeUpdateDims {
   int n;            // images
   int per_image;    // elements of an image, D = H*W*C
-  int terms;        // how many f_k are given, 0..kMaxSdeTerms
+  int history;      // how many of it are given, 0..kSdeHistory
+  bool guided;      // f holds [F_cond; F_null], and next_in and next_c_noise are wanted twice, too
   Purpose purpose;  // of the noise
-  uint32_t step;    // of the noise: the sampler's step number
 };
 
-/// x, f_k, x_out [N,D] f32 (f64 if x is; then z is the same f32 number widened); next_in (may be null) f32 or
-/// bf16. seeds [N] u64: element e of image n is disturbed by element e of the stream (seeds[n], purpose,
-/// step, sample 0), so an image depends on its seed alone, whatever N is. No noise is drawn where c = 0.
-/// x_out may be x itself. Euler-Maruyama for dt > 0, x <- x - [f - g^2 s] dt + g sqrt(dt) z, is one such
-/// update: see model/diffusion/steps.h.
-void sde_update(CpuStream&, const SdeUpdateDims&, const SdeCoefficients&, In x, const In (&f)[kMaxSdeTerms],
-                const uint64_t* seeds, Out x_out, Out next_in);
-void sde_update(CudaStream&, const SdeUpdateDims&, const SdeCoefficients&, In x, const In (&f)[kMaxSdeTerms],
-                const uint64_t* seeds, Out x_out, Out next_in);
+/// All [N,D] f32 unless said (f64 if `start` is; the noise is then the same f32 number, widened).
+struct SdeUpdateOperands {
+  In start;  // the state that the step started from; null: 0
+  In x, f;   // where the network was asked, and its answer, f32 or bf16, [2N,D] if guided; null: no D_0
+  In history[kSdeHistory];  // D_1, D_2: newest first
+  const uint64_t* seeds;    // [N]; null where no step draws noise
+  Out denoised;             // D_0, for later steps; may be null
+  Out x_out;                // x'; may be start or x
+  Out next_in;              // next_scale x', f32 or bf16; [2N,D] if guided; may be null
+  Out next_c_noise;         // [N] f32, [2N] if guided; may be null
+};
+
+/// x' = a start + b[0] D_0 + sum_k b[k] D_k + c z, z ~ N(0,1); one launch a step: guidance, preconditioning,
+/// drift, diffusion, noise and the network's next input. Element e of image n is disturbed by element e of
+/// the stream (seeds[n], purpose, noise_step, sample 0), so an image depends on its seed alone, whatever N
+/// is. Euler-Maruyama for dt > 0, x <- x - [f - g^2 s] dt + g sqrt(dt) z, is one such step:
+/// model/diffusion/steps.h.
+void sde_update(CpuStream&, const SdeUpdateDims&, const SdeStep* step, const SdeUpdateOperands&);
+void sde_update(CudaStream&, const SdeUpdateDims&, const SdeStep* step, const SdeUpdateOperands&);
+
+/// Fails where dims and operands do not fit together; both backends ask it.
+void check_sde_update(const SdeUpdateDims&, const SdeUpdateOperands&);
 
 }  // namespace ito::kernels

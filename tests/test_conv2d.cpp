@@ -154,7 +154,7 @@ struct Results {
     Workspace f(conv2d_workspace_bytes(stream, d, t, kPasses[0])),
         b(conv2d_workspace_bytes(stream, d, t, kPasses[1])),
         g(conv2d_workspace_bytes(stream, d, t, kPasses[2]));
-    conv2d_forward(stream, d, x.out(), x2.out(), w.out(), bias.out(), y.out(), f.out());
+    conv2d_forward(stream, d, x.out(), x2.out(), w.out(), {bias.out(), {}, {}}, y.out(), f.out());
     conv2d_backward_data(stream, d, dy.out(), w.out(), want_dx ? dx.out() : Out{nullptr, t},
                          want_dx2 ? dx2.out() : Out{nullptr, t}, b.out());
     conv2d_backward_weights(stream, d, dy.out(), x.out(), x2.out(), dw.out(), dbias.out(), g.out());
@@ -253,7 +253,7 @@ TEST_CASE("the reference moves an image by one tap") {
       std::vector<float> one_hot(6, 0.0f);
       one_hot[r * 2 + s] = 1;
       Guarded<double> x(image), w(one_hot), y(12);
-      conv2d_forward(stream, d, x.out(), {nullptr, DType::f64}, w.out(), {nullptr, DType::f64}, y.out(), {});
+      conv2d_forward(stream, d, x.out(), {nullptr, DType::f64}, w.out(), {{nullptr, DType::f64}, {}, {}}, y.out(), {});
       for (int p = 0; p < 3; ++p) {
         for (int q = 0; q < 4; ++q) {
           const int h = p + r - 1, column = q + s;

@@ -80,9 +80,9 @@ struct Results {
       : y(o.dy.size()), dx(o.x.size()), dw(o.w.size()), dbias(o.bias.size()) {
     const auto x = convert<T>(o.x), dy = convert<T>(o.dy);
     const auto w = convert<A>(o.w), bias = convert<A>(o.bias);
-    linear_forward(stream, s.m, s.in, s.out, in(x), in(w), in(bias), y.out());
-    linear_backward_data(stream, s.m, s.in, s.out, in(dy), in(w), dx.out());
-    linear_backward_weights(stream, s.m, s.in, s.out, in(dy), in(x), dw.out(), dbias.out());
+    linear_forward(stream, s.m, s.in, s.out, in(x), in(w), in(bias), {}, y.out(), {});
+    linear_backward_data(stream, s.m, s.in, s.out, in(dy), in(w), dx.out(), {});
+    linear_backward_weights(stream, s.m, s.in, s.out, in(dy), in(x), dw.out(), dbias.out(), {});
     CHECK(y.intact());
     CHECK(dx.intact());
     CHECK(dw.intact());
@@ -172,13 +172,13 @@ TEST_CASE("bias and its gradient may be absent") {
   std::fill(o.bias.begin(), o.bias.end(), 0.0f);
   const Results<float> with_zero(stream, s, o);
   Result<float> y(o.dy.size()), dw(o.w.size());
-  linear_forward(stream, s.m, s.in, s.out, in(o.x), in(o.w), {}, y.out());
-  linear_backward_weights(stream, s.m, s.in, s.out, in(o.dy), in(o.x), dw.out(), {});
+  linear_forward(stream, s.m, s.in, s.out, in(o.x), in(o.w), {}, {}, y.out(), {});
+  linear_backward_weights(stream, s.m, s.in, s.out, in(o.dy), in(o.x), dw.out(), {}, {});
   CHECK(y.same_bits(with_zero.y));
   CHECK(dw.same_bits(with_zero.dw));
 }
 
 TEST_CASE("bad sizes are named") {
   CpuStream stream(1);
-  CHECK_THROWS_WITH_AS(linear_forward(stream, 0, 1, 1, {}, {}, {}, {}), doctest::Contains("M = 0"), Error);
+  CHECK_THROWS_WITH_AS(linear_forward(stream, 0, 1, 1, {}, {}, {}, {}, {}, {}), doctest::Contains("M = 0"), Error);
 }

@@ -97,6 +97,26 @@ void narrow(CpuStream& stream, const float* stand_in, Out result, size_t count) 
   if (result && result.dtype == DType::bf16) convert(stream, stand_in, result.as<bf16>(), count);
 }
 
+/// Adds shift and residual to y's sums; the bias is already there.
+template <class A, class T>
+void add_epilogue(CpuStream& stream, const Conv2dDims& d, const ConvEpilogue& e, A* y) {
+  if (!e.shift && !e.residual) return;
+  const T *shift = e.shift.as<T>(), *residual = e.residual.as<T>();
+  const int64_t pixels = int64_t(d.out_h()) * d.out_w();
+#pragma omp parallel for num_threads(stream.threads())
+  for (int64_t p = 0; p < d.n * pixels; ++p) {
+    A* __restrict to = y + p * d.k;
+    if (shift) {
+      const T* s = shift + p / pixels * d.k;
+      for (int k = 0; k < d.k; ++k) to[k] += A(s[k]);
+    }
+    if (residual) {
+      const T* r = residual + p * d.k;
+      for (int k = 0; k < d.k; ++k) to[k] += A(r[k]);
+    }
+  }
+}
+
 std::byte* checked(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, Out workspace) {
   check(d);
   const size_t bytes = conv2d_workspace_bytes(stream, d, dtype, pass);
@@ -138,20 +158,25 @@ const char* conv2d_algorithm(CpuStream& stream, const Conv2dDims& d, DType dtype
   return dtype == DType::f64 ? "reference" : choose(stream, d, pass).name;
 }
 
-void conv2d_forward(CpuStream& stream, const Conv2dDims& d, In x, In x2, In w, In bias, Out y,
+void conv2d_forward(CpuStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
                     Out workspace) {
   const ConvPass pass = ConvPass::forward;
   std::byte* const scratch = checked(stream, d, x.dtype, pass, workspace);
   check_sources(d, bool(x2));
-  check_dtypes({x, x2, y});
+  check_dtypes({x, x2, y, e.shift, e.residual});
   if (x.dtype == DType::f64) {
-    return reference_forward(
-        stream, d, {x.as<double>(), x2.as<double>(), w.as<double>(), bias.as<double>(), y.as<double>()});
+    reference_forward(stream, d,
+                      {x.as<double>(), x2.as<double>(), w.as<double>(), e.bias.as<double>(), y.as<double>()});
+    return add_epilogue<double, double>(stream, d, e, y.as<double>());
   }
   const Emulated f32(d, x.dtype, scratch);
   const Forward<float> args{widen(stream, x, f32.x, count_x(d)), widen(stream, x2, f32.x2, count_x2(d)),
-                            w.as<float>(), bias.as<float>(), widened(y, f32.y)};
+                            w.as<float>(), e.bias.as<float>(), widened(y, f32.y)};
   choose(stream, d, pass).forward(stream, d, args, f32.rest);
+  if (x.dtype == DType::bf16)
+    add_epilogue<float, bf16>(stream, d, e, args.y);
+  else
+    add_epilogue<float, float>(stream, d, e, args.y);
   narrow(stream, f32.y, y, count_y(d));
 }
 
