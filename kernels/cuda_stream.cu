@@ -1,8 +1,7 @@
-#include "kernels/cuda_stream.h"
-
 #include <utility>
 
 #include "kernels/cuda_launch.h"
+#include "kernels/cuda_stream.h"
 
 namespace ito::kernels {
 
@@ -122,6 +121,14 @@ CudaGraph CudaStream::end_capture() {
   cudaGraphDestroy(graph);
   check_cuda(error, "prepare a recorded step");
   return CudaGraph(runnable);
+}
+
+void CudaStream::abandon_capture() noexcept {
+  capturing_ = false;
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(handle_, &graph);
+  if (graph) cudaGraphDestroy(graph);
+  cudaGetLastError();
 }
 
 void CudaStream::replay(const CudaGraph& graph) {

@@ -76,8 +76,8 @@ class CudaStream {
   void* allocate_host(size_t bytes);
   void release_host(void* memory) noexcept;
 
-  /// Between host and device in either direction, or within one. Host memory that allocate_host() did not make
-  /// is read before the call returns; where it is written, synchronize() before reading it.
+  /// Between host and device in either direction, or within one. Host memory that allocate_host() did not
+  /// make is read before the call returns; where it is written, synchronize() before reading it.
   void copy(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
   /// Waits until everything queued so far is done, and reports its errors.
@@ -86,10 +86,13 @@ class CudaStream {
   /// What is queued in between is recorded instead of run. Nothing may wait or allocate there.
   void begin_capture();
   CudaGraph end_capture();
+  void abandon_capture() noexcept;
   void replay(const CudaGraph&);
   bool capturing() const { return capturing_; }
 
   GpuInfo info() const;
+  std::string name() const { return info().name; }
+  size_t free_bytes() const { return info().free_bytes; }
   /// Bytes of shared memory that a block may ask for.
   size_t shared_limit() const { return shared_limit_; }
   int multiprocessors() const { return multiprocessors_; }
