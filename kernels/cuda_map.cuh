@@ -39,6 +39,21 @@ inline LaunchConfig map_config(const char* op, int64_t samples, int64_t per_samp
   return config;
 }
 
+/// Launches a map: `wide` where the packs of V elements may start where samples do, else `single`.
+template <int V, class... Parameters, class... Arguments>
+void launch_map(const char* op, CudaStream& stream, int64_t samples, int64_t per_sample, bool aligned,
+                void (*wide)(Parameters...), void (*single)(Parameters...), Arguments&&... arguments) {
+  const bool packs = aligned && (samples == 1 || per_sample % V == 0);
+  launch(packs ? wide : single, map_config(op, samples, per_sample, packs ? V : 1), stream,
+         std::forward<Arguments>(arguments)...);
+}
+
+/// Kernels that divide an element's number within its sample do so in 32 bits.
+inline void check_index(const char* op, int64_t per_sample) {
+  if (per_sample > 0x7fffffff)
+    fail(cat(op, ": a sample of ", per_sample, " elements; on CUDA it may have 2^31 - 1"));
+}
+
 /// The first of the thread's elements in its sample, blockIdx.y.
 __device__ inline int64_t first_element(int elements) {
   return (int64_t(blockIdx.x) * kMapThreads + threadIdx.x) * elements;

@@ -3,32 +3,16 @@
 #include <cmath>
 
 #include "kernels/sde_update.h"
-#include "tests/simt/device_array.h"
+#include "tests/simt/compare.h"
 
 using namespace ito::kernels;
 using simt::DeviceArray;
+using simt::normals;
+using simt::Wide;
 
 namespace {
 
 constexpr double kRounding = 1.0 / (1 << 24);  // f32's
-
-template <class T>
-std::vector<T> normals(size_t count, uint32_t sample) {
-  std::vector<T> values(count);
-  for (size_t i = 0; i < count; ++i)
-    values[i] = T(float(random_normal({7, Purpose::test, 0, sample}, uint32_t(i))));
-  return values;
-}
-
-template <class T>
-std::vector<double> widened(const std::vector<T>& values) {
-  return {values.begin(), values.end()};
-}
-std::vector<double> widened(const std::vector<bf16>& values) {
-  std::vector<double> result;
-  for (const bf16 v : values) result.push_back(float(v));
-  return result;
-}
 
 struct Case {
   SdeUpdateDims dims;
@@ -99,43 +83,40 @@ Result<Next> run(const Case& c, const Given<F>& given, const simt::Schedule& sch
 
 /// The CPU's answer in f64, and for each element of x' and D_0 the sum of its terms' magnitudes.
 struct Reference {
-  std::vector<double> x, denoised, next;
+  std::vector<double> x, denoised;
   std::vector<double> x_size, denoised_size;
 
   template <class F>
   Reference(const Case& c, const Given<F>& given) {
     const size_t count = size_t(c.dims.n) * size_t(c.dims.per_image), copies = c.dims.guided ? 2 : 1;
-    std::vector<double> start = widened(given.start), at = widened(given.x), f = widened(given.f);
-    std::vector<double> d1 = widened(given.d1), d2 = widened(given.d2);
-    x.resize(count), denoised.resize(start.size()), next.resize(copies * count);
-    const auto operand = [](std::vector<double>& v) {
-      return Out{v.empty() ? nullptr : v.data(), DType::f64};
-    };
+    Wide start(given.start), at(given.x), f(given.f), d1(given.d1), d2(given.d2);
+    Wide to(count), d0(start.v.size()), next_in(copies * count);
     CpuStream stream(1);
     const auto seeds = seeds_of(c.dims.n);
     sde_update(stream, c.dims, &c.step,
-               {operand(start),
-                operand(at),
-                operand(f),
-                {operand(d1), operand(d2)},
+               {start.in(),
+                at.in(),
+                f.in(),
+                {d1.in(), d2.in()},
                 seeds.data(),
-                operand(denoised),
-                operand(x),
-                operand(next),
+                d0.out(),
+                to.out(),
+                next_in.out(),
                 {}});
+    x = to.v, denoised = d0.v;
     const SdeStep& s = c.step;
     for (size_t i = 0; i < count; ++i) {
       double d = 0, sum = 6 * std::abs(s.c);  // a normal number is less than 6
       if (!c.prior) {
-        const double null = c.dims.guided ? std::abs(f[count + i]) : 0;
+        const double null = c.dims.guided ? std::abs(f.v[count + i]) : 0;
         const double answer =
-            c.dims.guided ? null + std::abs(s.guidance) * (std::abs(f[i]) + null) : std::abs(f[i]);
-        d = std::abs(s.skip * at[i]) + std::abs(s.out) * answer;
-        sum += std::abs(s.a * start[i]) + std::abs(s.b[0]) * d;
+            c.dims.guided ? null + std::abs(s.guidance) * (std::abs(f.v[i]) + null) : std::abs(f.v[i]);
+        d = std::abs(s.skip * at.v[i]) + std::abs(s.out) * answer;
+        sum += std::abs(s.a * start.v[i]) + std::abs(s.b[0]) * d;
         denoised_size.push_back(d);
       }
-      if (!d1.empty()) sum += std::abs(s.b[1] * d1[i]);
-      if (!d2.empty()) sum += std::abs(s.b[2] * d2[i]);
+      if (!d1.v.empty()) sum += std::abs(s.b[1] * d1.v[i]);
+      if (!d2.v.empty()) sum += std::abs(s.b[2] * d2.v[i]);
       x_size.push_back(sum);
     }
   }
