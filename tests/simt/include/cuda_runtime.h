@@ -49,6 +49,14 @@ T __shfl_xor_sync(unsigned mask, T value, int distance, const char* file = __bui
   return __shfl_sync(mask, value, simt::machine().lane() ^ distance, file, line);
 }
 
+// One thread runs at a time and changes at barriers only, so any statement is atomic, and seen by all.
+inline unsigned atomicAdd(unsigned* sum, unsigned value) {
+  const unsigned before = *sum;
+  *sum += value;
+  return before;
+}
+inline void __threadfence() {}
+
 inline int min(int a, int b) { return a < b ? a : b; }
 inline float __fdividef(float a, float b) { return a / b; }
 
