@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "kernels/conv2d.h"
 #include "kernels/philox.h"
@@ -17,6 +18,9 @@ namespace ito::kernels {
 
 /// What convolutions run on; automatic: on what was faster for the shape when it was first met.
 enum class ConvChoice : uint8_t { ours, cudnn, automatic };
+
+/// ours, cudnn or auto. Unknown: an error with the nearest.
+ConvChoice parse_conv_choice(std::string_view name);
 
 /// What was found faster, for each shape without its number of images, dtype and pass. As text, a line each:
 ///   forward bf16 64x64 channels 128+64 to 64 filter 3x3 stride 1 padding 1 1 1 1: cudnn

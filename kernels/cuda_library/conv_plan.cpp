@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include "kernels/cuda_library.h"
+#include "kernels/names.h"
 
 namespace ito::kernels {
 
@@ -19,6 +20,12 @@ int place_of(const std::string& name, const char* const (&names)[N]) {
 }
 
 }  // namespace
+
+ConvChoice parse_conv_choice(std::string_view name) {
+  static constexpr Named<ConvChoice> kNames[] = {
+      {"ours", ConvChoice::ours}, {"cudnn", ConvChoice::cudnn}, {"auto", ConvChoice::automatic}};
+  return value_of_name("choice of convolutions", name, kNames);
+}
 
 ConvPlan::Key ConvPlan::key_of(const Conv2dDims& d, DType dtype, ConvPass pass) {
   return {int(pass), int(dtype), d.h,      d.w,       d.c1,       d.c2,         d.k,
