@@ -8,6 +8,7 @@
 
 #include "kernels/cuda_launch.h"
 #include "tests/simt/device_array.h"
+#include "tests/simt/emulator/runtime.h"
 
 /// What the emulator's own tests share: running a kernel that is wrong, and looking at what is said of it.
 namespace simt {
@@ -21,6 +22,7 @@ inline std::string violation(const Schedule& schedule, const std::function<void(
   machine().set_schedule(schedule);
   try {
     run();
+    finish();
   } catch (const Violation& wrong) {
     return wrong.what();
   }

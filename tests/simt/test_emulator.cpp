@@ -212,5 +212,5 @@ TEST_CASE("launches that a card would refuse are refused") {
                     "CUDA cannot launch a kernel: invalid configuration argument");
   CHECK_THROWS_WITH(launch(early_return_kernel, config(1, 32, simt::kSharedLimit + 16), stream),
                     "CUDA cannot give a kernel its shared memory: invalid argument");
-  CHECK_THROWS_WITH(CudaStream(1), "CUDA cannot use the GPU: invalid argument");
+  CHECK_THROWS_WITH(CudaStream(1), "CUDA cannot use the GPU: invalid device ordinal");
 }

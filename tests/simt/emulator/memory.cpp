@@ -20,7 +20,6 @@ using ito::cat;
 namespace {
 
 constexpr size_t kReserved = size_t(64) << 30;  // of addresses
-constexpr size_t kDefaultLimit = size_t(4) << 30;
 constexpr size_t kPage = 4096;
 constexpr size_t kGuardBytes = 256;     // on either side of an allocation
 constexpr unsigned char kGuard = 0xff;  // NaN, for whoever reads it

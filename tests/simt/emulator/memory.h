@@ -10,6 +10,8 @@ namespace simt {
 /// says so. An allocation starts as NaN (all ones) and stands between guards.
 class DeviceMemory {
  public:
+  static constexpr size_t kDefaultLimit = size_t(4) << 30;
+
   DeviceMemory();
   DeviceMemory(const DeviceMemory&) = delete;
   DeviceMemory& operator=(const DeviceMemory&) = delete;
