@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "apps/app_main.h"
 #include "kernels/names.h"
 #include "model/training/run_folder.h"
 
@@ -55,12 +56,8 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
   return seeds;
 }
 
-void check_device(const std::string& device) {
-  const std::vector<std::string> known = {"auto", "cpu", "cuda"};
-  if (device == "cuda") fail("this build has no CUDA backend: use --device cpu or --device auto");
-  for (const std::string& name : known)
-    if (device == name) return;
-  fail_unknown_name("device", device, known);
+std::string where(engine::Device& device) {
+  return device.backend() == engine::Backend::cpu ? processor(device.threads()) : device.name() + " (CUDA)";
 }
 
 }  // namespace ito::apps

@@ -104,7 +104,8 @@ int inspect_data(const Flags& f) {
   if (images.kind() == "celeba" && f.split.empty())
     for (const char* split : {"train", "valid", "test"})
       std::cout << "  " << split << (std::strlen(split) < 5 ? " " : "") << "    "
-                << thousands(int64_t(data::list_celeba(data::find_celeba(f.folder), split).names.size())) << "\n";
+                << thousands(int64_t(data::list_celeba(data::find_celeba(f.folder), split).names.size()))
+                << "\n";
   for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
   for (const auto& skipped : images.skipped())
     std::cout << "skipped    " << skipped.name << ": " << skipped.reason << "\n";

@@ -47,7 +47,8 @@ int make_faces(const Flags& f) {
 int main(int argc, char** argv) {
   CLI::App app{"Draws a set of faces in CelebA's format: pictures, attributes and splits.", "make_faces"};
   ito::apps::Flags f;
-  app.add_option("DIR", f.folder, "where the set goes: a new or empty folder, or a set to extend")->required();
+  app.add_option("DIR", f.folder, "where the set goes: a new or empty folder, or a set to extend")
+      ->required();
   app.add_option("--count", f.count, "how many faces")->capture_default_str();
   app.add_option("--seed", f.seed, "which faces: the same seed draws the same bytes")->capture_default_str();
   app.add_option("--threads", f.threads, "0: one for each core")->capture_default_str();

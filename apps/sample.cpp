@@ -47,17 +47,17 @@ fs::path output_folder(const Flags& f, const fs::path& checkpoint) {
   return checkpoint.parent_path().parent_path() / "images";
 }
 
-/// Seconds of one denoiser evaluation of a full chunk: the second of two, since the first chooses plans.
+/// Seconds of one evaluation of a full chunk: the last of four, since the first ones choose plans.
 double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
                        const model::SamplerPlan& plan, const engine::Shape& image) {
   model::SamplerPlan once = plan;
   once.stages.resize(1);
-  once.stages[0].from_start = false;
-  const std::vector<uint64_t> seeds(model::kSampleChunk, 0);
+  model::Sampler sampler(device, denoiser, once, image, model::sample_chunk(device));
   double seconds = 0;
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < (device.backend() == engine::Backend::cpu ? 2 : 4); ++i) {
     const double before = wall_clock();
-    model::sample_chunk(device, denoiser, once, image, seeds);
+    sampler.run({0});
+    device.synchronize();
     seconds = wall_clock() - before;
   }
   return seconds;
@@ -76,8 +76,8 @@ struct Job {
     const model::NetworkConfig& net = loaded.options.network;
     return {net.height, net.width, net.channels};
   }
-  int64_t evaluations() const {
-    return int64_t((seeds.size() + model::kSampleChunk - 1) / model::kSampleChunk) * plan.evaluations();
+  int64_t evaluations(size_t chunk) const {
+    return int64_t((seeds.size() + chunk - 1) / chunk) * plan.evaluations();
   }
 };
 
@@ -95,25 +95,27 @@ void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, 
 /// Samples chunk by chunk and writes each chunk's images as soon as they are there; all pixels, or those made
 /// until Ctrl-C.
 std::vector<uint8_t> run(engine::Device& device, const Job& job) {
+  const model::Denoiser denoiser = job.loaded.denoiser();
+  model::Sampler sampler(device, denoiser, job.plan, job.image(), model::sample_chunk(device));
+  const size_t chunk = size_t(sampler.chunk());
+  const int64_t evaluations = job.evaluations(chunk);
   std::vector<uint8_t> pixels;
   LiveLine line;
   const double start = wall_clock();
   int64_t done = 0;
-  const auto progress = [&](int64_t, int64_t) {
+  const auto progress = [&] {
     if (interrupted()) throw Interrupted{};
     ++done;
-    const double left = (wall_clock() - start) / double(done) * double(job.evaluations() - done);
-    line.show(cat(done * 100 / job.evaluations(), " %   ", done, " of ", job.evaluations(), " evaluations   ",
+    const double left = (wall_clock() - start) / double(done) * double(evaluations - done);
+    line.show(cat(done * 100 / evaluations, " %   ", done, " of ", evaluations, " evaluations   ",
                   duration(left), " left"));
   };
-  const model::Denoiser denoiser = job.loaded.denoiser();
-  for (size_t first = 0; first < job.seeds.size(); first += model::kSampleChunk) {
-    const size_t count = std::min(job.seeds.size() - first, size_t(model::kSampleChunk));
+  for (size_t first = 0; first < job.seeds.size(); first += chunk) {
+    const size_t count = std::min(job.seeds.size() - first, chunk);
     const std::vector<uint64_t> seeds(job.seeds.begin() + std::ptrdiff_t(first),
                                       job.seeds.begin() + std::ptrdiff_t(first + count));
     try {
-      const std::vector<uint8_t> made =
-          model::sample_images(device, denoiser, job.plan, job.image(), seeds, progress);
+      const std::vector<uint8_t> made = sampler.sample(seeds, progress);
       write_images(job, made.data(), seeds.data(), count);
       pixels.insert(pixels.end(), made.begin(), made.end());
     } catch (const Interrupted&) {
@@ -129,16 +131,17 @@ void describe(const Flags& f, const Job& job, const fs::path& checkpoint, engine
   std::cout << "model      " << checkpoint.string() << " (" << o.preset << ", " << o.network.width << "x"
             << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
             << "sampling   " << job.seeds.size() << " images, " << f.sampler << ", " << f.steps
-            << " steps, on " << processor(device.threads()) << "\n";
+            << " steps, on " << where(device) << "\n";
   const double each = time_evaluation(device, job.loaded.denoiser(), job.plan, job.image());
-  std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
+  std::cout << "this will take about "
+            << duration(each * double(job.evaluations(size_t(model::sample_chunk(device))))) << std::endl;
 }
 
 int sample(const Flags& f) {
-  check_device(f.device);
+  const engine::Backend backend = engine::parse_backend(f.device);
   const std::vector<uint64_t> seeds = chosen_seeds(f);
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
-  engine::Device device({f.threads});
+  engine::Device device({f.threads, backend});
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
   const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde, f.steps);
   const Job job{loaded, plan, seeds, output_folder(f, checkpoint)};

@@ -22,7 +22,7 @@ model::ImageSet image_set(const data::Dataset& images, const model::TrainingOpti
 }
 
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
-              const engine::Device& device) {
+              engine::Device& device) {
   std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x"
             << o.network.height << ", crop " << images.crop() << ", split " << images.split() << "\n"
             << "network    " << o.preset << ": " << thousands(size.parameters) << " parameters, "
@@ -33,7 +33,7 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << model::name_of(o.diffusion.draw.kind) << " noise levels\n"
             << "training   " << thousands(o.steps) << " steps of " << o.batch
             << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "") << " images, " << o.precision << ", on "
-            << processor(device.threads()) << "\n";
+            << where(device) << "\n";
 }
 
 std::string progress_text(const model::Progress& p) {
@@ -100,12 +100,12 @@ int finished(const model::RunFolder& folder, const std::string& out) {
 }
 
 int train(const TrainingFlags& flags) {
-  check_device(flags.device);
+  const engine::Backend backend = engine::parse_backend(flags.device);
   model::TrainingOptions options = training_options(flags);
   const data::Dataset images = open_images(flags, options);
   complete(options, flags, images);
   const model::NetworkSize size = model::measure(options.network);
-  engine::Device device({flags.threads});
+  engine::Device device({flags.threads, backend});
   if (flags.probe > 0) {
     std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
     return 0;

@@ -92,7 +92,8 @@ double kernel_time(kernels::CpuStream& stream, const engine::ConvCall& call, int
   };
   return median_time(repeats, [&] {
     if (call.pass == ConvPass::forward)
-      kernels::conv2d_forward(stream, d, out(x), out(x2), out(w), {out(b), {}, {}}, out(y), aligned(workspace));
+      kernels::conv2d_forward(stream, d, out(x), out(x2), out(w), {out(b), {}, {}}, out(y),
+                              aligned(workspace));
     else if (call.pass == ConvPass::backward_data)
       kernels::conv2d_backward_data(stream, d, out(y), out(w), out(x), out(x2), aligned(workspace));
     else
@@ -106,8 +107,9 @@ double data_time(engine::Device& device, const model::TrainingOptions& o, const 
   const engine::Shape shape{o.batch, images.height, images.width, 3};
   engine::Tensor input(device, shape, engine::DType::f32), target = like(input);
   const std::vector<kernels::SampleRecipe> recipes(size_t(o.batch), {0, 0, 1, 1, 1, 1, 1});
+  const uint32_t step = 0;
   const kernels::MakeBatchDims dims{
-      o.batch, images.height, images.width, 3, 0, kernels::Purpose::diffusion_noise, 0};
+      o.batch, images.height, images.width, 3, 0, kernels::Purpose::diffusion_noise, &step};
   return median_time(repeats, [&] {
     device.launch([&](auto& s) {
       kernels::make_batch(s, dims, images.pixels, recipes.data(), input.out(), target.out());
@@ -117,14 +119,10 @@ double data_time(engine::Device& device, const model::TrainingOptions& o, const 
 
 double evaluation_time(engine::Device& device, model::Trainer& trainer, const model::TrainingOptions& o,
                        int repeats) {
-  engine::NoGrad off(device);
-  const model::Denoiser denoiser = model::network_denoiser(trainer.ema_network(), {});
-  const std::vector<float> zeros(size_t(o.batch) * o.network.height * o.network.width * 3, 0.0f);
-  const engine::Shape shape{o.batch, o.network.height, o.network.width, 3};
-  const model::NoiseLevel level = model::make_sde(o.diffusion.sde).at_sigma(1);
-  return median_time(repeats, [&] {
-    denoiser(engine::Tensor::from(device, shape, engine::DType::f32, zeros.data()), level);
-  });
+  const engine::Shape image{o.network.height, o.network.width, 3};
+  const model::SamplerPlan plan = model::make_sampler_plan("heun", model::make_sde(o.diffusion.sde), 1);
+  model::Sampler sampler(device, model::network_denoiser(trainer.ema_network(), {}), plan, image, o.batch);
+  return median_time(repeats, [&] { sampler.run({0}); });
 }
 
 /// One row: the step with or without Winograd, and its convolutions alone.

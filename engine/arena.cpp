@@ -1,12 +1,12 @@
 #include "engine/arena.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
 
 #include "kernels/error.h"
+#include "kernels/stream.h"
 
 namespace ito::engine {
 
@@ -16,17 +16,16 @@ constexpr size_t kAlign = 64;
 std::byte* const kMeasuringBase = reinterpret_cast<std::byte*>(kAlign);
 }  // namespace
 
-size_t physical_memory_bytes() { return size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)); }
-
 Arena::Arena(Kind kind) : kind_(kind) {
   if (kind == Kind::measuring) {
     base_ = kMeasuringBase;
     capacity_ = SIZE_MAX / 2;
     return;
   }
+  if (kind == Kind::block) return;
   // Address space for all of the machine's memory, less where a limit (ulimit -v, strict overcommit) forbids
   // it.
-  for (capacity_ = physical_memory_bytes(); capacity_ >= (size_t(64) << 20); capacity_ /= 2) {
+  for (capacity_ = kernels::physical_memory_bytes(); capacity_ >= (size_t(64) << 20); capacity_ /= 2) {
     void* p =
         mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) continue;
@@ -39,6 +38,15 @@ Arena::Arena(Kind kind) : kind_(kind) {
 
 Arena::~Arena() {
   if (kind_ == Kind::memory && base_) munmap(base_, capacity_);
+}
+
+void* Arena::exchange_block(void* base, size_t bytes) {
+  if (kind_ != Kind::block) return nullptr;
+  void* const before = base_;
+  base_ = static_cast<std::byte*>(base), capacity_ = bytes;
+  peak_ = top_ = 0;
+  free_.clear(), by_size_.clear();
+  return before;
 }
 
 void* Arena::allocate(size_t bytes) {
@@ -58,8 +66,8 @@ void* Arena::allocate(size_t bytes) {
     }
     if (offset + size > capacity_)
       fail(cat("out of memory: a tensor of ", bytes >> 20, " MiB does not fit beside ", live_ >> 20,
-               " MiB in use; use a smaller --batch"));
-    if (sealed_ && offset + size > peak_)
+               " MiB in use of ", capacity_ >> 20, "; use a smaller --batch"));
+    if (sealed() && offset + size > peak_)
       fail(cat("a sealed step asked for more memory than its plan: ", offset + size, " bytes, planned ",
                peak_));
     top_ = offset + size;

@@ -10,20 +10,53 @@ void CapturedStep::run_once() {
 }
 
 void CapturedStep::run() {
+  if (sealed_) return replay();
+  if (eager_runs_ == 0 && device_.backend() != Backend::cpu) device_.reserve(peak_bytes());
   run_once();
-  if (eager_runs_ < 2 && ++eager_runs_ == 2) device_.arena().seal();
+  if (++eager_runs_ < 2) return;
+  device_.arena().seal();
+  sealed_ = true;
 }
+
+#if defined(HAVE_CUDA)
+
+void CapturedStep::replay() {
+  kernels::CudaStream* stream = device_.cuda_stream();
+  if (!stream || !capture_) return run_once();
+  if (!graph_) {
+    stream->begin_capture();
+    try {
+      run_once();
+    } catch (...) {
+      stream->abandon_capture();
+      throw;
+    }
+    graph_ = stream->end_capture();
+  }
+  stream->replay(graph_);
+}
+
+void CapturedStep::unseal() {
+  if (sealed_) device_.arena().unseal();
+  sealed_ = false, eager_runs_ = 0;
+  graph_ = {};
+}
+
+#else
+
+void CapturedStep::replay() { run_once(); }
+
+void CapturedStep::unseal() {
+  if (sealed_) device_.arena().unseal();
+  sealed_ = false, eager_runs_ = 0;
+}
+
+#endif
 
 size_t CapturedStep::peak_bytes() {
   DryRun dry(device_);
   run_once();
   return dry.peak_bytes();
-}
-
-void CapturedStep::unseal() {
-  device_.arena().unseal();
-  device_.arena().reset_peak();
-  eager_runs_ = 0;
 }
 
 }  // namespace ito::engine

@@ -6,13 +6,14 @@
 
 namespace ito::engine {
 
-/// A step that is run over and over: two eager runs, in which libraries choose their plans, then the arena is
-/// sealed (growth is an error) and, on a GPU, the step is captured and replayed. On the CPU it is simply
-/// called. The arena must be empty after it.
+/// A step that is run over and over: a dry run makes room for it; two eager runs, in which libraries choose
+/// their plans; then the arena is sealed (growth is an error) and, on a GPU, the step is captured and
+/// replayed. On the CPU it is simply called. The arena must be empty after it, and on a GPU it may neither
+/// read what the device computes nor depend on anything but the device's memory.
 class CapturedStep {
  public:
   CapturedStep(Device& device, std::function<void()> step) : device_(device), step_(std::move(step)) {}
-  ~CapturedStep() { device_.arena().unseal(); }
+  ~CapturedStep() { unseal(); }
   CapturedStep(const CapturedStep&) = delete;
   CapturedStep& operator=(const CapturedStep&) = delete;
 
@@ -21,12 +22,19 @@ class CapturedStep {
   size_t peak_bytes();
   /// For other work between steps (sampling a grid): the plan is dropped and made anew.
   void unseal();
+  /// For comparisons: every run is launched as the eager ones are.
+  void never_capture() { capture_ = false; }
 
  private:
   void run_once();
+  void replay();
   Device& device_;
   std::function<void()> step_;
   int eager_runs_ = 0;
+  bool sealed_ = false, capture_ = true;
+#if defined(HAVE_CUDA)
+  kernels::CudaGraph graph_;
+#endif
 };
 
 }  // namespace ito::engine

@@ -1,9 +1,9 @@
 #include "engine/checkpoint.h"
 
 #include <cmath>
-#include <cstring>
 #include <vector>
 
+#include "engine/device.h"
 #include "engine/io/safetensors.h"
 
 namespace ito::engine {
@@ -48,13 +48,13 @@ std::string signature(const ParamStore& store) {
   return text;
 }
 
-struct Buffer {
+struct StateBuffer {
   const char* name;
   float* data;
   int64_t count;
 };
 
-std::vector<Buffer> state_buffers(ParamStore& s) {
+std::vector<StateBuffer> state_buffers(ParamStore& s) {
   return {{"master", s.master(), s.flat_count()},
           {"ema", s.ema(), s.flat_count()},
           {"moment1", s.moment1(), s.flat_count()},
@@ -72,9 +72,9 @@ void save_weights(const std::filesystem::path& file, ParamStore& store, Track tr
   io::SafetensorsWriter writer(file, specs, metadata);
   for (size_t i = 0; i < specs.size(); ++i) {
     const ParameterSpec& spec = store.specs()[i];
-    const float* from = store.data(int(i), track);
-    std::vector<float> values(size_t(spec.shape.count()));
-    for_each_number(spec, [&](int64_t here, int64_t there) { values[size_t(there)] = from[here]; });
+    const std::vector<float> from = store.read(int(i), track);
+    std::vector<float> values(from.size());
+    for_each_number(spec, [&](int64_t here, int64_t there) { values[size_t(there)] = from[size_t(here)]; });
     writer.write(values.data(), values.size() * sizeof(float));
   }
   writer.finish();
@@ -91,11 +91,12 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
                ", expected ", io::shape_text(file_shape(spec))));
     const std::vector<float> values = reader.values<float>(spec.name);
     expect_finite(file, spec.name, values.data(), int64_t(values.size()));
-    float* to = store.data(int(i), Track::master);
-    for_each_number(spec, [&](int64_t here, int64_t there) { to[here] = values[size_t(there)]; });
-    if (spec.trainable && store.training())
-      std::memcpy(store.data(int(i), Track::ema), to, values.size() * sizeof(float));
+    std::vector<float> ours(values.size());
+    for_each_number(spec, [&](int64_t here, int64_t there) { ours[size_t(here)] = values[size_t(there)]; });
+    store.write(int(i), Track::master, ours);
+    if (spec.trainable && store.training()) store.write(int(i), Track::ema, ours);
   }
+  store.refresh_half();
   if (reader.tensors().size() != store.specs().size())
     fail(cat(file.string(), " is of another model: it has ", reader.tensors().size(),
              " tensors, the network ", store.specs().size()));
@@ -104,8 +105,12 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
 void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
   counts["parameters"] = signature(store);
   std::vector<io::TensorEntry> entries;
-  for (const Buffer& b : state_buffers(store))
-    entries.push_back({{b.name, io::ElementType::f32, {b.count}}, b.data});
+  std::vector<std::vector<float>> numbers;
+  for (const StateBuffer& b : state_buffers(store)) {
+    numbers.emplace_back(size_t(b.count));
+    store.device().download(numbers.back().data(), b.data, size_t(b.count) * sizeof(float));
+    entries.push_back({{b.name, io::ElementType::f32, {b.count}}, numbers.back().data()});
+  }
   io::write_safetensors(file, entries, counts);
 }
 
@@ -114,13 +119,14 @@ Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
   Metadata counts = reader.metadata();
   if (counts["parameters"] != signature(store))
     fail(cat(file.string(), " was written by a run of another network"));
-  for (const Buffer& b : state_buffers(store)) {
+  for (const StateBuffer& b : state_buffers(store)) {
     const std::vector<float> values = reader.values<float>(b.name);
     if (int64_t(values.size()) != b.count)
       fail(cat(file.string(), ": ", b.name, " has ", values.size(), " numbers, expected ", b.count));
     expect_finite(file, b.name, values.data(), b.count);
-    if (b.count) std::memcpy(b.data, values.data(), values.size() * sizeof(float));
+    store.device().copy(b.data, values.data(), values.size() * sizeof(float));
   }
+  store.refresh_half();
   counts.erase("parameters");
   return counts;
 }

@@ -1,7 +1,91 @@
 #include "engine/device.h"
 
+#include "kernels/names.h"
+
 namespace ito::engine {
 
-Device::Device(const DeviceOptions& options) : stream_(options.threads) {}
+namespace {
+
+constexpr size_t kAlign = 64;  // a persistent piece is so much longer, for kernels that read whole lines
+
+enum class BackendName { automatic, cpu, cuda };
+constexpr Named<BackendName> kBackendNames[] = {
+    {"auto", BackendName::automatic}, {"cpu", BackendName::cpu}, {"cuda", BackendName::cuda}};
+
+/// Why there is no CUDA to use; empty: there is.
+std::string cuda_problem() {
+#if defined(HAVE_CUDA)
+  return kernels::cuda_problem();
+#else
+  return "this program was built without it (configure with -DITO_CUDA=ON)";
+#endif
+}
+
+}  // namespace
+
+Backend parse_backend(std::string_view text) {
+  const BackendName name = value_of_name("device", text, kBackendNames);
+  if (name == BackendName::cpu) return Backend::cpu;
+  const std::string problem = cuda_problem();
+  if (problem.empty()) return Backend::cuda;
+  if (name == BackendName::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
+  return Backend::cpu;
+}
+
+Device::Device(const DeviceOptions& options)
+    : backend_(options.backend),
+      cpu_(options.threads),
+      memory_(backend_ == Backend::cuda ? Arena::Kind::block : Arena::Kind::memory) {
+#if defined(HAVE_CUDA)
+  if (backend_ == Backend::cuda) cuda_ = std::make_unique<kernels::CudaStream>();
+#else
+  if (backend_ == Backend::cuda) fail(cat("CUDA cannot be used: ", cuda_problem()));
+#endif
+}
+
+Device::~Device() {
+  tape_.clear();  // what it holds belongs to the arena
+  release(memory_.exchange_block(nullptr, 0));
+}
+
+std::string Device::name() {
+  return query([](auto& s) { return s.name(); });
+}
+void* Device::allocate(size_t bytes) {
+  return query([&](auto& s) {
+    void* const memory = s.allocate(bytes + kAlign);
+    s.zero(memory, bytes + kAlign);
+    return memory;
+  });
+}
+void Device::release(void* memory) noexcept {
+  if (memory) query([&](auto& s) { s.release(memory); });
+}
+void Device::copy(void* to, const void* from, size_t bytes) {
+  launch([&](auto& s) { s.copy(to, from, bytes); });
+}
+void Device::download(void* to, const void* from, size_t bytes) {
+  copy(to, from, bytes);
+  synchronize();
+}
+void Device::zero(void* memory, size_t bytes) {
+  launch([&](auto& s) { s.zero(memory, bytes); });
+}
+void Device::synchronize() {
+  query([](auto& s) { s.synchronize(); });
+}
+size_t Device::free_bytes() {
+  return query([](auto& s) { return s.free_bytes(); }) + memory_.block_bytes();
+}
+
+void Device::reserve(size_t bytes) {
+  if (backend_ == Backend::cpu || bytes <= memory_.block_bytes()) return;
+  if (memory_.live_bytes() || memory_.sealed())
+    fail(cat("a step needs ", bytes >> 20, " MiB of GPU memory, and ", memory_.block_bytes() >> 20,
+             " MiB that it would replace are in use: reserve them before"));
+  synchronize();
+  release(memory_.exchange_block(nullptr, 0));
+  memory_.exchange_block(query([&](auto& s) { return s.allocate(bytes); }), bytes);
+}
 
 }  // namespace ito::engine

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -8,11 +11,21 @@
 #include "engine/tensor.h"
 #include "kernels/conv2d.h"
 #include "kernels/stream.h"
+#if defined(HAVE_CUDA)
+#include "kernels/cuda_stream.h"
+#endif
 
 namespace ito::engine {
 
+enum class Backend : uint8_t { cpu, cuda };
+
+/// cpu, cuda or auto: CUDA where this program has it and there is a GPU it can use. Error: cuda, and there is
+/// none; says why.
+Backend parse_backend(std::string_view name);
+
 struct DeviceOptions {
   int threads = 0;  // of the CPU; 0: one a core
+  Backend backend = Backend::cpu;
 };
 
 /// A pass of a convolution that was asked for: what benchmarks repeat alone.
@@ -26,27 +39,53 @@ struct ConvCall {
 class Device {
  public:
   explicit Device(const DeviceOptions& options = {});
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
 
   /// Calls f with this device's stream: the only place that chooses a backend. In a dry run nothing is
   /// called.
   template <class F>
   void launch(F&& f) {
-    if (!dry_) f(stream_);
+    if (!dry_) query(std::forward<F>(f));
   }
   /// The same for questions that run nothing (workspace sizes, chosen algorithms): answered in a dry run,
   /// too.
   template <class F>
   auto query(F&& f) {
-    return f(stream_);
+#if defined(HAVE_CUDA)
+    if (cuda_) return f(*cuda_);
+#endif
+    return f(cpu_);
   }
   /// For choosing what the CPU's libraries do (kernels::ConvPreference) before anything runs.
-  kernels::CpuStream& cpu_stream() { return stream_; }
+  kernels::CpuStream& cpu_stream() { return cpu_; }
+#if defined(HAVE_CUDA)
+  kernels::CudaStream* cuda_stream() { return cuda_.get(); }
+#endif
+
+  Backend backend() const { return backend_; }
+  /// "2 cores of AMD EPYC" is for programs to say; this is the GPU's name, or "cpu".
+  std::string name();
+  int threads() const { return cpu_.threads(); }
+
+  // Memory that outlives steps, zeroed, and copies between it and the host's. copy() has read the host's
+  // memory when it returns; download() waits until it has written there: neither belongs inside a step.
+  void* allocate(size_t bytes);
+  void release(void* memory) noexcept;
+  void copy(void* to, const void* from, size_t bytes);
+  void download(void* to, const void* from, size_t bytes);
+  void zero(void* memory, size_t bytes);
+  /// Waits until everything launched is done.
+  void synchronize();
+  /// Bytes that may still be asked for: of the GPU, or of the machine's physical memory.
+  size_t free_bytes();
 
   Arena& arena() { return dry_ ? measuring_ : memory_; }
+  /// Makes room for a step of `bytes` (CapturedStep::peak_bytes()) while the arena is empty.
+  void reserve(size_t bytes);
   Tape& tape() { return tape_; }
-  int threads() const { return stream_.threads(); }
   bool dry() const { return dry_; }
-  const char* name() const { return "cpu"; }
 
   /// Floating-point operations of the forward ops so far, dry or not: 2 for each multiply-add.
   double flops() const { return flops_; }
@@ -59,12 +98,16 @@ class Device {
   }
 
   size_t persistent_bytes() const { return persistent_bytes_; }
-  size_t* persistent_counter() { return &persistent_bytes_; }
+  void count_persistent(ptrdiff_t bytes) { persistent_bytes_ += size_t(bytes); }
 
  private:
   friend class DryRun;
-  kernels::CpuStream stream_;
-  Arena memory_{Arena::Kind::memory};
+  Backend backend_;
+  kernels::CpuStream cpu_;
+#if defined(HAVE_CUDA)
+  std::unique_ptr<kernels::CudaStream> cuda_;
+#endif
+  Arena memory_;
   Arena measuring_{Arena::Kind::measuring};
   size_t persistent_bytes_ = 0;
   Tape tape_;

@@ -27,16 +27,26 @@ struct Padding {
   static Padding same(int filter) { return {filter / 2, filter / 2, filter / 2, filter / 2}; }
 };
 
-/// y[n,p,q,k] = bias[k] + sum x[n, p stride + r - top, q stride + s - left, c] w[k,r,s,c]; w [K,R,S,C], bias
-/// [K] or undefined.
-Tensor conv2d(const Concat& x, const Tensor& w, const Tensor& bias, int stride, const Padding& padding);
+/// What a convolution adds to its sums, in the same pass; any may be undefined.
+struct ConvTerms {
+  ConvTerms(const Tensor& bias = {}, const Tensor& shift = {}, const Tensor& residual = {})  // NOLINT: a bias
+      : bias(bias), shift(shift), residual(residual) {}
+  Tensor bias;      // [K]
+  Tensor shift;     // [N,K]: a block's time embedding
+  Tensor residual;  // [N,P,Q,K]
+};
+
+/// y[n,p,q,k] = sum x[n, p stride + r - top, q stride + s - left, c] w[k,r,s,c] + bias[k] + shift[n,k] +
+/// residual[n,p,q,k]; w [K,R,S,C].
+Tensor conv2d(const Concat& x, const Tensor& w, const ConvTerms& terms, int stride, const Padding& padding);
 
 /// y = act(gamma (x - mean) rstd + beta) over groups of channels (arXiv:1803.08494); gamma, beta [C].
 Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps,
                   Activation activation);
 
-/// y = x w^T + bias over the last dimension; x [..., I], w [O,I], bias [O] or undefined.
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias);
+/// y = x w^T + bias + residual over the last dimension; x [..., I], w [O,I], bias [O], residual [..., O];
+/// both may be undefined.
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual = {});
 
 /// softmax(q k^T / sqrt(D)) v for each head; q, k, v [N,T,C], heads | C.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 
 #include "engine/device.h"
 
@@ -17,34 +16,29 @@ double LearningRate::at(int64_t step) const {
   return peak * (final_fraction + (1 - final_fraction) * shape);
 }
 
-double Ema::at(int64_t updates) const {
-  return warm_start ? std::min(decay, (1.0 + double(updates)) / (10.0 + double(updates))) : decay;
-}
-
 Optimizer::Optimizer(ParamStore& store, const OptimizerOptions& options)
     : store_(store),
       options_(options),
-      state_(Tensor::persistent(store.device(), {int64_t(sizeof(kernels::StepState))}, DType::f32)) {
-  new (state_.data()) kernels::StepState;
+      state_(store.device(), {kernels::StepState{}}),
+      scratch_(store.device(), kernels::kGradientNormScratch) {}
+
+kernels::StepInput Optimizer::input(int64_t step) const {
+  return {uint32_t(step), float(options_.learning_rate.at(step))};
 }
 
-void Optimizer::prepare(int64_t step) {
-  kernels::StepState& s = state();
-  s.step = uint32_t(step);
-  s.learning_rate = float(options_.learning_rate.at(step));
-  s.ema_decay = float(options_.ema.at(updates_));
-  const double t = double(updates_ + 1);
-  s.bias_correction1 = float(1 - std::pow(double(options_.adamw.beta1), t));
-  s.bias_correction2 = float(1 - std::pow(double(options_.adamw.beta2), t));
-  s.skipped = 0;
+void Optimizer::set_updates(int64_t updates) {
+  kernels::StepState state;
+  state.updates = uint64_t(updates);
+  state_.write(&state, 1);
 }
 
-void Optimizer::update() {
+void Optimizer::update(const kernels::StepInput* input) {
+  const kernels::AdamWBuffers buffers{store_.gradients(), store_.decayed(), store_.master(), store_.moment1(),
+                                      store_.moment2(),   store_.ema(),     store_.half()};
   store_.device().launch([&](auto& stream) {
-    kernels::gradient_norm(stream, store_.flat_count(), store_.gradients(), &state());
-    kernels::adamw_update(stream, store_.flat_count(), options_.adamw, &state(), store_.gradients(),
-                          store_.decayed(), store_.master(), store_.moment1(), store_.moment2(),
-                          store_.ema());
+    kernels::gradient_norm(stream, store_.flat_count(), options_.adamw, options_.ema, buffers.grad, state(),
+                           scratch_.data());
+    kernels::adamw_update(stream, store_.flat_count(), options_.adamw, input, state(), buffers);
   });
 }
 

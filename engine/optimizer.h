@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/buffer.h"
 #include "engine/parameters.h"
 #include "kernels/adamw.h"
 
@@ -18,18 +19,10 @@ struct LearningRate {
   double at(int64_t step) const;
 };
 
-/// Decay of the weights' moving average: min(decay, (1 + n) / (10 + n)) after n updates, so that it starts
-/// quickly.
-struct Ema {
-  double decay = 0.9999;
-  bool warm_start = true;
-  double at(int64_t updates) const;
-};
-
 struct OptimizerOptions {
   kernels::AdamWOptions adamw;
   LearningRate learning_rate;
-  Ema ema;
+  kernels::EmaOptions ema;
 };
 
 /// AdamW + global-norm clipping + EMA over a store's flat buffers, two launches a step.
@@ -37,24 +30,23 @@ class Optimizer {
  public:
   Optimizer(ParamStore& store, const OptimizerOptions& options);
 
-  /// Fills the step's state: called on the host before the step, which reads it on the device.
-  void prepare(int64_t step);
-  /// Norm, then update, of the gradients in the store. Inside the captured step.
-  void update();
+  /// What the host tells step number `step`.
+  kernels::StepInput input(int64_t step) const;
+  /// Norm, then update, of the gradients in the store; `input` is on the device. Inside the captured step.
+  void update(const kernels::StepInput* input);
 
-  /// Where the step reads its number and reports norm, loss and skipping; at a fixed address.
-  kernels::StepState& state() { return *static_cast<kernels::StepState*>(state_.data()); }
-  /// Updates really applied; part of a checkpoint. Call finish() after each step to count it.
-  int64_t updates() const { return updates_; }
-  void set_updates(int64_t updates) { updates_ = updates; }
-  void finish() { updates_ += state().skipped ? 0 : 1; }
+  /// What the step reports and leaves to the next one; on the device, at a fixed address.
+  kernels::StepState* state() { return state_.data(); }
+  /// Updates really applied; part of a checkpoint. Waits for the device.
+  int64_t updates() const { return int64_t(state_.read()[0].updates); }
+  void set_updates(int64_t updates);
   const OptimizerOptions& options() const { return options_; }
 
  private:
   ParamStore& store_;
   OptimizerOptions options_;
-  Tensor state_;
-  int64_t updates_ = 0;
+  Buffer<kernels::StepState> state_;
+  Buffer<std::byte> scratch_;
 };
 
 }  // namespace ito::engine

@@ -1,10 +1,10 @@
 #include "engine/parameters.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/device.h"
 #include "kernels/philox.h"
+#include "kernels/pointwise.h"
 
 namespace ito::engine {
 
@@ -14,9 +14,10 @@ int64_t padded(int64_t count) {
   return (count + kernels::kParameterAlign - 1) / kernels::kParameterAlign * kernels::kParameterAlign;
 }
 
-void fill(const ParameterSpec& spec, uint64_t seed, uint32_t index, float* to) {
+std::vector<float> initial(const ParameterSpec& spec, uint64_t seed, uint32_t index) {
+  std::vector<float> to(static_cast<size_t>(spec.shape.count()));
   const kernels::RandomKey key{seed, kernels::Purpose::init, 0, index};
-  for (int64_t i = 0; i < spec.shape.count(); ++i) switch (spec.init.kind) {
+  for (size_t i = 0; i < to.size(); ++i) switch (spec.init.kind) {
       case Init::Kind::constant:
         to[i] = spec.init.bound;
         break;
@@ -27,6 +28,7 @@ void fill(const ParameterSpec& spec, uint64_t seed, uint32_t index, float* to) {
         to[i] = spec.init.bound * float(kernels::random_normal(key, uint32_t(i)));
         break;
     }
+  return to;
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ int ParamStore::find(const std::string& name) const {
   return -1;
 }
 
-void ParamStore::allocate(Use use, uint64_t seed) {
+void ParamStore::allocate(Use use, uint64_t seed, DType compute) {
   if (allocated()) fail("the parameter store is allocated already");
   const auto buffer = [&](int64_t count) {
     return Tensor::persistent(*device_, {std::max<int64_t>(count, 1)}, DType::f32);
@@ -63,8 +65,28 @@ void ParamStore::allocate(Use use, uint64_t seed) {
     moment1_ = buffer(flat_);
     moment2_ = buffer(flat_);
   }
-  for (size_t i = 0; i < specs_.size(); ++i) fill(specs_[i], seed, uint32_t(i), data(int(i), Track::master));
-  if (use == Use::training) std::memcpy(ema(), master(), size_t(flat_) * sizeof(float));
+  decayed_on_device_ = Buffer<uint8_t>(*device_, decayed_);
+  if (compute == DType::bf16 && device_->backend() != Backend::cpu)
+    half_ = Tensor::persistent(*device_, {std::max<int64_t>(flat_, 1)}, DType::bf16);
+  for (size_t i = 0; i < specs_.size(); ++i)
+    write(int(i), Track::master, initial(specs_[i], seed, uint32_t(i)));
+  if (use == Use::training) device_->copy(ema(), master(), size_t(flat_) * sizeof(float));
+  refresh_half();
+}
+
+std::vector<float> ParamStore::read(int index, Track track) {
+  std::vector<float> values(static_cast<size_t>(specs_[size_t(index)].shape.count()));
+  device_->download(values.data(), data(index, track), values.size() * sizeof(float));
+  return values;
+}
+
+void ParamStore::write(int index, Track track, const std::vector<float>& values) {
+  device_->copy(data(index, track), values.data(), values.size() * sizeof(float));
+}
+
+void ParamStore::refresh_half() {
+  if (!half_.defined()) return;
+  device_->launch([&](auto& s) { kernels::add_scaled(s, flat_, 1, master_.in(), 0, {}, half_.out()); });
 }
 
 float* ParamStore::data(int index, Track track) {
@@ -84,7 +106,8 @@ Tensor ParamStore::value(int index, Track track) {
   if (!allocated()) fail(cat("parameter ", spec.name, " is read before the store was allocated"));
   if (!spec.trainable) return view(fixed_, index);
   if (track == Track::ema && ema_.defined()) return view(ema_, index);
-  Tensor w = view(master_, index);
+  // Products read rounded weights where there are any; their gradients are kept in f32.
+  Tensor w = view(half_.defined() && spec.shape.rank() >= 2 ? half_ : master_, index);
   return gradient_.defined() ? device_->tape().watch(w, view(gradient_, index)) : w;
 }
 
@@ -94,9 +117,7 @@ int64_t ParamStore::trainable_count() const {
   return count;
 }
 
-void ParamStore::zero_gradients() {
-  if (!device_->dry()) std::memset(gradients(), 0, size_t(flat_) * sizeof(float));
-}
+void ParamStore::zero_gradients() { device_->zero(gradients(), size_t(flat_) * sizeof(float)); }
 
 Parameter Scope::get(ParameterSpec spec) const {
   if (!store_->allocated()) return {store_, store_->add(std::move(spec)), track_};

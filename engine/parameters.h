@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/buffer.h"
 #include "engine/tensor.h"
 #include "kernels/adamw.h"
 
@@ -45,8 +46,8 @@ class ParamStore {
 
   enum class Use { training, inference };  // inference: no gradients, moments or EMA
   /// Makes the buffers and initialises the master and the EMA from `seed` (each parameter by its own stream
-  /// of numbers).
-  void allocate(Use use, uint64_t seed);
+  /// of numbers). compute = bf16 keeps, on a GPU, a copy of the master rounded to it, which products read.
+  void allocate(Use use, uint64_t seed, DType compute = DType::f32);
   bool allocated() const { return master_.defined(); }
 
   /// The parameter as a tensor; a leaf of the tape with its gradient in gradients() where it is trained and
@@ -68,12 +69,18 @@ class ParamStore {
   float* moment2() { return floats(moment2_); }
   float* fixed() { return floats(fixed_); }
   int64_t fixed_count() const { return fixed_flat_; }
-  const uint8_t* decayed() const { return decayed_.data(); }
+  kernels::bf16* half() { return static_cast<kernels::bf16*>(half_.data()); }
+  const uint8_t* decayed() const { return decayed_on_device_.data(); }
   bool training() const { return gradient_.defined(); }
   void zero_gradients();
 
-  /// The numbers of one parameter, from master or EMA (or the fixed buffer).
+  /// The numbers of one parameter, from master or EMA (or the fixed buffer): in the device's memory, and
+  /// copied to and from the host's.
   float* data(int index, Track track);
+  std::vector<float> read(int index, Track track);
+  void write(int index, Track track, const std::vector<float>& values);
+  /// After the master was written: the rounded copy follows.
+  void refresh_half();
 
  private:
   static float* floats(Tensor& t) { return static_cast<float*>(t.data()); }
@@ -84,7 +91,8 @@ class ParamStore {
   std::vector<int64_t> offsets_;
   int64_t flat_ = 0, fixed_flat_ = 0;
   std::vector<uint8_t> decayed_;
-  Tensor master_, gradient_, ema_, moment1_, moment2_, fixed_;
+  Buffer<uint8_t> decayed_on_device_;
+  Tensor master_, gradient_, ema_, moment1_, moment2_, fixed_, half_;
 };
 
 /// A handle to one parameter of one track; what modules hold.

@@ -14,7 +14,9 @@ Tensor sum(const Tensor& a, const Tensor& b, Tensor result) {
 }
 
 Tensor ones_like(const Tensor& x) {
-  return Tensor::from(x.device(), x.shape(), x.dtype(), std::vector<float>(x.count(), 1.0f).data());
+  Tensor ones = like(x);
+  x.device().launch([&](auto& stream) { kernels::fill(stream, ones.count(), 1, ones.out()); });
+  return ones;
 }
 
 }  // namespace

@@ -1,9 +1,5 @@
 #include "engine/tensor.h"
 
-#include <cstdlib>
-#include <cstring>
-#include <new>
-
 #include "engine/arena.h"
 #include "engine/device.h"
 
@@ -20,12 +16,9 @@ std::shared_ptr<Storage> Storage::from_arena(Device& device, size_t bytes) {
 std::shared_ptr<Storage> Storage::persistent(Device& device, size_t bytes) {
   std::shared_ptr<Storage> storage(new Storage);
   storage->bytes_ = bytes;
-  const size_t rounded = (bytes + 63) / 64 * 64 + 64;
-  storage->data_ = static_cast<std::byte*>(std::aligned_alloc(64, rounded));
-  if (!storage->data_) fail(cat("out of memory: ", bytes >> 20, " MiB were asked for"));
-  std::memset(storage->data_, 0, rounded);
-  storage->counter_ = device.persistent_counter();
-  *storage->counter_ += bytes;
+  storage->data_ = static_cast<std::byte*>(device.allocate(bytes));
+  storage->device_ = &device;
+  device.count_persistent(ptrdiff_t(bytes));
   return storage;
 }
 
@@ -33,8 +26,8 @@ Storage::~Storage() {
   if (arena_) {
     arena_->release(data_);
   } else if (data_) {
-    *counter_ -= bytes_;
-    std::free(data_);
+    device_->count_persistent(-ptrdiff_t(bytes_));
+    device_->release(data_);
   }
 }
 
@@ -67,8 +60,9 @@ Tensor Tensor::from(Device& device, const Shape& shape, DType dtype, const T* va
   Tensor t(device, shape, dtype);
   if (device.dry()) return t;
   kernels::visit(dtype, [&]<class U>(U) {
-    U* to = static_cast<U*>(t.data());
-    for (int64_t i = 0; i < t.count(); ++i) to[i] = U(kernels::arithmetic_t<U>(values[i]));
+    std::vector<U> converted(static_cast<size_t>(t.count()));
+    for (size_t i = 0; i < converted.size(); ++i) converted[i] = U(kernels::arithmetic_t<U>(values[i]));
+    device.copy(t.data(), converted.data(), t.bytes());
   });
   return t;
 }
@@ -90,8 +84,9 @@ Tensor Tensor::slice(int64_t first, const Shape& shape) const {
 std::vector<double> Tensor::to_doubles() const {
   std::vector<double> values(static_cast<size_t>(count()));
   kernels::visit(dtype_, [&]<class U>(U) {
-    const U* from = static_cast<const U*>(data());
-    for (size_t i = 0; i < values.size(); ++i) values[i] = double(kernels::arithmetic_t<U>(from[i]));
+    std::vector<U> numbers(values.size());
+    device_->download(numbers.data(), data(), bytes());
+    for (size_t i = 0; i < values.size(); ++i) values[i] = double(kernels::arithmetic_t<U>(numbers[i]));
   });
   return values;
 }

@@ -13,12 +13,12 @@ namespace ito::engine {
 using kernels::DType;
 class Device;
 
-/// Owns bytes; its destructor gives them back (to the arena or to the system).
+/// Owns bytes of a device's memory; its destructor gives them back, to the arena or to the device.
 class Storage {
  public:
   /// From the device's arena: for what lives inside one step.
   static std::shared_ptr<Storage> from_arena(Device&, size_t bytes);
-  /// From the system, zeroed: for what outlives a step. Counted in Device::persistent_bytes().
+  /// Of its own, zeroed: for what outlives a step. Counted in Device::persistent_bytes().
   static std::shared_ptr<Storage> persistent(Device&, size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
@@ -32,7 +32,7 @@ class Storage {
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
   class Arena* arena_ = nullptr;  // null: persistent
-  size_t* counter_ = nullptr;     // the device's count of persistent bytes
+  Device* device_ = nullptr;
 };
 
 /// A tensor's place on the tape; the epoch tells whether that step is still running.
@@ -52,7 +52,7 @@ class Tensor {
   static Tensor persistent(Device&, const Shape&, DType);
   /// `shape` numbers of `storage`, from byte `offset` on.
   static Tensor view(Device&, std::shared_ptr<Storage>, size_t offset, const Shape&, DType);
-  /// A copy of host numbers (`shape.count()` of them), converted to `dtype`, in the arena.
+  /// A copy of host numbers (`shape.count()` of them), converted to `dtype`, in the arena. Not inside a step.
   template <class T>
   static Tensor from(Device&, const Shape&, DType, const T* values);
 
@@ -73,7 +73,7 @@ class Tensor {
   Tensor with_shape(const Shape&) const;
   /// `shape` numbers from number `first` on, sharing storage.
   Tensor slice(int64_t first, const Shape& shape) const;
-  /// The numbers, converted, on the host.
+  /// The numbers, converted, on the host. Waits for the device.
   std::vector<double> to_doubles() const;
 
   TapeSlot slot;

@@ -22,6 +22,7 @@ struct StepState {
   // of this step's update, all from `updates`
   float bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^updates
   float ema_decay = 0;                               // 0 copies
+  float loss = 0;                                    // whoever computes it puts it here
 };
 
 struct AdamWOptions {
@@ -34,6 +35,11 @@ struct AdamWOptions {
 struct EmaOptions {
   double decay = 0.9999;
   bool warm_start = true;
+
+  ITO_HOST_DEVICE double at(double updates) const {
+    const double warm = (1 + updates) / (10 + updates);
+    return warm_start && warm < decay ? warm : decay;
+  }
 };
 
 /// Elements in a block that share one weight-decay flag; parameters start at multiples of it.
@@ -74,9 +80,8 @@ ITO_HOST_DEVICE inline void finish_gradient_norm(double sum_of_squares, const Ad
   state->grad_norm = norm;
   state->skipped = !(norm < INFINITY);
   if (state->skipped) return;
-  const double n = double(state->updates), t = n + 1;
-  const double warm = ema.warm_start ? (1.0 + n) / (10.0 + n) : ema.decay;
-  state->ema_decay = float(warm < ema.decay ? warm : ema.decay);
+  const double t = double(state->updates + 1);
+  state->ema_decay = float(ema.at(t - 1));
   state->bias_correction1 = float(1 - pow(double(o.beta1), t));
   state->bias_correction2 = float(1 - pow(double(o.beta2), t));
   ++state->updates;

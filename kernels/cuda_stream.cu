@@ -1,33 +1,151 @@
+#include <utility>
+
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_stream.h"
 
 namespace ito::kernels {
 
-CudaStream::CudaStream(int device) {
-  check_cuda(cudaSetDevice(device), "use the GPU");
-  int bytes = 0;
-  check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
-             "ask the GPU for its limits");
-  shared_limit_ = size_t(bytes);
-  check_cuda(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "create a stream");
+namespace {
+
+constexpr int kOldestMajor = 8;  // mma on bf16 and cp.async
+
+std::string version_text(int version) { return cat(version / 1000, ".", version % 1000 / 10); }
+
+int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  check_cuda(cudaDeviceGetAttribute(&value, which, device), "ask the GPU for its limits");
+  return value;
+}
+
+}  // namespace
+
+std::string cuda_problem(int device) {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  int driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  if (error == cudaErrorInsufficientDriver) {
+    if (driver == 0) return "no NVIDIA driver is installed (nvidia-smi would show it)";
+    return cat("the NVIDIA driver supports CUDA ", version_text(driver), ", this program needs ",
+               version_text(runtime), ": update the driver");
+  }
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
+    return "no GPU is visible (check nvidia-smi and CUDA_VISIBLE_DEVICES)";
+  if (error != cudaSuccess) return cat("CUDA does not start: ", cudaGetErrorString(error));
+  if (device >= count) return cat("there is no GPU ", device, ": CUDA sees ", count);
+  cudaDeviceProp properties{};
+  if (const cudaError_t asked = cudaGetDeviceProperties(&properties, device); asked != cudaSuccess)
+    return cat("the GPU does not answer: ", cudaGetErrorString(asked));
+  if (properties.major < kOldestMajor)
+    return cat(properties.name, " has compute capability ", properties.major, ".", properties.minor,
+               "; Ito needs ", kOldestMajor, ".0 or newer (A100, RTX 30 and later)");
+  return "";
 }
 
 // Destructors and release() never throw: what goes wrong here was reported by an earlier call, or the process
 // is ending.
-CudaStream::~CudaStream() { cudaStreamDestroy(handle_); }
+CudaGraph::~CudaGraph() {
+  if (handle_) cudaGraphExecDestroy(handle_);
+}
+CudaGraph& CudaGraph::operator=(CudaGraph&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  return *this;
+}
 
-void CudaStream::release(void* memory) noexcept { cudaFree(memory); }
+CudaEvent::CudaEvent() { check_cuda(cudaEventCreateWithFlags(&handle_, 0), "create an event"); }
+CudaEvent::~CudaEvent() { cudaEventDestroy(handle_); }
+void CudaEvent::record(CudaStream& stream) {
+  check_cuda(cudaEventRecord(handle_, stream.handle()), "record an event");
+}
+void CudaEvent::wait() { check_cuda(cudaEventSynchronize(handle_), "finish its work"); }
+float CudaEvent::since(const CudaEvent& earlier) const {
+  float milliseconds = 0;
+  check_cuda(cudaEventElapsedTime(&milliseconds, earlier.handle_, handle_), "read the time between events");
+  return milliseconds;
+}
+
+CudaStream::CudaStream(int device) : device_(device) {
+  if (const std::string problem = cuda_problem(device); !problem.empty())
+    fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
+  check_cuda(cudaSetDevice(device), "use the GPU");
+  shared_limit_ = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  multiprocessors_ = attribute(cudaDevAttrMultiProcessorCount, device);
+  check_cuda(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "create a stream");
+}
+
+CudaStream::~CudaStream() {
+  states_.clear();
+  cudaStreamDestroy(handle_);
+}
 
 void* CudaStream::allocate(size_t bytes) {
   void* memory = nullptr;
-  check_cuda(cudaMalloc(&memory, bytes), "allocate device memory");
+  const cudaError_t error = cudaMalloc(&memory, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is not the device's fault: the program may go on with less
+    fail(cat("out of GPU memory: ", bytes >> 20, " MiB were asked for, ", info().free_bytes >> 20,
+             " MiB are free; use a smaller --batch, or end what else runs on this GPU (nvidia-smi)"));
+  }
+  check_cuda(error, "allocate device memory");
   return memory;
 }
+void CudaStream::release(void* memory) noexcept { cudaFree(memory); }
+
+void* CudaStream::allocate_host(size_t bytes) {
+  void* memory = nullptr;
+  check_cuda(cudaMallocHost(&memory, bytes), "allocate page-locked memory of the host");
+  return memory;
+}
+void CudaStream::release_host(void* memory) noexcept { cudaFreeHost(memory); }
 
 void CudaStream::copy(void* to, const void* from, size_t bytes) {
-  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, handle_), "copy memory");
+  if (bytes) check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, handle_), "copy memory");
+}
+void CudaStream::zero(void* memory, size_t bytes) {
+  if (bytes) check_cuda(cudaMemsetAsync(memory, 0, bytes, handle_), "clear memory");
+}
+void CudaStream::synchronize() { check_cuda(cudaStreamSynchronize(handle_), "finish its work"); }
+
+void CudaStream::begin_capture() {
+  check_cuda(cudaStreamBeginCapture(handle_, cudaStreamCaptureModeThreadLocal), "record a step");
+  capturing_ = true;
 }
 
-void CudaStream::synchronize() { check_cuda(cudaStreamSynchronize(handle_), "finish its work"); }
+CudaGraph CudaStream::end_capture() {
+  capturing_ = false;
+  cudaGraph_t graph = nullptr;
+  check_cuda(cudaStreamEndCapture(handle_, &graph), "record a step");
+  cudaGraphExec_t runnable = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&runnable, graph, 0);
+  cudaGraphDestroy(graph);
+  check_cuda(error, "prepare a recorded step");
+  return CudaGraph(runnable);
+}
+
+void CudaStream::abandon_capture() noexcept {
+  capturing_ = false;
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(handle_, &graph);
+  if (graph) cudaGraphDestroy(graph);
+  cudaGetLastError();
+}
+
+void CudaStream::replay(const CudaGraph& graph) {
+  check_cuda(cudaGraphLaunch(graph.handle(), handle_), "replay a recorded step");
+}
+
+GpuInfo CudaStream::info() const {
+  GpuInfo info;
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device_), "ask the GPU for its name");
+  info.name = properties.name;
+  info.major = properties.major, info.minor = properties.minor;
+  info.multiprocessors = properties.multiProcessorCount;
+  check_cuda(cudaMemGetInfo(&info.free_bytes, &info.memory_bytes), "ask the GPU for its memory");
+  check_cuda(cudaDriverGetVersion(&info.driver), "ask for the driver's version");
+  check_cuda(cudaRuntimeGetVersion(&info.runtime), "ask for the runtime's version");
+  return info;
+}
 
 }  // namespace ito::kernels

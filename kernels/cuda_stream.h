@@ -1,18 +1,69 @@
 #pragma once
 
+#include <any>
 #include <cstddef>
+#include <memory>
+#include <string>
+#include <typeindex>
+#include <unordered_map>
 
 #include "kernels/stream.h"
 
-struct CUstream_st;  // CUDA's own name, so that whoever owns a stream needs no CUDA header
+// CUDA's own names, so that whoever owns a stream needs no CUDA header.
+struct CUstream_st;
+struct CUevent_st;
+struct CUgraphExec_st;
 
 namespace ito::kernels {
 
+struct GpuInfo {
+  std::string name;  // "NVIDIA H100 80GB HBM3"
+  int major = 0, minor = 0;
+  int multiprocessors = 0;
+  size_t memory_bytes = 0, free_bytes = 0;
+  int driver = 0, runtime = 0;  // CUDA versions: 13000 is 13.0
+};
+
+/// Why there is no GPU to use, with what to do about it; empty: there is one.
+std::string cuda_problem(int device = 0);
+
+/// A sequence of work recorded from a stream, to be put into its queue as one.
+class CudaGraph {
+ public:
+  CudaGraph() = default;
+  explicit CudaGraph(CUgraphExec_st* handle) : handle_(handle) {}
+  ~CudaGraph();
+  CudaGraph(CudaGraph&& other) noexcept : handle_(other.handle_) { other.handle_ = nullptr; }
+  CudaGraph& operator=(CudaGraph&& other) noexcept;
+  explicit operator bool() const { return handle_ != nullptr; }
+  CUgraphExec_st* handle() const { return handle_; }
+
+ private:
+  CUgraphExec_st* handle_ = nullptr;
+};
+
+/// A mark in a stream's queue that the host can wait for.
+class CudaEvent {
+ public:
+  CudaEvent();
+  ~CudaEvent();
+  CudaEvent(const CudaEvent&) = delete;
+  CudaEvent& operator=(const CudaEvent&) = delete;
+  void record(CudaStream&);
+  /// Returns when everything before the mark is done; at once where nothing was marked.
+  void wait();
+  /// Milliseconds between two marks that have been passed.
+  float since(const CudaEvent& earlier) const;
+
+ private:
+  CUevent_st* handle_ = nullptr;
+};
+
 /// A queue of work on one GPU, and the memory it works on. Kernels return at once; copies and kernels run in
-/// order.
+/// order. What fails on the GPU is reported by a later call.
 class CudaStream {
  public:
-  /// Fails where there is no such device.
+  /// Fails where there is no such device, or none that this program can use.
   explicit CudaStream(int device = 0);
   ~CudaStream();
   CudaStream(const CudaStream&) = delete;
@@ -21,20 +72,47 @@ class CudaStream {
   /// Device memory, aligned to 256 bytes. Waits for the device: never inside a step.
   void* allocate(size_t bytes);
   void release(void* memory) noexcept;
+  /// Memory of the host that the GPU reads and writes by itself, so that copies do not wait.
+  void* allocate_host(size_t bytes);
+  void release_host(void* memory) noexcept;
 
-  /// Between host and device in either direction, or within one. Pageable host memory must outlive the copy:
-  /// synchronize.
+  /// Between host and device in either direction, or within one. Host memory that allocate_host() did not
+  /// make is read before the call returns; where it is written, synchronize() before reading it.
   void copy(void* to, const void* from, size_t bytes);
+  void zero(void* memory, size_t bytes);
   /// Waits until everything queued so far is done, and reports its errors.
   void synchronize();
 
+  /// What is queued in between is recorded instead of run. Nothing may wait or allocate there.
+  void begin_capture();
+  CudaGraph end_capture();
+  void abandon_capture() noexcept;
+  void replay(const CudaGraph&);
+  bool capturing() const { return capturing_; }
+
+  GpuInfo info() const;
+  std::string name() const { return info().name; }
+  size_t free_bytes() const { return info().free_bytes; }
   /// Bytes of shared memory that a block may ask for.
   size_t shared_limit() const { return shared_limit_; }
+  int multiprocessors() const { return multiprocessors_; }
   CUstream_st* handle() const { return handle_; }
+
+  /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's file.
+  template <class T>
+  T& state() {
+    std::any& slot = states_[std::type_index(typeid(T))];
+    if (!slot.has_value()) slot = std::make_shared<T>();
+    return *std::any_cast<std::shared_ptr<T>&>(slot);
+  }
 
  private:
   CUstream_st* handle_ = nullptr;
+  int device_ = 0;
   size_t shared_limit_ = 0;
+  int multiprocessors_ = 0;
+  bool capturing_ = false;
+  std::unordered_map<std::type_index, std::any> states_;
 };
 
 }  // namespace ito::kernels

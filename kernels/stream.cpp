@@ -1,12 +1,34 @@
 #include "kernels/stream.h"
 
 #include <omp.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/error.h"
 
 namespace ito::kernels {
+
+size_t physical_memory_bytes() { return size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)); }
 
 CpuStream::CpuStream(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
   omp_set_num_threads(threads_);
   omp_set_dynamic(0);
+}
+
+void* CpuStream::allocate(size_t bytes) {
+  constexpr size_t kAlign = 64;
+  void* memory = std::aligned_alloc(kAlign, (bytes + kAlign - 1) / kAlign * kAlign);
+  if (!memory) fail(cat("out of memory: ", bytes >> 20, " MiB were asked for"));
+  return memory;
+}
+void CpuStream::release(void* memory) noexcept { std::free(memory); }
+void CpuStream::copy(void* to, const void* from, size_t bytes) {
+  if (bytes) std::memcpy(to, from, bytes);
+}
+void CpuStream::zero(void* memory, size_t bytes) {
+  if (bytes) std::memset(memory, 0, bytes);
 }
 
 }  // namespace ito::kernels

@@ -3,10 +3,14 @@
 #include <any>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <typeindex>
 #include <unordered_map>
 
 namespace ito::kernels {
+
+/// Bytes of physical memory of this machine.
+size_t physical_memory_bytes();
 
 /// Where CPU kernels run: a number of threads, and what libraries keep between calls (oneDNN's engine and its
 /// primitives). Kernels return when their work is done. Made and owned by engine::Device; one user at a time.
@@ -18,6 +22,16 @@ class CpuStream {
   CpuStream& operator=(const CpuStream&) = delete;
 
   int threads() const { return threads_; }
+  std::string name() const { return "cpu"; }
+
+  // What CudaStream offers, too, so that their owner need not tell them apart.
+  /// Memory aligned to 64 bytes.
+  void* allocate(size_t bytes);
+  void release(void* memory) noexcept;
+  void copy(void* to, const void* from, size_t bytes);
+  void zero(void* memory, size_t bytes);
+  void synchronize() {}
+  size_t free_bytes() const { return physical_memory_bytes(); }
 
   /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's .cpp.
   template <class T>

@@ -198,7 +198,7 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   refused(place, "train_celeba faces --preset tiny --steps 0", "--steps");
   refused(place, "train_celeba faces --preset tiny --steps many", "--steps");
   refused(place, "train_celeba faces --preset tiny --size 17", "multiple of 2");
-  refused(place, "train_celeba faces --device cuda", "no CUDA");
+  refused(place, "train_celeba faces --device cuda", "CUDA cannot be used");
   refused(place, "sample", "./train_celeba data/celeba");
   refused(place, "sample --run nowhere", "scripts/demo");
   refused(place, "make_faces faces --count 0", "--count");

@@ -286,6 +286,7 @@ TEST_CASE("samplers and final steps by name; coefficients for the kernel") {
   CHECK(u.terms() == 0);
   u.a = 0.1, u.b[1] = 0.2, u.c = 0.3;
   CHECK(u.terms() == 2);
-  const kernels::SdeCoefficients c = u.coefficients(0.7);
-  CHECK((c.a == 0.1f && c.b[0] == 0 && c.b[1] == 0.2f && c.b[2] == 0 && c.c == 0.3f && c.next_scale == 0.7f));
+  kernels::SdeStep step;
+  u.write_to(step);
+  CHECK((step.a == 0.1f && step.b[0] == 0 && step.b[1] == 0.2f && step.b[2] == 0 && step.c == 0.3f));
 }

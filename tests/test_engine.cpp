@@ -147,30 +147,29 @@ TEST_CASE("learning rate and moving average follow their formulas") {
   CHECK(lr.at(60) == doctest::Approx(1e-3 * 0.55));
   CHECK(lr.at(110) == doctest::Approx(1e-4));
   // Reference values: .999 is reached at 8,990 updates, .9999 at 89,990.
-  CHECK(Ema{0.999, true}.at(8990) == doctest::Approx(0.999).epsilon(1e-12));
-  CHECK(Ema{0.999, true}.at(8900) < 0.999);
-  CHECK(Ema{0.9999, true}.at(89989) < 0.9999);
-  CHECK(Ema{0.9999, true}.at(89990) == doctest::Approx(0.9999).epsilon(1e-12));
+  CHECK(kernels::EmaOptions{0.999, true}.at(8990) == doctest::Approx(0.999).epsilon(1e-12));
+  CHECK(kernels::EmaOptions{0.999, true}.at(8900) < 0.999);
+  CHECK(kernels::EmaOptions{0.9999, true}.at(89989) < 0.9999);
+  CHECK(kernels::EmaOptions{0.9999, true}.at(89990) == doctest::Approx(0.9999).epsilon(1e-12));
 }
 
 TEST_CASE("an optimizer step moves master and average, and skips a gradient that is not finite") {
   Model m;
   Optimizer optimizer(m.store, {{}, {LearningRate::Decay::constant, 0.01, 0, 0, 0}, {0.5, false}});
   const std::vector<double> before = m.w().to_doubles();
+  const kernels::StepInput input = optimizer.input(0);
   const auto step = [&](float gradient) {
     m.store.zero_gradients();
     m.store.gradients()[0] = gradient;
-    optimizer.prepare(0);
-    optimizer.update();
-    optimizer.finish();
+    optimizer.update(&input);
   };
   step(std::numeric_limits<float>::quiet_NaN());
-  CHECK(optimizer.state().skipped == 1);
+  CHECK(optimizer.state()->skipped == 1);
   CHECK(optimizer.updates() == 0);
   CHECK(m.w().to_doubles() == before);
   step(2);
   CHECK(optimizer.updates() == 1);
-  CHECK(optimizer.state().grad_norm == doctest::Approx(2));
+  CHECK(optimizer.state()->grad_norm == doctest::Approx(2));
   CHECK(m.store.master()[0] ==
         doctest::Approx(before[0] - 0.01).epsilon(1e-6));  // Adam's first step is lr * sign(g)
   CHECK(m.store.ema()[0] == doctest::Approx(before[0] - 0.005).epsilon(1e-6));

@@ -22,6 +22,14 @@ inline void expect_dtype(const char* op, const char* name, const Tensor& x, DTyp
 inline void expect_wide(const char* op, const char* name, const Tensor& x, DType data) {
   expect_dtype(op, name, x, kernels::wide(data));
 }
+/// Weights of products: as above, or bf16 beside bf16 where a GPU multiplies them.
+inline void expect_weight(const char* op, const Tensor& w, DType data) {
+  if (w.dtype() != data || data != DType::bf16) expect_wide(op, "w", w, data);
+}
+/// What gradients of parameters are kept in.
+inline Tensor wide_if(bool wanted, const Tensor& w) {
+  return wanted && w.defined() ? Tensor(w.device(), w.shape(), kernels::wide(w.dtype())) : Tensor{};
+}
 inline Tensor like_if(bool wanted, const Tensor& x) { return wanted && x.defined() ? like(x) : Tensor{}; }
 
 }  // namespace ito::engine

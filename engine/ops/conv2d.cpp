@@ -3,6 +3,7 @@
 #include "engine/device.h"
 #include "engine/ops.h"
 #include "engine/ops/check.h"
+#include "kernels/pointwise.h"
 
 namespace ito::engine {
 
@@ -13,7 +14,8 @@ int64_t Concat::channels() const { return first.shape()[3] + (second.defined() ?
 
 namespace {
 
-Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const Tensor& bias, int stride, const Padding& p) {
+Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const ConvTerms& terms, int stride,
+                       const Padding& p) {
   expect_rank("conv2d", "x", x.first, 4);
   expect_rank("conv2d", "w", w, 4);
   const Shape& a = x.first.shape();
@@ -24,8 +26,8 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const Tensor& bias, int
   }
   if (w.shape()[3] != a[3] + c2)
     fail(cat("conv2d: w ", w.shape().str(), " reads ", w.shape()[3], " channels, x has ", a[3] + c2));
-  expect_wide("conv2d", "w", w, x.first.dtype());
-  if (bias.defined()) expect_shape("conv2d", "bias", bias, {w.shape()[0]});
+  expect_weight("conv2d", w, x.first.dtype());
+  if (terms.bias.defined()) expect_shape("conv2d", "bias", terms.bias, {w.shape()[0]});
   if (stride < 1) fail(cat("conv2d: stride must be at least 1, is ", stride));
   const Conv2dDims d{int(a[0]),
                      int(a[1]),
@@ -53,7 +55,7 @@ Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   return bytes ? Tensor(device, {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
 }
 
-Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w, const Tensor& bias,
+Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w, const ConvTerms& terms,
                            const Tensor& dy, const Wanted& wanted) {
   Device& device = dy.device();
   Tensor dx = like_if(wanted[0], x.first), dx2 = like_if(wanted[1], x.second);
@@ -63,7 +65,7 @@ Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w
       kernels::conv2d_backward_data(s, d, dy.in(), w.in(), dx.out(), dx2.out(), scratch.out());
     });
   }
-  Tensor dw = like_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], bias);
+  Tensor dw = wide_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], terms.bias);
   if (dw.defined()) {
     Tensor scratch = workspace(d, x.first, ConvPass::backward_weights);
     device.launch([&](auto& s) {
@@ -71,25 +73,45 @@ Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w
                                        scratch.out());
     });
   }
-  return {dx, dx2, dw, dbias};
+  Tensor dshift = like_if(wanted[4], terms.shift);
+  if (dshift.defined())
+    device.launch([&](auto& s) {
+      kernels::add_channels_backward(s, d.n, d.out_h() * d.out_w(), d.k, dy.in(), dshift.out());
+    });
+  return {dx, dx2, dw, dbias, dshift, dy};
+}
+
+void check_terms(const ConvTerms& terms, const Tensor& y) {
+  const Shape& s = y.shape();
+  if (terms.shift.defined()) {
+    expect_shape("conv2d", "shift", terms.shift, {s[0], s[3]});
+    expect_dtype("conv2d", "shift", terms.shift, y.dtype());
+  }
+  if (terms.residual.defined()) {
+    expect_shape("conv2d", "residual", terms.residual, s);
+    expect_dtype("conv2d", "residual", terms.residual, y.dtype());
+  }
 }
 
 }  // namespace
 
-Tensor conv2d(const Concat& x, const Tensor& w, const Tensor& bias, int stride, const Padding& padding) {
-  const Conv2dDims d = conv2d_dims(x, w, bias, stride, padding);
+Tensor conv2d(const Concat& x, const Tensor& w, const ConvTerms& terms, int stride, const Padding& padding) {
+  const Conv2dDims d = conv2d_dims(x, w, terms, stride, padding);
   Device& device = x.first.device();
   Tensor y(device, {d.n, d.out_h(), d.out_w(), d.k}, x.first.dtype());
+  check_terms(terms, y);
   {
     Tensor scratch = workspace(d, x.first, ConvPass::forward);
     device.launch([&](auto& s) {
-      kernels::conv2d_forward(s, d, x.first.in(), x.second.in(), w.in(), bias.in(), y.out(), scratch.out());
+      kernels::conv2d_forward(s, d, x.first.in(), x.second.in(), w.in(),
+                              {terms.bias.in(), terms.shift.in(), terms.residual.in()}, y.out(),
+                              scratch.out());
     });
   }
   device.count_flops(2.0 * double(y.count()) * d.r * d.s * d.c());
   return device.tape().record(
-      "conv2d", y, {x.first, x.second, w, bias},
-      [=](const Tensor& dy, const Wanted& wanted) { return conv2d_gradients(d, x, w, bias, dy, wanted); });
+      "conv2d", y, {x.first, x.second, w, terms.bias, terms.shift, terms.residual},
+      [=](const Tensor& dy, const Wanted& wanted) { return conv2d_gradients(d, x, w, terms, dy, wanted); });
 }
 
 }  // namespace ito::engine

@@ -6,33 +6,83 @@
 
 namespace ito::engine {
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
+using kernels::ConvPass;
+
+namespace {
+
+struct LinearDims {
+  int m, in, out;
+};
+
+Tensor workspace(const LinearDims& d, const Tensor& x, ConvPass pass) {
+  const size_t bytes = x.device().query(
+      [&](auto& s) { return kernels::linear_workspace_bytes(s, d.m, d.in, d.out, x.dtype(), pass); });
+  return bytes ? Tensor(x.device(), {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
+}
+
+Gradients linear_gradients(const LinearDims& d, const Tensor& x, const Tensor& w, const Tensor& bias,
+                           const Tensor& dy, const Wanted& wanted) {
+  Device& device = dy.device();
+  Tensor dx = like_if(wanted[0], x), dw = wide_if(wanted[1] || wanted[2], w),
+         dbias = like_if(wanted[2], bias);
+  if (dx.defined()) {
+    Tensor scratch = workspace(d, x, ConvPass::backward_data);
+    device.launch([&](auto& s) {
+      kernels::linear_backward_data(s, d.m, d.in, d.out, dy.in(), w.in(), dx.out(), scratch.out());
+    });
+  }
+  if (dw.defined()) {
+    Tensor scratch = workspace(d, x, ConvPass::backward_weights);
+    device.launch([&](auto& s) {
+      kernels::linear_backward_weights(s, d.m, d.in, d.out, dy.in(), x.in(), dw.out(), dbias.out(),
+                                       scratch.out());
+    });
+  }
+  return {dx, dw, dbias, dy};
+}
+
+/// x's shape with the last extent replaced.
+Shape with_last(const Shape& s, int64_t last) {
+  switch (s.rank()) {
+    case 1:
+      return {last};
+    case 2:
+      return {s[0], last};
+    case 3:
+      return {s[0], s[1], last};
+    default:
+      return {s[0], s[1], s[2], last};
+  }
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual) {
   expect_rank("linear", "w", w, 2);
   const int rank = x.shape().rank();
   if (rank < 1 || x.shape()[rank - 1] != w.shape()[1])
     fail(cat("linear: x ", x.shape().str(), " does not end in w's ", w.shape()[1], " inputs"));
-  expect_wide("linear", "w", w, x.dtype());
+  expect_weight("linear", w, x.dtype());
   if (bias.defined()) expect_shape("linear", "bias", bias, {w.shape()[0]});
-  const int in = int(w.shape()[1]), out = int(w.shape()[0]), m = int(x.count() / in);
-  Shape shape = rank == 1   ? Shape{out}
-                : rank == 2 ? Shape{m, out}
-                : rank == 3 ? Shape{x.shape()[0], x.shape()[1], out}
-                            : Shape{x.shape()[0], x.shape()[1], x.shape()[2], out};
+  const int in = int(w.shape()[1]), out = int(w.shape()[0]);
+  const LinearDims d{int(x.count() / in), in, out};
   Device& device = x.device();
-  Tensor y(device, shape, x.dtype());
-  device.launch([&](auto& s) { kernels::linear_forward(s, m, in, out, x.in(), w.in(), bias.in(), y.out()); });
-  device.count_flops(2.0 * m * in * out);
+  Tensor y(device, with_last(x.shape(), out), x.dtype());
+  if (residual.defined()) {
+    expect_shape("linear", "residual", residual, y.shape());
+    expect_dtype("linear", "residual", residual, y.dtype());
+  }
+  {
+    Tensor scratch = workspace(d, x, ConvPass::forward);
+    device.launch([&](auto& s) {
+      kernels::linear_forward(s, d.m, in, out, x.in(), w.in(), bias.in(), residual.in(), y.out(),
+                              scratch.out());
+    });
+  }
+  device.count_flops(2.0 * d.m * in * out);
   return device.tape().record(
-      "linear", y, {x, w, bias}, [=](const Tensor& dy, const Wanted& wanted) -> Gradients {
-        Tensor dx = like_if(wanted[0], x), dw = like_if(wanted[1] || wanted[2], w),
-               dbias = like_if(wanted[2], bias);
-        dy.device().launch([&](auto& s) {
-          if (dx.defined()) kernels::linear_backward_data(s, m, in, out, dy.in(), w.in(), dx.out());
-          if (dw.defined())
-            kernels::linear_backward_weights(s, m, in, out, dy.in(), x.in(), dw.out(), dbias.out());
-        });
-        return {dx, dw, dbias};
-      });
+      "linear", y, {x, w, bias, residual},
+      [=](const Tensor& dy, const Wanted& wanted) { return linear_gradients(d, x, w, bias, dy, wanted); });
 }
 
 }  // namespace ito::engine

@@ -2,29 +2,78 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
+#include <tuple>
 #include <vector>
 
-#include "engine/device.h"
+#include "engine/buffer.h"
+#include "engine/captured_step.h"
 #include "model/diffusion/denoiser.h"
 #include "model/diffusion/sampler_plan.h"
 
 namespace ito::model {
 
-/// Images sampled together; fixed, because a library's arithmetic may depend on it and an image must not
-/// depend on --count.
-inline constexpr int kSampleChunk = 8;
+/// Images sampled together on a device. An image never depends on it where the kernels are our own; it is
+/// fixed all the same, because a library's arithmetic may depend on it and an image must not depend on
+/// --count.
+int sample_chunk(const engine::Device&);
 
-/// Called after every denoiser evaluation with the number done and the number to do over all chunks.
+/// Called after every stage with the number done and the number to do over all chunks.
 using SampleProgress = std::function<void(int64_t done, int64_t total)>;
 
-/// Runs the plan for `seeds.size()` images of shape image = [H,W,C]; image i depends on seeds[i] alone: its
-/// prior is the stream (seed, prior, 0, 0), the noise of stage k the stream (seed, sampler_noise, k, 0). f32
-/// [N,H,W,C] numbers about [-1,1].
-Tensor sample_chunk(engine::Device&, const Denoiser&, const SamplerPlan&, const engine::Shape& image,
-                    const std::vector<uint64_t>& seeds, const std::function<void()>& after_stage = {});
+/// Runs one plan for chunks of images of shape image = [H,W,C]; image i depends on its seed alone: its prior
+/// is the stream (seed, prior, 0, 0), the noise of stage k the stream (seed, sampler_noise, k, 0). A stage is
+/// the network and one kernel, which reads the stage's numbers from the device's memory; on a GPU both are
+/// captured and replayed.
+class Sampler {
+ public:
+  Sampler(engine::Device&, const Denoiser&, const SamplerPlan&, const engine::Shape& image, int chunk);
 
-/// Samples any number of images in chunks of kSampleChunk (the last one filled up) as u8 [N,H,W,C] pixels:
-/// round-half-up of 127.5 x + 127.5, clamped to 0..255.
+  /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): u8 [N,H,W,C] pixels,
+  /// round-half-up of 127.5 x + 127.5, clamped to 0..255. Error where a number is not finite.
+  std::vector<uint8_t> sample(const std::vector<uint64_t>& seeds,
+                              const std::function<void()>& after_stage = {});
+  /// The same, as the numbers about [-1,1] that the plan ends with: [chunk,H,W,C] f32 on the device.
+  Tensor run(const std::vector<uint64_t>& seeds, const std::function<void()>& after_stage = {});
+
+  int chunk() const { return chunk_; }
+  int64_t stages() const { return int64_t(plan_.stages.size()); }
+  /// For comparisons: every stage is launched, none captured.
+  void never_capture() { capture_ = false; }
+
+ private:
+  /// Which buffers a stage works on: stages that agree in it are one captured step.
+  struct Wiring {
+    int at, start, out;   // of states_: where the network is asked, the step's start, the result
+    int newest, history;  // of answers_: where D_0 goes (-1: nobody needs it), how many older ones are read
+    bool operator<(const Wiring& o) const {
+      return std::tie(at, start, out, newest, history) < std::tie(o.at, o.start, o.out, o.newest, o.history);
+    }
+  };
+  void make_steps();
+  kernels::SdeStep numbers_of(size_t stage) const;
+  void tell_next(size_t stage, kernels::SdeStep&) const;
+  Wiring wiring_of(size_t stage, const Wiring& before) const;
+  void begin(const std::vector<uint64_t>& seeds);
+  void set_numbers(size_t index);
+  void run_stage(const Wiring&);
+  void update(const kernels::SdeUpdateOperands&, int history, kernels::Purpose);
+
+  engine::Device& device_;
+  Denoiser denoiser_;
+  SamplerPlan plan_;
+  engine::Shape image_;
+  int chunk_, ring_ = 1;  // ring_: how many answers are kept
+  bool capture_ = true;
+  Tensor states_[2], input_, c_noise_;  // [N,H,W,C], [M,H,W,C], [M]
+  std::vector<Tensor> answers_;         // [N,H,W,C] each
+  engine::Buffer<uint64_t> seeds_;
+  engine::Buffer<kernels::SdeStep> table_, current_;  // all stages' numbers; those of the running one
+  std::map<Wiring, std::unique_ptr<engine::CapturedStep>> steps_;
+};
+
+/// Samples any number of images, chunk by chunk.
 std::vector<uint8_t> sample_images(engine::Device&, const Denoiser&, const SamplerPlan&,
                                    const engine::Shape& image, const std::vector<uint64_t>& seeds,
                                    const SampleProgress& progress = {});

@@ -56,8 +56,8 @@ struct HeunOptions {
   double churn = 0, churn_min = 0, churn_max = std::numeric_limits<double>::infinity(), churn_noise = 1;
 };
 
-/// EDM's range [.002, 80] cut to the SDE's own, [sigma(0), sigma(1)]: a network is not asked about levels that
-/// it has never seen.
+/// EDM's range [.002, 80] cut to the SDE's own, [sigma(0), sigma(1)]: a network is not asked about levels
+/// that it has never seen.
 HeunOptions heun_options(const Sde&, int steps = 18);
 
 /// The SDE only translates sigma into the levels that the network's condition needs.

@@ -7,24 +7,21 @@
 namespace ito::model {
 
 int Update::terms() const {
-  int n = kernels::kMaxSdeTerms;
+  int n = kTerms;
   while (n > 0 && b[n - 1] == 0) --n;
   return n;
 }
 
-kernels::SdeCoefficients Update::coefficients(double next_scale) const {
-  kernels::SdeCoefficients rounded;
-  rounded.a = float(a);
-  for (int k = 0; k < kernels::kMaxSdeTerms; ++k) rounded.b[k] = float(b[k]);
-  rounded.c = float(c);
-  rounded.next_scale = float(next_scale);
-  return rounded;
+void Update::write_to(kernels::SdeStep& step) const {
+  step.a = float(a);
+  for (int k = 0; k < kTerms; ++k) step.b[k] = float(b[k]);
+  step.c = float(c);
 }
 
 Update rescaled(const Update& update, double mean_before, double mean_after) {
   Update result;
   result.a = update.a * mean_before / mean_after;
-  for (int k = 0; k < kernels::kMaxSdeTerms; ++k) result.b[k] = update.b[k] / mean_after;
+  for (int k = 0; k < Update::kTerms; ++k) result.b[k] = update.b[k] / mean_after;
   result.c = update.c / mean_after;
   return result;
 }

@@ -9,14 +9,15 @@ namespace ito::model {
 
 /// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2 those before.
 struct Update {
+  static constexpr int kTerms = 1 + kernels::kSdeHistory;
   double a = 1;
-  double b[kernels::kMaxSdeTerms] = {0, 0, 0};
+  double b[kTerms] = {0, 0, 0};
   double c = 0;
 
   /// How many of b are in use: up to the last one that is not 0.
   int terms() const;
-  /// Rounded to f32 for the kernel, with the scale of the network's next input (c_in of the next level).
-  kernels::SdeCoefficients coefficients(double next_scale = 1) const;
+  /// a, b and c rounded to f32 for the kernel.
+  void write_to(kernels::SdeStep&) const;
 };
 
 /// The same step for the state x / mean instead of x: before it mean_before, after it mean_after.

@@ -65,17 +65,19 @@ LoadedModel load_model(engine::Device& device, const fs::path& folder) {
   model.options.network.dropout = 0;
   model.store = std::make_unique<engine::ParamStore>(device);
   model.network = std::make_unique<Network>(Scope(*model.store), model.options.network);
-  model.store->allocate(engine::ParamStore::Use::inference, 0);
+  model.store->allocate(engine::ParamStore::Use::inference, 0, model.compute());
   engine::load_weights(folder / kWeights, *model.store);
   model.step = count_of(io::SafetensorsReader(folder / kWeights).metadata(), "step", folder / kWeights);
   model.sde = make_sde(model.options.diffusion.sde);
   return model;
 }
 
+engine::DType LoadedModel::compute() const {
+  return options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
+}
+
 Denoiser LoadedModel::denoiser() const {
-  DenoiserOptions o{options.diffusion.preconditioning, engine::DType::f32, {}, {}};
-  if (options.precision == "bf16") o.compute = engine::DType::bf16;
-  return network_denoiser(*network, o);
+  return network_denoiser(*network, {options.diffusion.preconditioning, compute()});
 }
 
 }  // namespace ito::model

@@ -26,6 +26,7 @@ struct LoadedModel {
   std::unique_ptr<Network> network;
   int64_t step = 0;
   Sde sde;
+  engine::DType compute() const;
   Denoiser denoiser() const;
 };
 /// Error: not a checkpoint, truncated, of another model, or with NaN.

@@ -22,20 +22,23 @@ class Meter {
  public:
   explicit Meter(Trainer& trainer) : trainer_(trainer), first_step_(trainer.step_number()), start_(now()) {}
 
-  void count(const StepReport& report, double seconds) {
+  void count_step(double seconds) {
     seconds_ += seconds;
+    // The first steps choose plans, touch memory for the first time and are recorded.
+    if (++steps_ > kFirstSteps) steady_seconds_ += seconds;
+  }
+  void count(const StepReport& report) {
     skipped_ += report.skipped;
     loss_sum_ += report.loss;
     ++loss_count_;
-    // The first two steps choose plans and touch memory for the first time.
-    if (++steps_ > 2) steady_seconds_ += seconds;
   }
   Progress progress() const {
     const TrainingOptions& o = trainer_.options();
     Progress p;
     p.step = trainer_.step_number(), p.steps = o.steps, p.skipped = skipped_;
     p.loss = loss_count_ ? loss_sum_ / double(loss_count_) : last_loss_;
-    if (steps_ > 2) p.images_per_second = double(steps_ - 2) * images_a_step() / steady_seconds_;
+    if (steps_ > kFirstSteps)
+      p.images_per_second = double(steps_ - kFirstSteps) * images_a_step() / steady_seconds_;
     const int64_t done = p.step - first_step_;
     if (done > 0) p.seconds_left = (now() - start_) / double(done) * double(p.steps - p.step);
     return p;
@@ -49,13 +52,14 @@ class Meter {
   double seconds() const { return seconds_; }
 
  private:
+  static constexpr int64_t kFirstSteps = 3;
   Trainer& trainer_;
   int64_t first_step_, steps_ = 0, skipped_ = 0, loss_count_ = 0;
   double start_, seconds_ = 0, steady_seconds_ = 0, loss_sum_ = 0, last_loss_ = 0;
 };
 
 std::string log_line(const Progress& p, const StepReport& r) {
-  return nlohmann::json({{"step", p.step},
+  return nlohmann::json({{"step", r.step + 1},
                          {"loss", p.loss},
                          {"grad_norm", r.grad_norm},
                          {"lr", r.learning_rate},
@@ -88,8 +92,8 @@ std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, int co
   const Sde sde = make_sde(o.diffusion.sde);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  DenoiserOptions denoiser{
-      o.diffusion.preconditioning, o.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32, {}, {}};
+  const DenoiserOptions denoiser{o.diffusion.preconditioning,
+                                 o.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32};
   return sample_images(device, network_denoiser(trainer.ema_network(), denoiser),
                        heun_plan(sde, heun_options(sde, steps)),
                        {o.network.height, o.network.width, o.network.channels}, seeds);
@@ -106,21 +110,28 @@ SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFol
   folder.resume_log(trainer.step_number());
   folder.write_options(to_json(o));
   Meter meter(trainer);
-  bool stop = false;
-  while (!stop && trainer.step_number() < o.steps) {
-    const double before = now();
-    const StepReport report = trainer.step();
-    meter.count(report, now() - before);
-    const int64_t step = trainer.step_number();
-    const bool last = step == o.steps;
-    hooks.report(meter.progress());
-    if (step % kLogEvery == 0 || last) {
+  // By the step that a report is of, not when it arrives: the log does not depend on how far behind they are.
+  const auto log = [&](const std::vector<StepReport>& reports) {
+    for (const StepReport& report : reports) {
+      meter.count(report);
+      if ((report.step + 1) % kLogEvery && report.step + 1 != o.steps) continue;
       folder.append_log(log_line(meter.progress(), report));
       meter.restart_mean();
     }
-    if (step % o.sample_every == 0 || last) draw_grid(device, trainer, folder, hooks);
+  };
+  bool stop = false;
+  while (!stop && trainer.step_number() < o.steps) {
+    const double before = now();
+    log(trainer.advance());
+    const int64_t step = trainer.step_number();
+    const bool last = step == o.steps;
     stop = hooks.interrupted();
-    if (step % o.save_every == 0 || last || stop) result.checkpoint = save(trainer, folder, hooks);
+    const bool draws = step % o.sample_every == 0 || last, saves = step % o.save_every == 0 || last || stop;
+    if (draws || saves) log(trainer.finish());
+    meter.count_step(now() - before);
+    hooks.report(meter.progress());
+    if (draws) draw_grid(device, trainer, folder, hooks);
+    if (saves) result.checkpoint = save(trainer, folder, hooks);
   }
   result.finished = trainer.step_number() >= o.steps;
   result.progress = meter.progress();

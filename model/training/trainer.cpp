@@ -1,5 +1,7 @@
 #include "model/training/trainer.h"
 
+#include <cstring>
+
 #include "kernels/philox.h"
 #include "kernels/pointwise.h"
 
@@ -21,7 +23,14 @@ void check_images(const TrainingOptions& o, const ImageSet& images) {
     fail(cat("the network has a condition of ", o.network.condition, " numbers, the images have none"));
 }
 
-float* floats(Tensor& t) { return static_cast<float*>(t.data()); }
+DType compute_of(const TrainingOptions& o) { return o.precision == "bf16" ? DType::bf16 : DType::f32; }
+
+/// Images live on a GPU where they leave half of its memory to the rest; else each step brings its own along.
+bool fit_on_gpu(engine::Device& device, int64_t bytes) {
+  return device.backend() != engine::Backend::cpu && size_t(bytes) <= device.free_bytes() / 2;
+}
+
+std::string mebibytes(size_t bytes) { return cat(bytes >> 20, " MiB"); }
 
 }  // namespace
 
@@ -33,106 +42,161 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
                  options.diffusion.weighting, options.diffusion.min_snr_gamma},
       store_(device),
       optimizer_(store_, options.optimizer),
-      recipes_(size_t(options.batch) * size_t(options.accumulate)),
+      batch_(options.batch),
       captured_(device, [this] { run(); }) {
   check(options);
   check_images(options, images);
   network_ = std::make_unique<Network>(Scope(store_), options.network);
-  store_.allocate(engine::ParamStore::Use::training, options.seed);
+  store_.allocate(engine::ParamStore::Use::training, options.seed, compute_of(options));
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
-  const int64_t n = int64_t(recipes_.size()), k = options.network.condition;
-  c_noise_ = Tensor::persistent(device, {n}, DType::f32);
-  weight_ = Tensor::persistent(device, {n}, DType::f32);
-  loss_ = Tensor::persistent(device, {1}, DType::f32);
-  if (k) {
-    condition_ = Tensor::persistent(device, {n, k}, DType::f32);
-    keep_ = Tensor::persistent(device, {n}, DType::f32);
+  const int64_t bytes = int64_t(images.height) * images.width * images.channels;
+  BatchLetter::Layout layout{int64_t(options.batch) * options.accumulate, options.network.condition, 0};
+  if (fit_on_gpu(device, images.count * bytes)) {
+    pixels_ = engine::Buffer<uint8_t>(device, size_t(images.count * bytes));
+    pixels_.write(images.pixels, pixels_.size());
+  } else if (device.backend() != engine::Backend::cpu) {
+    layout.staged_bytes = bytes;
   }
+  letter_ = std::make_unique<BatchLetter>(device, layout);
+  check_memory();
+}
+
+/// Says before the first step that it will not fit, and what would.
+void Trainer::check_memory() {
+  const size_t needed = captured_.peak_bytes(), there = device_.free_bytes();
+  if (needed <= there) return;
+  int fits = 0;
+  for (batch_ /= 2; batch_ > 0 && !fits; batch_ /= 2)
+    if (captured_.peak_bytes() <= there) fits = batch_;
+  batch_ = options_.batch;
+  fail(cat("a step of ", batch_, " images needs ", mebibytes(needed), " of memory beside the weights, and ",
+           mebibytes(there), " are there: ",
+           fits ? cat("--batch ", fits, " fits (with --accumulate ",
+                      options_.accumulate * ((options_.batch + fits - 1) / fits), " it learns the same)")
+                : "not even one image fits; choose a smaller --preset"));
 }
 
 void Trainer::resume_at(int64_t step, int64_t updates) {
-  step_ = step;
+  step_ = reported_ = step;
   optimizer_.set_updates(updates);
 }
 
 /// Which image, which noise level, mirrored or not: all from (seed, step, i), whatever came before.
-void Trainer::describe_sample(int64_t i) {
+void Trainer::describe_sample(int64_t i, const BatchLetter::Parts& letter) {
   const uint32_t step = uint32_t(step_), sample = uint32_t(i);
   const uint64_t seed = options_.seed, count = uint64_t(images_.count);
-  const uint64_t position = uint64_t(step_) * recipes_.size() + uint64_t(i);
-  kernels::SampleRecipe& recipe = recipes_[size_t(i)];
+  const uint64_t samples = uint64_t(options_.batch) * uint64_t(options_.accumulate);
+  const uint64_t position = uint64_t(step_) * samples + uint64_t(i);
+  kernels::SampleRecipe& recipe = letter.recipes[i];
   recipe.image = kernels::permuted_index(seed, uint32_t(position / count), position % count, count);
   recipe.noise_sample = sample;
   recipe.flip = options_.flip ? kernels::random_block({seed, Purpose::flip, step, sample}, 0).v[0] & 1 : 0;
   const TrainingPoint point = objective_.at(options_.diffusion.draw(objective_.sde, seed, step, sample));
   point.write_to(recipe);
-  floats(c_noise_)[i] = float(point.c_noise);
+  letter.c_noise[i] = float(point.c_noise);
   // The mean over pixels, batch and accumulated batches, so that learning rate and clipping mean the same at
   // any size.
-  const double numbers = double(recipes_.size()) * images_.height * images_.width * images_.channels;
-  floats(weight_)[i] = float(point.loss_weight / numbers);
+  const double numbers = double(samples) * images_.height * images_.width * images_.channels;
+  letter.weight[i] = float(point.loss_weight / numbers);
   if (const int k = options_.network.condition) {
-    std::copy_n(images_.conditions.data() + recipe.image * uint64_t(k), k, floats(condition_) + i * k);
+    std::copy_n(images_.conditions.data() + recipe.image * uint64_t(k), k, letter.condition + i * k);
     const double u = kernels::random_uniform({seed, Purpose::condition_drop, step, sample}, 0);
-    floats(keep_)[i] = u < options_.drop_condition ? 0.0f : 1.0f;
+    letter.keep[i] = u < options_.drop_condition ? 0.0f : 1.0f;
   }
 }
 
-void Trainer::describe_batches() {
+void Trainer::stage_pixels(const BatchLetter::Parts& letter) {
+  const size_t bytes = size_t(images_.height) * size_t(images_.width) * size_t(images_.channels);
+  const int64_t samples = int64_t(options_.batch) * options_.accumulate;
 #pragma omp parallel for num_threads(device_.threads())
-  for (int64_t i = 0; i < int64_t(recipes_.size()); ++i) describe_sample(i);
+  for (int64_t i = 0; i < samples; ++i) {
+    std::memcpy(letter.pixels + size_t(i) * bytes, images_.pixels + letter.recipes[i].image * bytes, bytes);
+    letter.recipes[i].image = uint64_t(i);
+  }
 }
 
-Tensor Trainer::slice(Tensor& all, int micro, int64_t width) {
-  if (!all.defined()) return {};
-  const int64_t n = options_.batch;
-  return all.slice(micro * n * width,
-                   width == 1 && all.shape().rank() == 1 ? engine::Shape{n} : engine::Shape{n, width});
+void Trainer::describe_batches(const BatchLetter::Parts& letter) {
+  *letter.input = optimizer_.input(step_);
+  const int64_t samples = int64_t(options_.batch) * options_.accumulate;
+#pragma omp parallel for num_threads(device_.threads())
+  for (int64_t i = 0; i < samples; ++i) describe_sample(i, letter);
+  if (letter.pixels) stage_pixels(letter);
+}
+
+const uint8_t* Trainer::device_pixels() const {
+  if (pixels_.size()) return pixels_.data();
+  const uint8_t* staged = letter_->on_device().pixels;
+  return staged ? staged : images_.pixels;
 }
 
 Tensor Trainer::micro_batch_loss(int micro) {
   const NetworkConfig& net = options_.network;
-  const int n = options_.batch;
+  const int n = batch_, k = net.condition;
+  const int64_t first = int64_t(micro) * n;
   const engine::Shape shape{n, net.height, net.width, net.channels};
-  const DType compute = options_.precision == "bf16" ? DType::bf16 : DType::f32;
+  const DType compute = compute_of(options_);
+  const BatchLetter::Parts letter = letter_->on_device();
   Tensor input(device_, shape, compute), target(device_, shape, DType::f32);  // [N,H,W,C]
-  const kernels::MakeBatchDims dims{n,
-                                    net.height,
-                                    net.width,
-                                    net.channels,
-                                    options_.seed,
-                                    Purpose::diffusion_noise,
-                                    optimizer_.state().step};
+  const kernels::MakeBatchDims dims{
+      n, net.height, net.width, net.channels, options_.seed, Purpose::diffusion_noise, &letter.input->step};
   device_.launch([&](auto& s) {
-    kernels::make_batch(s, dims, images_.pixels, recipes_.data() + size_t(micro) * size_t(n), input.out(),
-                        target.out());
+    kernels::make_batch(s, dims, device_pixels(), letter.recipes + first, input.out(), target.out());
   });
-  const DropoutSource dropout{net.dropout, options_.seed, uint32_t(micro * n), &optimizer_.state().step};
-  const Tensor f = (*network_)({input, slice(c_noise_, micro, 1), slice(condition_, micro, net.condition),
-                                slice(keep_, micro, 1), dropout});                          // [N,H,W,C]
-  return squared_error(f, cast(target, kernels::wide(compute)), slice(weight_, micro, 1));  // [1]
+  const DropoutSource dropout{net.dropout, options_.seed, uint32_t(first), &letter.input->step};
+  const Tensor f =
+      (*network_)({input, letter_->tensor(letter.c_noise + first, {n}),
+                   k ? letter_->tensor(letter.condition + first * k, {n, k}) : Tensor{},
+                   k ? letter_->tensor(letter.keep + first, {n}) : Tensor{}, dropout});  // [N,H,W,C]
+  return squared_error(f, target, letter_->tensor(letter.weight + first, {n}));          // [1]
 }
 
 void Trainer::run() {
   store_.zero_gradients();
+  const kernels::Out sum{&optimizer_.state()->loss, DType::f32};
   for (int micro = 0; micro < options_.accumulate; ++micro) {
     const Tensor loss = micro_batch_loss(micro);
-    const kernels::In before = micro ? loss_.in() : kernels::In{};  // never 0 times an old NaN
-    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.in(), 1, before, loss_.out()); });
+    const kernels::In before = micro ? kernels::In(sum) : kernels::In{};  // never 0 times an old NaN
+    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.in(), 1, before, sum); });
     device_.tape().backward(loss);
     device_.tape().clear();
   }
-  optimizer_.update();
+  optimizer_.update(letter_->on_device().input);
+}
+
+/// The reports of the steps before `until` that were not given out yet.
+std::vector<StepReport> Trainer::arrived(int64_t until) {
+  std::vector<StepReport> reports;
+  for (; reported_ < until; ++reported_) {
+    kernels::StepState state;
+    std::memcpy(&state, letter_->mailbox().answer(step_ - reported_), sizeof state);
+    reports.push_back({reported_, state.loss, state.grad_norm,
+                       double(optimizer_.input(reported_).learning_rate), state.skipped != 0});
+  }
+  return reports;
+}
+
+std::vector<StepReport> Trainer::advance() {
+  const BatchLetter::Parts letter = letter_->open();
+  const int delay = letter_->mailbox().delay();
+  std::vector<StepReport> reports;
+  if (delay) reports = arrived(step_ + 1 - delay);
+  describe_batches(letter);
+  letter_->send();
+  captured_.run();
+  letter_->mailbox().reply(optimizer_.state());
+  ++step_;
+  return delay ? reports : arrived(step_);
+}
+
+std::vector<StepReport> Trainer::finish() {
+  device_.synchronize();
+  return arrived(step_);
 }
 
 StepReport Trainer::step() {
-  optimizer_.prepare(step_);
-  describe_batches();
-  captured_.run();
-  optimizer_.finish();
-  ++step_;
-  const kernels::StepState& state = optimizer_.state();
-  return {double(floats(loss_)[0]), state.grad_norm, state.learning_rate, state.skipped != 0};
+  std::vector<StepReport> reports = advance();
+  for (const StepReport& report : finish()) reports.push_back(report);
+  return reports.back();
 }
 
 MemoryPlan Trainer::plan() { return {captured_.peak_bytes(), device_.persistent_bytes()}; }

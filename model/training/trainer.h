@@ -3,9 +3,9 @@
 #include <memory>
 #include <vector>
 
+#include "engine/buffer.h"
 #include "engine/captured_step.h"
-#include "engine/device.h"
-#include "kernels/make_batch.h"
+#include "model/training/batch_letter.h"
 #include "model/training/image_set.h"
 #include "model/training/options.h"
 #include "model/unet/network.h"
@@ -14,6 +14,7 @@ namespace ito::model {
 
 /// What one step reported.
 struct StepReport {
+  int64_t step = 0;      // its number
   double loss = 0;       // mean over the batch and pixels of weight * (F - target)^2
   double grad_norm = 0;  // before clipping
   double learning_rate = 0;
@@ -33,8 +34,13 @@ class Trainer {
  public:
   Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images);
 
-  /// One update from `accumulate` batches.
+  /// One update from `accumulate` batches, and what it reported: waits for the device.
   StepReport step();
+  /// The same without waiting; reports arrive a step or two late on a GPU. Those that have arrived since the
+  /// last call, oldest first.
+  std::vector<StepReport> advance();
+  /// Waits for the reports that are still on their way.
+  std::vector<StepReport> finish();
   /// Number of the next step, from 0.
   int64_t step_number() const { return step_; }
   /// For a resumed run: where it stands. The store's numbers are loaded separately.
@@ -49,13 +55,18 @@ class Trainer {
   /// Before other work on the device between two steps (sampling a grid): the sealed plan is made anew
   /// afterwards.
   void pause() { captured_.unseal(); }
+  /// For comparisons: every step is launched, none replayed.
+  void never_capture() { captured_.never_capture(); }
 
  private:
-  void describe_batches();
-  void describe_sample(int64_t i);
+  void describe_batches(const BatchLetter::Parts&);
+  void describe_sample(int64_t i, const BatchLetter::Parts&);
+  void stage_pixels(const BatchLetter::Parts&);
+  const uint8_t* device_pixels() const;
+  void check_memory();
   void run();
   engine::Tensor micro_batch_loss(int micro);
-  engine::Tensor slice(engine::Tensor& all, int micro, int64_t width);
+  std::vector<StepReport> arrived(int64_t until);
 
   engine::Device& device_;
   TrainingOptions options_;
@@ -64,11 +75,11 @@ class Trainer {
   engine::ParamStore store_;
   std::unique_ptr<Network> network_, ema_network_;
   engine::Optimizer optimizer_;
-  int64_t step_ = 0;
+  int64_t step_ = 0, reported_ = 0;  // the next step; the next report
 
-  // A step's batches as numbers, written by the host before it runs; at fixed addresses.
-  std::vector<kernels::SampleRecipe> recipes_;
-  engine::Tensor c_noise_, weight_, condition_, keep_, loss_;
+  engine::Buffer<uint8_t> pixels_;  // all images, where they fit on a GPU
+  std::unique_ptr<BatchLetter> letter_;
+  int batch_;  // images at a time
   engine::CapturedStep captured_;
 };
 

@@ -31,10 +31,9 @@ DocumentUNet::DocumentUNet(const Scope& scope, const NetworkConfig& c)
 }
 
 Tensor DocumentUNet::Level::operator()(const Tensor& x, const Tensor& embedding, const Tensor& across) const {
-  Tensor h = add_channels(first(x), time(embedding));  // [N,H,W,C_l]
-  if (skip) h = add(h, (*skip)(across));               // [N,H,W,C_l]
-  h = activate(h, kRelu);                              // [N,H,W,C_l]
-  return activate(second(h), kRelu);                   // [N,H,W,C_l]
+  const Tensor added = skip ? (*skip)(across) : Tensor{};              // [N,H,W,C_l]
+  const Tensor h = activate(first(x, time(embedding), added), kRelu);  // [N,H,W,C_l]
+  return activate(second(h), kRelu);                                   // [N,H,W,C_l]
 }
 
 Tensor DocumentUNet::operator()(const NetworkInput& input) const {

@@ -53,10 +53,10 @@ ResnetBlock::ResnetBlock(const Scope& scope, const NetworkConfig& c, int in, int
 Tensor ResnetBlock::operator()(const Concat& x, const Tensor& embedding, DropoutSource& dropout) const {
   if (!conv_shortcut && x.second.defined())
     fail("a decoder block must change the number of channels: channels may not shrink");
-  Tensor h = conv1(norm1(x, activation));                        // [N,H,W,Cout]
-  h = add_channels(h, time_emb_proj(embedding));                 // [N,H,W,Cout]
-  h = conv2(dropout(norm2(h, activation)));                      // [N,H,W,Cout]
-  return add(h, conv_shortcut ? (*conv_shortcut)(x) : x.first);  // [N,H,W,Cout]
+  Tensor h = conv1(norm1(x, activation), time_emb_proj(embedding));       // [N,H,W,Cout]
+  h = dropout(norm2(h, activation));                                      // [N,H,W,Cout]
+  const Tensor shortcut = conv_shortcut ? (*conv_shortcut)(x) : x.first;  // [N,H,W,Cout]
+  return conv2(h, /*shift=*/{}, /*residual=*/shortcut);                   // [N,H,W,Cout]
 }
 
 AttentionBlock::AttentionBlock(const Scope& scope, const NetworkConfig& c, int channels)
@@ -79,7 +79,7 @@ Tensor AttentionBlock::operator()(const Tensor& x) const {
   h = reshape(h, {s[0], s[1] * s[2], s[3]});   // [N,T,C]
   h = attention(linear(h, q_weight(), q_bias()), linear(h, k_weight(), k_bias()),
                 linear(h, v_weight(), v_bias()), heads);
-  return add(x, reshape(to_out(h), s));  // [N,H,W,C]
+  return reshape(to_out(h, reshape(x, {s[0], s[1] * s[2], s[3]})), s);  // [N,H,W,C]
 }
 
 TimeEmbedding::TimeEmbedding(const Scope& scope, const NetworkConfig& c)

@@ -36,15 +36,18 @@ struct Conv2d {
   engine::Padding padding;
   Conv2d(const Scope&, int in, int out, int filter, int stride = 1, Start start = Start::xavier,
          bool with_bias = true);
-  Tensor operator()(const Concat& x) const {
-    return conv2d(x, weight(), bias.defined() ? bias() : Tensor{}, stride, padding);
+  /// shift [N,out] and residual [N,H,W,out] are added in the same pass where they are defined.
+  Tensor operator()(const Concat& x, const Tensor& shift = {}, const Tensor& residual = {}) const {
+    return conv2d(x, weight(), {bias.defined() ? bias() : Tensor{}, shift, residual}, stride, padding);
   }
 };
 
 struct Linear {
   Parameter weight, bias;
   Linear(const Scope&, int in, int out, Start start = Start::xavier);
-  Tensor operator()(const Tensor& x) const { return linear(x, weight(), bias()); }
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const {
+    return linear(x, weight(), bias(), residual);
+  }
 };
 
 struct GroupNorm {

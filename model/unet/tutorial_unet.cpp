@@ -28,7 +28,7 @@ TutorialUNet::TutorialUNet(const Scope& scope, const NetworkConfig& c)
 }
 
 Tensor TutorialUNet::Stage::operator()(const Concat& x, const Tensor& embedding) const {
-  return norm(add_channels(conv(x), dense(embedding)), kSwish);  // [N,H/stride,W/stride,C_l]
+  return norm(conv(x, dense(embedding)), kSwish);  // [N,H/stride,W/stride,C_l]
 }
 
 Tensor TutorialUNet::operator()(const NetworkInput& input) const {
