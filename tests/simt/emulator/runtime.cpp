@@ -3,10 +3,12 @@
 #include <cxxabi.h>
 #include <dlfcn.h>
 
+#include <cstring>
 #include <map>
 #include <memory>
 
 #include "kernels/error.h"
+#include "tests/simt/emulator/memory.h"
 #include "tests/simt/include/cuda_runtime.h"
 
 namespace simt {
@@ -15,14 +17,10 @@ using ito::cat;
 
 namespace {
 
-constexpr size_t kGuardBytes = 256;     // on either side of an allocation
-constexpr unsigned char kGuard = 0xff;  // NaN, for whoever reads it
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
-constexpr unsigned kMaxThreads = 1024;
 
 struct Runtime {
   size_t shared_limit = kSharedLimit;
-  std::map<unsigned char*, size_t> memory;       // what is allocated, in bytes
   std::map<const void*, size_t> allowed_shared;  // by cudaFuncSetAttribute
   std::map<const void*, std::string> names;
   std::set<std::string> executed;
@@ -55,16 +53,6 @@ const std::string& name_of(const void* kernel) {
   return name;
 }
 
-void check_guards(const std::string& kernel) {
-  for (const auto& [data, bytes] : runtime().memory)
-    for (size_t i = 0; i < kGuardBytes; ++i) {
-      if (data[-1 - ptrdiff_t(i)] != kGuard)
-        throw Violation(cat(kernel, ": wrote ", i + 1, " bytes before an allocation of ", bytes));
-      if (data[bytes + i] != kGuard)
-        throw Violation(cat(kernel, ": wrote ", i, " bytes past an allocation of ", bytes));
-    }
-}
-
 }  // namespace
 
 void set_shared_limit(size_t bytes) { runtime().shared_limit = bytes; }
@@ -91,9 +79,10 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, const s
       throw Violation("the emulator runs clusters of one block only");
   }
   const std::string& name = name_of(kernel);
+  const DeviceAccess access;
   machine().run({grid, block, config.dynamicSmemBytes, name}, body);
   runtime().executed.insert(name);
-  check_guards(name);
+  device_memory().check_guards(name);
   return cudaSuccess;
 }
 
@@ -130,24 +119,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  const size_t total = (bytes + 2 * simt::kGuardBytes + 255) / 256 * 256;
-  auto* const start = static_cast<unsigned char*>(std::aligned_alloc(256, total));
-  if (!start) return cudaErrorMemoryAllocation;
-  std::memset(start, simt::kGuard, total);
-  *memory = start + simt::kGuardBytes;
-  runtime().memory[start + simt::kGuardBytes] = bytes;
-  return cudaSuccess;
+  *memory = simt::device_memory().allocate(bytes);
+  return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 cudaError_t cudaFree(void* memory) {
-  if (!memory) return cudaSuccess;
-  auto* const data = static_cast<unsigned char*>(memory);
-  if (runtime().memory.erase(data) == 0) return cudaErrorInvalidValue;
-  std::free(data - simt::kGuardBytes);
-  return cudaSuccess;
+  return !memory || simt::device_memory().release(memory) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  const simt::DeviceAccess access;
   if (bytes > 0) std::memcpy(to, from, bytes);  // nothing may come from nowhere
   return cudaSuccess;
 }

@@ -3,57 +3,11 @@
 /// As much of CUDA's language and runtime as the kernels use, for g++. Stands in front of the toolkit's own
 /// header in the include path. Device memory is host memory; a launch returns when the kernel has run.
 
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <functional>
 #include <tuple>
 
-#include "tests/simt/emulator/machine.h"
-#include "tests/simt/emulator/shared.h"
-#include "tests/simt/include/vector_types.h"
-
-#define __global__
-#define __device__
-#define __host__
-#define __forceinline__ inline
-#define __launch_bounds__(...)
-
-// ---- device code
-// ---------------------------------------------------------------------------------------------------
-
-inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-  simt::machine().barrier({file, line});
-}
-
-inline void __syncwarp(unsigned mask = ~0u, const char* file = __builtin_FILE(),
-                       int line = __builtin_LINE()) {
-  simt::machine().exchange(mask, 0, simt::machine().lane(), {file, line});
-}
-
-template <class T>
-T __shfl_sync(unsigned mask, T value, int source, const char* file = __builtin_FILE(),
-              int line = __builtin_LINE()) {
-  static_assert(sizeof(T) <= 8, "a shuffle moves at most 8 bytes");
-  uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof(T));
-  bits = simt::machine().exchange(mask, bits, source & 31, {file, line});
-  std::memcpy(&value, &bits, sizeof(T));
-  return value;
-}
-
-template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int distance, const char* file = __builtin_FILE(),
-                  int line = __builtin_LINE()) {
-  return __shfl_sync(mask, value, simt::machine().lane() ^ distance, file, line);
-}
-
-inline int min(int a, int b) { return a < b ? a : b; }
-inline float __fdividef(float a, float b) { return a / b; }
-
-// ---- runtime
-// -------------------------------------------------------------------------------------------------------
+#include "tests/simt/include/device_functions.h"
 
 enum cudaError_t {
   cudaSuccess = 0,
