@@ -54,11 +54,17 @@ void conv2d_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, 
                           Out workspace) {
   using namespace conv2d;
   check_cuda_shape(d, dy.dtype);
-  check_workspace(d, conv2d_workspace_bytes(stream, d, dy.dtype, ConvPass::backward_data), workspace);
+  std::byte* const scratch =
+      check_workspace(d, conv2d_workspace_bytes(stream, d, dy.dtype, ConvPass::backward_data), workspace);
   if (dx2) check_sources(d, true);
   if (!dx && !dx2) return;
   check_dtypes({dy, dx, dx2});
-  run_backward_data<float>(stream, d, dy.as<float>(), w.as<float>(), dx.as<float>(), dx2.as<float>());
+  const auto run = [&](auto type) {
+    using T = decltype(type);
+    run_backward_data<T>(stream, d, dy.as<T>(), filters_as<T>(stream, d, w, scratch), dx.as<T>(),
+                         dx2.as<T>());
+  };
+  dy.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }
 
 }  // namespace ito::kernels

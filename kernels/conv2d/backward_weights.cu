@@ -71,8 +71,12 @@ void conv2d_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In 
       check_workspace(d, conv2d_workspace_bytes(stream, d, x.dtype, ConvPass::backward_weights), workspace);
   check_sources(d, bool(x2));
   check_dtypes({x, x2, dy});
-  run_backward_weights<float>(stream, d, dy.as<float>(), x.as<float>(), x2.as<float>(), dw.as<float>(),
-                              dbias.as<float>(), scratch);
+  const auto run = [&](auto type) {
+    using T = decltype(type);
+    run_backward_weights<T>(stream, d, dy.as<T>(), x.as<T>(), x2.as<T>(), dw.as<float>(), dbias.as<float>(),
+                            scratch);
+  };
+  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }
 
 }  // namespace ito::kernels

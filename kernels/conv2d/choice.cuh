@@ -17,6 +17,13 @@ struct Shapes<float> {
   using Narrow = F32Shape<64, 8, 2, 4>;
 };
 
+template <>
+struct Shapes<bf16> {
+  using Large = Bf16Shape<128, 128, 64, 64>;
+  using Medium = Bf16Shape<64, 64, 32, 32>;
+  using Narrow = Bf16Shape<64, 16, 16, 16>;
+};
+
 /// Large tiles where there are enough of them to fill a card: about one for every other multiprocessor.
 inline constexpr int64_t kEnoughTiles = 64;
 
@@ -74,6 +81,15 @@ Patches<T> input_patches(const Conv2dDims& d, const T* x, const T* x2) {
           Divider(d.c()),
           Divider(d.s)};
 }
+
+/// Scratch of every bf16 pass that reads w: room to round it.
+inline size_t rounded_bytes(const Conv2dDims& d) {
+  return align_up(size_t(d.k) * size_t(d.r) * size_t(d.s) * size_t(d.c()) * sizeof(bf16));
+}
+
+/// w as T: itself, or rounded into the scratch.
+template <class T>
+const T* filters_as(CudaStream&, const Conv2dDims&, In w, std::byte* scratch);
 
 /// check(), and what 32-bit indices and CUDA ask for.
 void check_cuda_shape(const Conv2dDims&, DType);

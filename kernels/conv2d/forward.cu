@@ -22,10 +22,15 @@ void conv2d_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, 
                     Out workspace) {
   using namespace conv2d;
   check_cuda_shape(d, x.dtype);
-  check_workspace(d, conv2d_workspace_bytes(stream, d, x.dtype, ConvPass::forward), workspace);
+  std::byte* const scratch =
+      check_workspace(d, conv2d_workspace_bytes(stream, d, x.dtype, ConvPass::forward), workspace);
   check_sources(d, bool(x2));
   check_dtypes({x, x2, y, e.shift, e.residual});
-  run_forward<float>(stream, d, x.as<float>(), x2.as<float>(), w.as<float>(), e, y.as<float>());
+  const auto run = [&](auto type) {
+    using T = decltype(type);
+    run_forward<T>(stream, d, x.as<T>(), x2.as<T>(), filters_as<T>(stream, d, w, scratch), e, y.as<T>());
+  };
+  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }
 
 }  // namespace ito::kernels

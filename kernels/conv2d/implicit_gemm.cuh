@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/conv2d/outputs.cuh"
+#include "kernels/conv2d/product_bf16.cuh"
 #include "kernels/conv2d/product_f32.cuh"
 #include "kernels/cuda_launch.h"
 
@@ -12,6 +13,24 @@
 ///   forward            pixels of y         filters               taps x C
 ///   backward_data      pixels of dx        channels of x         taps x K
 ///   backward_weights   filters             taps x C              pixels of y, in parts
+///
+/// Tiles come by cp.async, three ahead of the one that is multiplied; one barrier a tile. Per block:
+///
+///   tiles     m x n x depth    threads   a thread or warp    shared   registers (sm_90a; the three passes)
+///   bf16      128 x 128 x 32       128   64 x 64 a warp       68 KB   223  225  224: two blocks an SM
+///              64 x  64 x 32       128   32 x 32 a warp       32 KB    72   78   80
+///              64 x  16 x 32       128   16 x 16 a warp       20 KB    40   44
+///   f32       128 x 128 x 16       256   8 x 8 a thread       68 KB   254  201  165: one block an SM
+///              64 x  64 x 16       128   8 x 4 a thread       32 KB   128  127  111
+///              64 x   8 x 16        64   2 x 4 a thread       18 KB    72   71
+///
+/// The limits of the large bf16 tile, predicted for an H100 (132 SMs at 1.75 GHz) and to be measured. A tile
+/// is 2 x 128 x 128 x 32 = 1.05 MFLOP, and
+///   16 KB from L2: 64 FLOP/byte, at 5.5 TB/s 350 TFLOP/s. The lowest: 256 x 128 would have 85 FLOP/byte.
+///   16 KB written to shared memory and 32 KB read, at 128 bytes a cycle: 384 cycles, 630 TFLOP/s.
+///   256 mma.sync, which run at about 0.6 of wgmma's rate: 600 TFLOP/s.
+///   198, 278, 310 instructions a warp for 64 mma in the three passes, a warp a scheduler: 198 to 310 cycles.
+/// DRAM is no limit: 3 x 3 with 128 channels has 576 FLOP a byte of x and y.
 namespace ito::kernels::conv2d {
 
 template <class Shape, class A, class B>
@@ -20,7 +39,9 @@ struct Tiling {
   static constexpr int kVector = kWideVector<T>;
   using LayoutA = TileLayout<T, Shape::kM, Shape::kDepth, A::kAlongDepth>;
   using LayoutB = TileLayout<T, Shape::kN, Shape::kDepth, B::kAlongDepth>;
-  using Product = F32Product<Shape, LayoutA, LayoutB>;
+  using Product = std::conditional_t<std::is_same_v<T, float>, F32Product<Shape, LayoutA, LayoutB>,
+                                     Bf16Product<Shape, LayoutA, LayoutB>>;
+  using Stored = Pack<float, Product::kNeighbours>;
   using Chunk = Pack<T, kVector>;
 
   // The result passes through shared memory, to be written in rows. 8 more floats a row keep the four rows
@@ -50,8 +71,8 @@ struct Work {
 
 /// The tile's sums, a row's neighbours together.
 template <class Shape, class Tiling, class Output>
-__device__ void write_result(const SharedArray<Pack<float, 4>>& result, const Output& output, int first_row,
-                             int first_column) {
+__device__ void write_result(const Output& output, int first_row, int first_column) {
+  const auto result = SharedMemory().take<Pack<float, 4>>(Shape::kM * Tiling::kResultRow / 4);
   constexpr int V = Output::kVector, kAcross = Shape::kN / V;
   for (int i = int(threadIdx.x); i < Shape::kM * kAcross; i += Shape::kThreads) {
     const int row = i / kAcross, column = i % kAcross * V;
@@ -77,9 +98,10 @@ __device__ void write_result(const SharedArray<Pack<float, 4>>& result, const Ou
 
 /// The sums of a's lines from those of its threads: `thread_sums` of kVector neighbouring lines each.
 template <class Shape, class Tiling, class Output>
-__device__ void write_line_sums(const SharedArray<float>& slots, const float (&thread_sums)[Tiling::kVector],
-                                const Output& output, int first_row) {
+__device__ void write_line_sums(const float (&thread_sums)[Tiling::kVector], const Output& output,
+                                int first_row) {
   constexpr int kParts = Shape::kThreads / Tiling::LayoutA::kRowChunks;
+  const auto slots = SharedMemory().take<float>(Shape::kThreads * Tiling::kVector);
   for (int e = 0; e < Tiling::kVector; ++e) slots[int(threadIdx.x) * Tiling::kVector + e] = thread_sums[e];
   __syncthreads();
   for (int line = int(threadIdx.x); line < Shape::kM; line += Shape::kThreads) {
@@ -111,10 +133,12 @@ __global__ void __launch_bounds__(Shape::kThreads)
     load_a.load(a_tiles, stage * Tiles::LayoutA::kChunks, depth);
     load_b.load(b_tiles, stage * Tiles::LayoutB::kChunks, depth);
   };
-  for (int tile = 0; tile < Shape::kStages - 1; ++tile) load(tile);
+  for (int tile = 0; tile < Shape::kStages - 1; ++tile) load(tile), cp_commit();
   for (int tile = 0; tile < block.tiles; ++tile) {
+    cp_wait<Shape::kStages - 2>();
     __syncthreads();  // this tile is there, and the one before has been read: its place is free
     load(tile + Shape::kStages - 1);
+    cp_commit();
     const int stage = tile % Shape::kStages;
     product.add(a_tiles, stage * Tiles::LayoutA::kChunks, b_tiles, stage * Tiles::LayoutB::kChunks);
     if constexpr (Output::kSumsLines)
@@ -122,14 +146,16 @@ __global__ void __launch_bounds__(Shape::kThreads)
   }
   __syncthreads();
 
-  SharedMemory reused, again;  // one piece of memory, taken as floats and as fours of them
-  const auto result = reused.take<float>(Shape::kM * Tiles::kResultRow);
-  const auto fours = again.take<Pack<float, 4>>(Shape::kM * Tiles::kResultRow / 4);
+  // From here on the shared memory is the result's, whoever takes it.
   if constexpr (Output::kSumsLines)
-    if (sums_lines) write_line_sums<Shape, Tiles>(result, line_sums, output, block.row);
-  product.each([&](int row, int column, float sum) { result[row * Tiles::kResultRow + column] = sum; });
+    if (sums_lines) write_line_sums<Shape, Tiles>(line_sums, output, block.row);
+  constexpr int kNeighbours = Tiles::Product::kNeighbours, kResults = Shape::kM * Tiles::kResultRow;
+  const auto result = SharedMemory().take<typename Tiles::Stored>(kResults / kNeighbours);
+  product.each([&](int row, int column, const typename Tiles::Stored& sums) {
+    result[(row * Tiles::kResultRow + column) / kNeighbours] = sums;
+  });
   __syncthreads();
-  write_result<Shape, Tiles>(fours, output, block.row, block.column);
+  write_result<Shape, Tiles>(output, block.row, block.column);
 }
 
 /// The result, its depth summed in parts of `part`; a multiple of 32, or everything.

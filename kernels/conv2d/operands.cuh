@@ -2,10 +2,10 @@
 
 #include "kernels/cuda_device.cuh"
 
-/// The operands of an implicit matrix product: each gives the address of its element (line, depth), where
-/// lines are rows or columns of the result and the depth is summed over. What a line's and a depth's
-/// coordinates cost is paid once: line() and depth() work them out, at() puts them together. Outside of the
-/// operand, at() is null.
+/// The operands of an implicit matrix product: each tells where its element (line, depth) is, where lines are
+/// rows or columns of the result and the depth is summed over. What a line's and a depth's coordinates cost
+/// is paid once: line() and depth() work them out, at() puts them together. Depths outside of the operand are
+/// not there: they count as zeros. Lines outside may be anything: nobody reads their sums.
 namespace ito::kernels::conv2d {
 
 /// Division by a number known before the launch, for 0 <= n < 2^31, as a multiplication and a shift (Granlund
@@ -28,6 +28,13 @@ class Divider {
   unsigned by_, factor_ = 0, shift_ = 0;
 };
 
+/// Where an element is. If it is not there, it may not be read from this address, though the address is good.
+template <class T>
+struct Element {
+  const T* from;
+  bool there;
+};
+
 /// The matrix whose row is what the filter sees from one pixel: taps x channels. It is never stored.
 template <class T>
 struct Patches {
@@ -40,32 +47,35 @@ struct Patches {
   Divider per_tap, taps_x;
 
   struct Pixel {
-    int image, y, x;
+    int y, x, index;  // of what the first tap sees
   };
   struct Entry {
     const T* data;
-    int channels, y, x;
+    unsigned channels;
+    int y, x, shift;  // from what the first tap sees
   };
   static constexpr int kOutside = -(1 << 29);  // however it is shifted, no image is there
 
-  __device__ Pixel pixel(int i) const {
-    if (i >= pixels) return {0, kOutside, 0};
+  /// i < pixels; `there`: else what it sees is outside.
+  __device__ Pixel pixel(int i, bool there = true) const {
     int in_image, column;
     const int image = per_image.divide(i, in_image), row = per_row.divide(in_image, column);
-    return {image * height * width, row * step + first_y, column * step + first_x};
+    const int y = row * step + first_y, x = column * step + first_x;
+    return {there ? y : kOutside, x, (image * height + y) * width + x};
   }
-  __device__ Entry entry(int i) const {
-    if (i >= entries) return {nullptr, 0, kOutside, 0};
+  __device__ Entry entry(int i, bool there = true) const {
     int channel, column;
     const int tap = per_tap.divide(i, channel), row = taps_x.divide(tap, column);
+    const int y = row * direction, x = column * direction;
     const bool second = channel >= c1;
-    return {second ? x2 + (channel - c1) : x + channel, second ? c2 : c1, row * direction,
-            column * direction};
+    return {second ? x2 + (channel - c1) : this->x + channel, unsigned(second ? c2 : c1),
+            there ? y : kOutside, x, y * width + x};
   }
-  __device__ const T* at(const Pixel& pixel, const Entry& entry) const {
-    const int y = pixel.y + entry.y, x = pixel.x + entry.x;
-    if (unsigned(y) >= unsigned(height) || unsigned(x) >= unsigned(width)) return nullptr;
-    return entry.data + int64_t(pixel.image + y * width + x) * entry.channels;
+  __device__ Element<T> at(const Pixel& pixel, const Entry& entry) const {
+    const bool there =
+        unsigned(pixel.y + entry.y) < unsigned(height) && unsigned(pixel.x + entry.x) < unsigned(width);
+    const unsigned index = there ? unsigned(pixel.index + entry.shift) : 0;
+    return {entry.data + uint64_t(index) * entry.channels, there};
   }
 };
 
@@ -75,10 +85,13 @@ struct PatchRows {
   using Type = T;
   static constexpr bool kAlongDepth = true;  // neighbours in memory are neighbours in depth, not lines
   Patches<T> patches;
-  __device__ auto line(int i) const { return patches.pixel(i); }
-  __device__ auto depth(int i) const { return patches.entry(i); }
+  __device__ auto line(int i) const { return patches.pixel(i < patches.pixels ? i : 0); }
+  __device__ auto depth(int i) const {
+    const bool there = i < patches.entries;
+    return patches.entry(there ? i : 0, there);
+  }
   template <class Line, class Depth>
-  __device__ const T* at(const Line& line, const Depth& depth) const {
+  __device__ Element<T> at(const Line& line, const Depth& depth) const {
     return patches.at(line, depth);
   }
 };
@@ -89,12 +102,21 @@ struct PatchColumns {
   using Type = T;
   static constexpr bool kAlongDepth = false;
   Patches<T> patches;
-  __device__ auto line(int i) const { return patches.entry(i); }
-  __device__ auto depth(int i) const { return patches.pixel(i); }
+  __device__ auto line(int i) const { return patches.entry(i < patches.entries ? i : 0); }
+  __device__ auto depth(int i) const {
+    const bool there = i < patches.pixels;
+    return patches.pixel(there ? i : 0, there);
+  }
   template <class Line, class Depth>
-  __device__ const T* at(const Line& line, const Depth& depth) const {
+  __device__ Element<T> at(const Line& line, const Depth& depth) const {
     return patches.at(depth, line);
   }
+};
+
+/// How far an operand's depth is from its first, in elements.
+struct Distance {
+  uint64_t elements;
+  bool there;
 };
 
 /// A stored matrix: w [K,R,S,C] with filters as lines, or dy [pixels,K] with channels as lines.
@@ -104,14 +126,16 @@ struct Matrix {
   static constexpr bool kAlongDepth = along_depth;
   const T* data;
   int lines, depths;
-  __device__ int64_t line(int i) const {
-    return i >= lines ? -1 : along_depth ? int64_t(i) * depths : int64_t(i);
+  __device__ const T* line(int i) const {
+    return i >= lines ? data : data + (along_depth ? int64_t(i) * depths : int64_t(i));
   }
-  __device__ int64_t depth(int i) const {
-    return i >= depths ? -1 : along_depth ? int64_t(i) : int64_t(i) * lines;
+  __device__ Distance depth(int i) const {
+    const bool there = i < depths;
+    const unsigned at = there ? unsigned(i) : 0;
+    return {along_depth ? at : uint64_t(at) * unsigned(lines), there};
   }
-  __device__ const T* at(int64_t line, int64_t depth) const {
-    return (line | depth) < 0 ? nullptr : data + line + depth;
+  __device__ Element<T> at(const T* line, const Distance& depth) const {
+    return {line + depth.elements, depth.there};
   }
 };
 
@@ -125,15 +149,15 @@ struct FilterColumns {
   int lines, depths;
   int c, rs, s, stride, first_tap;  // first_tap: number among the filter's R x S
   Divider per_tap, taps_x;
-  __device__ int64_t line(int i) const { return i >= lines ? -1 : i; }
-  __device__ int64_t depth(int i) const {
-    if (i >= depths) return -1;
+  __device__ const T* line(int i) const { return i < lines ? w + i : w; }
+  __device__ Distance depth(int i) const {
+    const bool there = i < depths;
     int k, column;
-    const int tap = per_tap.divide(i, k), row = taps_x.divide(tap, column);
-    return (int64_t(k) * rs + first_tap + (row * s + column) * stride) * c;
+    const int tap = per_tap.divide(there ? i : 0, k), row = taps_x.divide(tap, column);
+    return {uint64_t(unsigned(k * rs + first_tap + (row * s + column) * stride)) * unsigned(c), there};
   }
-  __device__ const T* at(int64_t line, int64_t depth) const {
-    return (line | depth) < 0 ? nullptr : w + line + depth;
+  __device__ Element<T> at(const T* line, const Distance& depth) const {
+    return {line + depth.elements, depth.there};
   }
 };
 

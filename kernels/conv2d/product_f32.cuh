@@ -7,7 +7,7 @@ namespace ito::kernels::conv2d {
 /// A block's tile of the result, lines x columns, and how it is cut: `rows` x `columns` sums a thread.
 template <int lines, int columns, int thread_rows, int thread_columns>
 struct F32Shape {
-  static constexpr int kM = lines, kN = columns, kDepth = 16, kStages = 2;
+  static constexpr int kM = lines, kN = columns, kDepth = 16, kStages = 4;
   static constexpr int kRows = thread_rows, kColumns = thread_columns;
   static constexpr int kThreads = lines / thread_rows * (columns / thread_columns);
 };
@@ -18,6 +18,7 @@ template <class Shape, class LayoutA, class LayoutB>
 class F32Product {
  public:
   using Chunk = Pack<float, 4>;
+  static constexpr int kNeighbours = 1;
 
   /// rows, columns: of the tile, those that exist.
   __device__ F32Product(int rows, int columns)
@@ -49,7 +50,8 @@ class F32Product {
     for (int i = 0; i < Shape::kRows; ++i)
 #pragma unroll
       for (int j = 0; j < Shape::kColumns; ++j)
-        f(number<LayoutA, kDown>(row_, i), number<LayoutB, kAcross>(column_, j), sums_[i][j]);
+        f(number<LayoutA, kDown>(row_, i), number<LayoutB, kAcross>(column_, j),
+          Pack<float, 1>{{sums_[i][j]}});
   }
 
  private:

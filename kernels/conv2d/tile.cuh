@@ -1,6 +1,7 @@
 #pragma once
 
-#include "kernels/cuda_device.cuh"
+#include "kernels/conv2d/operands.cuh"
+#include "kernels/cuda_async.cuh"
 
 namespace ito::kernels::conv2d {
 
@@ -80,9 +81,9 @@ class TileLoader {
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
       if (!has(i)) continue;
-      const T* from =
+      const Element<T> chunk =
           Layout::kAlongDepth ? operand_.at(lines_[i], shared_depth) : operand_.at(lines_[0], depth_of(i));
-      tiles[offset + slot(i)] = from ? *reinterpret_cast<const Chunk*>(from) : Chunk{};
+      cp_async16(&tiles[offset + slot(i)], chunk.from, chunk.there);
     }
   }
 
@@ -91,15 +92,14 @@ class TileLoader {
     for (int i = 0; i < kMine; ++i) {
       if (!has(i)) continue;
       const int row = row_ + i * kRowsAtATime;
-      Chunk chunk;
-#pragma unroll
+#pragma unroll 4
       for (int e = 0; e < Layout::kVector; ++e) {
         const int along = chunk_ * Layout::kVector + e;
-        const T* from = operand_.at(operand_.line(first_line_ + (Layout::kAlongDepth ? row : along)),
-                                    operand_.depth(first_depth + (Layout::kAlongDepth ? along : row)));
-        chunk.v[e] = from ? *from : T(0.0f);
+        const Element<T> element =
+            operand_.at(operand_.line(first_line_ + (Layout::kAlongDepth ? row : along)),
+                        operand_.depth(first_depth + (Layout::kAlongDepth ? along : row)));
+        tiles[offset + slot(i)].v[e] = element.there ? *element.from : T(0.0f);
       }
-      tiles[offset + slot(i)] = chunk;
     }
   }
 

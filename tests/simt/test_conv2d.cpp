@@ -1,4 +1,5 @@
 // The f32 convolution on the emulated device, all three passes, against the CPU's f64 reference.
+#include "kernels/conv2d/tile.cuh"
 #include "tests/simt/conv2d_runs.h"
 
 using namespace simt;
@@ -30,7 +31,47 @@ const std::vector<Conv2dDims> kShapes{
     {1, 17, 16, 128, 4, 132, 1, 1, 1, 0, 0, 0, 0},  // large tiles for dw
 };
 
+/// Eight chunks of 16 bytes that pass at a time have to lie in different banks: a row's and the next ones',
+/// as they are written, and those of one number in eight neighbouring rows, as they are read.
+template <class T, int lines, int depths, bool along_depth>
+void check_banks() {
+  using Layout = conv2d::TileLayout<T, lines, depths, along_depth>;
+  CAPTURE(Layout::kRows);
+  CAPTURE(Layout::kRowChunks);
+  unsigned slots_used = 0;
+  std::vector<bool> taken(Layout::kChunks);
+  for (int first = 0; first < Layout::kChunks; first += 8) {
+    unsigned banks = 0;
+    for (int i = first; i < first + 8; ++i) {
+      const int slot = Layout::slot(i / Layout::kRowChunks, i % Layout::kRowChunks);
+      banks |= 1u << slot % 8;
+      slots_used += !taken[size_t(slot)];
+      taken[size_t(slot)] = true;
+    }
+    CHECK(banks == 0xff);
+  }
+  CHECK(slots_used == Layout::kChunks);
+  for (int row = 0; row < Layout::kRows; row += 8)
+    for (int chunk = 0; chunk < Layout::kRowChunks; ++chunk) {
+      unsigned banks = 0;
+      for (int i = 0; i < 8; ++i) banks |= 1u << Layout::slot(row + i, chunk) % 8;
+      CHECK(banks == 0xff);
+    }
+}
+
 }  // namespace
+
+TEST_CASE("tiles in shared memory are written and read without bank conflicts") {
+  check_banks<float, 128, 16, true>();
+  check_banks<float, 128, 16, false>();
+  check_banks<float, 64, 16, false>();
+  check_banks<float, 8, 16, false>();
+  check_banks<bf16, 128, 32, true>();
+  check_banks<bf16, 128, 32, false>();
+  check_banks<bf16, 64, 32, false>();
+  check_banks<bf16, 16, 32, true>();
+  check_banks<bf16, 16, 32, false>();
+}
 
 TEST_CASE("f32 convolutions agree with f64 for every shape, under every schedule") {
   for (const Conv2dDims& d : kShapes) {

@@ -103,9 +103,15 @@ void check_batches() {
 
 }  // namespace
 
-TEST_CASE("linear agrees with f64 for any shape, under every schedule") { check_shapes<float>(); }
+TEST_CASE("linear agrees with f64 for any shape, under every schedule") {
+  check_shapes<float>();
+  check_shapes<bf16>();
+}
 
-TEST_CASE("a row's bits do not depend on the number of rows") { check_batches<float>(); }
+TEST_CASE("a row's bits do not depend on the number of rows") {
+  check_batches<float>();
+  check_batches<bf16>();
+}
 
 TEST_CASE("linear takes no bias, no residual and gives no dbias where they are null") {
   const Product p(9, 8, 12);
@@ -128,7 +134,7 @@ TEST_CASE("linear refuses what it cannot do") {
   const In x64{wide, DType::f64};
   const Out out{wide, DType::f64};
   CHECK_THROWS_WITH(linear_forward(stream, 1, 2, 2, x64, x64, {}, {}, out, {}),
-                    "conv2d: f64 exists on the CPU only; on CUDA use f32 or bf16");
+                    "linear: f64 exists on the CPU only; on CUDA use f32 or bf16");
   CHECK_THROWS_WITH(linear_workspace_bytes(stream, 0, 2, 2, DType::f32, ConvPass::forward),
                     "linear: sizes must be positive, got M = 0, I = 2, O = 2");
 }
