@@ -12,12 +12,16 @@ constexpr int kTile = 2048;  // elements at a time, in the first-level cache
 
 }  // namespace
 
-void dropout(CpuStream& stream, int n, int64_t per_sample, float p, const DropoutKey& key, In x, Out y) {
+void check_dropout(int n, float p, const DropoutKey& key) {
   if (!(p >= 0 && p < 1)) fail(cat("dropout: probability ", p, "; it must be at least 0 and less than 1"));
   if (key.layer >= 4096 || uint64_t(key.first_sample) + uint64_t(n) > (1u << 20)) {
     fail(cat("dropout: layer ", key.layer, ", samples up to ", uint64_t(key.first_sample) + n,
              "; there are at most 4096 layers and ", 1u << 20, " samples"));
   }
+}
+
+void dropout(CpuStream& stream, int n, int64_t per_sample, float p, const DropoutKey& key, In x, Out y) {
+  check_dropout(n, p, key);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;

@@ -1,107 +1,122 @@
-#include "kernels/cuda_device.cuh"
-#include "kernels/cuda_launch.h"
+#include "kernels/cuda_map.cuh"
 #include "kernels/sde_update.h"
 
+// Bytes an element, f and next_in in bf16: start 4 (x is start, or read beside it: 4), f 2 and each history 4
+// are read, x' 4, next_in 2 and, where later steps want it, D_0 4 are written. An Euler step moves 12,
+// DPM-Solver++ (2M) 20; guidance adds 4, a second f and next_in. All once, which is the minimum; noise moves
+// nothing.
 namespace ito::kernels {
 
-inline constexpr int kSdeUpdateThreads = 256;
-
+template <class F, class Next>
 struct SdeUpdateArguments {
-  const float* x;
-  const float* f[kMaxSdeTerms];
-  const uint64_t* seeds;
-  float* x_out;
-  float* next_f32;  // at most one of the two
-  bf16* next_bf16;
-  SdeCoefficients k;
   SdeUpdateDims dims;
-  int blocks_per_image;
+  const SdeStep* step;
+  const float *start, *x;
+  const F* f;
+  const float* history[kSdeHistory];
+  const uint64_t* seeds;
+  float *denoised, *x_out;
+  Next* next_in;
+  float* next_c_noise;
 };
 
 namespace {
 
-/// x_out and next_in of V elements from `at` on; z: their normal numbers.
-template <int V>
-__device__ void update(const SdeUpdateArguments& args, int64_t at, const float* z) {
-  const SdeCoefficients& k = args.k;
-  float sum[V];
-  const Pack<float, V> x = load<V>(args.x + at);
-  for (int i = 0; i < V; ++i) sum[i] = k.a * x.v[i];
-  for (int term = 0; term < kMaxSdeTerms; ++term) {
-    if (term >= args.dims.terms) break;
-    const Pack<float, V> f = load<V>(args.f[term] + at);
-    for (int i = 0; i < V; ++i) sum[i] += k.b[term] * f.v[i];
+/// What is loaded for V elements. All of it before anything is stored: the result may be an operand.
+template <class F, int V>
+struct SdeValues {
+  Pack<float, V> start{}, x{}, history[kSdeHistory]{};
+  Pack<F, V> f{}, null{};
+
+  template <class Next>
+  __device__ SdeValues(const SdeUpdateArguments<F, Next>& args, int64_t at) {
+    if (args.start) start = load<V>(args.start + at);
+    if (args.f) {
+      x = load<V>(args.x + at);
+      f = load<V>(args.f + at);
+      if (args.dims.guided) null = load<V>(args.f + int64_t(args.dims.n) * args.dims.per_image + at);
+    }
+    for (int k = 0; k < kSdeHistory; ++k)
+      if (k < args.dims.history) history[k] = load<V>(args.history[k] + at);
   }
-  Pack<float, V> result, next;
-  Pack<bf16, V> next_narrow;
+  /// The network's answer.
+  __device__ float answer(int i, bool guided, float guidance) const {
+    if (!guided) return float(f.v[i]);
+    return float(null.v[i]) + guidance * (float(f.v[i]) - float(null.v[i]));
+  }
+};
+
+/// The results of V elements from `at` on; z: their normal numbers.
+template <int V, class F, class Next>
+__device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s, int64_t at,
+                       const float* z) {
+  const SdeValues<F, V> value(args, at);
+  Pack<float, V> denoised, result;
+  Pack<Next, V> next;
   for (int i = 0; i < V; ++i) {
-    result.v[i] = k.c != 0 ? sum[i] + k.c * z[i] : sum[i];
-    next.v[i] = k.next_scale * result.v[i];
-    next_narrow.v[i] = narrow<bf16>(next.v[i]);
+    denoised.v[i] = s.skip * value.x.v[i] + s.out * value.answer(i, args.dims.guided, s.guidance);
+    float sum = s.a * value.start.v[i] + s.b[0] * denoised.v[i];
+    for (int k = 0; k < kSdeHistory; ++k) sum += s.b[1 + k] * value.history[k].v[i];
+    result.v[i] = sum + s.c * z[i];
+    next.v[i] = narrow<Next>(s.next_scale * result.v[i]);
   }
   store(args.x_out + at, result);
-  if (args.next_f32) store(args.next_f32 + at, next);
-  if (args.next_bf16) store(args.next_bf16 + at, next_narrow);
+  if (args.f && args.denoised) store(args.denoised + at, denoised);
+  if (!args.next_in) return;
+  store(args.next_in + at, next);
+  if (args.dims.guided) store(args.next_in + int64_t(args.dims.n) * args.dims.per_image + at, next);
 }
 
 }  // namespace
 
-/// A thread takes one block of Philox: elements 4q .. 4q+3 of an image. V = 4 where they can be moved at
-/// once, else 1. Grid: images x blocks_per_image, along x.
-template <int V>
-__global__ void __launch_bounds__(kSdeUpdateThreads) sde_update_kernel(SdeUpdateArguments args) {
-  const int image = int(blockIdx.x) / args.blocks_per_image;
-  const int quad = int(blockIdx.x) % args.blocks_per_image * kSdeUpdateThreads + int(threadIdx.x);
-  const int64_t first = int64_t(quad) * 4;
+/// A thread takes one block of Philox: elements 4q .. 4q+3 of an image, at once (V = 4) or singly (V = 1).
+template <class F, class Next, int V>
+__global__ void __launch_bounds__(kMapThreads) sde_update_kernel(SdeUpdateArguments<F, Next> args) {
+  const int64_t first = first_element(kQuad), image = blockIdx.y;
   if (first >= args.dims.per_image) return;
-  float z[4] = {0, 0, 0, 0};
-  if (args.k.c != 0)
-    normal_block({args.seeds[image], args.dims.purpose, args.dims.step, 0}, uint32_t(quad), z);
-  const int64_t start = int64_t(image) * args.dims.per_image;
-  for (int i = 0; i < 4; i += V)
-    if (first + i < args.dims.per_image) update<V>(args, start + first + i, z + i);
+  const SdeStep s = *args.step;
+  float z[kQuad] = {0, 0, 0, 0};
+  if (s.c != 0)
+    normal_block({args.seeds[image], args.dims.purpose, s.noise_step, 0}, uint32_t(first / kQuad), z);
+  for (int k = 0; k < kQuad; k += V)
+    if (first + k < args.dims.per_image) update<V>(args, s, image * args.dims.per_image + first + k, z + k);
+  if (first > 0 || !args.next_c_noise) return;
+  args.next_c_noise[image] = s.next_c_noise;
+  if (args.dims.guided) args.next_c_noise[args.dims.n + image] = s.next_c_noise;
 }
 
-void sde_update(CudaStream& stream, const SdeUpdateDims& d, const SdeCoefficients& k, In x,
-                const In (&f)[kMaxSdeTerms], const uint64_t* seeds, Out x_out, Out next_in) {
-  if (x.dtype == DType::f64) fail("sde_update: f64 exists on the CPU only; on CUDA use f32");
-  if (d.n < 1 || d.per_image < 1 || d.terms < 0 || d.terms > kMaxSdeTerms)
-    fail(cat("sde_update: n ", d.n, ", per_image ", d.per_image, ", terms ", d.terms, " (0..", kMaxSdeTerms,
-             ")"));
-  if (k.c != 0 && !seeds) fail("sde_update: noise (c != 0) needs a seed for each image");
-  SdeUpdateArguments args{};
-  args.x = x.as<float>();
-  args.seeds = seeds;
-  args.x_out = x_out.as<float>();
-  args.k = k;
-  args.dims = d;
-  bool wide = d.per_image % 4 == 0;
-  const auto need_alignment = [&wide](const void* p, size_t bytes) {
-    wide &= reinterpret_cast<uintptr_t>(p) % bytes == 0;
-  };
-  if (next_in.dtype == DType::bf16)
-    args.next_bf16 = next_in.as<bf16>();
-  else
-    args.next_f32 = next_in.as<float>();
-  for (int term = 0; term < d.terms; ++term) {
-    if (!f[term]) fail(cat("sde_update: term ", term, " of ", d.terms, " is missing"));
-    args.f[term] = f[term].as<float>();
-    need_alignment(args.f[term], 16);
-  }
-  need_alignment(args.x, 16);
-  need_alignment(args.x_out, 16);
-  need_alignment(args.next_f32, 16);
-  need_alignment(args.next_bf16, 8);
+namespace {
 
-  constexpr int kElements = 4 * kSdeUpdateThreads;
-  args.blocks_per_image = int((int64_t(d.per_image) + kElements - 1) / kElements);
-  const int64_t blocks = int64_t(args.blocks_per_image) * d.n;
-  if (blocks > 0x7fffffff)
-    fail(cat("sde_update: ", d.n, " images of ", d.per_image, " elements need too many blocks; split them"));
-  LaunchConfig config;
-  config.grid = dim3(unsigned(blocks));
-  config.block = dim3(kSdeUpdateThreads);
-  launch(wide ? sde_update_kernel<4> : sde_update_kernel<1>, config, stream, args);
+template <class F, class Next>
+void launch_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* step,
+                   const SdeUpdateOperands& o) {
+  const SdeUpdateArguments<F, Next> args{d,
+                                         step,
+                                         o.start.as<float>(),
+                                         o.x.as<float>(),
+                                         o.f.as<F>(),
+                                         {o.history[0].as<float>(), o.history[1].as<float>()},
+                                         o.seeds,
+                                         o.denoised.as<float>(),
+                                         o.x_out.as<float>(),
+                                         o.next_in.as<Next>(),
+                                         o.next_c_noise.as<float>()};
+  const bool wide =
+      d.per_image % kQuad == 0 && is_aligned<kQuad>(args.start, args.x, args.f, args.history[0],
+                                                    args.history[1], args.denoised, args.x_out, args.next_in);
+  launch(wide ? sde_update_kernel<F, Next, kQuad> : sde_update_kernel<F, Next, 1>,
+         map_config("sde_update", d.n, d.per_image, kQuad), stream, args);
+}
+
+}  // namespace
+
+void sde_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* step, const SdeUpdateOperands& o) {
+  check_sde_update(d, o);
+  if (o.x_out.dtype == DType::f64) fail("sde_update: f64 exists on the CPU only; on CUDA use f32");
+  visit_cuda("sde_update", o.f.dtype, [&](auto f) {
+    visit_cuda("sde_update", o.next_in.dtype,
+               [&](auto next) { launch_update<decltype(f), decltype(next)>(stream, d, step, o); });
+  });
 }
 
 }  // namespace ito::kernels

@@ -1,0 +1,185 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "kernels/pointwise.h"
+#include "tests/simt/compare.h"
+
+using namespace ito::kernels;
+using simt::count_wrong;
+using simt::DeviceArray;
+using simt::normals;
+using simt::rounding;
+using simt::under_all_schedules;
+using simt::Wide;
+
+namespace {
+
+const std::string kNoF64 = ": f64 exists on the CPU only; on CUDA use f32 or bf16";
+
+/// Ragged ends, one element, whole blocks; each with operands on and off the alignment of 16 bytes.
+struct Length {
+  size_t count, offset;
+};
+const Length kLengths[] = {{1, 0}, {1000, 1}, {2048, 0}, {4099, 0}};
+
+CpuStream cpu(1);
+
+template <class T>
+void check_activation(Activation kind, const Length& l) {
+  CudaStream stream;
+  std::vector<T> x = normals<T>(l.count, 1, 4);
+  if (l.count > 5) x[0] = T(0.0f), x[1] = T(-80.0f), x[2] = T(80.0f), x[3] = T(-300.0f), x[4] = T(300.0f);
+  const std::vector<T> dy = normals<T>(l.count, 2);
+  DeviceArray<T> from(stream, x, l.offset), gradient(stream, dy, l.offset);
+  const auto y = under_all_schedules([&] {
+    DeviceArray<T> to(stream, l.count, l.offset);
+    activation_forward(stream, int64_t(l.count), kind, from.in(), to.out());
+    return to.read();
+  });
+  const auto dx = under_all_schedules([&] {
+    DeviceArray<T> to(stream, x, l.offset);  // in place
+    activation_backward(stream, int64_t(l.count), kind, gradient.in(), to.in(), to.out());
+    return to.read();
+  });
+  Wide wide_x(x), wide_dy(dy), wide_y(l.count), wide_dx(l.count);
+  activation_forward(cpu, int64_t(l.count), kind, wide_x.in(), wide_y.out());
+  activation_backward(cpu, int64_t(l.count), kind, wide_dy.in(), wide_x.in(), wide_dx.out());
+  // e^-v, a sum, a division: 4 roundings; the slope multiplies numbers up to |v|.
+  CHECK(count_wrong(y, wide_y.v, rounding<T>() + 4 * rounding<float>(), 1e-35) == 0);
+  CHECK(count_wrong(dx, wide_dx.v, rounding<T>() + 5 * rounding<float>(), 32 * rounding<float>()) == 0);
+}
+
+template <class T, class U>
+void check_add_scaled(const Length& l) {
+  CudaStream stream;
+  const std::vector<T> a = normals<T>(l.count, 1), b = normals<T>(l.count, 2);
+  DeviceArray<T> first(stream, a, l.offset), second(stream, b, l.offset);
+  const auto add = [&](double alpha, double beta, In other) {
+    return under_all_schedules([&] {
+      DeviceArray<U> sum(stream, l.count, l.offset);
+      add_scaled(stream, int64_t(l.count), alpha, first.in(), beta, other, sum.out());
+      return sum.read();
+    });
+  };
+  std::vector<double> sums, casts;
+  for (size_t i = 0; i < l.count; ++i) {
+    sums.push_back(0.75 * simt::wide(a[i]) - 2 * simt::wide(b[i]));
+    casts.push_back(simt::wide(a[i]));
+  }
+  CHECK(count_wrong(add(0.75, -2, second.in()), sums, rounding<U>(), 16 * rounding<float>()) == 0);
+  CHECK(count_wrong(add(1, 5, {}), casts, sizeof(U) < sizeof(T) ? rounding<U>() : 0) == 0);
+}
+
+template <class T>
+void check_channels(int n, int hw, int c, size_t offset) {
+  CAPTURE(n);
+  CAPTURE(hw);
+  CAPTURE(c);
+  CudaStream stream;
+  const std::vector<T> x = normals<T>(size_t(n) * hw * c, 1), b = normals<T>(size_t(n) * c, 2);
+  DeviceArray<T> from(stream, x, offset), bias(stream, b, offset);
+  const auto y = under_all_schedules([&] {
+    DeviceArray<T> to(stream, x.size(), offset);
+    add_channels_forward(stream, n, hw, c, from.in(), bias.in(), to.out());
+    return to.read();
+  });
+  const auto db = under_all_schedules([&] {
+    DeviceArray<T> to(stream, b.size(), offset);
+    add_channels_backward(stream, n, hw, c, from.in(), to.out());
+    return to.read();
+  });
+  Wide wide_x(x), wide_b(b), wide_y(x.size()), wide_db(b.size());
+  add_channels_forward(cpu, n, hw, c, wide_x.in(), wide_b.in(), wide_y.out());
+  add_channels_backward(cpu, n, hw, c, wide_x.in(), wide_db.out());
+  CHECK(count_wrong(y, wide_y.v, rounding<T>(), 4 * rounding<float>()) == 0);
+  CHECK(count_wrong(db, wide_db.v, rounding<T>(), (8 + 4 * std::sqrt(hw)) * rounding<float>()) == 0);
+  DeviceArray<T> one(stream, size_t(c), offset);  // the last image alone
+  const T* const image = from.data() + size_t(n - 1) * hw * c;
+  add_channels_backward(stream, 1, hw, c, {image, dtype_of<T>::value}, one.out());
+  CHECK(simt::same_bits(one.read(), {db.end() - c, db.end()}));
+}
+
+template <class T>
+void check_scale(int n, size_t per_sample, size_t offset) {
+  CudaStream stream;
+  const std::vector<T> x = normals<T>(size_t(n) * per_sample, 1);
+  const std::vector<float> s = normals<float>(size_t(n), 2);
+  DeviceArray<T> from(stream, x, offset);
+  DeviceArray<float> scale(stream, s);
+  const auto y = under_all_schedules([&] {
+    DeviceArray<T> to(stream, x.size(), offset);
+    scale_samples(stream, n, int64_t(per_sample), from.in(), scale.in(), to.out());
+    return to.read();
+  });
+  Wide wide_x(x), wide_s(s), expected(x.size());
+  scale_samples(cpu, n, int64_t(per_sample), wide_x.in(), wide_s.in(), expected.out());
+  CHECK(count_wrong(y, expected.v, rounding<T>()) == 0);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("activations and their slopes", T, float, bf16) {
+  for (const Activation kind : {Activation::none, Activation::silu, Activation::relu})
+    for (const Length& l : kLengths) {
+      CAPTURE(int(kind));
+      CAPTURE(l.count);
+      check_activation<T>(kind, l);
+    }
+}
+
+TEST_CASE_TEMPLATE("add_scaled: sums, copies and casts", T, float, bf16) {
+  for (const Length& l : kLengths) {
+    CAPTURE(l.count);
+    check_add_scaled<T, float>(l);
+    check_add_scaled<T, bf16>(l);
+  }
+}
+
+TEST_CASE_TEMPLATE("fill", T, float, bf16) {
+  CudaStream stream;
+  for (const Length& l : kLengths) {
+    const auto y = under_all_schedules([&] {
+      DeviceArray<T> to(stream, l.count, l.offset);
+      fill(stream, int64_t(l.count), 0.3, to.out());
+      return to.read();
+    });
+    CHECK(simt::same_bits(y, std::vector<T>(l.count, T(0.3f))));
+  }
+}
+
+TEST_CASE_TEMPLATE("add_channels and its gradient", T, float, bf16) {
+  check_channels<T>(1, 1, 1, 0);
+  check_channels<T>(2, 9, 37, 0);   // channels that are no whole vectors, more than a block's columns
+  check_channels<T>(3, 70, 48, 0);  // more pixels than rows, more vectors than columns
+  check_channels<T>(2, 5, 16, 1);   // unaligned
+  check_channels<T>(1, 600, 8, 0);  // many pixels
+}
+
+TEST_CASE_TEMPLATE("scale_samples", T, float, bf16) {
+  check_scale<T>(3, 1, 0);
+  check_scale<T>(1, 2051, 0);  // one sample may be ragged
+  check_scale<T>(3, 2051, 0);  // of several, the second would start off the alignment
+  check_scale<T>(3, 2056, 0);
+  check_scale<T>(2, 16, 1);
+}
+
+TEST_CASE("pointwise kernels refuse f64 and grids that no card has") {
+  CudaStream stream;
+  double value = 0;
+  float single = 0;
+  const Out x{&value, DType::f64}, y{&single, DType::f32};
+  CHECK_THROWS_WITH(activation_forward(stream, 1, Activation::silu, x, x), ("activation" + kNoF64).c_str());
+  CHECK_THROWS_WITH(activation_backward(stream, 1, Activation::silu, x, x, x),
+                    ("activation" + kNoF64).c_str());
+  CHECK_THROWS_WITH(add_scaled(stream, 1, 1, x, 1, {}, y), ("add_scaled" + kNoF64).c_str());
+  CHECK_THROWS_WITH(add_scaled(stream, 1, 1, y, 1, {}, x), ("add_scaled" + kNoF64).c_str());
+  CHECK_THROWS_WITH(fill(stream, 1, 1, x), ("fill" + kNoF64).c_str());
+  CHECK_THROWS_WITH(add_channels_forward(stream, 1, 1, 1, x, x, x), ("add_channels" + kNoF64).c_str());
+  CHECK_THROWS_WITH(add_channels_backward(stream, 1, 1, 1, x, x), ("add_channels" + kNoF64).c_str());
+  CHECK_THROWS_WITH(scale_samples(stream, 1, 1, x, x, x), ("scale_samples" + kNoF64).c_str());
+  CHECK_THROWS_WITH(scale_samples(stream, 70000, 1, y, y, y),
+                    "scale_samples: 70000 samples (1..65535) of 1 elements do not make a grid");
+  CHECK_THROWS_WITH(add_channels_forward(stream, 1, 1 << 16, 1 << 16, y, y, y),
+                    "add_channels: a sample of 4294967296 elements; on CUDA it may have 2^31 - 1");
+}

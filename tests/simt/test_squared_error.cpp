@@ -1,0 +1,89 @@
+#include <doctest/doctest.h>
+
+#include "kernels/squared_error.h"
+#include "tests/simt/compare.h"
+
+using namespace ito::kernels;
+using simt::count_wrong;
+using simt::DeviceArray;
+using simt::rounding;
+using simt::Wide;
+
+namespace {
+
+template <class T>
+void check(int n, size_t per_sample, size_t offset = 0) {
+  CAPTURE(n);
+  CAPTURE(per_sample);
+  CAPTURE(offset);
+  CudaStream stream;
+  const std::vector<T> y = simt::normals<T>(size_t(n) * per_sample, 1);
+  const std::vector<float> t = simt::normals<float>(y.size(), 2), up{0.25f};
+  std::vector<float> w;
+  for (int i = 0; i < n; ++i) w.push_back(0.5f + 0.3f * float(i));
+  DeviceArray<T> ys(stream, y, offset);
+  DeviceArray<float> target(stream, t, offset), weight(stream, w), dtotal(stream, up);
+  const auto losses = simt::under_all_schedules([&] {
+    DeviceArray<float> loss(stream, size_t(n)), total(stream, 1);
+    squared_error_forward(stream, n, int64_t(per_sample), ys.in(), target.in(), weight.in(), loss.out(),
+                          total.out());
+    std::vector<float> all = loss.read();
+    all.push_back(total.read()[0]);
+    return all;
+  });
+  const auto dy = simt::under_all_schedules([&] {
+    DeviceArray<T> to(stream, y.size(), offset);
+    squared_error_backward(stream, n, int64_t(per_sample), dtotal.in(), ys.in(), target.in(), weight.in(),
+                           to.out());
+    return to.read();
+  });
+  CpuStream cpu(1);
+  Wide wide_y(y), wide_t(t), wide_w(w), wide_up(up), expected(size_t(n) + 1), wide_dy(y.size());
+  squared_error_forward(cpu, n, int64_t(per_sample), wide_y.in(), wide_t.in(), wide_w.in(), expected.out(),
+                        {&expected.v[size_t(n)], DType::f64});
+  squared_error_backward(cpu, n, int64_t(per_sample), wide_up.in(), wide_y.in(), wide_t.in(), wide_w.in(),
+                         wide_dy.out());
+  // Sums are in f64, so only results round, the total a second time.
+  CHECK(count_wrong(losses, expected.v, 2 * rounding<float>()) == 0);
+  for (int i = 0; i < n; ++i)
+    CHECK(std::abs(losses[size_t(i)] - expected.v[size_t(i)]) <= rounding<float>() * expected.v[size_t(i)]);
+  CHECK(count_wrong(dy, wide_dy.v, rounding<T>() + 3 * rounding<float>()) == 0);
+  DeviceArray<float> alone(stream, 1), alone_total(stream, 1);  // the last sample alone
+  const size_t start = size_t(n - 1) * per_sample;
+  squared_error_forward(stream, 1, int64_t(per_sample), {ys.data() + start, dtype_of<T>::value},
+                        {target.data() + start, DType::f32}, {weight.data() + n - 1, DType::f32}, alone.out(),
+                        alone_total.out());
+  CHECK(alone.read()[0] == losses[size_t(n) - 1]);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("squared_error and its gradient agree with the CPU in f64", T, float, bf16) {
+  check<T>(1, 1);
+  check<T>(3, 777);
+  check<T>(2, 4096);
+  check<T>(2, 64, 1);  // unaligned
+  check<T>(600, 4);    // more samples than the total's block has threads
+}
+
+TEST_CASE("squared_error's sums are wider than f32") {
+  CudaStream stream;
+  // 1e4^2 once, then ones, each of which is less than half a unit in the last place of an f32 sum.
+  std::vector<float> y(4096, 1.0f);
+  y[0] = 1e4f;
+  DeviceArray<float> ys(stream, y), target(stream, std::vector<float>(4096, 0.0f)),
+      weight(stream, std::vector<float>{1}), loss(stream, 1), total(stream, 1);
+  squared_error_forward(stream, 1, 4096, ys.in(), target.in(), weight.in(), loss.out(), total.out());
+  CHECK(loss.read()[0] == float(1e8 + 4095));
+  CHECK(total.read()[0] == float(1e8 + 4095));
+}
+
+TEST_CASE("squared_error refuses f64") {
+  CudaStream stream;
+  double value = 0;
+  const Out x{&value, DType::f64};
+  CHECK_THROWS_WITH(squared_error_forward(stream, 1, 1, x, x, x, x, x),
+                    "squared_error: f64 exists on the CPU only; on CUDA use f32 or bf16");
+  CHECK_THROWS_WITH(squared_error_backward(stream, 1, 1, x, x, x, x, x),
+                    "squared_error: f64 exists on the CPU only; on CUDA use f32 or bf16");
+}
