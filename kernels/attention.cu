@@ -188,7 +188,7 @@ void choose(const AttentionDims& d, In q, F&& f) {
     if (width <= 32) return f(type, Constant<32>{});
     f(type, Constant<64>{});
   };
-  with_width(float{});
+  q.dtype == DType::bf16 ? with_width(bf16{}) : with_width(float{});
 }
 
 }  // namespace ito::kernels::attention

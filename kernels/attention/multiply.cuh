@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "kernels/cuda_device.cuh"
+#include "kernels/cuda_mma.cuh"
 
 /// The two products of attention, over tiles in shared memory: a warp owns 16 rows. Its lanes hold scores and
 /// results as mma.sync does: lane 4 g + t has, in group j of 8 columns, columns 2 t and 2 t + 1 of row g
@@ -60,6 +61,53 @@ __device__ void add_product(const Scores& p, const SharedArray<float>& other, Re
       const auto b = load<2>(&other[k * kPitch<float, kWidth> + 8 * j + 2 * t]);
       for (int half = 0; half < 2; ++half)
         for (int e = 0; e < 2; ++e) result[j][2 * half + e] += a[half] * b.v[e];
+    }
+  }
+}
+
+/// scores += own rows . other rows, over kWidth channels, by tensor cores.
+template <int kWidth>
+__device__ void add_rows_product(const SharedArray<bf16>& own, const SharedArray<bf16>& other,
+                                 Scores& scores) {
+  constexpr int kPitchHere = kPitch<bf16, kWidth>;
+  const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
+#pragma unroll
+  for (int c = 0; c < kWidth; c += 16) {
+    uint32_t a[4];
+    ldmatrix_x4(a, &own[(warp * kWarpRows + lane % 16) * kPitchHere + c + lane / 16 * 8]);
+#pragma unroll
+    for (int j = 0; j < kOther / 8; j += 2) {
+      uint32_t b[4];  // of groups j and j + 1
+      const int row = 8 * j + lane / 16 * 8 + lane % 8, column = c + lane / 8 % 2 * 8;
+      ldmatrix_x4(b, &other[row * kPitchHere + column]);
+      mma_bf16(scores[j], a, {b[0], b[1]});
+      mma_bf16(scores[j + 1], a, {b[2], b[3]});
+    }
+  }
+}
+
+/// Two neighbours of a row, as an operand holds them.
+__device__ inline uint32_t rounded_pair(float first, float second) {
+  return narrow<bf16>(first).bits | uint32_t(narrow<bf16>(second).bits) << 16;
+}
+
+/// result += p . other rows, by tensor cores: p is rounded to bf16, and stands as their operand already.
+template <int kWidth>
+__device__ void add_product(const Scores& p, const SharedArray<bf16>& other, Result<kWidth>& result) {
+  const int lane = int(threadIdx.x) % kWarpSize;
+#pragma unroll
+  for (int k = 0; k < kOther; k += 16) {
+    uint32_t a[4];
+    for (int i = 0; i < 4; ++i) {
+      const float(&group)[4] = p[k / 8 + i / 2];
+      a[i] = rounded_pair(group[2 * (i % 2)], group[2 * (i % 2) + 1]);
+    }
+#pragma unroll
+    for (int j = 0; j < kWidth / 8; j += 2) {
+      uint32_t b[4];  // of groups j and j + 1
+      ldmatrix_x4_trans(b, &other[(k + lane % 16) * kPitch<bf16, kWidth> + 8 * j + lane / 16 * 8]);
+      mma_bf16(result[j], a, {b[0], b[1]});
+      mma_bf16(result[j + 1], a, {b[2], b[3]});
     }
   }
 }

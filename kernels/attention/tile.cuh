@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cmath>
-
 #include "kernels/attention.h"
 #include "kernels/attention/multiply.cuh"
 #include "kernels/cuda_device.cuh"
@@ -121,9 +119,9 @@ __device__ inline float quad_max(float value) {
   return value;
 }
 
-/// What the backward pass needs of a query: lse, and delta = dy . y over the head, which is rowsum(dP P). A
-/// query that does not exist gets the lse that makes its probabilities 0. The four lanes of a row call it
-/// together.
+/// What the backward pass needs of a query: lse, and delta = dy . y over the head, which is rowsum(dP P). One
+/// that does not exist adds nothing, whatever its probabilities: its q and dy are zeros. The four lanes of a
+/// row call it together.
 struct Query {
   float lse, delta;
 
@@ -132,7 +130,7 @@ struct Query {
                    int token) {
     const bool exists = token < plan.tokens;
     const int64_t row = place.base + int64_t(token) * plan.channels;
-    lse = exists ? lses[place.head * plan.tokens + token] : INFINITY;
+    lse = exists ? lses[place.head * plan.tokens + token] : 0.0f;
     delta = 0;
     if (exists)
       for (int c = int(threadIdx.x) % 4; c < plan.width; c += 4)
