@@ -14,7 +14,9 @@
 namespace simt {
 
 inline ito::kernels::LaunchConfig config(dim3 grid, dim3 block, size_t shared_bytes = 0) {
-  return {grid, block, shared_bytes, 1};
+  ito::kernels::LaunchConfig config;
+  config.grid = grid, config.block = block, config.shared_bytes = shared_bytes;
+  return config;
 }
 
 /// The sentence with which the emulator ends `run` under a schedule, or nothing.
