@@ -16,7 +16,8 @@ namespace ito::kernels {
 
 // ---- convolutions: cuDNN ----
 
-/// What convolutions run on; automatic: on what was faster for the shape when it was first met.
+/// What convolutions run on (and matrix products, where cudnn stands for cuBLASLt); automatic: on what was
+/// faster for the shape when it was first met.
 enum class ConvChoice : uint8_t { ours, cudnn, automatic };
 
 /// ours, cudnn or auto. Unknown: an error with the nearest.
@@ -57,6 +58,11 @@ ConvChoice choose_convolution(CudaStream&, const Conv2dDims&, DType, ConvPass,
                               const std::function<void(ConvChoice)>& run);
 /// Bytes of workspace for what choose_convolution may choose. ours: bytes that our kernels need.
 size_t chosen_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, size_t ours);
+
+/// The same for matrix products, seen as 1x1 convolutions: cudnn stands for cuBLASLt here.
+ConvChoice choose_product(CudaStream&, const Conv2dDims&, DType, ConvPass,
+                          const std::function<void(ConvChoice)>& run);
+size_t chosen_product_workspace_bytes(CudaStream&, int m, int in, int out, DType, ConvPass, size_t ours);
 
 bool cudnn_available();
 /// Padding must be the same at both ends, and cuDNN must know a deterministic algorithm. Which one it is

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/conv2d/choice.cuh"
+#include "kernels/conv2d/own_cuda.h"
 
 namespace ito::kernels {
 namespace conv2d {
@@ -50,12 +51,12 @@ void run_backward_data(CudaStream& stream, const Conv2dDims& d, const T* dy, con
 
 }  // namespace conv2d
 
-void conv2d_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
-                          Out workspace) {
+void conv2d::own_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
+                               Out workspace) {
   using namespace conv2d;
   check_cuda_shape(d, dy.dtype);
   std::byte* const scratch =
-      check_workspace(d, conv2d_workspace_bytes(stream, d, dy.dtype, ConvPass::backward_data), workspace);
+      check_workspace(d, own_workspace_bytes(d, dy.dtype, ConvPass::backward_data), workspace);
   if (dx2) check_sources(d, true);
   if (!dx && !dx2) return;
   check_dtypes({dy, dx, dx2});

@@ -2,6 +2,7 @@
 
 #include "kernels/conv2d/backward_weights.h"
 #include "kernels/conv2d/choice.cuh"
+#include "kernels/conv2d/own_cuda.h"
 
 namespace ito::kernels {
 namespace conv2d {
@@ -63,12 +64,12 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, 
 
 }  // namespace conv2d
 
-void conv2d_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
-                             Out workspace) {
+void conv2d::own_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw,
+                                  Out dbias, Out workspace) {
   using namespace conv2d;
   check_cuda_shape(d, x.dtype);
   std::byte* const scratch =
-      check_workspace(d, conv2d_workspace_bytes(stream, d, x.dtype, ConvPass::backward_weights), workspace);
+      check_workspace(d, own_workspace_bytes(d, x.dtype, ConvPass::backward_weights), workspace);
   check_sources(d, bool(x2));
   check_dtypes({x, x2, dy});
   const auto run = [&](auto type) {

@@ -1,8 +1,11 @@
+// What kernels/conv2d.h declares for CUDA: checks, workspaces, and the choice between our kernels and cuDNN.
 #include <algorithm>
 
 #include "kernels/conv2d.h"
 #include "kernels/conv2d/backward_weights.h"
 #include "kernels/conv2d/choice.cuh"
+#include "kernels/conv2d/own_cuda.h"
+#include "kernels/cuda_library.h"
 
 namespace ito::kernels {
 
@@ -46,16 +49,46 @@ void conv2d::check_cuda_shape(const Conv2dDims& d, DType dtype) {
     fail(cat("conv2d: more than 2^30 pixels or filter entries: split the batch of ", shape_of(d)));
 }
 
-size_t conv2d_workspace_bytes(CudaStream&, const Conv2dDims& d, DType dtype, ConvPass pass) {
-  using namespace conv2d;
+size_t conv2d::own_workspace_bytes(const Conv2dDims& d, DType dtype, ConvPass pass) {
   check_cuda_shape(d, dtype);
   if (pass == ConvPass::backward_weights) return WeightWorkspace(d, WeightParts(d), nullptr).bytes;
   return dtype == DType::bf16 ? rounded_bytes(d) : 0;
 }
 
+size_t conv2d_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  return chosen_workspace_bytes(stream, d, dtype, pass, conv2d::own_workspace_bytes(d, dtype, pass));
+}
+
 const char* conv2d_algorithm(CudaStream&, const Conv2dDims& d, DType dtype, ConvPass) {
   conv2d::check_cuda_shape(d, dtype);
   return dtype == DType::bf16 ? "implicit gemm, mma.sync" : "implicit gemm, fused multiply-add";
+}
+
+void conv2d_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
+                    Out workspace) {
+  const auto run = [&](ConvChoice choice) {
+    const auto pass = choice == ConvChoice::cudnn ? cudnn_forward : conv2d::own_forward;
+    pass(stream, d, x, x2, w, e, y, workspace);
+  };
+  run(choose_convolution(stream, d, x.dtype, ConvPass::forward, run));
+}
+
+void conv2d_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
+                          Out workspace) {
+  const auto run = [&](ConvChoice choice) {
+    const auto pass = choice == ConvChoice::cudnn ? cudnn_backward_data : conv2d::own_backward_data;
+    pass(stream, d, dy, w, dx, dx2, workspace);
+  };
+  run(choose_convolution(stream, d, dy.dtype, ConvPass::backward_data, run));
+}
+
+void conv2d_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
+                             Out workspace) {
+  const auto run = [&](ConvChoice choice) {
+    const auto pass = choice == ConvChoice::cudnn ? cudnn_backward_weights : conv2d::own_backward_weights;
+    pass(stream, d, dy, x, x2, dw, dbias, workspace);
+  };
+  run(choose_convolution(stream, d, x.dtype, ConvPass::backward_weights, run));
 }
 
 }  // namespace ito::kernels

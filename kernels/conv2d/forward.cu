@@ -1,4 +1,5 @@
 #include "kernels/conv2d/choice.cuh"
+#include "kernels/conv2d/own_cuda.h"
 
 namespace ito::kernels {
 namespace conv2d {
@@ -18,12 +19,12 @@ void run_forward(CudaStream& stream, const Conv2dDims& d, const T* x, const T* x
 
 }  // namespace conv2d
 
-void conv2d_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
-                    Out workspace) {
+void conv2d::own_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e,
+                         Out y, Out workspace) {
   using namespace conv2d;
   check_cuda_shape(d, x.dtype);
   std::byte* const scratch =
-      check_workspace(d, conv2d_workspace_bytes(stream, d, x.dtype, ConvPass::forward), workspace);
+      check_workspace(d, own_workspace_bytes(d, x.dtype, ConvPass::forward), workspace);
   check_sources(d, bool(x2));
   check_dtypes({x, x2, y, e.shift, e.residual});
   const auto run = [&](auto type) {

@@ -68,5 +68,30 @@ TEST_CASE("two runs on CUDA are equal bit for bit, whatever the schedule") {
   }
 }
 
+TEST_CASE("with the libraries, and with whichever is faster, convolutions and products stay right") {
+  using kernels::ConvChoice;
+  for (ConvChoice choice : {ConvChoice::cudnn, ConvChoice::automatic})
+    for (const OpCase& c : op_cases()) {
+      if (c.name.rfind("conv2d", 0) && c.name.rfind("linear", 0)) continue;
+      CAPTURE(c.name);
+      const Numbers numbers = inputs_of(c, false);
+      Device device({1, engine::Backend::cuda, choice});
+      device.reserve(kRoom);
+      const Evaluation want = reference(c, numbers), got = evaluate(device, c, numbers, DType::f32);
+      CHECK(distance(got.y, want.y) < tolerance(c, 0x1p-24));
+      for (size_t i = 0; i < numbers.size(); ++i) {
+        CAPTURE(i);
+        CHECK(distance(got.gradients[i], want.gradients[i]) < tolerance(c, 0x1p-24));
+      }
+      // What was timed is said again by another device, and kept.
+      const std::string plan = device.conv_plan();
+      CHECK(plan.empty() ==
+            (choice == ConvChoice::cudnn || c.name.find("right and bottom") != std::string::npos));
+      Device other({1, engine::Backend::cuda, choice});
+      other.set_conv_plan(plan);
+      CHECK(other.conv_plan() == plan);
+    }
+}
+
 }  // namespace
 }  // namespace ito::tests
