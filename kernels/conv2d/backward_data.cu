@@ -28,16 +28,49 @@ void run_class(CudaStream& stream, const Conv2dDims& d, const PixelClass& y, con
   const int first_channel = dx ? 0 : d.c1, channels = (dx ? d.c1 : 0) + (dx2 ? d.c2 : 0);
   const int taps = y.taps * x.taps, pixels = y.count * x.count;
   const Divider per_image(pixels), per_row(x.count), per_tap(d.k), taps_x(std::max(x.taps, 1));
-  const PatchRows<T> a{{dy, nullptr, d.k, 0, d.out_h(), d.out_w(), 1, y.first_seen, x.first_seen, -1,
-                        d.n * pixels, taps * d.k, per_image, per_row, per_tap, taps_x}};
-  const FilterColumns<T> b{w + first_channel, channels, taps * d.k, d.c(),
-                           d.r * d.s,         d.s,      d.stride,   y.first_tap * d.s + x.first_tap,
-                           per_tap,           taps_x};
+  const PatchRows<T> a{{.x = dy,
+                        .x2 = nullptr,
+                        .c1 = d.k,
+                        .c2 = 0,
+                        .height = d.out_h(),
+                        .width = d.out_w(),
+                        .step = 1,
+                        .first_y = y.first_seen,
+                        .first_x = x.first_seen,
+                        .direction = -1,
+                        .pixels = d.n * pixels,
+                        .entries = taps * d.k,
+                        .per_image = per_image,
+                        .per_row = per_row,
+                        .per_tap = per_tap,
+                        .taps_x = taps_x}};
+  const FilterColumns<T> b{.w = w + first_channel,
+                           .lines = channels,
+                           .depths = taps * d.k,
+                           .c = d.c(),
+                           .rs = d.r * d.s,
+                           .s = d.s,
+                           .stride = d.stride,
+                           .first_tap = y.first_tap * d.s + x.first_tap,
+                           .per_tap = per_tap,
+                           .taps_x = taps_x};
   const bool wide = are_wide<T>({d.k, d.c1, d.c2}) && are_aligned({dy, w});
   const bool wide_dx = are_wide<T>({d.c1, d.c2}) && are_aligned({dx, dx2});
-  const DataOutput<T> output{dx,           dx2,      d.c1,     d.c2,      first_channel,
-                             d.h,          d.w,      d.stride, y.first,   x.first,
-                             d.n * pixels, channels, wide_dx,  per_image, per_row};
+  const DataOutput<T> output{.dx = dx,
+                             .dx2 = dx2,
+                             .c1 = d.c1,
+                             .c2 = d.c2,
+                             .first_channel = first_channel,
+                             .height = d.h,
+                             .width = d.w,
+                             .stride = d.stride,
+                             .first_y = y.first,
+                             .first_x = x.first,
+                             .rows = d.n * pixels,
+                             .columns = channels,
+                             .wide = wide_dx,
+                             .per_image = per_image,
+                             .per_row = per_row};
   multiply_pixels<T>(stream, a, b, output, taps * d.k, wide);
 }
 

@@ -64,22 +64,22 @@ bool are_wide(std::initializer_list<int> channels) {
 template <class T>
 Patches<T> input_patches(const Conv2dDims& d, const T* x, const T* x2) {
   const int pixels = d.out_h() * d.out_w();
-  return {x,
-          x2,
-          d.c1,
-          d.c2,
-          d.h,
-          d.w,
-          d.stride,
-          -d.pad_top,
-          -d.pad_left,
-          1,
-          d.n * pixels,
-          d.r * d.s * d.c(),
-          Divider(pixels),
-          Divider(d.out_w()),
-          Divider(d.c()),
-          Divider(d.s)};
+  return {.x = x,
+          .x2 = x2,
+          .c1 = d.c1,
+          .c2 = d.c2,
+          .height = d.h,
+          .width = d.w,
+          .step = d.stride,
+          .first_y = -d.pad_top,
+          .first_x = -d.pad_left,
+          .direction = 1,
+          .pixels = d.n * pixels,
+          .entries = d.r * d.s * d.c(),
+          .per_image = Divider(pixels),
+          .per_row = Divider(d.out_w()),
+          .per_tap = Divider(d.c()),
+          .taps_x = Divider(d.s)};
 }
 
 /// Scratch of every bf16 pass that reads w: room to round it.

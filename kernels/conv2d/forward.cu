@@ -11,9 +11,14 @@ void run_forward(CudaStream& stream, const Conv2dDims& d, const T* x, const T* x
   const bool wide_y = are_wide<T>({d.k}) && are_aligned({y, e.bias.data, e.shift.data, e.residual.data});
   const PatchRows<T> a{input_patches(d, x, x2)};
   const Matrix<T, true> b{w, d.k, a.patches.entries};
-  const ForwardOutput<T> output{
-      y,      e.bias.as<float>(), e.shift.as<T>(), e.residual.as<T>(), a.patches.pixels, d.k,
-      wide_y, a.patches.per_image};
+  const ForwardOutput<T> output{.y = y,
+                                .bias = e.bias.as<float>(),
+                                .shift = e.shift.as<T>(),
+                                .residual = e.residual.as<T>(),
+                                .rows = a.patches.pixels,
+                                .columns = d.k,
+                                .wide = wide_y,
+                                .per_image = a.patches.per_image};
   multiply_pixels<T>(stream, a, b, output, a.patches.entries, wide);
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/conv2d/outputs.cuh"
 #include "kernels/conv2d/product_bf16.cuh"
 #include "kernels/conv2d/product_f32.cuh"

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "kernels/conv2d/operands.cuh"
 #include "kernels/cuda_async.cuh"
 
