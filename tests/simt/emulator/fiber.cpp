@@ -17,21 +17,22 @@ constexpr size_t kStackBytes = 128 * 1024;
 Fiber::Fiber(void (*run)(void*), void* argument)
     : run_(run),
       argument_(argument),
-      stack_(boost::context::protected_fixedsize_stack(kStackBytes).allocate()),
-      thread_(__tsan_create_fiber(0)) {
+      stack_(boost::context::protected_fixedsize_stack(kStackBytes).allocate()) {
   restart();
 }
 
 Fiber::~Fiber() {
   if (!run_) return;
-  __tsan_destroy_fiber(thread_);
+  sanitizer::end_thread(thread_);
   boost::context::protected_fixedsize_stack(kStackBytes).deallocate(stack_);
 }
 
 void Fiber::restart() {
   // Abandoned frames have left their red zones behind; the guard page below is not touched by this.
-  __asan_unpoison_memory_region(static_cast<char*>(stack_.sp) - stack_.size, stack_.size);
+  sanitizer::stack_is_empty(static_cast<char*>(stack_.sp) - stack_.size, stack_.size);
   context_ = context::make_fcontext(stack_.sp, stack_.size, entry);
+  if (thread_) sanitizer::end_thread(thread_);
+  thread_ = sanitizer::make_thread();
 }
 
 void Fiber::entry(context::transfer_t from) {
@@ -45,7 +46,7 @@ void Fiber::arrive(context::transfer_t from, void* fake_stack) {
   left.context_ = from.fctx;
   const void* bottom = nullptr;
   size_t bytes = 0;
-  __sanitizer_finish_switch_fiber(fake_stack, &bottom, &bytes);
+  sanitizer::enter_stack(fake_stack, &bottom, &bytes);
   if (left.run_ || !bottom) return;
   left.stack_.size = bytes;  // the host's stack becomes known when it is left
   left.stack_.sp = static_cast<char*>(const_cast<void*>(bottom)) + bytes;
@@ -53,11 +54,11 @@ void Fiber::arrive(context::transfer_t from, void* fake_stack) {
 
 void Fiber::switch_to(Fiber& next) {
   next.previous_ = this;
-  if (!run_) thread_ = __tsan_get_current_fiber();
+  if (!run_) thread_ = sanitizer::this_thread();
   void* fake_stack = nullptr;
-  __sanitizer_start_switch_fiber(&fake_stack, static_cast<char*>(next.stack_.sp) - next.stack_.size,
-                                 next.stack_.size);
-  __tsan_switch_to_fiber(next.thread_, __tsan_switch_to_fiber_no_sync);
+  sanitizer::leave_stack(&fake_stack, static_cast<char*>(next.stack_.sp) - next.stack_.size,
+                         next.stack_.size);
+  sanitizer::switch_thread(next.thread_);
   const context::transfer_t from = context::jump_fcontext(next.context_, &next);
   arrive(from, fake_stack);
 }

@@ -36,7 +36,7 @@ void report_misaligned(const void* p, size_t bytes, const Place& place) {
 
 void Machine::run_thread(void* self) {
   Machine& machine = *static_cast<Machine*>(self);
-  __tsan_acquire(&machine);
+  sanitizer::acquire(&machine.begun_);
   (*machine.body_)();
   machine.leave_thread();
 }
@@ -88,9 +88,9 @@ void Machine::start_block(const uint3& index) {
 }
 
 void Machine::run_block() {
-  __tsan_release(this);
+  sanitizer::release(&begun_);
   host_.switch_to(choose());
-  __tsan_acquire(this);
+  sanitizer::acquire(&ended_);
   current_ = nullptr;
   if (error_.empty()) return;
   for (auto& thread : threads_) thread->fiber.restart();
@@ -132,7 +132,7 @@ unsigned Machine::next_thread() {
 }
 
 void Machine::leave_thread() {
-  __tsan_release(this);
+  sanitizer::release(&ended_);
   const unsigned number = current_->number;
   current_->state = State::done;
   --alive_;
@@ -149,13 +149,15 @@ void Machine::barrier(const Place& place) {
   barrier_ = place;
   current_->state = State::barrier;
   current_->place = place;
-  __tsan_release(&at_barrier_);
+  char* const passed = &barrier_passed_[barriers_ % 2];
+  sanitizer::release(passed);
   if (++at_barrier_ == count_) {
     at_barrier_ = 0;
+    ++barriers_;
     ready_.fill(count_);
   }
   pause();
-  __tsan_acquire(&at_barrier_);
+  sanitizer::acquire(passed);
 }
 
 void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place& place) {
@@ -167,7 +169,7 @@ void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place
   while (i < warp.open && warp.meetings[size_t(i)].mask != mask) ++i;
   Meeting& meeting = warp.meetings[size_t(i)];
   if (i == warp.open) {
-    meeting = {mask, 0, place, combine};
+    meeting = {mask, 0, place, combine, &warp.met[warp.opened++ % warp.met.size()]};
     ++warp.open;
   } else if (!(meeting.place == place)) {
     report(cat("mixed collectives: other lanes of mask ", hex(mask), " wait at ", meeting.place), place);
@@ -176,10 +178,11 @@ void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place
   warp.brought[lane] = mine;
   current_->state = State::warp;
   current_->place = place;
-  __tsan_release(&warp);
+  char* const met = meeting.met;
+  sanitizer::release(met);
   try_complete(number, i);
   pause();
-  __tsan_acquire(&warp);
+  sanitizer::acquire(met);
 }
 
 /// Ends the meeting where nobody is awaited any more: CUDA excuses lanes that have returned or never were.
@@ -188,9 +191,9 @@ bool Machine::try_complete(unsigned number, int which) {
   Meeting& meeting = warp.meetings[size_t(which)];
   if (meeting.mask & ~(meeting.arrived | warp.absent)) return false;
   Lanes lanes(meeting.arrived, warp.brought.data());
-  __tsan_acquire(&warp);
+  sanitizer::acquire(meeting.met);
   meeting.combine(lanes);
-  __tsan_release(&warp);
+  sanitizer::release(meeting.met);
   if (lanes.bad_lane >= 0)
     record(lanes.wrong, meeting.place, *threads_[number * 32 + unsigned(lanes.bad_lane)]);
   ready_.insert_warp(number, meeting.arrived);

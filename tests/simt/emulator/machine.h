@@ -113,12 +113,15 @@ class Machine {
     uint32_t mask, arrived;
     Place place;
     Combine combine;
+    char* met;  // for ThreadSanitizer: what its lanes are ordered by
   };
   struct Warp {
     uint32_t absent = 0;  // lanes that have returned or never were
     int open = 0;         // meetings that wait for lanes
     std::array<Meeting, 32> meetings;
     std::array<void*, 32> brought;
+    unsigned opened = 0;
+    std::array<char, 64> met;  // in turn, so that a meeting does not order the one before
   };
   struct FreeDeleter {
     void operator()(void* p) const { std::free(p); }
@@ -147,6 +150,9 @@ class Machine {
   ReadySet ready_;
   unsigned at_barrier_ = 0, alive_ = 0;
   Place barrier_{};
+  unsigned barriers_ = 0;
+  char barrier_passed_[2], begun_,
+      ended_;  // for ThreadSanitizer; two barriers, so that each orders itself alone
   std::array<Warp, kMaxThreads / 32> warps_;
   std::unique_ptr<unsigned char, FreeDeleter> shared_;
   std::string error_;

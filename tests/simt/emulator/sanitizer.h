@@ -2,26 +2,50 @@
 
 #include <cstddef>
 
-/// What the sanitizers must be told; without them the calls are nothing.
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#else
-inline void __asan_unpoison_memory_region(const volatile void*, size_t) {}
-inline void __sanitizer_start_switch_fiber(void**, const void*, size_t) {}
-inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
+#elif defined(SIMT_THREAD_SANITIZER)
+#include <sanitizer/tsan_interface.h>
 #endif
 
-// The emulator itself is not instrumented (its bookkeeping would drown the kernels' races), so the build says
-// that the program is.
-#if defined(SIMT_THREAD_SANITIZER)
-#include <sanitizer/tsan_interface.h>
+/// What the sanitizers must be told of stacks and of synchronisation; nothing in builds without them. The
+/// emulator is not instrumented for ThreadSanitizer (its bookkeeping would drown the kernels' races), so its
+/// build says by SIMT_THREAD_SANITIZER that the program is.
+namespace simt::sanitizer {
+
+// ---- AddressSanitizer: which stack is in use ----
+
+#if defined(__SANITIZE_ADDRESS__)
+inline void stack_is_empty(void* bottom, size_t bytes) { __asan_unpoison_memory_region(bottom, bytes); }
+inline void leave_stack(void** state, const void* next_bottom, size_t next_bytes) {
+  __sanitizer_start_switch_fiber(state, next_bottom, next_bytes);
+}
+inline void enter_stack(void* state, const void** left_bottom, size_t* left_bytes) {
+  __sanitizer_finish_switch_fiber(state, left_bottom, left_bytes);
+}
 #else
-inline constexpr unsigned __tsan_switch_to_fiber_no_sync = 1;
-inline void* __tsan_get_current_fiber() { return nullptr; }
-inline void* __tsan_create_fiber(unsigned) { return nullptr; }
-inline void __tsan_destroy_fiber(void*) {}
-inline void __tsan_switch_to_fiber(void*, unsigned) {}
-inline void __tsan_acquire(void*) {}
-inline void __tsan_release(void*) {}
+inline void stack_is_empty(void*, size_t) {}
+inline void leave_stack(void**, const void*, size_t) {}
+inline void enter_stack(void*, const void**, size_t*) {}
 #endif
+
+// ---- ThreadSanitizer: who runs, and what is ordered. A switch alone orders nothing ----
+
+#if defined(SIMT_THREAD_SANITIZER)
+inline void* this_thread() { return __tsan_get_current_fiber(); }
+inline void* make_thread() { return __tsan_create_fiber(0); }
+inline void end_thread(void* thread) { __tsan_destroy_fiber(thread); }
+inline void switch_thread(void* thread) { __tsan_switch_to_fiber(thread, __tsan_switch_to_fiber_no_sync); }
+inline void acquire(void* what) { __tsan_acquire(what); }
+inline void release(void* what) { __tsan_release(what); }
+#else
+inline void* this_thread() { return nullptr; }
+inline void* make_thread() { return nullptr; }
+inline void end_thread(void*) {}
+inline void switch_thread(void*) {}
+inline void acquire(void*) {}
+inline void release(void*) {}
+#endif
+
+}  // namespace simt::sanitizer
