@@ -7,7 +7,6 @@
 
 #include "kernels/conv2d.h"
 #include "tests/simt/device_array.h"
-#include "tests/simt/emulator/runtime.h"
 
 /// Convolutions on the emulated device beside the CPU's reference in f64.
 namespace simt {

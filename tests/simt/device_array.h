@@ -7,14 +7,9 @@
 #include "kernels/cuda_stream.h"
 #include "kernels/dtype.h"
 #include "kernels/error.h"
-#include "tests/simt/emulator/machine.h"
+#include "tests/simt/schedules.h"
 
 namespace simt {
-
-/// The schedules under which every test runs a kernel.
-inline std::vector<Schedule> all_schedules() {
-  return {{Order::in_order, 0}, {Order::reverse, 0}, {Order::random, 1}, {Order::random, 2}};
-}
 
 /// An array on the device between guards, all ones (NaN) until it is written. `offset` elements off its
 /// natural alignment.

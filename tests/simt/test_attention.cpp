@@ -5,7 +5,6 @@
 #include "kernels/attention.h"
 #include "kernels/philox.h"
 #include "tests/simt/device_array.h"
-#include "tests/simt/emulator/runtime.h"
 
 using namespace ito::kernels;
 using simt::DeviceArray;

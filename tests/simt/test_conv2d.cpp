@@ -1,6 +1,8 @@
 // The f32 convolution on the emulated device, all three passes, against the CPU's f64 reference.
-#include "kernels/conv2d/tile.cuh"
 #include "tests/simt/conv2d_runs.h"
+#if defined(ITO_SIMT)
+#include "kernels/conv2d/tile.cuh"  // device code, which g++ understands over the emulator alone
+#endif
 
 using namespace simt;
 
@@ -30,6 +32,11 @@ const std::vector<Conv2dDims> kShapes{
     {2, 18, 17, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1},      // dw in several parts, the last one ragged
     {1, 17, 16, 128, 4, 132, 1, 1, 1, 0, 0, 0, 0},  // large tiles for dw
 };
+
+}  // namespace
+
+#if defined(ITO_SIMT)
+namespace {
 
 /// Eight chunks of 16 bytes that pass at a time have to lie in different banks: a row's and the next ones',
 /// as they are written, and those of one number in eight neighbouring rows, as they are read.
@@ -72,6 +79,7 @@ TEST_CASE("tiles in shared memory are written and read without bank conflicts") 
   check_banks<bf16, 16, 32, true>();
   check_banks<bf16, 16, 32, false>();
 }
+#endif
 
 TEST_CASE("f32 convolutions agree with f64 for every shape, under every schedule") {
   for (const Conv2dDims& d : kShapes) {

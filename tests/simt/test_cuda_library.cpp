@@ -10,7 +10,6 @@
 #include "kernels/cuda_library/dynamic_library.h"
 #include "kernels/linear.h"
 #include "tests/simt/device_array.h"
-#include "tests/simt/emulator/runtime.h"
 #include "tests/temp_folder.h"
 
 using namespace ito::kernels;

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <vector>
+
+/// What lets one test run on the emulator (ITO_SIMT) and on a GPU: the schedules under which it runs kernels.
+#if defined(ITO_SIMT)
+
+#include "tests/simt/emulator/machine.h"
+#include "tests/simt/emulator/runtime.h"
+
+namespace simt {
+
+inline std::vector<Schedule> all_schedules() {
+  return {{Order::in_order, 0}, {Order::reverse, 0}, {Order::random, 1}, {Order::random, 2}};
+}
+
+}  // namespace simt
+
+#else
+
+namespace simt {
+
+/// A GPU schedules its threads itself: all that can be asked for is one run more.
+struct Schedule {};
+inline std::vector<Schedule> all_schedules() { return {{}, {}}; }
+
+struct Machine {
+  void set_schedule(const Schedule&) {}
+};
+inline Machine machine() { return {}; }
+
+}  // namespace simt
+
+#endif
