@@ -36,6 +36,10 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--sample-steps", f.sample_steps, "Heun steps of a grid")->capture_default_str();
   app.add_option("--keep", f.keep, "checkpoints kept")->capture_default_str();
   app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
+  app.add_option(
+         "--conv", f.conv,
+         "convolutions on a GPU: ours, cudnn, or auto (each shape timed once, the choice kept in the run)")
+      ->capture_default_str();
   app.add_option("--threads", f.threads, "CPU threads; 0: all")->capture_default_str();
   app.add_option("--precision", f.precision, "f32 or bf16")->capture_default_str();
   app.add_flag("--dry-run", f.dry_run, "print parameters, FLOPs, memory and time, and train nothing");

@@ -13,7 +13,7 @@ namespace ito::apps {
 struct TrainingFlags {
   std::string data, out, preset, sde, prediction, noise_condition, weighting, level_draw, crop, size,
       embedding, decay = "constant";
-  std::string device = "auto", cache = "runs/cache", split, precision = "f32";
+  std::string device = "auto", conv = "ours", cache = "runs/cache", split, precision = "f32";
   std::optional<int64_t> steps, epochs;
   int64_t save_every = 1000, sample_every = 1000;
   int batch = 32, accumulate = 1, threads = 0, sample_count = 64, sample_steps = 18, keep = 2;

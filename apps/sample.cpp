@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Flags {
-  std::string run, checkpoint, out, seeds, sampler = "euler-maruyama", device = "auto";
+  std::string run, checkpoint, out, seeds, sampler = "euler-maruyama", device = "auto", conv = "ours";
   int steps = 1000, count = 64, threads = 0;
 };
 
@@ -30,6 +30,7 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--seeds", f.seeds, "which images instead: 5, 0-63 or 0-15,100");
   app.add_option("--out", f.out, "where grid.png and 000000.png ... go (default: the run's folder/images)");
   app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
+  app.add_option("--conv", f.conv, "convolutions on a GPU: ours or cudnn")->capture_default_str();
   app.add_option("--threads", f.threads, "CPU threads (0: all)")->capture_default_str();
 }
 
@@ -39,6 +40,14 @@ std::vector<uint64_t> chosen_seeds(const Flags& f) {
   std::vector<uint64_t> seeds(static_cast<size_t>(f.count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
   return seeds;
+}
+
+/// An image may not depend on what is timed faster today.
+kernels::ConvChoice conv_choice(const Flags& f) {
+  const kernels::ConvChoice choice = kernels::parse_conv_choice(f.conv);
+  if (choice == kernels::ConvChoice::automatic)
+    fail("--conv auto is for training: choose ours or cudnn, so that an image depends on its seed alone");
+  return choice;
 }
 
 fs::path output_folder(const Flags& f, const fs::path& checkpoint) {
@@ -141,7 +150,7 @@ int sample(const Flags& f) {
   const engine::Backend backend = engine::parse_backend(f.device);
   const std::vector<uint64_t> seeds = chosen_seeds(f);
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
-  engine::Device device({f.threads, backend});
+  engine::Device device({f.threads, backend, conv_choice(f)});
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
   const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde, f.steps);
   const Job job{loaded, plan, seeds, output_folder(f, checkpoint)};

@@ -105,7 +105,7 @@ int train(const TrainingFlags& flags) {
   const data::Dataset images = open_images(flags, options);
   complete(options, flags, images);
   const model::NetworkSize size = model::measure(options.network);
-  engine::Device device({flags.threads, backend});
+  engine::Device device({flags.threads, backend, kernels::parse_conv_choice(flags.conv)});
   if (flags.probe > 0) {
     std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
     return 0;

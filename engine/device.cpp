@@ -37,7 +37,10 @@ Device::Device(const DeviceOptions& options)
       cpu_(options.threads),
       memory_(backend_ == Backend::cuda ? Arena::Kind::block : Arena::Kind::memory) {
 #if defined(HAVE_CUDA)
-  if (backend_ == Backend::cuda) cuda_ = std::make_unique<kernels::CudaStream>();
+  if (backend_ == Backend::cuda) {
+    cuda_ = std::make_unique<kernels::CudaStream>();
+    cuda_->state<kernels::ConvLibrary>().choice = options.conv;
+  }
 #else
   if (backend_ == Backend::cuda) fail(cat("CUDA cannot be used: ", cuda_problem()));
 #endif
@@ -47,6 +50,20 @@ Device::~Device() {
   tape_.clear();  // what it holds belongs to the arena
   release(memory_.exchange_block(nullptr, 0));
 }
+
+#if defined(HAVE_CUDA)
+
+std::string Device::conv_plan() { return cuda_ ? cuda_->state<kernels::ConvLibrary>().plan.to_text() : ""; }
+void Device::set_conv_plan(const std::string& text) {
+  if (cuda_) cuda_->state<kernels::ConvLibrary>().plan = kernels::ConvPlan::from_text(text);
+}
+
+#else
+
+std::string Device::conv_plan() { return ""; }
+void Device::set_conv_plan(const std::string&) {}
+
+#endif
 
 std::string Device::name() {
   return query([](auto& s) { return s.name(); });

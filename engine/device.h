@@ -10,6 +10,7 @@
 #include "engine/tape.h"
 #include "engine/tensor.h"
 #include "kernels/conv2d.h"
+#include "kernels/cuda_library.h"
 #include "kernels/stream.h"
 #if defined(HAVE_CUDA)
 #include "kernels/cuda_stream.h"
@@ -26,6 +27,7 @@ Backend parse_backend(std::string_view name);
 struct DeviceOptions {
   int threads = 0;  // of the CPU; 0: one a core
   Backend backend = Backend::cpu;
+  kernels::ConvChoice conv = kernels::ConvChoice::ours;  // on a GPU
 };
 
 /// A pass of a convolution that was asked for: what benchmarks repeat alone.
@@ -64,8 +66,13 @@ class Device {
   kernels::CudaStream* cuda_stream() { return cuda_.get(); }
 #endif
 
+  /// Which convolutions cuDNN computes where ConvChoice::automatic has timed both, as lines of text; a run
+  /// keeps them, so that it goes on with the same ones.
+  std::string conv_plan();
+  void set_conv_plan(const std::string& text);
+
   Backend backend() const { return backend_; }
-  /// "2 cores of AMD EPYC" is for programs to say; this is the GPU's name, or "cpu".
+  /// The GPU's name, or "cpu".
   std::string name();
   int threads() const { return cpu_.threads(); }
 

@@ -45,7 +45,7 @@ struct EmaOptions {
 /// Elements in a block that share one weight-decay flag; parameters start at multiples of it.
 inline constexpr int kParameterAlign = 16;
 
-/// Bytes that gradient_norm's scratch has: zero before its first use, and left so.
+/// Bytes of gradient_norm's scratch, zero before its first use: a counter, which is left zero, and sums.
 inline constexpr size_t kGradientNormScratch = 16 * 1024;
 
 /// state.grad_norm = sqrt(sum g^2), summed in f64 in a fixed order. Where it is finite, counts the update and

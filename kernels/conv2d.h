@@ -58,8 +58,8 @@ struct ConvPreference {
   bool winograd = true;
 };
 
-/// "winograd" and so on: what a pass runs for these arguments (for reports and
-/// benchmarks).
+/// "winograd" and so on: what a pass runs for these arguments (for reports and benchmarks).
 const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
+const char* conv2d_algorithm(CudaStream&, const Conv2dDims&, DType, ConvPass);
 
 }  // namespace ito::kernels

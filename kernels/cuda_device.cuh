@@ -18,13 +18,23 @@ struct alignas(sizeof(T) * V) Pack {
 template <class T>
 inline constexpr int kWideVector = 16 / int(sizeof(T));
 
+#if defined(__CUDACC__)
+struct CallSite {};
+__device__ inline void check_aligned(const void*, size_t, CallSite) {}
+#else
+using CallSite = simt::Place;
+using simt::check_aligned;
+#endif
+
 /// p must be a multiple of the pack's size.
 template <int V, class T>
-__device__ inline Pack<T, V> load(const T* p) {
+__device__ inline Pack<T, V> load(const T* p, const CallSite& site = {}) {
+  check_aligned(p, sizeof(Pack<T, V>), site);
   return *reinterpret_cast<const Pack<T, V>*>(p);
 }
 template <int V, class T>
-__device__ inline void store(T* p, const Pack<T, V>& pack) {
+__device__ inline void store(T* p, const Pack<T, V>& pack, const CallSite& site = {}) {
+  check_aligned(p, sizeof(Pack<T, V>), site);
   *reinterpret_cast<Pack<T, V>*>(p) = pack;
 }
 

@@ -9,16 +9,22 @@
 
 namespace ito::kernels {
 
-/// Fails with what was tried and what CUDA says.
+/// Throws what was tried, what CUDA says, where, and what to do about it.
+[[noreturn]] void fail_cuda(cudaError_t error, const char* tried, const char* file, int line);
+
 inline void check_cuda(cudaError_t error, const char* tried, const char* file = __builtin_FILE(),
                        int line = __builtin_LINE()) {
-  if (error != cudaSuccess) fail(cat("CUDA cannot ", tried, ": ", cudaGetErrorString(error)), file, line);
+  if (error != cudaSuccess) fail_cuda(error, tried, file, line);
 }
 
 struct LaunchConfig {
+  LaunchConfig(const char* file = __builtin_FILE(), int line = __builtin_LINE())
+      : file(file), line(line) {}
   dim3 grid = 1, block = 1;
   size_t shared_bytes = 0;  // dynamic shared memory of a block
   int cluster = 1;          // blocks of a cluster, along x
+  const char* file;         // where the launch was made, for errors
+  int line;
 };
 
 /// Puts kernel(arguments...) into the stream's queue. Stands for <<<>>>, which only nvcc understands.
@@ -29,7 +35,7 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, CudaStrea
   if (config.shared_bytes > kSharedWithoutAsking)
     check_cuda(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(config.shared_bytes)),
-        "give a kernel its shared memory");
+        "give a kernel its shared memory", config.file, config.line);
   cudaLaunchAttribute cluster{};
   cluster.id = cudaLaunchAttributeClusterDimension;
   cluster.val.clusterDim.x = unsigned(config.cluster);
@@ -41,7 +47,8 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, CudaStrea
   how.stream = stream.handle();
   how.attrs = &cluster;
   how.numAttrs = config.cluster > 1;  // cards before 9.0 refuse the attribute
-  check_cuda(cudaLaunchKernelEx(&how, kernel, std::forward<Arguments>(arguments)...), "launch a kernel");
+  check_cuda(cudaLaunchKernelEx(&how, kernel, std::forward<Arguments>(arguments)...), "launch a kernel",
+             config.file, config.line);
 }
 
 }  // namespace ito::kernels

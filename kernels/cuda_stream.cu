@@ -17,7 +17,39 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
+/// What a user can do about an error.
+const char* hint(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+      return "use a smaller --batch, or end what else runs on this GPU (nvidia-smi)";
+    case cudaErrorNoKernelImageForDevice:
+      return "this program was built for other GPUs: build it with -DCMAKE_CUDA_ARCHITECTURES=native";
+    case cudaErrorDevicesUnavailable:
+      return "another process has this GPU for itself (nvidia-smi -q -d COMPUTE)";
+    case cudaErrorInvalidValue:
+    case cudaErrorInvalidConfiguration:
+    case cudaErrorLaunchOutOfResources:
+      return "please report this with the whole command and the GPU's name: it is a bug of Ito";
+    default:
+      return "the newest checkpoint is intact: the same command goes on from it. If it happens again, run "
+             "the "
+             "command under compute-sanitizer and look for the GPU's own errors (Xid) in dmesg";
+  }
+}
+
+/// From the repository's root on, as compilers may be given other paths.
+std::string short_path(const std::string& path) {
+  const size_t at = path.rfind("kernels/");
+  return at == std::string::npos ? path : path.substr(at);
+}
+
 }  // namespace
+
+void fail_cuda(cudaError_t error, const char* tried, const char* file, int line) {
+  fail(cat("CUDA cannot ", tried, ": ", cudaGetErrorString(error), " (", cudaGetErrorName(error), ", at ",
+           short_path(file), ":", line, "); ", hint(error)),
+       file, line);
+}
 
 std::string cuda_problem(int device) {
   int count = 0;

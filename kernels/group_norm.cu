@@ -3,6 +3,8 @@
 
 namespace ito::kernels::group_norm {
 
+// Unlike activation.h's these divide inexactly: SiLU in 17 instead of 32 instructions and its slope in 19
+// instead of 35 (sm_90a), where an H100 issues about 35 while it moves the 4 bytes of a bf16 element.
 __device__ inline float activate(Activation activation, float v) {
   if (activation == Activation::silu) return v * sigmoid(v);
   return activation == Activation::relu ? fmaxf(v, 0.0f) : v;

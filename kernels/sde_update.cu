@@ -1,9 +1,10 @@
 #include "kernels/cuda_map.cuh"
 #include "kernels/sde_update.h"
 
-// Bytes an element, f and next_in in bf16: an Euler or DPM-Solver step reads start (which is x, whose second
-// read is the first-level cache's), f and a history (4 + 2 + 4) and writes x', D_0 and next_in (4 + 4 + 2);
-// guidance adds one f and one next_in (2 + 2). Each is moved once, which is the minimum; noise moves nothing.
+// Bytes an element, f and next_in in bf16: start 4 (x is start, or read beside it: 4), f 2 and each history 4
+// are read, x' 4, next_in 2 and, where later steps want it, D_0 4 are written. An Euler step moves 12,
+// DPM-Solver++ (2M) 20; guidance adds 4, a second f and next_in. All once, which is the minimum; noise moves
+// nothing.
 namespace ito::kernels {
 
 template <class F, class Next>

@@ -1,4 +1,5 @@
 #include "kernels/cuda_map.cuh"
+#include "kernels/cuda_sum.cuh"
 #include "kernels/squared_error.h"
 
 // Forward reads y and target once, backward once more and writes dy once, which is the minimum.
@@ -6,11 +7,6 @@ namespace ito::kernels {
 
 inline constexpr int kErrorThreads = 512;
 inline constexpr int kErrorVector = 4;  // the targets' 16 bytes
-
-struct Sum64 {
-  double value;
-  __device__ void merge(const Sum64& other) { value += other.value; }
-};
 
 /// A block sums a sample. V > 1: per_sample is a multiple of V.
 template <class T, int V>
@@ -20,18 +16,18 @@ __global__ void __launch_bounds__(kErrorThreads)
   SharedMemory shared;
   const auto slots = shared.take<Sum64>(kErrorThreads);
   const int64_t start = int64_t(blockIdx.x) * per_sample;
-  Sum64 sum{0};
+  double sum = 0;
 #pragma unroll 4
   for (int64_t i = int64_t(threadIdx.x) * V; i < per_sample; i += kErrorThreads * V) {
     const Pack<T, V> a = load<V>(y + start + i);
     const Pack<float, V> b = load<V>(target + start + i);
     for (int k = 0; k < V; ++k) {
       const double difference = double(float(a.v[k])) - double(b.v[k]);
-      sum.value += difference * difference;
+      sum += difference * difference;
     }
   }
-  merge_rows(slots, int(threadIdx.x), kErrorThreads, 0, 1, sum);
-  if (threadIdx.x == 0) loss[blockIdx.x] = float(sum.value * double(weight[blockIdx.x]));
+  sum = block_sum(slots, kErrorThreads, sum);
+  if (threadIdx.x == 0) loss[blockIdx.x] = float(sum * double(weight[blockIdx.x]));
 }
 
 /// One block. total = the samples' losses, summed in f64.
@@ -39,10 +35,10 @@ __global__ void __launch_bounds__(kErrorThreads)
     squared_error_total_kernel(int n, const float* loss, float* total) {
   SharedMemory shared;
   const auto slots = shared.take<Sum64>(kErrorThreads);
-  Sum64 sum{0};
-  for (int i = int(threadIdx.x); i < n; i += kErrorThreads) sum.value += double(loss[i]);
-  merge_rows(slots, int(threadIdx.x), kErrorThreads, 0, 1, sum);
-  if (threadIdx.x == 0) *total = float(sum.value);
+  double sum = 0;
+  for (int i = int(threadIdx.x); i < n; i += kErrorThreads) sum += double(loss[i]);
+  sum = block_sum(slots, kErrorThreads, sum);
+  if (threadIdx.x == 0) *total = float(sum);
 }
 
 template <class T, int V>

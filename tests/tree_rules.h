@@ -29,7 +29,8 @@ inline const std::vector<Layer>& layers() {
       {"engine/io/", {"engine/io/", "kernels/error.h"}},
       {"engine/", {"engine/", "kernels/"}},
       {"model/", {"model/", "engine/", "kernels/"}},
-      {"data/", {"data/", "engine/io/", "kernels/error.h", "kernels/names.h", "kernels/philox.h", "kernels/bf16.h"}},
+      {"data/",
+       {"data/", "engine/io/", "kernels/error.h", "kernels/names.h", "kernels/philox.h", "kernels/bf16.h"}},
       {"apps/", {"apps/", "model/", "data/", "engine/", "kernels/"}},
       {"bench/", {"bench/", "model/", "data/", "engine/", "kernels/"}},
   };

@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr const char* kConvPlan = "conv_plan.txt";
+
 /// The steps of a run's checkpoints, ascending. Folders under other names (a writer's leftovers) are not
 /// checkpoints.
 std::vector<int64_t> checkpoint_steps(const fs::path& run) {
@@ -89,6 +91,14 @@ void RunFolder::prune(int keep) const {
 
 void RunFolder::write_options(const std::string& json) const {
   io::write_file_atomic(path_ / "options.json", json);
+}
+
+std::string RunFolder::conv_plan() const {
+  const fs::path file = path_ / kConvPlan;
+  return fs::exists(file) ? io::read_file(file) : "";
+}
+void RunFolder::write_conv_plan(const std::string& text) const {
+  io::write_file_atomic(path_ / kConvPlan, text);
 }
 
 void RunFolder::append_log(const std::string& json_line) const {

@@ -10,7 +10,8 @@ namespace ito::model {
 /// A run's folder:
 ///   options.json                    resolved options of the latest start
 ///   log.jsonl                       one line a logged step: step, loss, grad_norm, lr, images_per_second,
-///   ... samples/step-00001000.png       grids from the EMA weights, always the same noise
+///   samples/step-00001000.png       grids from the EMA weights, always the same noise
+///   conv_plan.txt                   which convolutions cuDNN computes, where a GPU run has timed them
 ///   checkpoints/step-00001000/      see checkpoint.h
 class RunFolder {
  public:
@@ -27,6 +28,9 @@ class RunFolder {
   /// Removes all but the newest `keep` checkpoints.
   void prune(int keep) const;
   void write_options(const std::string& json) const;
+  /// Empty where there is none.
+  std::string conv_plan() const;
+  void write_conv_plan(const std::string& text) const;
   /// Appends a line to log.jsonl; lines of steps from `step` on that an interrupted run left are cut off
   /// first (see resume_log).
   void append_log(const std::string& json_line) const;

@@ -68,7 +68,10 @@ std::string log_line(const Progress& p, const StepReport& r) {
       .dump();
 }
 
-std::filesystem::path save(Trainer& trainer, const RunFolder& folder, const SessionHooks& hooks) {
+std::filesystem::path save(engine::Device& device, Trainer& trainer, const RunFolder& folder,
+                           const SessionHooks& hooks) {
+  // Before the checkpoint that was made with it.
+  if (const std::string plan = device.conv_plan(); !plan.empty()) folder.write_conv_plan(plan);
   const std::filesystem::path path = folder.checkpoint(trainer.step_number());
   save_checkpoint(path, trainer);
   folder.prune(trainer.options().keep);
@@ -107,6 +110,7 @@ SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFol
     resume_from(*checkpoint, trainer);
     result.checkpoint = *checkpoint;
   }
+  device.set_conv_plan(folder.conv_plan());
   folder.resume_log(trainer.step_number());
   folder.write_options(to_json(o));
   Meter meter(trainer);
@@ -131,7 +135,7 @@ SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFol
     meter.count_step(now() - before);
     hooks.report(meter.progress());
     if (draws) draw_grid(device, trainer, folder, hooks);
-    if (saves) result.checkpoint = save(trainer, folder, hooks);
+    if (saves) result.checkpoint = save(device, trainer, folder, hooks);
   }
   result.finished = trainer.step_number() >= o.steps;
   result.progress = meter.progress();

@@ -55,6 +55,8 @@ class Trainer {
   /// Before other work on the device between two steps (sampling a grid): the sealed plan is made anew
   /// afterwards.
   void pause() { captured_.unseal(); }
+  /// For comparisons: every step is launched, none replayed.
+  void never_capture() { captured_.never_capture(); }
 
  private:
   void describe_batches(const BatchLetter::Parts&);

@@ -5,8 +5,8 @@
 
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
-#include "tests/simt/device_array.h"
 #include "tests/simt/emulator/runtime.h"
+#include "tests/simt/emulator_checks.h"
 
 // The emulator must see what it is there to see: each kernel here is right or has one known bug.
 namespace ito::kernels {
@@ -88,33 +88,10 @@ __global__ void place_kernel(int* out) {
 }  // namespace ito::kernels
 
 using namespace ito::kernels;
+using simt::check_caught;
+using simt::config;
 using simt::DeviceArray;
-
-namespace {
-
-/// The sentence with which the emulator ends `run` under a schedule, or nothing.
-std::string violation(const simt::Schedule& schedule, const std::function<void()>& run) {
-  simt::machine().set_schedule(schedule);
-  try {
-    run();
-  } catch (const simt::Violation& wrong) {
-    return wrong.what();
-  }
-  return "";
-}
-
-/// Under every schedule the sentence contains all of `parts`.
-void check_caught(const std::function<void()>& run, std::initializer_list<const char*> parts) {
-  for (const simt::Schedule& schedule : simt::all_schedules()) {
-    const std::string said = violation(schedule, run);
-    for (const char* part : parts)
-      CHECK_MESSAGE(said.find(part) != std::string::npos, "\"", said, "\" lacks ", std::string(part));
-  }
-}
-
-LaunchConfig config(dim3 grid, dim3 block, size_t shared_bytes = 0) { return {grid, block, shared_bytes, 1}; }
-
-}  // namespace
+using simt::violation;
 
 TEST_CASE("a missing barrier gives a wrong sum in some schedule, the right kernel in none") {
   CudaStream stream;
@@ -235,5 +212,5 @@ TEST_CASE("launches that a card would refuse are refused") {
                     "CUDA cannot launch a kernel: invalid configuration argument");
   CHECK_THROWS_WITH(launch(early_return_kernel, config(1, 32, simt::kSharedLimit + 16), stream),
                     "CUDA cannot give a kernel its shared memory: invalid argument");
-  CHECK_THROWS_WITH(CudaStream(1), "CUDA cannot use the GPU: invalid argument");
+  CHECK_THROWS_WITH(CudaStream(1), "CUDA cannot use the GPU: invalid device ordinal");
 }

@@ -10,8 +10,8 @@
 #include "tests/simt/device_array.h"
 #include "tests/temp_folder.h"
 
-/// Training and sampling on CUDA: the CPU's results, captured steps equal to launched ones, and checkpoints that
-/// go from one device to the other.
+/// Training and sampling on CUDA: the CPU's results, captured steps equal to launched ones, and checkpoints
+/// that go from one device to the other.
 namespace ito::model {
 namespace {
 
@@ -25,19 +25,21 @@ std::vector<uint8_t> blobs(int count, int size) {
     for (int y = 0; y < size; ++y)
       for (int x = 0; x < size; ++x)
         for (int c = 0; c < 3; ++c) {
-          const double cx = size * (0.3 + 0.4 * std::sin(i * 1.7)), cy = size * (0.5 + 0.3 * std::cos(i * 2.3));
+          const double cx = size * (0.3 + 0.4 * std::sin(i * 1.7)),
+                       cy = size * (0.5 + 0.3 * std::cos(i * 2.3));
           const double r2 = (x - cx) * (x - cx) + (y - cy) * (y - cy);
           pixels.push_back(uint8_t(40 + 40 * c + 130 * std::exp(-r2 / size)));
         }
   return pixels;
 }
 
-constexpr int kImages = 12, kSize = 16;
+constexpr int kImages = 12;
 
 struct Run {
-  std::vector<uint8_t> pixels = blobs(kImages, kSize);
+  std::vector<uint8_t> pixels;
   TrainingOptions options;
-  explicit Run(int size = kSize) {
+  int size;
+  explicit Run(int size = 16) : pixels(blobs(kImages, size)), size(size) {
     options.preset = "tiny";
     options.network = preset("tiny").network;
     options.network.height = options.network.width = size;
@@ -46,7 +48,7 @@ struct Run {
     options.optimizer.learning_rate = {engine::LearningRate::Decay::cosine, 2e-3, 5, 20, 0};
     options.optimizer.ema.decay = 0.99;
   }
-  ImageSet images() const { return {pixels.data(), kImages, kSize, kSize, 3, "none", {}}; }
+  ImageSet images() const { return {pixels.data(), kImages, size, size, 3, "none", {}}; }
 };
 
 std::vector<StepReport> reports(Device& device, const Run& run, int steps) {
@@ -70,6 +72,62 @@ TEST_CASE("20 steps of tiny in f32 on CUDA have the CPU's losses") {
     CHECK(std::abs(got[i].grad_norm - want[i].grad_norm) < 1e-3 * want[i].grad_norm);
     CHECK(got[i].learning_rate == want[i].learning_rate);
     CHECK(!got[i].skipped);
+  }
+}
+
+/// Everything that a step leaves behind, as bits.
+std::vector<float> numbers_of(Trainer& trainer) {
+  engine::ParamStore& store = trainer.store();
+  std::vector<float> all(size_t(store.flat_count()) * 4);
+  const float* buffers[] = {store.master(), store.ema(), store.moment1(), store.moment2()};
+  for (size_t i = 0; i < 4; ++i)
+    store.device().download(all.data() + i * size_t(store.flat_count()), buffers[i],
+                            size_t(store.flat_count()) * sizeof(float));
+  return all;
+}
+
+TEST_CASE("replayed steps equal launched ones bit for bit") {
+  for (const char* precision : {"f32", "bf16"}) {
+    CAPTURE(precision);
+    Run run(8);
+    run.options.precision = precision;
+    run.options.accumulate = 2;
+    run.options.network.dropout = 0.1f;
+    Device first({1, Backend::cuda}), second({1, Backend::cuda});
+    Trainer launched(first, run.options, run.images()), replayed(second, run.options, run.images());
+    launched.never_capture();
+    for (int i = 0; i < 5; ++i) {
+      CHECK(launched.step().loss == replayed.step().loss);
+    }
+    CHECK(simt::same_bits(numbers_of(launched), numbers_of(replayed)));
+  }
+}
+
+TEST_CASE("a run that was killed goes on bit for bit, and a checkpoint moves between devices") {
+  const Run run(8);
+  TempFolder folder;
+  const auto continue_from = [&](const std::filesystem::path& checkpoint, Backend backend, int steps) {
+    Device device({1, backend});
+    Trainer trainer(device, run.options, run.images());
+    resume_from(checkpoint, trainer);
+    std::vector<double> losses;
+    for (int i = 0; i < steps; ++i) losses.push_back(trainer.step().loss);
+    return std::make_pair(losses, numbers_of(trainer));
+  };
+  for (Backend from : {Backend::cuda, Backend::cpu}) {
+    const auto path = folder.path() / (from == Backend::cuda ? "of-cuda" : "of-cpu");
+    Device device({1, from});
+    Trainer trainer(device, run.options, run.images());
+    for (int i = 0; i < 3; ++i) trainer.step();
+    save_checkpoint(path, trainer);
+    std::vector<double> losses;
+    for (int i = 0; i < 4; ++i) losses.push_back(trainer.step().loss);
+
+    const auto same = continue_from(path, from, 4);
+    CHECK(same.first == losses);
+    CHECK(simt::same_bits(same.second, numbers_of(trainer)));
+    const auto other = continue_from(path, from == Backend::cuda ? Backend::cpu : Backend::cuda, 4);
+    for (size_t i = 0; i < 4; ++i) CHECK(std::abs(other.first[i] - losses[i]) < 1e-4 * losses[i]);
   }
 }
 

@@ -2,14 +2,7 @@
 
 #include <boost/context/protected_fixedsize_stack.hpp>
 
-// AddressSanitizer must be told when the stack changes or is abandoned; without it the calls are nothing.
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-static void __asan_unpoison_memory_region(const volatile void*, size_t) {}
-static void __sanitizer_start_switch_fiber(void**, const void*, size_t) {}
-static void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
-#endif
+#include "tests/simt/emulator/sanitizer.h"
 
 namespace simt {
 
@@ -24,11 +17,16 @@ constexpr size_t kStackBytes = 128 * 1024;
 Fiber::Fiber(void (*run)(void*), void* argument)
     : run_(run),
       argument_(argument),
-      stack_(boost::context::protected_fixedsize_stack(kStackBytes).allocate()) {
+      stack_(boost::context::protected_fixedsize_stack(kStackBytes).allocate()),
+      thread_(__tsan_create_fiber(0)) {
   restart();
 }
 
-Fiber::~Fiber() { boost::context::protected_fixedsize_stack(kStackBytes).deallocate(stack_); }
+Fiber::~Fiber() {
+  if (!run_) return;
+  __tsan_destroy_fiber(thread_);
+  boost::context::protected_fixedsize_stack(kStackBytes).deallocate(stack_);
+}
 
 void Fiber::restart() {
   // Abandoned frames have left their red zones behind; the guard page below is not touched by this.
@@ -38,26 +36,30 @@ void Fiber::restart() {
 
 void Fiber::entry(context::transfer_t from) {
   Fiber& self = *static_cast<Fiber*>(from.data);
-  self.scheduler_ = from.fctx;
-  __sanitizer_finish_switch_fiber(nullptr, &self.scheduler_stack_, &self.scheduler_stack_bytes_);
-  for (;;) {
-    self.run_(self.argument_);
-    self.pause();
-  }
+  self.arrive(from, nullptr);
+  for (;;) self.run_(self.argument_);
 }
 
-void Fiber::resume() {
-  void* fake_stack = nullptr;
-  __sanitizer_start_switch_fiber(&fake_stack, static_cast<char*>(stack_.sp) - stack_.size, stack_.size);
-  context_ = context::jump_fcontext(context_, this).fctx;
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+void Fiber::arrive(context::transfer_t from, void* fake_stack) {
+  Fiber& left = *previous_;
+  left.context_ = from.fctx;
+  const void* bottom = nullptr;
+  size_t bytes = 0;
+  __sanitizer_finish_switch_fiber(fake_stack, &bottom, &bytes);
+  if (left.run_ || !bottom) return;
+  left.stack_.size = bytes;  // the host's stack becomes known when it is left
+  left.stack_.sp = static_cast<char*>(const_cast<void*>(bottom)) + bytes;
 }
 
-void Fiber::pause() {
+void Fiber::switch_to(Fiber& next) {
+  next.previous_ = this;
+  if (!run_) thread_ = __tsan_get_current_fiber();
   void* fake_stack = nullptr;
-  __sanitizer_start_switch_fiber(&fake_stack, scheduler_stack_, scheduler_stack_bytes_);
-  scheduler_ = context::jump_fcontext(scheduler_, nullptr).fctx;
-  __sanitizer_finish_switch_fiber(fake_stack, &scheduler_stack_, &scheduler_stack_bytes_);
+  __sanitizer_start_switch_fiber(&fake_stack, static_cast<char*>(next.stack_.sp) - next.stack_.size,
+                                 next.stack_.size);
+  __tsan_switch_to_fiber(next.thread_, __tsan_switch_to_fiber_no_sync);
+  const context::transfer_t from = context::jump_fcontext(next.context_, &next);
+  arrive(from, fake_stack);
 }
 
 }  // namespace simt

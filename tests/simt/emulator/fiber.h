@@ -6,34 +6,34 @@
 
 namespace simt {
 
-/// A function with a stack of its own: runs when resumed, until it pauses. One CUDA thread of the emulated
-/// device.
+/// A function with a stack of its own: one CUDA thread of the emulated device. Fibers hand the processor to
+/// each other directly.
 class Fiber {
  public:
-  /// run(argument) is called each time the fiber is resumed after having finished, so one stack serves many
-  /// blocks.
+  /// The stack that runs already: the host's.
+  Fiber() = default;
+  /// run(argument) ends by switching away; it is called anew when the fiber is continued after that, so one
+  /// stack serves many blocks.
   Fiber(void (*run)(void*), void* argument);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  /// Called by the scheduler: continues the fiber until it pauses or `run` returns.
-  void resume();
-  /// Called by the fiber itself: back to the scheduler.
-  void pause();
+  /// Leaves this fiber, which is running, and continues `next` where it stood.
+  void switch_to(Fiber& next);
   /// Forgets where the fiber stood: what its stack holds is abandoned, never unwound.
   void restart();
 
  private:
   static void entry(boost::context::detail::transfer_t from);
+  void arrive(boost::context::detail::transfer_t from, void* fake_stack);
 
-  void (*run_)(void*);
-  void* argument_;
+  void (*run_)(void*) = nullptr;
+  void* argument_ = nullptr;
   boost::context::stack_context stack_;
   boost::context::detail::fcontext_t context_ = nullptr;
-  boost::context::detail::fcontext_t scheduler_ = nullptr;
-  const void* scheduler_stack_ = nullptr;  // known to AddressSanitizer alone
-  size_t scheduler_stack_bytes_ = 0;
+  Fiber* previous_ = nullptr;  // the one that switched here
+  void* thread_ = nullptr;     // as ThreadSanitizer sees it
 };
 
 }  // namespace simt

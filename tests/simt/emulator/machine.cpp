@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/error.h"
+#include "tests/simt/emulator/sanitizer.h"
 
 namespace simt {
 
@@ -22,26 +23,39 @@ std::string hex(uint32_t mask) {
 
 }  // namespace
 
-std::ostream& operator<<(std::ostream& out, const Place& p) { return out << p.file << ":" << p.line; }
-
-bool operator==(const Place& a, const Place& b) {
-  return a.line == b.line && std::strcmp(a.file, b.file) == 0;
-}
-
 Machine& machine() {
   static Machine one;
   return one;
 }
 
+void report_misaligned(const void* p, size_t bytes, const Place& place) {
+  machine().report(cat("misaligned address: ", reinterpret_cast<uintptr_t>(p) % bytes,
+                       " bytes past a multiple of the ", bytes, " accessed"),
+                   place);
+}
+
 void Machine::run_thread(void* self) {
   Machine& machine = *static_cast<Machine*>(self);
+  __tsan_acquire(&machine);
   (*machine.body_)();
-  machine.finish_thread();
+  machine.leave_thread();
 }
 
 void Machine::run(const Launch& launch, const std::function<void()>& body) {
-  launch_ = launch;
   body_ = &body;
+  start(launch);
+  for (unsigned z = 0; z < launch.grid.z; ++z)
+    for (unsigned y = 0; y < launch.grid.y; ++y)
+      for (unsigned x = 0; x < launch.grid.x; ++x) {
+        start_block({x, y, z});
+        run_block();
+      }
+  launch_.kernel.clear();
+}
+
+void Machine::start(const Launch& launch) {
+  const size_t had = launch_.shared_bytes;
+  launch_ = launch;
   random_state_ = schedule_.seed;
   count_ = launch.block.x * launch.block.y * launch.block.z;
   while (threads_.size() < count_) threads_.push_back(std::make_unique<Thread>(run_thread, this));
@@ -50,46 +64,61 @@ void Machine::run(const Launch& launch, const std::function<void()>& body) {
     threads_[i]->number = i;
     threads_[i]->index = {i % x, i / x % y, i / (x * y)};
   }
-  const size_t bytes = (launch.shared_bytes / kSharedAlign + 1) * kSharedAlign;
-  block_.shared.reset(static_cast<unsigned char*>(std::aligned_alloc(kSharedAlign, bytes)));
+  if (!shared_ || had != launch.shared_bytes) {
+    const size_t bytes = (launch.shared_bytes / kSharedAlign + 1) * kSharedAlign;
+    shared_.reset(static_cast<unsigned char*>(std::aligned_alloc(kSharedAlign, bytes)));
+  }
   blockDim = launch.block;
   gridDim = launch.grid;
-  for (unsigned z = 0; z < launch.grid.z; ++z)
-    for (unsigned y = 0; y < launch.grid.y; ++y)
-      for (unsigned x = 0; x < launch.grid.x; ++x) {
-        start_block({x, y, z});
-        run_block();
-      }
 }
 
 void Machine::start_block(const uint3& index) {
   blockIdx = index;
-  block_.at_barrier = 0;
-  block_.alive = count_;
-  block_.warps.assign((count_ + 31) / 32, {});
+  at_barrier_ = 0;
+  alive_ = count_;
+  for (unsigned warp = 0; warp * 32 < count_; ++warp) {
+    const unsigned lanes = count_ - warp * 32;
+    warps_[warp].absent = lanes < 32 ? ~0u << lanes : 0;
+    warps_[warp].open = 0;
+  }
   // All ones is a NaN in every floating-point format, so that what was never written shows in the result.
-  std::memset(block_.shared.get(), 0xff, launch_.shared_bytes);
-  ready_.reset(count_);
-  for (unsigned i = 0; i < count_; ++i) make_ready(i);
+  std::memset(shared_.get(), 0xff, launch_.shared_bytes);
+  ready_.fill(count_);
+  for (unsigned i = 0; i < count_; ++i) threads_[i]->async.reset();
 }
 
 void Machine::run_block() {
-  while (block_.alive > 0 && error_.empty()) {
-    const unsigned next = next_thread();
-    if (next == ReadySet::kNone) {
-      explain_deadlock();
-      break;
-    }
-    ready_.erase(next);
-    current_ = threads_[next].get();
-    threadIdx = current_->index;
-    current_->fiber.resume();
-  }
+  __tsan_release(this);
+  host_.switch_to(choose());
+  __tsan_acquire(this);
+  current_ = nullptr;
   if (error_.empty()) return;
   for (auto& thread : threads_) thread->fiber.restart();
+  launch_.kernel.clear();
   const std::string message = std::move(error_);
   error_.clear();
   throw Violation(message);
+}
+
+/// Who runs next: a thread, or the host where the block is done.
+Fiber& Machine::choose() {
+  if (alive_ == 0 || !error_.empty()) return host_;
+  const unsigned next = next_thread();
+  if (next == ReadySet::kNone) {
+    explain_deadlock();
+    return host_;
+  }
+  ready_.erase(next);
+  current_ = threads_[next].get();
+  threadIdx = current_->index;
+  return current_->fiber;
+}
+
+/// The current thread waits, or is done.
+void Machine::pause() {
+  Fiber& left = current_->fiber;
+  Fiber& next = choose();
+  if (&left != &next) left.switch_to(next);
 }
 
 unsigned Machine::next_thread() {
@@ -102,83 +131,70 @@ unsigned Machine::next_thread() {
   return ready_.first_from(unsigned((z ^ (z >> 31)) % count_));
 }
 
-void Machine::make_ready(unsigned thread) {
-  threads_[thread]->state = State::ready;
-  ready_.insert(thread);
-}
-
-void Machine::finish_thread() {
+void Machine::leave_thread() {
+  __tsan_release(this);
+  const unsigned number = current_->number;
   current_->state = State::done;
-  --block_.alive;
-  complete_open(current_->number / 32);
+  --alive_;
+  Warp& warp = warps_[number / 32];
+  warp.absent |= 1u << (number % 32);
+  for (int i = warp.open; i-- > 0;) try_complete(number / 32, i);
+  pause();
 }
 
 void Machine::barrier(const Place& place) {
-  if (block_.alive < count_) report("barrier after other threads of the block have returned", place);
-  if (block_.at_barrier > 0 && !(block_.barrier == place))
-    report(cat("divergent barrier: other threads wait at ", block_.barrier), place);
-  block_.barrier = place;
+  if (alive_ < count_) report("barrier after other threads of the block have returned", place);
+  if (at_barrier_ > 0 && !(barrier_ == place))
+    report(cat("divergent barrier: other threads wait at ", barrier_), place);
+  barrier_ = place;
   current_->state = State::barrier;
   current_->place = place;
-  if (++block_.at_barrier == count_) release_barrier();
-  current_->fiber.pause();
+  __tsan_release(&at_barrier_);
+  if (++at_barrier_ == count_) {
+    at_barrier_ = 0;
+    ready_.fill(count_);
+  }
+  pause();
+  __tsan_acquire(&at_barrier_);
 }
 
-void Machine::release_barrier() {
-  block_.at_barrier = 0;
-  for (unsigned i = 0; i < count_; ++i) make_ready(i);
-}
-
-uint64_t Machine::exchange(uint32_t mask, uint64_t value, int source, const Place& place) {
-  const unsigned lane = current_->number % 32, warp = current_->number / 32;
+void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place& place) {
+  const unsigned lane = current_->number % 32, number = current_->number / 32;
   if (!(mask >> lane & 1))
     report(cat("lane ", lane, " calls a collective whose mask ", hex(mask), " leaves it out"), place);
-  auto& open = block_.warps[warp];
-  Rendezvous* meeting = nullptr;
-  for (Rendezvous& r : open)
-    if (r.mask == mask) meeting = &r;
-  if (meeting && !(meeting->place == place))
-    report(cat("mixed collectives: other lanes of mask ", hex(mask), " wait at ", meeting->place), place);
-  if (!meeting) {
-    meeting = &open.emplace_back();
-    meeting->mask = mask;
-    meeting->place = place;
+  Warp& warp = warps_[number];
+  int i = 0;
+  while (i < warp.open && warp.meetings[size_t(i)].mask != mask) ++i;
+  Meeting& meeting = warp.meetings[size_t(i)];
+  if (i == warp.open) {
+    meeting = {mask, 0, place, combine};
+    ++warp.open;
+  } else if (!(meeting.place == place)) {
+    report(cat("mixed collectives: other lanes of mask ", hex(mask), " wait at ", meeting.place), place);
   }
-  meeting->arrived |= 1u << lane;
-  meeting->value[lane] = value;
-  meeting->source[lane] = source;
+  meeting.arrived |= 1u << lane;
+  warp.brought[lane] = mine;
   current_->state = State::warp;
   current_->place = place;
-  complete_open(warp);
-  current_->fiber.pause();
-  return current_->received;
+  __tsan_release(&warp);
+  try_complete(number, i);
+  pause();
+  __tsan_acquire(&warp);
 }
 
-void Machine::complete_open(unsigned warp) {
-  auto& open = block_.warps[warp];
-  for (size_t i = open.size(); i-- > 0;)
-    if (try_complete(warp, open[i])) open.erase(open.begin() + ptrdiff_t(i));
-}
-
-bool Machine::try_complete(unsigned warp, const Rendezvous& meeting) {
-  const unsigned first = warp * 32;
-  for (unsigned lane = 0; lane < 32 && first + lane < count_; ++lane) {
-    const bool awaited = (meeting.mask >> lane & 1) && !(meeting.arrived >> lane & 1);
-    // CUDA excuses lanes that have returned or never were.
-    if (awaited && threads_[first + lane]->state != State::done) return false;
-  }
-  for (unsigned lane = 0; lane < 32; ++lane) {
-    if (!(meeting.arrived >> lane & 1)) continue;
-    Thread& thread = *threads_[first + lane];
-    const int source = meeting.source[lane];
-    if (!(meeting.arrived >> source & 1)) {
-      record(cat("lane ", lane, " reads lane ", source, ", which takes no part in the collective"),
-             meeting.place, thread);
-      return true;
-    }
-    thread.received = meeting.value[source];
-    make_ready(first + lane);
-  }
+/// Ends the meeting where nobody is awaited any more: CUDA excuses lanes that have returned or never were.
+bool Machine::try_complete(unsigned number, int which) {
+  Warp& warp = warps_[number];
+  Meeting& meeting = warp.meetings[size_t(which)];
+  if (meeting.mask & ~(meeting.arrived | warp.absent)) return false;
+  Lanes lanes(meeting.arrived, warp.brought.data());
+  __tsan_acquire(&warp);
+  meeting.combine(lanes);
+  __tsan_release(&warp);
+  if (lanes.bad_lane >= 0)
+    record(lanes.wrong, meeting.place, *threads_[number * 32 + unsigned(lanes.bad_lane)]);
+  ready_.insert_warp(number, meeting.arrived);
+  meeting = warp.meetings[size_t(--warp.open)];
   return true;
 }
 
@@ -194,9 +210,14 @@ void Machine::explain_deadlock() {
     example = &thread;
     if (who.size() > 500) break;
   }
-  const bool exited = block_.alive < count_ && block_.at_barrier == block_.alive;
+  const bool exited = alive_ < count_ && at_barrier_ == alive_;
   record(cat(exited ? "threads returned while others wait at a barrier: " : "deadlock: ", who),
          example->place, *example);
+}
+
+bool Machine::is_shared(const void* p, size_t bytes) const {
+  const auto* const at = static_cast<const unsigned char*>(p);
+  return at >= shared_.get() && at + bytes <= shared_.get() + launch_.shared_bytes;
 }
 
 void Machine::record(std::string what, const Place& place, const Thread& thread) {
@@ -208,7 +229,7 @@ void Machine::record(std::string what, const Place& place, const Thread& thread)
 void Machine::report(std::string what, const Place& place) {
   record(std::move(what), place,
          *current_);  // nothing on this stack is destroyed any more: leave it nothing to free
-  for (;;) current_->fiber.pause();
+  for (;;) pause();
 }
 
 }  // namespace simt

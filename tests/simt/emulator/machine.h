@@ -1,15 +1,17 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <memory>
-#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tests/simt/emulator/async.h"
 #include "tests/simt/emulator/fiber.h"
+#include "tests/simt/emulator/place.h"
 #include "tests/simt/emulator/ready_set.h"
 #include "tests/simt/include/vector_types.h"
 
@@ -17,14 +19,6 @@
 /// thread a fiber. Threads change at barriers and warp collectives only, and the schedule chooses who is next
 /// at every change.
 namespace simt {
-
-/// A place in a kernel's source, for messages.
-struct Place {
-  const char* file;
-  int line;
-};
-bool operator==(const Place&, const Place&);
-std::ostream& operator<<(std::ostream&, const Place&);
 
 /// What a kernel did wrong: which kernel, where, which block and thread.
 struct Violation : std::runtime_error {
@@ -43,6 +37,40 @@ struct Launch {
   std::string kernel;  // its name, for messages
 };
 
+inline constexpr unsigned kMaxThreads = ReadySet::kMost;  // of a block
+
+/// The lanes that have met in a warp collective: what each of them brought stands on its own stack.
+class Lanes {
+ public:
+  Lanes(uint32_t present, void* const* brought) : present_(present), brought_(brought) {}
+  uint32_t present() const { return present_; }
+  bool has(int lane) const { return present_ >> lane & 1; }
+  template <class T>
+  T& at(int lane) const {
+    return *static_cast<T*>(brought_[lane]);
+  }
+  /// Calls use(lane, its T) in order.
+  template <class T, class Use>
+  void each(Use use) const {
+    for (uint32_t left = present_; left; left &= left - 1) {
+      const int lane = __builtin_ctz(left);
+      use(lane, at<T>(lane));
+    }
+  }
+  /// Something is wrong with what this lane brought.
+  void refuse(int lane, std::string why) { bad_lane = lane, wrong = std::move(why); }
+
+  int bad_lane = -1;
+  std::string wrong;
+
+ private:
+  uint32_t present_;
+  void* const* brought_;
+};
+
+/// What a collective does with its lanes, once they are there.
+using Combine = void (*)(Lanes&);
+
 class Machine {
  public:
   Machine() = default;
@@ -50,57 +78,61 @@ class Machine {
   Machine& operator=(const Machine&) = delete;
 
   void set_schedule(const Schedule& schedule) { schedule_ = schedule; }
+  const Schedule& schedule() const { return schedule_; }
 
   /// Calls body() in every thread of every block of the grid. Throws Violation.
   void run(const Launch&, const std::function<void()>& body);
+  /// Of the kernel that runs; empty between kernels.
+  const std::string& kernel() const { return launch_.kernel; }
 
   // What a running thread asks for.
   void barrier(const Place&);
-  /// A warp collective: every lane of `mask` gives a value and gets that of lane `source`.
-  uint64_t exchange(uint32_t mask, uint64_t value, int source, const Place&);
+  /// A warp collective: waits for every lane of `mask`; the last one combines what all have brought.
+  void collective(uint32_t mask, void* mine, Combine, const Place&);
   int lane() const { return int(current_->number % 32); }
-  unsigned char* shared() { return block_.shared.get(); }
+  AsyncCopies& async_copies() { return current_->async; }
+  unsigned char* shared() { return shared_.get(); }
   size_t shared_bytes() const { return launch_.shared_bytes; }
+  bool is_shared(const void* p, size_t bytes) const;
   /// Ends the launch with a Violation. Never returns to the thread: what its stack owns is not freed.
   [[noreturn]] void report(std::string what, const Place&);
 
  private:
-  enum class State : uint8_t { ready, barrier, warp, done };
+  enum class State : uint8_t { running, barrier, warp, done };
   struct Thread {
     Thread(void (*run)(void*), void* machine) : fiber(run, machine) {}
     Fiber fiber;
     uint3 index{};
-    unsigned number = 0;  // of the thread in its block
-    State state = State::ready;
-    Place place{};          // where it waits
-    uint64_t received = 0;  // from the last collective
+    unsigned number = 0;           // of the thread in its block
+    State state = State::running;  // or what it waited for last
+    Place place{};                 // where
+    AsyncCopies async;
   };
   /// Lanes of one warp that wait for each other.
-  struct Rendezvous {
-    uint32_t mask = 0, arrived = 0;
-    Place place{};
-    uint64_t value[32];
-    int source[32];
+  struct Meeting {
+    uint32_t mask, arrived;
+    Place place;
+    Combine combine;
+  };
+  struct Warp {
+    uint32_t absent = 0;  // lanes that have returned or never were
+    int open = 0;         // meetings that wait for lanes
+    std::array<Meeting, 32> meetings;
+    std::array<void*, 32> brought;
   };
   struct FreeDeleter {
     void operator()(void* p) const { std::free(p); }
   };
-  struct Block {
-    unsigned at_barrier = 0, alive = 0;
-    Place barrier{};
-    std::vector<std::vector<Rendezvous>> warps;  // the open ones of each warp
-    std::unique_ptr<unsigned char, FreeDeleter> shared;
-  };
 
   static void run_thread(void* machine);
+  void start(const Launch&);
   void start_block(const uint3& index);
   void run_block();
-  void finish_thread();
-  void make_ready(unsigned thread);
+  void leave_thread();
+  void pause();
+  Fiber& choose();
   unsigned next_thread();
-  void release_barrier();
-  bool try_complete(unsigned warp, const Rendezvous&);
-  void complete_open(unsigned warp);
+  bool try_complete(unsigned warp, int meeting);
   void explain_deadlock();
   void record(std::string what, const Place&, const Thread&);
 
@@ -108,16 +140,26 @@ class Machine {
   uint64_t random_state_ = 0;
   Launch launch_;
   const std::function<void()>* body_ = nullptr;
+  Fiber host_;
   std::vector<std::unique_ptr<Thread>> threads_;
   unsigned count_ = 0;  // threads of the block
   Thread* current_ = nullptr;
   ReadySet ready_;
-  Block block_;
+  unsigned at_barrier_ = 0, alive_ = 0;
+  Place barrier_{};
+  std::array<Warp, kMaxThreads / 32> warps_;
+  std::unique_ptr<unsigned char, FreeDeleter> shared_;
   std::string error_;
 };
 
 /// The one emulated device of a process: CUDA's own interface (threadIdx, cudaMalloc) knows no other way to
 /// name it.
 Machine& machine();
+
+[[noreturn]] void report_misaligned(const void*, size_t bytes, const Place&);
+/// Of an address from which so many bytes (a power of two) are moved at once.
+inline void check_aligned(const void* p, size_t bytes, const Place& place) {
+  if (reinterpret_cast<uintptr_t>(p) & (bytes - 1)) report_misaligned(p, bytes, place);
+}
 
 }  // namespace simt

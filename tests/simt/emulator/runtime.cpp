@@ -1,153 +1,120 @@
 #include "tests/simt/emulator/runtime.h"
 
-#include <cxxabi.h>
-#include <dlfcn.h>
-
 #include <map>
-#include <memory>
+#include <vector>
 
-#include "kernels/error.h"
-#include "tests/simt/include/cuda_runtime.h"
+#include "tests/simt/emulator/call.h"
+#include "tests/simt/emulator/memory.h"
+#include "tests/simt/emulator/queue.h"
 
 namespace simt {
 
-using ito::cat;
-
 namespace {
 
-constexpr size_t kGuardBytes = 256;     // on either side of an allocation
-constexpr unsigned char kGuard = 0xff;  // NaN, for whoever reads it
-constexpr size_t kSharedWithoutAsking = 48 * 1024;
-constexpr unsigned kMaxThreads = 1024;
-
-struct Runtime {
-  size_t shared_limit = kSharedLimit;
-  std::map<unsigned char*, size_t> memory;       // what is allocated, in bytes
-  std::map<const void*, size_t> allowed_shared;  // by cudaFuncSetAttribute
-  std::map<const void*, std::string> names;
-  std::set<std::string> executed;
+struct Fault {
+  std::string call;
+  int calls_left;
+  cudaError_t error;
 };
 
-Runtime& runtime() {
-  static Runtime one;
+struct Calls {
+  std::map<std::string, int, std::less<>> counts;
+  std::vector<Fault> faults;
+  cudaError_t last = cudaSuccess;
+  cudaError_t sticky = cudaSuccess;  // the device has not survived this
+};
+
+Calls& calls_made() {
+  static Calls one;
   return one;
 }
 
-/// "void a::scale_kernel<float, 4>(int)" -> "scale_kernel".
-std::string base_name(const std::string& signature) {
-  const std::string head = signature.substr(0, signature.find_first_of("<("));
-  const size_t before = head.find_last_of(": ");
-  return before == std::string::npos ? head : head.substr(before + 1);
+bool is_sticky(cudaError_t error) {
+  return error == cudaErrorLaunchFailure || error == cudaErrorIllegalAddress ||
+         error == cudaErrorLaunchTimeout || error == cudaErrorECCUncorrectable;
 }
 
-const std::string& name_of(const void* kernel) {
-  std::string& name = runtime().names[kernel];
-  if (!name.empty()) return name;
-  Dl_info info{};
-  if (!dladdr(kernel, &info) || !info.dli_sname || info.dli_saddr != kernel)
-    throw Violation(
-        "a launched kernel has no symbol: a __global__ function may be neither static nor in an unnamed "
-        "namespace, nor take arguments of such a type");
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> full(
-      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), std::free);
-  name = base_name(status == 0 ? full.get() : info.dli_sname);
-  return name;
-}
-
-void check_guards(const std::string& kernel) {
-  for (const auto& [data, bytes] : runtime().memory)
-    for (size_t i = 0; i < kGuardBytes; ++i) {
-      if (data[-1 - ptrdiff_t(i)] != kGuard)
-        throw Violation(cat(kernel, ": wrote ", i + 1, " bytes before an allocation of ", bytes));
-      if (data[bytes + i] != kGuard)
-        throw Violation(cat(kernel, ": wrote ", i, " bytes past an allocation of ", bytes));
-    }
+/// What every call says where there is no device to use.
+cudaError_t availability() {
+  if (card().driver < kRuntimeVersion) return cudaErrorInsufficientDriver;
+  return card().count > 0 ? cudaSuccess : cudaErrorNoDevice;
 }
 
 }  // namespace
 
-void set_shared_limit(size_t bytes) { runtime().shared_limit = bytes; }
-const std::set<std::string>& executed_kernels() { return runtime().executed; }
-
-cudaError_t allow_shared(const void* kernel, int bytes) {
-  if (bytes < 0 || size_t(bytes) > runtime().shared_limit) return cudaErrorInvalidValue;
-  runtime().allowed_shared[kernel] = size_t(bytes);
-  return cudaSuccess;
+Card& card() {
+  static Card one;
+  return one;
 }
 
-cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, const std::function<void()>& body) {
-  const dim3 block = config.blockDim, grid = config.gridDim;
-  const auto allowed = runtime().allowed_shared.find(kernel);
-  const size_t limit =
-      std::max(kSharedWithoutAsking, allowed == runtime().allowed_shared.end() ? 0 : allowed->second);
-  const bool empty = size_t(grid.x) * grid.y * grid.z == 0 || size_t(block.x) * block.y * block.z == 0;
-  if (empty || size_t(block.x) * block.y * block.z > kMaxThreads || grid.y > 65535 || grid.z > 65535)
-    return cudaErrorInvalidConfiguration;
-  if (config.dynamicSmemBytes > limit) return cudaErrorInvalidValue;
-  for (unsigned i = 0; i < config.numAttrs; ++i) {
-    const auto& cluster = config.attrs[i].val.clusterDim;
-    if (cluster.x * cluster.y * cluster.z != 1)
-      throw Violation("the emulator runs clusters of one block only");
+std::recursive_mutex& runtime_mutex() {
+  static std::recursive_mutex one;
+  return one;
+}
+
+void count_call(const char* name) {
+  auto& counts = calls_made().counts;
+  const auto found = counts.find(name);
+  if (found != counts.end())
+    ++found->second;
+  else
+    counts[name] = 1;
+}
+
+cudaError_t begin_call(const char* name) {
+  count_call(name);
+  auto& faults = calls_made().faults;
+  for (size_t i = 0; i < faults.size(); ++i) {
+    if (faults[i].call != name || --faults[i].calls_left > 0) continue;
+    const cudaError_t error = faults[i].error;
+    faults.erase(faults.begin() + ptrdiff_t(i));
+    return error;
   }
-  const std::string& name = name_of(kernel);
-  machine().run({grid, block, config.dynamicSmemBytes, name}, body);
-  runtime().executed.insert(name);
-  check_guards(name);
-  return cudaSuccess;
+  return calls_made().sticky != cudaSuccess ? calls_made().sticky : availability();
+}
+
+cudaError_t end_call(cudaError_t error) {
+  if (is_sticky(error)) calls_made().sticky = error;
+  if (error != cudaSuccess && error != cudaErrorNotReady) calls_made().last = error;
+  return error;
+}
+
+void set_shared_limit(size_t bytes) { card().shared_limit = bytes; }
+void set_memory_limit(size_t bytes) { device_memory().set_limit(bytes); }
+void set_device_count(int count) { card().count = count; }
+void set_compute_capability(int major, int minor) { card().major = major, card().minor = minor; }
+void set_driver_version(int version) { card().driver = version; }
+
+void fail_after(const std::string& call, int nth, cudaError_t error) {
+  calls_made().faults.push_back({call, nth, error});
+}
+
+int calls(const std::string& call) {
+  const auto found = calls_made().counts.find(call);
+  return found == calls_made().counts.end() ? 0 : found->second;
+}
+void reset_calls() { calls_made().counts.clear(); }
+
+void reset_device() {
+  const std::lock_guard lock(runtime_mutex());
+  queues().forget_all();
+  device_memory().release_all();
+  device_memory().set_limit(DeviceMemory::kDefaultLimit);
+  calls_made() = {};
+  card() = {};
 }
 
 }  // namespace simt
 
-using simt::runtime;
+using simt::calls_made;
 
-const char* cudaGetErrorString(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess:
-      return "no error";
-    case cudaErrorInvalidValue:
-      return "invalid argument";
-    case cudaErrorMemoryAllocation:
-      return "out of memory";
-    case cudaErrorInvalidConfiguration:
-      return "invalid configuration argument";
-  }
-  return "unknown error";
+cudaError_t cudaPeekAtLastError() {
+  const std::lock_guard lock(simt::runtime_mutex());
+  return calls_made().sticky != cudaSuccess ? calls_made().sticky : calls_made().last;
 }
-
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
-
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-  *value = int(runtime().shared_limit);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-
-cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  const size_t total = (bytes + 2 * simt::kGuardBytes + 255) / 256 * 256;
-  auto* const start = static_cast<unsigned char*>(std::aligned_alloc(256, total));
-  if (!start) return cudaErrorMemoryAllocation;
-  std::memset(start, simt::kGuard, total);
-  *memory = start + simt::kGuardBytes;
-  runtime().memory[start + simt::kGuardBytes] = bytes;
-  return cudaSuccess;
-}
-
-cudaError_t cudaFree(void* memory) {
-  if (!memory) return cudaSuccess;
-  auto* const data = static_cast<unsigned char*>(memory);
-  if (runtime().memory.erase(data) == 0) return cudaErrorInvalidValue;
-  std::free(data - simt::kGuardBytes);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  if (bytes > 0) std::memcpy(to, from, bytes);  // nothing may come from nowhere
-  return cudaSuccess;
+cudaError_t cudaGetLastError() {
+  const std::lock_guard lock(simt::runtime_mutex());
+  const cudaError_t error = cudaPeekAtLastError();
+  calls_made().last = cudaSuccess;
+  return error;
 }

@@ -4,17 +4,21 @@
 
 namespace simt {
 
+[[noreturn]] void report_outside(int element, int count, const Place& taken);
+
 /// A piece of the block's shared memory, every access checked.
 template <class T>
 class SharedArray {
  public:
   SharedArray(T* data, int count, const Place& place) : data_(data), count_(count), place_(place) {}
   T& operator[](int i) const {
-    if (i < 0 || i >= count_)
-      machine().report("shared memory out of bounds: element " + std::to_string(i) + " of the " +
-                           std::to_string(count_) + " taken here",
-                       place_);
+    if (unsigned(i) >= unsigned(count_)) report_outside(i, count_, place_);
     return data_[i];
+  }
+  /// What begins at element i.
+  SharedArray operator+(int i) const {
+    if (i < 0 || i > count_) report_outside(i, count_, place_);
+    return {data_ + i, count_ - i, place_};
   }
 
  private:
@@ -27,17 +31,12 @@ class SharedArray {
 class SharedMemory {
  public:
   template <class T>
-  SharedArray<T> take(int count, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-    T* const piece = reinterpret_cast<T*>(machine().shared() + used_);
-    used_ += (sizeof(T) * size_t(count) + 15) / 16 * 16;
-    if (used_ > machine().shared_bytes())
-      machine().report("shared memory out of bounds: " + std::to_string(used_) + " bytes taken of the " +
-                           std::to_string(machine().shared_bytes()) + " of the launch",
-                       {file, line});
-    return {piece, count, {file, line}};
+  SharedArray<T> take(int count, const Place& place = {}) {
+    return {static_cast<T*>(take_bytes(sizeof(T) * size_t(count), place)), count, place};
   }
 
  private:
+  void* take_bytes(size_t bytes, const Place&);
   size_t used_ = 0;
 };
 

@@ -1,114 +1,94 @@
 #pragma once
 
-/// As much of CUDA's language and runtime as the kernels use, for g++. Stands in front of the toolkit's own
-/// header in the include path. Device memory is host memory; a launch returns when the kernel has run.
+/// As much of CUDA's language and runtime as Ito uses, for g++. Stands in front of the toolkit's own header
+/// in the include path.
 
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <functional>
 #include <tuple>
+#include <utility>
 
-#include "tests/simt/emulator/machine.h"
-#include "tests/simt/emulator/shared.h"
-#include "tests/simt/include/vector_types.h"
+#include "tests/simt/include/device_functions.h"
+#include "tests/simt/include/runtime_types.h"
 
-#define __global__
-#define __device__
-#define __host__
-#define __forceinline__ inline
-#define __launch_bounds__(...)
+// ---- the device, errors ----
 
-// ---- device code
-// ---------------------------------------------------------------------------------------------------
-
-inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-  simt::machine().barrier({file, line});
-}
-
-inline void __syncwarp(unsigned mask = ~0u, const char* file = __builtin_FILE(),
-                       int line = __builtin_LINE()) {
-  simt::machine().exchange(mask, 0, simt::machine().lane(), {file, line});
-}
-
-template <class T>
-T __shfl_sync(unsigned mask, T value, int source, const char* file = __builtin_FILE(),
-              int line = __builtin_LINE()) {
-  static_assert(sizeof(T) <= 8, "a shuffle moves at most 8 bytes");
-  uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof(T));
-  bits = simt::machine().exchange(mask, bits, source & 31, {file, line});
-  std::memcpy(&value, &bits, sizeof(T));
-  return value;
-}
-
-template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int distance, const char* file = __builtin_FILE(),
-                  int line = __builtin_LINE()) {
-  return __shfl_sync(mask, value, simt::machine().lane() ^ distance, file, line);
-}
-
-inline int min(int a, int b) { return a < b ? a : b; }
-inline float __fdividef(float a, float b) { return a / b; }
-
-// ---- runtime
-// -------------------------------------------------------------------------------------------------------
-
-enum cudaError_t {
-  cudaSuccess = 0,
-  cudaErrorInvalidValue = 1,
-  cudaErrorMemoryAllocation = 2,
-  cudaErrorInvalidConfiguration = 9
-};
-enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
-enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension = 4 };
-enum : unsigned { cudaStreamNonBlocking = 1 };
-
-using cudaStream_t = struct CUstream_st*;
-
-struct cudaLaunchAttribute {
-  cudaLaunchAttributeID id;
-  struct {
-    struct {
-      unsigned x, y, z;
-    } clusterDim;
-  } val;
-};
-struct cudaLaunchConfig_t {
-  dim3 gridDim, blockDim;
-  size_t dynamicSmemBytes = 0;
-  cudaStream_t stream = nullptr;
-  cudaLaunchAttribute* attrs = nullptr;
-  unsigned numAttrs = 0;
-};
-
+const char* cudaGetErrorName(cudaError_t);
 const char* cudaGetErrorString(cudaError_t);
+cudaError_t cudaGetLastError();
+cudaError_t cudaPeekAtLastError();
+cudaError_t cudaGetDeviceCount(int*);
+cudaError_t cudaGetDevice(int*);
 cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int device);
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int device);
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned flags);
-cudaError_t cudaStreamSynchronize(cudaStream_t);
-cudaError_t cudaStreamDestroy(cudaStream_t);
+cudaError_t cudaDriverGetVersion(int*);
+cudaError_t cudaRuntimeGetVersion(int*);
+cudaError_t cudaDeviceSynchronize();
+
+// ---- memory ----
+
 cudaError_t cudaMalloc(void** memory, size_t bytes);
 cudaError_t cudaFree(void* memory);
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t);
+cudaError_t cudaMallocHost(void** memory, size_t bytes);
+cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned flags);
+cudaError_t cudaFreeHost(void* memory);
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t = nullptr);
+cudaError_t cudaMemset(void* memory, int byte, size_t bytes);
+cudaError_t cudaMemsetAsync(void* memory, int byte, size_t bytes, cudaStream_t = nullptr);
+
+// ---- streams, events, graphs ----
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t);
+cudaError_t cudaStreamSynchronize(cudaStream_t);
+cudaError_t cudaStreamQuery(cudaStream_t);
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned flags = 0);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t*, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t);
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t = nullptr);
+cudaError_t cudaEventSynchronize(cudaEvent_t);
+cudaError_t cudaEventQuery(cudaEvent_t);
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to);
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode);
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*);
+cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus*);
+cudaError_t cudaGraphGetNodes(cudaGraph_t, cudaGraphNode_t*, size_t* count);  // the count only
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long flags = 0);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t);
+cudaError_t cudaGraphDestroy(cudaGraph_t);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
+
+// ---- kernels ----
 
 namespace simt {
-cudaError_t allow_shared(const void* kernel, int bytes);
-cudaError_t launch(const cudaLaunchConfig_t&, const void* kernel, const std::function<void()>& body);
+cudaError_t allow_shared(const void* kernel, cudaFuncAttribute, int bytes);
+cudaError_t describe_kernel(cudaFuncAttributes*, const void* kernel);
+cudaError_t count_blocks(int* count, const void* kernel, int threads, size_t shared_bytes);
+cudaError_t launch(const cudaLaunchConfig_t&, const void* kernel, std::function<void()> body);
 }  // namespace simt
 
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
-  return simt::allow_shared(reinterpret_cast<const void*>(kernel), bytes);
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute which, int value) {
+  return simt::allow_shared(reinterpret_cast<const void*>(kernel), which, value);
+}
+template <class Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel* kernel) {
+  return simt::describe_kernel(attributes, reinterpret_cast<const void*>(kernel));
+}
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* count, Kernel* kernel, int threads,
+                                                          size_t shared_bytes) {
+  return simt::count_blocks(count, reinterpret_cast<const void*>(kernel), threads, shared_bytes);
 }
 
 /// Arguments are copied once, as CUDA does; each thread gets its own copy of that.
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  const std::tuple<Parameters...> copy(std::forward<Arguments>(arguments)...);
-  return simt::launch(*config, reinterpret_cast<const void*>(kernel), [&] { std::apply(kernel, copy); });
+  return simt::launch(*config, reinterpret_cast<const void*>(kernel),
+                      [kernel, copy = std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)] {
+                        std::apply(kernel, copy);
+                      });
 }

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cmath>
+
+#include "kernels/adamw.h"
+
+namespace ito::kernels {
+
+/// AdamW's arithmetic for one parameter, the same on CPU and GPU, and the numbers of a step that it needs.
+struct AdamWStep {
+  float gradient_scale;  // min(1, clip / norm)
+  float beta1, beta2;
+  float rate;    // learning rate / bias_correction1
+  float second;  // 1 / sqrt(bias_correction2)
+  float eps;
+  float decay;     // learning rate * weight decay
+  float ema_rest;  // 1 - EMA decay
+  bool copies;     // the average may hold anything before its first step, which must not show
+
+  ITO_HOST_DEVICE AdamWStep(const AdamWOptions& o, const StepInput& input, const StepState& s)
+      : gradient_scale(o.clip > 0 && s.grad_norm > o.clip ? o.clip / s.grad_norm : 1.0f),
+        beta1(o.beta1),
+        beta2(o.beta2),
+        rate(input.learning_rate / s.bias_correction1),
+        second(1.0f / sqrtf(s.bias_correction2)),
+        eps(o.eps),
+        decay(input.learning_rate * o.weight_decay),
+        ema_rest(1.0f - s.ema_decay),
+        copies(s.ema_decay == 0) {}
+
+  /// Running averages move by a fraction of the difference: where both are equal they stay exactly equal.
+  ITO_HOST_DEVICE void update(bool decayed, float grad, float& w, float& m, float& v, float& ema) const {
+    const float g = grad * gradient_scale;
+    const float first = m + (1.0f - beta1) * (g - m), square = v + (1.0f - beta2) * (g * g - v);
+    const float step = rate * first / (sqrtf(square) * second + eps);
+    const float next = w - (step + (decayed ? decay : 0.0f) * w);
+    m = first, v = square, w = next;
+    ema = copies ? next : ema + ema_rest * (next - ema);
+  }
+};
+
+}  // namespace ito::kernels

@@ -1,0 +1,226 @@
+#include <algorithm>
+#include <initializer_list>
+
+#include "kernels/attention.h"
+#include "kernels/attention/tile.cuh"
+
+/// Online softmax (Dao et al., arXiv:2205.14135; backward from the row's log-sum-exp, arXiv:2307.08691).
+/// Nothing of size T x T is stored. Global memory, per tile of kOwn rows: the other operands are read once,
+/// so T/64 times in all, from the L2 cache beyond the first; results are written once.
+namespace ito::kernels::attention {
+
+template <class T>
+struct Forward {
+  const T *q, *k, *v;
+  T* y;
+  float* lse;
+};
+
+/// What a thread knows of its two rows while it walks over the keys: the largest score so far, and its share
+/// of the sum of e^(score - largest).
+struct Softmax {
+  float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {};
+
+  /// Scores become e^(score - largest); `result` follows where the largest grows.
+  template <int kWidth>
+  __device__ void update(Scores& scores, Result<kWidth>& result) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float most = largest[half];
+#pragma unroll
+      for (int j = 0; j < kOther / 8; ++j)
+        most = fmaxf(most, fmaxf(scores[j][2 * half], scores[j][2 * half + 1]));
+      most = quad_max(most);
+      const float shrink = expf(largest[half] - most);
+      largest[half] = most;
+      sum[half] *= shrink;
+#pragma unroll
+      for (int j = 0; j < kWidth / 8; ++j)
+        for (int e = 2 * half; e < 2 * half + 2; ++e) result[j][e] *= shrink;
+#pragma unroll
+      for (int j = 0; j < kOther / 8; ++j)
+        for (int e = 2 * half; e < 2 * half + 2; ++e) {
+          scores[j][e] = expf(scores[j][e] - most);
+          sum[half] += scores[j][e];
+        }
+    }
+  }
+};
+
+template <class T, int kWidth>
+__global__ void __launch_bounds__(kThreads, kBlocks) attention_forward_kernel(Plan plan, Forward<T> args) {
+  SharedMemory shared;
+  const auto own = shared.take<T>(kOwn * kPitch<T, kWidth>);
+  const auto other = shared.take<T>(kOther * kPitch<T, kWidth>);
+  const Place place(plan, kWidth);
+  Softmax softmax;
+  Result<kWidth> result{};
+  for (int first = 0; first < plan.tokens; first += kOther) {
+    Scores scores{};
+    multiply_rows<kWidth>(plan, place, args.q, own, args.k, other, first, scores);
+#pragma unroll
+    for (int j = 0; j < kOther / 8; ++j)
+      for (int e = 0; e < 4; ++e)
+        scores[j][e] = first + column_of(j, e) < plan.tokens ? scores[j][e] * plan.scale : -INFINITY;
+    softmax.update<kWidth>(scores, result);
+    accumulate<kWidth>(plan, place, scores, args.v, other, first, result);
+  }
+  float inverse[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const float sum = quad_sum(softmax.sum[half]);
+    inverse[half] = 1 / sum;
+    const int token = place.first + row_of(half);
+    if (place.channel == 0 && threadIdx.x % 4 == 0 && token < plan.tokens)
+      args.lse[place.head * plan.tokens + token] = softmax.largest[half] + logf(sum);
+  }
+  write_rows<kWidth>(plan, place, result, inverse, args.y);
+}
+
+template <class T>
+struct Backward {
+  const T *dy, *q, *k, *v, *y;
+  const float* lse;
+  T *dq, *dk, *dv;
+};
+
+/// dq: the block owns queries and walks over keys.
+template <class T, int kWidth>
+__global__ void __launch_bounds__(kThreads, kBlocks)
+    attention_backward_queries_kernel(Plan plan, Backward<T> args) {
+  SharedMemory shared;
+  const auto own_q = shared.take<T>(kOwn * kPitch<T, kWidth>);
+  const auto own_dy = shared.take<T>(kOwn * kPitch<T, kWidth>);
+  const auto other = shared.take<T>(kOther * kPitch<T, kWidth>);
+  const Place place(plan, kWidth);
+  const Query queries[2] = {{plan, place, args.dy, args.y, args.lse, place.first + row_of(0)},
+                            {plan, place, args.dy, args.y, args.lse, place.first + row_of(1)}};
+  Result<kWidth> dq{};
+  for (int first = 0; first < plan.tokens; first += kOther) {
+    Scores scores{}, dp{};
+    multiply_rows<kWidth>(plan, place, args.q, own_q, args.k, other, first, scores);
+    multiply_rows<kWidth>(plan, place, args.dy, own_dy, args.v, other, first, dp);
+#pragma unroll
+    for (int j = 0; j < kOther / 8; ++j)
+      for (int e = 0; e < 4; ++e) {
+        const Query& query = queries[e / 2];
+        const bool exists = first + column_of(j, e) < plan.tokens;
+        const float p = exists ? expf(scores[j][e] * plan.scale - query.lse) : 0.0f;
+        dp[j][e] = p * (dp[j][e] - query.delta);
+      }
+    accumulate<kWidth>(plan, place, dp, args.k, other, first, dq);
+  }
+  write_rows<kWidth>(plan, place, dq, {plan.scale, plan.scale}, args.dq);
+}
+
+/// dk and dv: the block owns keys and walks over queries, so P and dS stand transposed.
+template <class T, int kWidth>
+__global__ void __launch_bounds__(kThreads, kBlocks)
+    attention_backward_keys_kernel(Plan plan, Backward<T> args) {
+  SharedMemory shared;
+  const auto own_k = shared.take<T>(kOwn * kPitch<T, kWidth>);
+  const auto own_v = shared.take<T>(kOwn * kPitch<T, kWidth>);
+  const auto other = shared.take<T>(kOther * kPitch<T, kWidth>);
+  const auto lse = shared.take<float>(kOther), delta = shared.take<float>(kOther);
+  const Place place(plan, kWidth);
+  Result<kWidth> dk{}, dv{};
+  for (int first = 0; first < plan.tokens; first += kOther) {
+    const int row = int(threadIdx.x) / 4;
+    const Query query(plan, place, args.dy, args.y, args.lse, first + row);
+    if (threadIdx.x % 4 == 0) lse[row] = query.lse, delta[row] = query.delta;
+    Scores p{}, ds{};
+    multiply_rows<kWidth>(plan, place, args.k, own_k, args.q, other, first, p);
+    multiply_rows<kWidth>(plan, place, args.v, own_v, args.dy, other, first, ds);
+#pragma unroll
+    for (int j = 0; j < kOther / 8; ++j)
+      for (int e = 0; e < 4; ++e) {
+        p[j][e] = expf(p[j][e] * plan.scale - lse[column_of(j, e)]);
+        ds[j][e] = p[j][e] * (ds[j][e] - delta[column_of(j, e)]);
+      }
+    accumulate<kWidth>(plan, place, p, args.dy, other, first, dv);
+    accumulate<kWidth>(plan, place, ds, args.q, other, first, dk);
+  }
+  write_rows<kWidth>(plan, place, dv, {1, 1}, args.dv);
+  write_rows<kWidth>(plan, place, dk, {plan.scale, plan.scale}, args.dk);
+}
+
+// ---- launches ----
+
+void check(const AttentionDims& d, In q) {
+  if (q.dtype == DType::f64) fail("attention: f64 exists on the CPU only; on CUDA use f32 or bf16");
+  if (d.n < 1 || d.tokens < 1 || d.heads < 1 || d.channels < 1 || d.channels % d.heads != 0)
+    fail(cat("attention: ", d.n, " samples, ", d.tokens, " tokens, ", d.channels, " channels, ", d.heads,
+             " heads; all must be positive and the channels a multiple of the heads"));
+}
+
+template <class T, int kWidth>
+Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operands) {
+  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
+  const int width = d.head_width();
+  return {d.tokens,
+          d.channels,
+          d.heads,
+          width,
+          (d.tokens + kOwn - 1) / kOwn,
+          (width + kWidth - 1) / kWidth,
+          float(1 / std::sqrt(double(width))),
+          width % kWideVector<T> == 0 && std::all_of(operands.begin(), operands.end(), aligned)};
+}
+
+/// own_tiles: tensors of which a block keeps its own rows.
+template <class T, int kWidth>
+LaunchConfig make_config(const AttentionDims& d, const Plan& plan, int own_tiles, size_t more_shared = 0) {
+  LaunchConfig config;
+  config.grid = dim3(unsigned(int64_t(d.n) * d.heads * plan.tiles * plan.chunks));
+  config.block = dim3(kThreads);
+  config.shared_bytes = own_tiles * shared_size<T>(kOwn * kPitch<T, kWidth>) +
+                        shared_size<T>(kOther * kPitch<T, kWidth>) + more_shared;
+  return config;
+}
+
+/// Calls f with the element type and the width of a chunk as constants.
+template <class F>
+void choose(const AttentionDims& d, In q, F&& f) {
+  check(d, q);
+  const auto with_width = [&](auto type) {
+    const int width = d.head_width();
+    if (width <= 16) return f(type, Constant<16>{});
+    if (width <= 32) return f(type, Constant<32>{});
+    f(type, Constant<64>{});
+  };
+  q.dtype == DType::bf16 ? with_width(bf16{}) : with_width(float{});
+}
+
+}  // namespace ito::kernels::attention
+
+namespace ito::kernels {
+
+void attention_forward(CudaStream& stream, const AttentionDims& d, In q, In k, In v, Out y, Out lse) {
+  using namespace attention;
+  choose(d, q, [&](auto type, auto width) {
+    using T = decltype(type);
+    constexpr int kWidth = decltype(width)::value;
+    const Plan plan = make_plan<T, kWidth>(d, {q.data, k.data, v.data, y.data});
+    const Forward<T> args{q.as<T>(), k.as<T>(), v.as<T>(), y.as<T>(), lse.as<float>()};
+    launch(attention_forward_kernel<T, kWidth>, make_config<T, kWidth>(d, plan, 1), stream, plan, args);
+  });
+}
+
+void attention_backward(CudaStream& stream, const AttentionDims& d, In dy, In q, In k, In v, In y, In lse,
+                        Out dq, Out dk, Out dv) {
+  using namespace attention;
+  choose(d, q, [&](auto type, auto width) {
+    using T = decltype(type);
+    constexpr int kWidth = decltype(width)::value;
+    const Plan plan =
+        make_plan<T, kWidth>(d, {dy.data, q.data, k.data, v.data, y.data, dq.data, dk.data, dv.data});
+    const Backward<T> args{dy.as<T>(),      q.as<T>(),  k.as<T>(),  v.as<T>(), y.as<T>(),
+                           lse.as<float>(), dq.as<T>(), dk.as<T>(), dv.as<T>()};
+    launch(attention_backward_queries_kernel<T, kWidth>, make_config<T, kWidth>(d, plan, 2), stream, plan,
+           args);
+    launch(attention_backward_keys_kernel<T, kWidth>,
+           make_config<T, kWidth>(d, plan, 2, 2 * shared_size<float>(kOther)), stream, plan, args);
+  });
+}
+
+}  // namespace ito::kernels

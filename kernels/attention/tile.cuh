@@ -1,0 +1,142 @@
+#pragma once
+
+#include "kernels/attention.h"
+#include "kernels/attention/multiply.cuh"
+#include "kernels/cuda_device.cuh"
+#include "kernels/cuda_launch.h"
+
+/// How attention's work is cut. A block owns kOwn rows (tokens) of one head and one chunk of kWidth channels
+/// of its result; it walks over the head's tokens again, kOther rows at a time. Products over a head's width
+/// are sums over chunks of kWidth channels as well, so any width fits; a head of at most kWidth channels has
+/// one chunk, and what its block owns is read once.
+namespace ito::kernels::attention {
+
+struct Plan {
+  int tokens, channels, heads, width;
+  int tiles, chunks;  // of a head
+  float scale;        // 1 / sqrt(width)
+  bool wide;          // whether every operand allows accesses of 16 bytes
+};
+
+/// A block's part of the work.
+struct Place {
+  int64_t head, base;  // number of the head; its first element in [N,T,C]
+  int first, channel;  // own token, own channel of the result
+
+  __device__ Place(const Plan& plan, int width) {
+    const int64_t block = blockIdx.x, tile = block / plan.chunks;
+    channel = int(block % plan.chunks) * width;
+    first = int(tile % plan.tiles) * kOwn;
+    head = tile / plan.tiles;
+    base = head / plan.heads * plan.tokens * plan.channels + head % plan.heads * plan.width;
+  }
+};
+
+/// Rows first.. and channels channel.. of a head into shared memory; zeros where it has no such rows or
+/// channels.
+template <int kWidth, int kRows, class T>
+__device__ void load_tile(const Plan& plan, const T* x, int64_t base, int first, int channel,
+                          const SharedArray<T>& tile) {
+  const auto copy = [&](auto vector) {
+    constexpr int V = decltype(vector)::value, kColumns = kWidth / V;
+#pragma unroll 2  // all the loads of a tile in flight at once would cost 60 registers
+    for (int i = int(threadIdx.x); i < kRows * kColumns; i += kThreads) {
+      const int row = i / kColumns, column = i % kColumns * V;
+      Pack<T, V> pack{};
+      if (first + row < plan.tokens && channel + column < plan.width)
+        pack = load<V>(x + base + int64_t(first + row) * plan.channels + channel + column);
+      store(&tile[row * kPitch<T, kWidth> + column], pack);
+    }
+  };
+  if (plan.wide)
+    copy(Constant<kWideVector<T>>{});
+  else
+    copy(Constant<1>{});
+}
+
+/// scores[own, other] = sum over the head's width of a[own, :] b[other, :]. `own` keeps the rows of `a` from
+/// one call to the next where they are one chunk.
+template <int kWidth, class T>
+__device__ void multiply_rows(const Plan& plan, const Place& place, const T* a, const SharedArray<T>& own,
+                              const T* b, const SharedArray<T>& other, int first, Scores& scores) {
+  for (int channel = 0; channel < plan.width; channel += kWidth) {
+    __syncthreads();
+    if (first == 0 || plan.chunks > 1)
+      load_tile<kWidth, kOwn>(plan, a, place.base, place.first, channel, own);
+    load_tile<kWidth, kOther>(plan, b, place.base, first, channel, other);
+    __syncthreads();
+    add_rows_product<kWidth>(own, other, scores);
+  }
+}
+
+/// result[own, :] += p[own, other] b[other, :], over the block's chunk of channels.
+template <int kWidth, class T>
+__device__ void accumulate(const Plan& plan, const Place& place, const Scores& p, const T* b,
+                           const SharedArray<T>& other, int first, Result<kWidth>& result) {
+  __syncthreads();
+  load_tile<kWidth, kOther>(plan, b, place.base, first, place.channel, other);
+  __syncthreads();
+  add_product<kWidth>(p, other, result);
+}
+
+/// The own rows that a thread has elements of: half 0 or 1.
+__device__ inline int row_of(int half) {
+  return int(threadIdx.x) / kWarpSize * kWarpRows + int(threadIdx.x) % kWarpSize / 4 + 8 * half;
+}
+/// The column of a thread's element e of group j, in scores and in results.
+__device__ inline int column_of(int j, int e) { return 8 * j + 2 * (int(threadIdx.x) % 4) + e % 2; }
+
+/// y[own rows, own channels] = result * factor of the row.
+template <int kWidth, class T>
+__device__ void write_rows(const Plan& plan, const Place& place, const Result<kWidth>& result,
+                           const float (&factor)[2], T* y) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int token = place.first + row_of(half);
+    if (token >= plan.tokens) continue;
+    T* const row = y + place.base + int64_t(token) * plan.channels;
+#pragma unroll
+    for (int j = 0; j < kWidth / 8; ++j) {
+      const int channel = place.channel + column_of(j, 0);
+      const Pack<T, 2> pair{
+          {narrow<T>(result[j][2 * half] * factor[half]), narrow<T>(result[j][2 * half + 1] * factor[half])}};
+      if (plan.wide && channel < plan.width) store(row + channel, pair);
+      if (plan.wide) continue;
+      for (int e = 0; e < 2; ++e)
+        if (channel + e < plan.width) row[channel + e] = pair.v[e];
+    }
+  }
+}
+
+/// Sum and maximum over the four neighbouring lanes that share a row, the same bits in each of them.
+__device__ inline float quad_sum(float value) {
+  for (int distance = 1; distance < 4; distance *= 2) value += __shfl_xor_sync(~0u, value, distance);
+  return value;
+}
+__device__ inline float quad_max(float value) {
+  for (int distance = 1; distance < 4; distance *= 2)
+    value = fmaxf(value, __shfl_xor_sync(~0u, value, distance));
+  return value;
+}
+
+/// What the backward pass needs of a query: lse, and delta = dy . y over the head, which is rowsum(dP P). One
+/// that does not exist adds nothing, whatever its probabilities: its q and dy are zeros. The four lanes of a
+/// row call it together.
+struct Query {
+  float lse, delta;
+
+  template <class T>
+  __device__ Query(const Plan& plan, const Place& place, const T* dy, const T* y, const float* lses,
+                   int token) {
+    const bool exists = token < plan.tokens;
+    const int64_t row = place.base + int64_t(token) * plan.channels;
+    lse = exists ? lses[place.head * plan.tokens + token] : 0.0f;
+    delta = 0;
+    if (exists)
+      for (int c = int(threadIdx.x) % 4; c < plan.width; c += 4)
+        delta += float(dy[row + c]) * float(y[row + c]);
+    delta = quad_sum(delta);
+  }
+};
+
+}  // namespace ito::kernels::attention

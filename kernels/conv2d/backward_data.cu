@@ -1,0 +1,70 @@
+#include <algorithm>
+
+#include "kernels/conv2d/choice.cuh"
+
+namespace ito::kernels {
+namespace conv2d {
+
+/// Along one dimension, what one class of dx's pixels sees: those at first + i * stride, i < count. Tap t of
+/// the class is the filter's first_tap + t * stride, and pixel i meets it at dy's i + first_seen - t.
+struct PixelClass {
+  int first, count, first_tap, taps, first_seen;
+
+  PixelClass(int first, int size, int filter, int stride, int padding) : first(first) {
+    count = first < size ? (size - first + stride - 1) / stride : 0;
+    first_tap = (first + padding) % stride;
+    taps = first_tap < filter ? (filter - first_tap + stride - 1) / stride : 0;
+    first_seen = (first + padding - first_tap) / stride;
+  }
+};
+
+/// The product for one class. With stride 1 it is the only one; else the classes differ in their taps, and
+/// none of them multiplies by zeros that the stride has put between.
+template <class T>
+void run_class(CudaStream& stream, const Conv2dDims& d, const PixelClass& y, const PixelClass& x, const T* dy,
+               const T* w, T* dx, T* dx2) {
+  if (y.count == 0 || x.count == 0) return;
+  const int first_channel = dx ? 0 : d.c1, channels = (dx ? d.c1 : 0) + (dx2 ? d.c2 : 0);
+  const int taps = y.taps * x.taps, pixels = y.count * x.count;
+  const Divider per_image(pixels), per_row(x.count), per_tap(d.k), taps_x(std::max(x.taps, 1));
+  const PatchRows<T> a{{dy, nullptr, d.k, 0, d.out_h(), d.out_w(), 1, y.first_seen, x.first_seen, -1,
+                        d.n * pixels, taps * d.k, per_image, per_row, per_tap, taps_x}};
+  const FilterColumns<T> b{w + first_channel, channels, taps * d.k, d.c(),
+                           d.r * d.s,         d.s,      d.stride,   y.first_tap * d.s + x.first_tap,
+                           per_tap,           taps_x};
+  const bool wide = are_wide<T>({d.k, d.c1, d.c2}) && are_aligned({dy, w});
+  const bool wide_dx = are_wide<T>({d.c1, d.c2}) && are_aligned({dx, dx2});
+  const DataOutput<T> output{dx,           dx2,      d.c1,     d.c2,      first_channel,
+                             d.h,          d.w,      d.stride, y.first,   x.first,
+                             d.n * pixels, channels, wide_dx,  per_image, per_row};
+  multiply_pixels<T>(stream, a, b, output, taps * d.k, wide);
+}
+
+template <class T>
+void run_backward_data(CudaStream& stream, const Conv2dDims& d, const T* dy, const T* w, T* dx, T* dx2) {
+  for (int y = 0; y < d.stride; ++y)
+    for (int x = 0; x < d.stride; ++x)
+      run_class(stream, d, PixelClass(y, d.h, d.r, d.stride, d.pad_top),
+                PixelClass(x, d.w, d.s, d.stride, d.pad_left), dy, w, dx, dx2);
+}
+
+}  // namespace conv2d
+
+void conv2d_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
+                          Out workspace) {
+  using namespace conv2d;
+  check_cuda_shape(d, dy.dtype);
+  std::byte* const scratch =
+      check_workspace(d, conv2d_workspace_bytes(stream, d, dy.dtype, ConvPass::backward_data), workspace);
+  if (dx2) check_sources(d, true);
+  if (!dx && !dx2) return;
+  check_dtypes({dy, dx, dx2});
+  const auto run = [&](auto type) {
+    using T = decltype(type);
+    run_backward_data<T>(stream, d, dy.as<T>(), filters_as<T>(stream, d, w, scratch), dx.as<T>(),
+                         dx2.as<T>());
+  };
+  dy.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+}
+
+}  // namespace ito::kernels

@@ -1,0 +1,82 @@
+#include <algorithm>
+
+#include "kernels/conv2d/backward_weights.h"
+#include "kernels/conv2d/choice.cuh"
+
+namespace ito::kernels {
+namespace conv2d {
+
+WeightParts::WeightParts(const Conv2dDims& d) {
+  constexpr int kBlocks = 264;       // two for each multiprocessor of an H100
+  constexpr int kLeastPixels = 256;  // so that a part's tiles are written for enough multiplications
+  const int64_t pixels = int64_t(d.n) * d.out_h() * d.out_w(), entries = int64_t(d.r) * d.s * d.c();
+  large = d.k >= 128 && entries >= 128;
+  const int64_t tile = large ? 128 : 64, tiles = tiles_of(d.k, tile) * tiles_of(entries, tile);
+  const int64_t wanted = std::clamp<int64_t>(kBlocks / tiles, 1, tiles_of(pixels, kLeastPixels));
+  pixels_each = int(tiles_of(tiles_of(pixels, wanted), 32) * 32);
+  count = int(tiles_of(pixels, pixels_each));
+}
+
+inline constexpr int kSumThreads = 256;
+
+/// dw and dbias as the sums of the parts' copies, in order; reads every copy once and writes the results.
+__global__ void __launch_bounds__(kSumThreads)
+    sum_parts_kernel(int parts, int64_t weights, int filters, const float* dw_parts, const float* dbias_parts,
+                     float* dw, float* dbias) {
+  const int64_t i = int64_t(blockIdx.x) * kSumThreads + threadIdx.x;
+  const bool is_weight = i < weights;
+  const int64_t at = is_weight ? i : i - weights, size = is_weight ? weights : filters;
+  if (at >= size || (!is_weight && !dbias)) return;
+  const float* part = (is_weight ? dw_parts : dbias_parts) + at;
+  float sum = 0;
+  for (int p = 0; p < parts; ++p) sum += part[p * size];
+  (is_weight ? dw : dbias)[at] = sum;
+}
+
+template <class T>
+void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, const T* x, const T* x2,
+                          float* dw, float* dbias, std::byte* workspace) {
+  using S = Shapes<T>;
+  const PatchColumns<T> b{input_patches(d, x, x2)};
+  const int pixels = b.patches.pixels, entries = b.patches.entries;
+  const Matrix<T, false> a{dy, d.k, pixels};
+  const WeightParts parts(d);
+  const WeightWorkspace scratch(d, parts, workspace);
+  const bool in_place = parts.count == 1;
+  float *const to_dw = in_place ? dw : scratch.dw, *const to_dbias =
+                                                       in_place || !dbias ? dbias : scratch.dbias;
+  const WeightOutput output{to_dw, to_dbias, d.k, entries, entries % 4 == 0 && are_aligned({to_dw})};
+  const bool wide = are_wide<T>({d.k, d.c1, d.c2}) && are_aligned({dy, x, x2});
+  if (!wide)
+    multiply<typename S::Medium, false>(stream, a, b, output, pixels, parts.pixels_each);
+  else if (parts.large)
+    multiply<typename S::Large, true>(stream, a, b, output, pixels, parts.pixels_each);
+  else
+    multiply<typename S::Medium, true>(stream, a, b, output, pixels, parts.pixels_each);
+  if (in_place) return;
+  const int64_t weights = int64_t(d.k) * entries;
+  LaunchConfig config;
+  config.grid = dim3(unsigned(tiles_of(weights + d.k, kSumThreads)));
+  config.block = dim3(kSumThreads);
+  launch(sum_parts_kernel, config, stream, parts.count, weights, d.k, scratch.dw, scratch.dbias, dw, dbias);
+}
+
+}  // namespace conv2d
+
+void conv2d_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
+                             Out workspace) {
+  using namespace conv2d;
+  check_cuda_shape(d, x.dtype);
+  std::byte* const scratch =
+      check_workspace(d, conv2d_workspace_bytes(stream, d, x.dtype, ConvPass::backward_weights), workspace);
+  check_sources(d, bool(x2));
+  check_dtypes({x, x2, dy});
+  const auto run = [&](auto type) {
+    using T = decltype(type);
+    run_backward_weights<T>(stream, d, dy.as<T>(), x.as<T>(), x2.as<T>(), dw.as<float>(), dbias.as<float>(),
+                            scratch);
+  };
+  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+}
+
+}  // namespace ito::kernels

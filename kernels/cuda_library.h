@@ -1,0 +1,98 @@
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "kernels/conv2d.h"
+#include "kernels/philox.h"
+
+/// NVIDIA's libraries as alternatives to our own kernels. Each is opened by dlopen when it is first asked
+/// for, in the folder that the environment variable ITO_CUDA_LIBRARIES names and then where the system looks;
+/// one that is missing is said once on stderr. In the tests' emulator plain loops answer in their place.
+namespace ito::kernels {
+
+// ---- convolutions: cuDNN ----
+
+/// What convolutions run on; automatic: on what was faster for the shape when it was first met.
+enum class ConvChoice : uint8_t { ours, cudnn, automatic };
+
+/// ours, cudnn or auto. Unknown: an error with the nearest.
+ConvChoice parse_conv_choice(std::string_view name);
+
+/// What was found faster, for each shape without its number of images, dtype and pass. As text, a line each:
+///   forward bf16 64x64 channels 128+64 to 64 filter 3x3 stride 1 padding 1 1 1 1: cudnn
+class ConvPlan {
+ public:
+  /// ours or cudnn; automatic where nothing is known.
+  ConvChoice find(const Conv2dDims&, DType, ConvPass) const;
+  /// choice: ours or cudnn.
+  void set(const Conv2dDims&, DType, ConvPass, ConvChoice choice);
+  size_t size() const { return choices_.size(); }
+
+  std::string to_text() const;
+  /// Fails at a line that to_text does not write, with its number.
+  static ConvPlan from_text(const std::string&);
+
+ private:
+  using Key = std::array<int, 14>;
+  static Key key_of(const Conv2dDims&, DType, ConvPass);
+  static std::string line_of(const Key&, ConvChoice);
+  std::map<Key, ConvChoice> choices_;
+};
+
+/// A stream's: `stream.state<ConvLibrary>()`, set before its first convolution.
+struct ConvLibrary {
+  ConvChoice choice = ConvChoice::ours;
+  bool tf32 = false;  // whether cuDNN may round f32 operands to 10 bits of mantissa
+  ConvPlan plan;
+};
+
+/// Which one a pass runs on, ours or cudnn: what ConvLibrary says where cuDNN supports the pass. automatic
+/// runs both by `run` (any number of times) and keeps the faster one in the plan; while a graph is captured,
+/// an unknown shape runs on ours and stays unknown.
+ConvChoice choose_convolution(CudaStream&, const Conv2dDims&, DType, ConvPass,
+                              const std::function<void(ConvChoice)>& run);
+/// Bytes of workspace for what choose_convolution may choose. ours: bytes that our kernels need.
+size_t chosen_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, size_t ours);
+
+bool cudnn_available();
+/// Padding must be the same at both ends, and cuDNN must know a deterministic algorithm. Which one it is
+/// does not depend on the number of images; what cuDNN does inside it may.
+bool cudnn_supports(CudaStream&, const Conv2dDims&, DType, ConvPass);
+size_t cudnn_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
+
+/// As conv2d_forward and so on (kernels/conv2d.h). cuDNN writes y and dw in x's dtype: in bf16 a result with
+/// an epilogue is rounded twice, and dw to 8 bits of mantissa. dbias is summed in f32.
+void cudnn_forward(CudaStream&, const Conv2dDims&, In x, In x2, In w, const ConvEpilogue&, Out y,
+                   Out workspace);
+void cudnn_backward_data(CudaStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);
+void cudnn_backward_weights(CudaStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias,
+                            Out workspace);
+
+// ---- matrix products: cuBLASLt ----
+
+bool cublaslt_available();
+size_t cublaslt_workspace_bytes(int m, int in, int out, DType, ConvPass);
+
+/// As linear_forward and so on (kernels/linear.h), to the same precision.
+void cublaslt_forward(CudaStream&, int m, int in, int out, In x, In w, In bias, In residual, Out y,
+                      Out workspace);
+void cublaslt_backward_data(CudaStream&, int m, int in, int out, In dy, In w, Out dx, Out workspace);
+void cublaslt_backward_weights(CudaStream&, int m, int in, int out, In dy, In x, Out dw, Out dbias,
+                               Out workspace);
+
+// ---- random numbers: cuRAND, to check ours ----
+
+/// Words of `blocks` random blocks from `first` on (random_block, kernels/philox.h), 4 each, by the device
+/// function of cuRAND's header. Fails where this program was compiled without that header.
+void curand_device_words(CudaStream&, const RandomKey&, uint32_t first, int blocks, uint32_t* words);
+
+bool curand_available();
+/// 4 * blocks words by the library's generator, in its legacy order: block i is Philox4x32-10 of the counter
+/// {0, 0, i, 0} and the key `seed`. blocks <= 4096.
+void curand_library_words(CudaStream&, uint64_t seed, int blocks, uint32_t* words);
+
+}  // namespace ito::kernels

@@ -1,0 +1,102 @@
+#include "kernels/cuda_library.h"
+#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/movement.h"
+#include "kernels/cuda_library/workspace.h"
+
+/// Around cuDNN's convolutions: two sources become one, weights get the activations' dtype, and what our own
+/// kernels do in passing follows in a kernel of its own.
+namespace ito::kernels {
+namespace cuda_library {
+
+Conv2dDims one_source(Conv2dDims d) {
+  d.c1 = d.c(), d.c2 = 0;
+  return d;
+}
+int64_t input_pixels(const Conv2dDims& d) { return int64_t(d.n) * d.h * d.w; }
+int64_t output_pixels(const Conv2dDims& d) { return int64_t(d.n) * d.out_h() * d.out_w(); }
+int filter_size(const Conv2dDims& d) { return d.r * d.s * d.c(); }
+
+/// The pieces of a pass's workspace.
+struct Scratch {
+  void *engine, *source, *weights, *sums;
+  size_t bytes;
+
+  Scratch(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, void* memory = nullptr) {
+    const size_t size = size_of(dtype);
+    Workspace workspace(memory);
+    engine = workspace.take(convolution_workspace_bytes(stream, one_source(d), dtype, pass));
+    source = workspace.take(d.c2 > 0 ? size * size_t(input_pixels(d)) * size_t(d.c()) : 0);
+    weights = workspace.take(dtype == DType::f32 ? 0 : size * size_t(d.k) * size_t(filter_size(d)));
+    sums = workspace.take(pass == ConvPass::backward_weights ? column_sums_bytes(output_pixels(d), d.k) : 0);
+    bytes = workspace.used();
+  }
+};
+
+/// x and x2 side by side: [N,H,W,C].
+const void* join(CudaStream& stream, const Conv2dDims& d, In x, In x2, void* source) {
+  if (d.c2 == 0) return x.data;
+  const Out left{source, x.dtype}, right{static_cast<std::byte*>(source) + size_of(x.dtype) * d.c1, x.dtype};
+  copy_columns(stream, input_pixels(d), d.c1, x, d.c1, left, d.c());
+  copy_columns(stream, input_pixels(d), d.c2, x2, d.c2, right, d.c());
+  return source;
+}
+
+const void* rounded_weights(CudaStream& stream, const Conv2dDims& d, In w, DType dtype, void* memory) {
+  if (w.dtype == dtype) return w.data;
+  copy_columns(stream, d.k, filter_size(d), w, filter_size(d), {memory, dtype}, filter_size(d));
+  return memory;
+}
+
+}  // namespace cuda_library
+
+using namespace cuda_library;
+
+bool cudnn_supports(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  const bool even = d.pad_top == d.pad_bottom && d.pad_left == d.pad_right;
+  return even && dtype != DType::f64 && cudnn_available() &&
+         convolution_supported(stream, one_source(d), dtype, pass);
+}
+
+size_t cudnn_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  check_dtype("cudnn", dtype);
+  return Scratch(stream, d, dtype, pass).bytes;
+}
+
+void cudnn_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
+                   Out workspace) {
+  check_dtype("cudnn", x.dtype);
+  const Scratch scratch(stream, d, x.dtype, ConvPass::forward, workspace.data);
+  const void* const source = join(stream, d, x, x2, scratch.source);
+  const void* const weights = rounded_weights(stream, d, w, x.dtype, scratch.weights);
+  convolve(stream, one_source(d), x.dtype, ConvPass::forward, source, weights, y.data, scratch.engine);
+  if (!e.bias && !e.shift && !e.residual) return;
+  finish(stream, output_pixels(d), d.k, y, {e.bias, e.shift, e.residual, d.out_h() * d.out_w()}, y);
+}
+
+void cudnn_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
+                         Out workspace) {
+  check_dtype("cudnn", dy.dtype);
+  const Scratch scratch(stream, d, dy.dtype, ConvPass::backward_data, workspace.data);
+  const void* const weights = rounded_weights(stream, d, w, dy.dtype, scratch.weights);
+  void* const whole = d.c2 > 0 ? scratch.source : dx.data;
+  convolve(stream, one_source(d), dy.dtype, ConvPass::backward_data, dy.data, weights, whole, scratch.engine);
+  if (d.c2 == 0) return;
+  const In left{whole, dy.dtype}, right{static_cast<std::byte*>(whole) + size_of(dy.dtype) * d.c1, dy.dtype};
+  if (dx) copy_columns(stream, input_pixels(d), d.c1, left, d.c(), dx, d.c1);
+  if (dx2) copy_columns(stream, input_pixels(d), d.c2, right, d.c(), dx2, d.c2);
+}
+
+void cudnn_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
+                            Out workspace) {
+  check_dtype("cudnn", x.dtype);
+  const Scratch scratch(stream, d, x.dtype, ConvPass::backward_weights, workspace.data);
+  const void* const source = join(stream, d, x, x2, scratch.source);
+  void* const narrow_dw = x.dtype == DType::f32 ? dw.data : scratch.weights;
+  convolve(stream, one_source(d), x.dtype, ConvPass::backward_weights, dy.data, source, narrow_dw,
+           scratch.engine);
+  if (narrow_dw != dw.data)
+    copy_columns(stream, d.k, filter_size(d), {narrow_dw, x.dtype}, filter_size(d), dw, filter_size(d));
+  if (dbias) column_sums(stream, output_pixels(d), d.k, dy, dbias.as<float>(), scratch.sums);
+}
+
+}  // namespace ito::kernels

@@ -1,0 +1,290 @@
+#if defined(__CUDACC__)
+
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "kernels/cuda_launch.h"
+#include "kernels/cuda_library.h"
+#include "kernels/cuda_library/dynamic_library.h"
+#include "kernels/cuda_library/engine.h"
+
+namespace ito::kernels::cuda_library {
+inline constexpr const char* kInstead = "convolutions run on Ito's own kernels";
+}
+
+#if __has_include(<cudnn.h>)
+#include <cudnn.h>
+
+namespace ito::kernels {
+namespace cuda_library {
+
+namespace {
+
+struct Cudnn {
+  DynamicLibrary library{"cuDNN", {"libcudnn.so.9", "libcudnn.so"}, kInstead};
+  decltype(&cudnnCreate) create;
+  decltype(&cudnnDestroy) destroy;
+  decltype(&cudnnSetStream) set_stream;
+  decltype(&cudnnGetErrorString) error_string;
+  decltype(&cudnnCreateTensorDescriptor) create_tensor;
+  decltype(&cudnnDestroyTensorDescriptor) destroy_tensor;
+  decltype(&cudnnSetTensor4dDescriptor) set_tensor;
+  decltype(&cudnnCreateFilterDescriptor) create_filter;
+  decltype(&cudnnDestroyFilterDescriptor) destroy_filter;
+  decltype(&cudnnSetFilter4dDescriptor) set_filter;
+  decltype(&cudnnCreateConvolutionDescriptor) create_convolution;
+  decltype(&cudnnDestroyConvolutionDescriptor) destroy_convolution;
+  decltype(&cudnnSetConvolution2dDescriptor) set_convolution;
+  decltype(&cudnnSetConvolutionMathType) set_math;
+  decltype(&cudnnGetConvolutionForwardAlgorithm_v7) forward_algorithms;
+  decltype(&cudnnGetConvolutionBackwardDataAlgorithm_v7) data_algorithms;
+  decltype(&cudnnGetConvolutionBackwardFilterAlgorithm_v7) filter_algorithms;
+  decltype(&cudnnGetConvolutionForwardWorkspaceSize) forward_workspace;
+  decltype(&cudnnGetConvolutionBackwardDataWorkspaceSize) data_workspace;
+  decltype(&cudnnGetConvolutionBackwardFilterWorkspaceSize) filter_workspace;
+  decltype(&cudnnConvolutionForward) forward;
+  decltype(&cudnnConvolutionBackwardData) backward_data;
+  decltype(&cudnnConvolutionBackwardFilter) backward_filter;
+
+  Cudnn() {
+    library.find(create, "cudnnCreate");
+    library.find(destroy, "cudnnDestroy");
+    library.find(set_stream, "cudnnSetStream");
+    library.find(error_string, "cudnnGetErrorString");
+    library.find(create_tensor, "cudnnCreateTensorDescriptor");
+    library.find(destroy_tensor, "cudnnDestroyTensorDescriptor");
+    library.find(set_tensor, "cudnnSetTensor4dDescriptor");
+    library.find(create_filter, "cudnnCreateFilterDescriptor");
+    library.find(destroy_filter, "cudnnDestroyFilterDescriptor");
+    library.find(set_filter, "cudnnSetFilter4dDescriptor");
+    library.find(create_convolution, "cudnnCreateConvolutionDescriptor");
+    library.find(destroy_convolution, "cudnnDestroyConvolutionDescriptor");
+    library.find(set_convolution, "cudnnSetConvolution2dDescriptor");
+    library.find(set_math, "cudnnSetConvolutionMathType");
+    library.find(forward_algorithms, "cudnnGetConvolutionForwardAlgorithm_v7");
+    library.find(data_algorithms, "cudnnGetConvolutionBackwardDataAlgorithm_v7");
+    library.find(filter_algorithms, "cudnnGetConvolutionBackwardFilterAlgorithm_v7");
+    library.find(forward_workspace, "cudnnGetConvolutionForwardWorkspaceSize");
+    library.find(data_workspace, "cudnnGetConvolutionBackwardDataWorkspaceSize");
+    library.find(filter_workspace, "cudnnGetConvolutionBackwardFilterWorkspaceSize");
+    library.find(forward, "cudnnConvolutionForward");
+    library.find(backward_data, "cudnnConvolutionBackwardData");
+    library.find(backward_filter, "cudnnConvolutionBackwardFilter");
+  }
+};
+
+Cudnn& cudnn() {
+  static Cudnn one;
+  return one;
+}
+
+void check(cudnnStatus_t status, const char* tried) {
+  if (status != CUDNN_STATUS_SUCCESS) fail(cat("cuDNN cannot ", tried, ": ", cudnn().error_string(status)));
+}
+
+/// Owns a descriptor of cuDNN's.
+template <class D>
+class Descriptor {
+ public:
+  Descriptor(cudnnStatus_t (*create)(D*), cudnnStatus_t (*destroy)(D)) : destroy_(destroy) {
+    check(create(&handle_), "make a descriptor");
+  }
+  ~Descriptor() { destroy_(handle_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  operator D() const { return handle_; }
+
+ private:
+  cudnnStatus_t (*destroy_)(D);
+  D handle_{};
+};
+
+/// What cuDNN knows of a convolution, NHWC throughout.
+struct Description {
+  Descriptor<cudnnTensorDescriptor_t> x{cudnn().create_tensor, cudnn().destroy_tensor};
+  Descriptor<cudnnTensorDescriptor_t> y{cudnn().create_tensor, cudnn().destroy_tensor};
+  Descriptor<cudnnFilterDescriptor_t> w{cudnn().create_filter, cudnn().destroy_filter};
+  Descriptor<cudnnConvolutionDescriptor_t> convolution{cudnn().create_convolution,
+                                                       cudnn().destroy_convolution};
+
+  Description(const Conv2dDims& d, DType dtype, int n) {
+    const cudnnDataType_t type = dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    const auto nhwc = CUDNN_TENSOR_NHWC;
+    check(cudnn().set_tensor(x, nhwc, type, n, d.c1, d.h, d.w), "describe x");
+    check(cudnn().set_tensor(y, nhwc, type, n, d.k, d.out_h(), d.out_w()), "describe y");
+    check(cudnn().set_filter(w, type, nhwc, d.k, d.c1, d.r, d.s), "describe w");
+    check(cudnn().set_convolution(convolution, d.pad_top, d.pad_left, d.stride, d.stride, 1, 1,
+                                  CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
+          "describe a convolution");
+  }
+};
+
+struct Algorithm {
+  int number = -1;  // none
+  cudnnMathType_t math = CUDNN_FMA_MATH;
+};
+
+/// The first that may be used of those that ask(places, found, list) lists, fastest first.
+template <class Listed, class Ask>
+Algorithm first_deterministic(bool fma_only, Ask ask) {
+  constexpr int kMost = 16;
+  Listed list[kMost] = {};
+  int found = 0;
+  if (ask(kMost, &found, list) != CUDNN_STATUS_SUCCESS) return {};
+  for (int i = 0; i < found; ++i) {
+    if (list[i].status != CUDNN_STATUS_SUCCESS || list[i].determinism != CUDNN_DETERMINISTIC) continue;
+    if (fma_only && list[i].mathType == CUDNN_TENSOR_OP_MATH) continue;
+    return {int(list[i].algo), fma_only ? CUDNN_FMA_MATH : list[i].mathType};
+  }
+  return {};
+}
+
+Algorithm choose_algorithm(cudnnHandle_t handle, const Description& d, ConvPass pass, bool fma_only) {
+  switch (pass) {
+    case ConvPass::forward:
+      return first_deterministic<cudnnConvolutionFwdAlgoPerf_t>(fma_only, [&](auto... to) {
+        return cudnn().forward_algorithms(handle, d.x, d.w, d.convolution, d.y, to...);
+      });
+    case ConvPass::backward_data:
+      return first_deterministic<cudnnConvolutionBwdDataAlgoPerf_t>(fma_only, [&](auto... to) {
+        return cudnn().data_algorithms(handle, d.w, d.y, d.convolution, d.x, to...);
+      });
+    case ConvPass::backward_weights:
+      return first_deterministic<cudnnConvolutionBwdFilterAlgoPerf_t>(fma_only, [&](auto... to) {
+        return cudnn().filter_algorithms(handle, d.x, d.y, d.convolution, d.w, to...);
+      });
+  }
+  return {};
+}
+
+cudnnStatus_t ask_workspace(cudnnHandle_t handle, const Description& d, ConvPass pass, int algorithm,
+                            size_t* bytes) {
+  switch (pass) {
+    case ConvPass::forward:
+      return cudnn().forward_workspace(handle, d.x, d.w, d.convolution, d.y,
+                                       cudnnConvolutionFwdAlgo_t(algorithm), bytes);
+    case ConvPass::backward_data:
+      return cudnn().data_workspace(handle, d.w, d.y, d.convolution, d.x,
+                                    cudnnConvolutionBwdDataAlgo_t(algorithm), bytes);
+    case ConvPass::backward_weights:
+      return cudnn().filter_workspace(handle, d.x, d.y, d.convolution, d.w,
+                                      cudnnConvolutionBwdFilterAlgo_t(algorithm), bytes);
+  }
+  return CUDNN_STATUS_NOT_SUPPORTED;
+}
+
+/// A pass of a shape, ready to run.
+struct Convolution {
+  Description description;
+  Algorithm algorithm;
+  size_t workspace = 0;
+  bool supported = false;
+
+  Convolution(cudnnHandle_t handle, const Conv2dDims& d, DType dtype, ConvPass pass, bool tf32)
+      : description(d, dtype, d.n) {
+    constexpr int kImages = 32;  // the algorithm is chosen for, whatever the batch
+    const bool fma_only = dtype == DType::f32 && !tf32;
+    const Description usual(d, dtype, kImages);
+    const cudnnMathType_t wanted = dtype == DType::bf16 ? CUDNN_TENSOR_OP_MATH
+                                   : fma_only           ? CUDNN_FMA_MATH
+                                                        : CUDNN_DEFAULT_MATH;
+    check(cudnn().set_math(usual.convolution, wanted), "choose its arithmetic");
+    algorithm = choose_algorithm(handle, usual, pass, fma_only);
+    if (algorithm.number < 0) return;
+    check(cudnn().set_math(description.convolution, algorithm.math), "choose its arithmetic");
+    supported =
+        ask_workspace(handle, description, pass, algorithm.number, &workspace) == CUDNN_STATUS_SUCCESS;
+  }
+};
+
+/// A stream's.
+struct CudnnState {
+  using Key = std::tuple<int, int, int, int, int, int, int, int, int, int, DType, ConvPass, bool>;
+  cudnnHandle_t handle = nullptr;
+  std::map<Key, std::unique_ptr<Convolution>> convolutions;
+  ~CudnnState() {
+    convolutions.clear();
+    if (handle) cudnn().destroy(handle);
+  }
+};
+
+const Convolution& prepared(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  CudnnState& state = stream.state<CudnnState>();
+  if (!state.handle) {
+    check(cudnn().create(&state.handle), "start");
+    check(cudnn().set_stream(state.handle, stream.handle()), "use a stream");
+  }
+  const bool tf32 = stream.state<ConvLibrary>().tf32;
+  const CudnnState::Key key{d.n,      d.h,       d.w,        d.c1,  d.k,  d.r, d.s,
+                            d.stride, d.pad_top, d.pad_left, dtype, pass, tf32};
+  auto& slot = state.convolutions[key];
+  if (!slot) slot = std::make_unique<Convolution>(state.handle, d, dtype, pass, tf32);
+  return *slot;
+}
+
+}  // namespace
+
+bool convolution_supported(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  return prepared(stream, d, dtype, pass).supported;
+}
+
+size_t convolution_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  return prepared(stream, d, dtype, pass).workspace;
+}
+
+void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass pass, const void* a,
+              const void* b, void* result, void* workspace) {
+  const Convolution& c = prepared(stream, dims, dtype, pass);
+  if (!c.supported) fail("cuDNN has no deterministic algorithm for this convolution: use --conv ours");
+  const Description& d = c.description;
+  const cudnnHandle_t handle = stream.state<CudnnState>().handle;
+  const float one = 1, zero = 0;
+  const int algorithm = c.algorithm.number;
+  switch (pass) {
+    case ConvPass::forward:
+      return check(
+          cudnn().forward(handle, &one, d.x, a, d.w, b, d.convolution, cudnnConvolutionFwdAlgo_t(algorithm),
+                          workspace, c.workspace, &zero, d.y, result),
+          "convolve");
+    case ConvPass::backward_data:
+      return check(cudnn().backward_data(handle, &one, d.w, b, d.y, a, d.convolution,
+                                         cudnnConvolutionBwdDataAlgo_t(algorithm), workspace, c.workspace,
+                                         &zero, d.x, result),
+                   "compute a convolution's dx");
+    case ConvPass::backward_weights:
+      return check(cudnn().backward_filter(handle, &one, d.x, b, d.y, a, d.convolution,
+                                           cudnnConvolutionBwdFilterAlgo_t(algorithm), workspace, c.workspace,
+                                           &zero, d.w, result),
+                   "compute a convolution's dw");
+  }
+}
+
+}  // namespace cuda_library
+
+bool cudnn_available() { return bool(cuda_library::cudnn().library); }
+
+}  // namespace ito::kernels
+
+#else  // no cudnn.h
+
+namespace ito::kernels {
+namespace cuda_library {
+
+bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { return false; }
+size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
+void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, const void*, const void*, void*, void*) {
+  fail("this program was compiled without cudnn.h: use --conv ours");
+}
+
+}  // namespace cuda_library
+
+bool cudnn_available() {
+  static const bool available = cuda_library::compiled_without("cudnn.h", "cuDNN", cuda_library::kInstead);
+  return available;
+}
+
+}  // namespace ito::kernels
+
+#endif
+#endif

@@ -1,0 +1,43 @@
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "kernels/cuda_library/dynamic_library.h"
+#include "kernels/error.h"
+
+namespace ito::kernels::cuda_library {
+
+DynamicLibrary::DynamicLibrary(const char* name, const std::vector<std::string>& files, const char* instead)
+    : name_(name), instead_(instead) {
+  const char* const folder = std::getenv("ITO_CUDA_LIBRARIES");
+  // The library is never closed: what it has registered with the driver would outlive its code.
+  if (folder && *folder)
+    for (const std::string& file : files)
+      if (!handle_) handle_ = dlopen(cat(folder, "/", file).c_str(), RTLD_NOW | RTLD_LOCAL);
+  for (const std::string& file : files)
+    if (!handle_) handle_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle_) say_missing(cat("no ", files.front(), " found"));
+}
+
+void* DynamicLibrary::address(const char* symbol) {
+  if (!handle_) return nullptr;
+  void* const found = dlsym(handle_, symbol);
+  if (!found) {
+    say_missing(cat("the one found has no ", symbol));
+    handle_ = nullptr;
+  }
+  return found;
+}
+
+void DynamicLibrary::say_missing(const std::string& why) const {
+  std::cerr << name_ << ": " << why << "; " << instead_
+            << ". ITO_CUDA_LIBRARIES may name the folder that holds it.\n";
+}
+
+bool compiled_without(const char* header, const char* name, const char* instead) {
+  std::cerr << name << ": this program was compiled without " << header << "; " << instead << ".\n";
+  return false;
+}
+
+}  // namespace ito::kernels::cuda_library

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ito::kernels::cuda_library {
+
+/// A library that is opened when the program asks for it, so that it starts without it.
+class DynamicLibrary {
+ public:
+  /// The first of `files` that can be opened: in the folder that ITO_CUDA_LIBRARIES names, then where the
+  /// system looks. Where there is none, stderr gets a line: `name`, where it was looked for, and `instead`.
+  DynamicLibrary(const char* name, const std::vector<std::string>& files, const char* instead);
+  DynamicLibrary(const DynamicLibrary&) = delete;
+  DynamicLibrary& operator=(const DynamicLibrary&) = delete;
+
+  explicit operator bool() const { return handle_ != nullptr; }
+
+  /// The function of that name, as a pointer of F. Where the library lacks it, it counts as missing.
+  template <class F>
+  void find(F*& function, const char* symbol) {
+    function = reinterpret_cast<F*>(address(symbol));
+  }
+
+ private:
+  void* address(const char* symbol);
+  void say_missing(const std::string& why) const;
+
+  const char *name_, *instead_;
+  void* handle_ = nullptr;
+};
+
+/// For a program that was compiled without the library's header: says so on stderr. Returns false.
+bool compiled_without(const char* header, const char* name, const char* instead);
+
+}  // namespace ito::kernels::cuda_library

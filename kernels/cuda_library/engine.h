@@ -1,0 +1,26 @@
+#pragma once
+
+#include "kernels/conv2d.h"
+
+/// The products as a library computes them: cudnn.cu and cublaslt.cu, or the emulator's reference.cu.
+namespace ito::kernels::cuda_library {
+
+/// A convolution of one source (c2 = 0), every operand of one dtype.
+/// forward: a = x, b = w, result y; backward_data: dy, w, dx; backward_weights: dy, x, dw.
+bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass);
+size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
+void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, const void* a, const void* b, void* result,
+              void* workspace);
+
+/// c [rows,columns] = a [rows,depth] b [depth,columns], row-major; a transposed operand stands as its
+/// transpose. a and b of one dtype, c of theirs or f32; sums in f32, rounded once.
+struct Product {
+  int rows, columns, depth;
+  bool a_transposed, b_transposed;
+  In a, b;
+  Out c;
+};
+inline constexpr size_t kProductWorkspaceBytes = size_t(8) << 20;
+void multiply(CudaStream&, const Product&, void* workspace);
+
+}  // namespace ito::kernels::cuda_library

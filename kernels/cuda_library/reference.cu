@@ -1,0 +1,114 @@
+#if !defined(__CUDACC__)  // the tests' emulator alone
+
+#include "kernels/cuda_device.cuh"
+#include "kernels/cuda_launch.h"
+#include "kernels/cuda_library.h"
+#include "kernels/cuda_library/engine.h"
+
+/// What the libraries answer where there are none: plain loops, a thread a result.
+namespace ito::kernels {
+namespace cuda_library {
+
+inline constexpr int kReferenceThreads = 32;
+
+inline LaunchConfig reference_config(int64_t results) {
+  LaunchConfig config;
+  config.grid = dim3(unsigned((results + kReferenceThreads - 1) / kReferenceThreads));
+  config.block = dim3(kReferenceThreads);
+  return config;
+}
+
+struct Triple {
+  const void *a, *b;
+  void* result;
+};
+
+/// The places that a pixel of x, a pixel of y and an element of the filter take part together in.
+template <class Use>
+__device__ void each_contribution(const Conv2dDims& d, int n, int p, int q, int r, int s, Use use) {
+  const int h = p * d.stride + r - d.pad_top, w = q * d.stride + s - d.pad_left;
+  if (h < 0 || h >= d.h || w < 0 || w >= d.w) return;
+  use((int64_t(n) * d.h + h) * d.w + w, (int64_t(n) * d.out_h() + p) * d.out_w() + q, r * d.s + s);
+}
+
+/// All three passes: the sum over every contribution to result i.
+template <class T>
+__global__ void reference_convolution_kernel(Conv2dDims d, ConvPass pass, Triple t, int64_t results) {
+  const int64_t i = int64_t(blockIdx.x) * kReferenceThreads + threadIdx.x;
+  if (i >= results) return;
+  const T *const a = static_cast<const T*>(t.a), *const b = static_cast<const T*>(t.b);
+  const int c = d.c1, taps = d.r * d.s;
+  float sum = 0;
+  for (int n = 0; n < d.n; ++n)
+    for (int p = 0; p < d.out_h(); ++p)
+      for (int q = 0; q < d.out_w(); ++q)
+        for (int r = 0; r < d.r; ++r)
+          for (int s = 0; s < d.s; ++s)
+            each_contribution(d, n, p, q, r, s, [&](int64_t x, int64_t y, int tap) {
+              if (pass == ConvPass::forward && y == i / d.k)
+                for (int e = 0; e < c; ++e)
+                  sum += float(a[x * c + e]) * float(b[(i % d.k * taps + tap) * c + e]);
+              if (pass == ConvPass::backward_data && x == i / c)
+                for (int k = 0; k < d.k; ++k)
+                  sum += float(a[y * d.k + k]) * float(b[(int64_t(k) * taps + tap) * c + i % c]);
+              if (pass == ConvPass::backward_weights && tap == i / c % taps)
+                sum += float(a[y * d.k + i / c / taps]) * float(b[x * c + i % c]);
+            });
+  static_cast<T*>(t.result)[i] = T(sum);
+}
+
+bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { return true; }
+size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
+
+void convolve(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, const void* a,
+              const void* b, void* result, void*) {
+  const int64_t results = pass == ConvPass::forward         ? int64_t(d.n) * d.out_h() * d.out_w() * d.k
+                          : pass == ConvPass::backward_data ? int64_t(d.n) * d.h * d.w * d.c1
+                                                            : int64_t(d.k) * d.r * d.s * d.c1;
+  launch(dtype == DType::bf16 ? reference_convolution_kernel<bf16> : reference_convolution_kernel<float>,
+         reference_config(results), stream, d, pass, Triple{a, b, result}, results);
+}
+
+template <class T, class To>
+__global__ void reference_product_kernel(Product p) {
+  const int64_t i = int64_t(blockIdx.x) * kReferenceThreads + threadIdx.x;
+  if (i >= int64_t(p.rows) * p.columns) return;
+  const int row = int(i / p.columns), column = int(i % p.columns);
+  float sum = 0;
+  for (int k = 0; k < p.depth; ++k) {
+    const int64_t at_a = p.a_transposed ? int64_t(k) * p.rows + row : int64_t(row) * p.depth + k;
+    const int64_t at_b = p.b_transposed ? int64_t(column) * p.depth + k : int64_t(k) * p.columns + column;
+    sum += float(p.a.as<T>()[at_a]) * float(p.b.as<T>()[at_b]);
+  }
+  p.c.as<To>()[i] = To(sum);
+}
+
+void multiply(CudaStream& stream, const Product& p, void*) {
+  const auto kernel = p.a.dtype == DType::f32   ? reference_product_kernel<float, float>
+                      : p.c.dtype == DType::f32 ? reference_product_kernel<bf16, float>
+                                                : reference_product_kernel<bf16, bf16>;
+  launch(kernel, reference_config(int64_t(p.rows) * p.columns), stream, p);
+}
+
+/// What curand_library_words says of the library.
+__global__ void reference_words_kernel(uint64_t seed, int blocks, uint32_t* words) {
+  const int i = int(blockIdx.x) * kReferenceThreads + int(threadIdx.x);
+  if (i >= blocks) return;
+  const Philox4 block = philox4x32_10({{0, 0, uint32_t(i), 0}}, uint32_t(seed), uint32_t(seed >> 32));
+  for (int j = 0; j < 4; ++j) words[4 * i + j] = block.v[j];
+}
+
+}  // namespace cuda_library
+
+bool cudnn_available() { return true; }
+bool cublaslt_available() { return true; }
+bool curand_available() { return true; }
+
+void curand_library_words(CudaStream& stream, uint64_t seed, int blocks, uint32_t* words) {
+  using namespace cuda_library;
+  launch(reference_words_kernel, reference_config(blocks), stream, seed, blocks, words);
+}
+
+}  // namespace ito::kernels
+
+#endif

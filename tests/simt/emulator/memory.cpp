@@ -1,0 +1,160 @@
+#include "tests/simt/emulator/memory.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/error.h"
+#include "tests/simt/emulator/machine.h"
+
+namespace simt {
+
+using ito::cat;
+
+namespace {
+
+constexpr size_t kReserved = size_t(64) << 30;  // of addresses
+constexpr size_t kPage = 4096;
+constexpr size_t kGuardBytes = 256;     // on either side of an allocation
+constexpr unsigned char kGuard = 0xff;  // NaN, for whoever reads it
+
+size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+
+/// Bytes of the range that an allocation takes, guards included.
+size_t footprint(size_t bytes) { return rounded(bytes, kGuardBytes) + 2 * kGuardBytes; }
+
+unsigned char* reserve() {
+  void* const range = mmap(nullptr, kReserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (range == MAP_FAILED) ito::fail("the emulated device finds no range of addresses for its memory");
+  return static_cast<unsigned char*>(range);
+}
+
+bool is_guard(const unsigned char* p) {
+  uint64_t word[kGuardBytes / 8], all = ~uint64_t(0);
+  std::memcpy(word, p, kGuardBytes);
+  for (const uint64_t w : word) all &= w;
+  return all == ~uint64_t(0);
+}
+
+}  // namespace
+
+DeviceMemory::DeviceMemory() : base_(reserve()), limit_(kDefaultLimit) {}
+
+DeviceMemory& device_memory() {
+  static DeviceMemory one;
+  return one;
+}
+
+void* DeviceMemory::allocate(size_t bytes) {
+  const size_t need = footprint(bytes);
+  if (bytes > limit_ || used_ + rounded(bytes, kGuardBytes) > limit_) return nullptr;
+  unsigned char* start = base_;  // the first gap that is wide enough
+  for (const auto& [data, size] : live_) {
+    if (size_t(data - kGuardBytes - start) >= need) break;
+    start = data - kGuardBytes + footprint(size);
+  }
+  if (size_t(start - base_) + need > kReserved) return nullptr;
+  const DeviceAccess access;
+  high_ = std::max(high_, rounded(size_t(start - base_) + need, kPage));
+  protect(true);
+  std::memset(start, kGuard, need);
+  used_ += rounded(bytes, kGuardBytes);
+  live_[start + kGuardBytes] = bytes;
+  return start + kGuardBytes;
+}
+
+bool DeviceMemory::release(void* memory) {
+  const auto found = live_.find(static_cast<unsigned char*>(memory));
+  if (found == live_.end()) return false;
+  const DeviceAccess access;
+  std::memset(found->first, kGuard, found->second);  // NaN, for whoever still reads it
+  used_ -= rounded(found->second, kGuardBytes);
+  live_.erase(found);
+  last_ = nullptr, last_bytes_ = 0;
+  return true;
+}
+
+void DeviceMemory::release_all() {
+  while (!live_.empty()) release(live_.begin()->first);
+}
+
+bool DeviceMemory::owns(const void* p) const {
+  const auto* const at = static_cast<const unsigned char*>(p);
+  return at >= base_ && at < base_ + kReserved;
+}
+
+bool DeviceMemory::contains(const void* p, size_t bytes) const {
+  auto* const at = static_cast<unsigned char*>(const_cast<void*>(p));
+  if (at < last_ || at + bytes > last_ + last_bytes_) {
+    auto found = live_.upper_bound(at);
+    if (found == live_.begin()) return false;
+    --found;
+    last_ = found->first, last_bytes_ = found->second;
+  }
+  return at >= last_ && at + bytes <= last_ + last_bytes_;
+}
+
+void DeviceMemory::check_guards(const std::string& kernel) {
+  for (const auto& [data, bytes] : live_) {
+    if (is_guard(data - kGuardBytes) && is_guard(data + bytes)) continue;
+    for (size_t i = 0; i < kGuardBytes; ++i) {
+      const bool before = data[-1 - ptrdiff_t(i)] != kGuard, past = data[bytes + i] != kGuard;
+      if (!before && !past) continue;
+      std::memset(data - kGuardBytes, kGuard, kGuardBytes);  // reported once
+      std::memset(data + bytes, kGuard, kGuardBytes);
+      throw Violation(cat(kernel, ": wrote ", before ? i + 1 : i, before ? " bytes before" : " bytes past",
+                          " an allocation of ", bytes));
+    }
+  }
+}
+
+void DeviceMemory::protect(bool open) {
+  if (high_ > 0) mprotect(base_, high_, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+DeviceAccess::DeviceAccess() {
+  if (device_memory().open_++ == 0) device_memory().protect(true);
+}
+DeviceAccess::~DeviceAccess() {
+  if (--device_memory().open_ == 0) device_memory().protect(false);
+}
+
+namespace {
+
+/// Only what may be called in a signal handler; formatting a fixed buffer by snprintf does in practice.
+void on_fault(int signal_number, siginfo_t* info, void*) {
+  char text[256];
+  const char* const kernel = machine().kernel().c_str();
+  const bool device = device_memory().owns(info->si_addr);
+  const char* const what = *kernel ? (device ? "touched device memory that was never allocated"
+                                             : "touched memory that is not the device's")
+                                   : (device ? "host code touched device memory" : "invalid access");
+  const int length =
+      snprintf(text, sizeof text, "%s%s%s, at %p\n", kernel, *kernel ? ": " : "", what, info->si_addr);
+  if (write(2, text, size_t(length)) < 0) _exit(128 + signal_number);
+  signal(signal_number, SIG_DFL);
+  raise(signal_number);
+}
+
+}  // namespace
+
+void install_fault_handler() {
+  static unsigned char own_stack[64 * 1024];  // the one in use may be what overflowed
+  stack_t stack{};
+  stack.ss_sp = own_stack;
+  stack.ss_size = sizeof own_stack;
+  sigaltstack(&stack, nullptr);
+  struct sigaction action {};
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace simt

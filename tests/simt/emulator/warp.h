@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/bf16.h"
+#include "tests/simt/emulator/machine.h"
+
+/// Collectives of a warp, and what kernels/cuda_async.cuh and kernels/cuda_mma.cuh have of the emulator.
+namespace simt {
+
+/// Each lane of `mask` gives a value and gets that of lane `source`.
+uint64_t shuffle(uint32_t mask, uint64_t value, int source, const Place&);
+/// The lanes of `mask` whose vote is true.
+uint32_t ballot(uint32_t mask, bool vote, const Place&);
+void sync_warp(uint32_t mask, const Place&);
+
+void cp_async16(void* to, const void* from, bool valid, const Place& = {});
+inline void cp_commit() { machine().async_copies().commit(); }
+template <int N>
+void cp_wait() {
+  machine().async_copies().wait(N);
+}
+
+void ldmatrix_x4(uint32_t (&matrices)[4], const ito::kernels::bf16* row, const Place& = {});
+void ldmatrix_x4_trans(uint32_t (&matrices)[4], const ito::kernels::bf16* row, const Place& = {});
+void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const Place& = {});
+
+}  // namespace simt

@@ -1,0 +1,151 @@
+// The f32 convolution on the emulated device, all three passes, against the CPU's f64 reference.
+#include "kernels/conv2d/tile.cuh"
+#include "tests/simt/conv2d_runs.h"
+
+using namespace simt;
+
+namespace {
+
+/// n, h, w, c1, c2, k, r, s, stride, top, left, bottom, right.
+const std::vector<Conv2dDims> kShapes{
+    {2, 5, 5, 3, 0, 5, 3, 3, 1, 1, 1, 1, 1},        // channels that fill no vector
+    {1, 1, 1, 5, 0, 3, 3, 3, 1, 1, 1, 1, 1},        // one pixel
+    {1, 1, 1, 8, 0, 8, 1, 1, 1, 0, 0, 0, 0},        // one pixel, whole vectors
+    {2, 4, 3, 1, 0, 1, 3, 3, 1, 1, 1, 1, 1},        // one channel, one filter
+    {3, 6, 7, 12, 8, 20, 3, 3, 1, 1, 1, 1, 1},      // two sources, whole vectors, ragged tiles
+    {2, 6, 5, 3, 14, 11, 3, 3, 1, 1, 1, 1, 1},      // two sources, their boundary inside a vector
+    {1, 9, 9, 16, 0, 3, 3, 3, 1, 1, 1, 1, 1},       // a network's last layer: narrow tiles
+    {1, 9, 9, 3, 0, 16, 3, 3, 1, 1, 1, 1, 1},       // and its first
+    {2, 8, 9, 24, 0, 72, 1, 1, 1, 0, 0, 0, 0},      // more than one tile of filters
+    {1, 7, 6, 4, 0, 8, 5, 5, 1, 2, 2, 2, 2},        //
+    {2, 4, 9, 8, 4, 4, 1, 7, 1, 0, 3, 0, 3},        //
+    {2, 9, 4, 4, 0, 8, 7, 1, 1, 3, 0, 3, 0},        //
+    {1, 6, 8, 4, 0, 8, 2, 2, 2, 0, 0, 0, 0},        // every input is met once
+    {2, 8, 8, 8, 0, 12, 3, 3, 2, 0, 0, 1, 1},       // the padded downsampling of diffusers
+    {2, 9, 7, 5, 3, 6, 3, 3, 2, 1, 1, 1, 1},        //
+    {2, 7, 7, 4, 0, 8, 1, 1, 2, 0, 0, 0, 0},        // inputs that no output sees
+    {1, 1, 5, 4, 0, 4, 1, 3, 3, 0, 0, 0, 1},        // fewer rows than classes of pixels
+    {1, 5, 6, 3, 0, 2, 3, 2, 1, 2, 0, 1, 3},        // padding that differs at all ends
+    {1, 5, 5, 8, 0, 4, 3, 3, 1, 0, 0, 0, 0},        // none
+    {2, 18, 17, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1},      // dw in several parts, the last one ragged
+    {1, 17, 16, 128, 4, 132, 1, 1, 1, 0, 0, 0, 0},  // large tiles for dw
+};
+
+/// Eight chunks of 16 bytes that pass at a time have to lie in different banks: a row's and the next ones',
+/// as they are written, and those of one number in eight neighbouring rows, as they are read.
+template <class T, int lines, int depths, bool along_depth>
+void check_banks() {
+  using Layout = conv2d::TileLayout<T, lines, depths, along_depth>;
+  CAPTURE(Layout::kRows);
+  CAPTURE(Layout::kRowChunks);
+  unsigned slots_used = 0;
+  std::vector<bool> taken(Layout::kChunks);
+  for (int first = 0; first < Layout::kChunks; first += 8) {
+    unsigned banks = 0;
+    for (int i = first; i < first + 8; ++i) {
+      const int slot = Layout::slot(i / Layout::kRowChunks, i % Layout::kRowChunks);
+      banks |= 1u << slot % 8;
+      slots_used += !taken[size_t(slot)];
+      taken[size_t(slot)] = true;
+    }
+    CHECK(banks == 0xff);
+  }
+  CHECK(slots_used == Layout::kChunks);
+  for (int row = 0; row < Layout::kRows; row += 8)
+    for (int chunk = 0; chunk < Layout::kRowChunks; ++chunk) {
+      unsigned banks = 0;
+      for (int i = 0; i < 8; ++i) banks |= 1u << Layout::slot(row + i, chunk) % 8;
+      CHECK(banks == 0xff);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("tiles in shared memory are written and read without bank conflicts") {
+  check_banks<float, 128, 16, true>();
+  check_banks<float, 128, 16, false>();
+  check_banks<float, 64, 16, false>();
+  check_banks<float, 8, 16, false>();
+  check_banks<bf16, 128, 32, true>();
+  check_banks<bf16, 128, 32, false>();
+  check_banks<bf16, 64, 32, false>();
+  check_banks<bf16, 16, 32, true>();
+  check_banks<bf16, 16, 32, false>();
+}
+
+TEST_CASE("f32 convolutions agree with f64 for every shape, under every schedule") {
+  for (const Conv2dDims& d : kShapes) {
+    CAPTURE(name_of(d));
+    const Operands o(d);
+    const auto first = run<float>(d, o);
+    check_against_reference(d, o, first);
+    for (const Schedule& schedule : all_schedules()) CHECK(same(run<float>(d, o, {schedule}), first));
+  }
+}
+
+TEST_CASE("each part of the epilogue may be absent") {
+  const Conv2dDims d{2, 3, 5, 4, 4, 12, 3, 3, 1, 1, 1, 1, 1};
+  for (int which = 0; which < 8; ++which) {
+    CAPTURE(which);
+    Operands o(d);
+    if (!(which & 1)) o.bias.clear();
+    if (!(which & 2)) o.shift.clear();
+    if (!(which & 4)) o.residual.clear();
+    check_against_reference(d, o, run<float>(d, o));
+  }
+}
+
+TEST_CASE("gradients that are not wanted are not written, and change no others") {
+  const Conv2dDims d{2, 10, 13, 8, 12, 4, 3, 3, 1, 1, 1, 1, 1};
+  const Operands o(d);
+  const auto all = run<float>(d, o);
+  const auto without_dx = run<float>(d, o, {{}, 0, false, true, false});
+  CHECK(same_bits(without_dx.dx2, all.dx2));
+  CHECK(same_bits(without_dx.dw, all.dw));
+  CHECK(same_bits(run<float>(d, o, {{}, 0, true, false, true}).dx, all.dx));
+  CHECK_NOTHROW(run<float>(d, o, {{}, 0, false, false, true}));
+}
+
+TEST_CASE("operands off the alignment of 16 bytes are read singly, to the same bits") {
+  const Conv2dDims d{2, 7, 5, 8, 4, 16, 3, 3, 1, 1, 1, 1, 1};
+  const Operands o(d);
+  CHECK(same(run<float>(d, o, {{}, 1}), run<float>(d, o)));
+}
+
+TEST_CASE("an image's bits depend on neither its batch nor the tiles") {
+  for (const Conv2dDims& d : {Conv2dDims{3, 5, 7, 4, 8, 12, 3, 3, 1, 1, 1, 1, 1},
+                              // large tiles for the batch, medium ones for one image
+                              Conv2dDims{3, 52, 53, 4, 64, 68, 1, 1, 1, 0, 0, 0, 0}}) {
+    CAPTURE(name_of(d));
+    const Operands o(d);
+    Conv2dDims one = d;
+    one.n = 1;
+    const auto batch = run<float>(d, o), single = run<float>(one, first_images(d, o, 1));
+    check_against_reference(d, o, batch);
+    CHECK(begins_with(batch.y, single.y));
+    CHECK(begins_with(batch.dx, single.dx));
+    CHECK(begins_with(batch.dx2, single.dx2));
+  }
+}
+
+TEST_CASE("conv2d refuses what it cannot do") {
+  CudaStream stream;
+  float values[64] = {};
+  double wide[64] = {};
+  const In x{values, DType::f32}, x64{wide, DType::f64};
+  const Out out{values, DType::f32};
+  const Conv2dDims d{1, 2, 2, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0};
+  CHECK_THROWS_WITH(conv2d_forward(stream, d, x64, {}, x64, {}, {wide, DType::f64}, {}),
+                    "conv2d: f64 exists on the CPU only; on CUDA use f32 or bf16");
+  CHECK_THROWS_AS(conv2d_forward(stream, d, x, x, x, {}, out, {}), ito::Error);
+  CHECK_THROWS_AS(conv2d_forward(stream, {1, 2, 2, 4, 4, 4, 1, 1, 1, 0, 0, 0, 0}, x, {}, x, {}, out, {}),
+                  ito::Error);
+  CHECK_THROWS_AS(conv2d_forward(stream, {0, 2, 2, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0}, x, {}, x, {}, out, {}),
+                  ito::Error);
+  CHECK_THROWS_AS(
+      conv2d_backward_weights(stream, {4, 16, 16, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0}, x, x, {}, out, out, {}),
+      ito::Error);
+  CHECK_THROWS_AS(conv2d_workspace_bytes(stream, {1 << 16, 256, 256, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0},
+                                         DType::f32, ConvPass::forward),
+                  ito::Error);
+}

@@ -1,0 +1,415 @@
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+#include <sstream>
+
+#include "kernels/cuda_library.h"
+#include "kernels/cuda_library/dynamic_library.h"
+#include "kernels/linear.h"
+#include "tests/simt/device_array.h"
+#include "tests/simt/emulator/runtime.h"
+#include "tests/temp_folder.h"
+
+using namespace ito::kernels;
+using cuda_library::DynamicLibrary;
+using simt::DeviceArray;
+
+namespace {
+
+/// Half a unit in the last place, relative.
+template <class T>
+constexpr double kRounding = sizeof(T) == 2 ? 0x1p-8 : 0x1p-24;
+
+template <class T>
+std::vector<T> random_values(int64_t count, uint32_t sample) {
+  std::vector<T> values(static_cast<size_t>(count));
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = T(float(random_normal({6, Purpose::test, 0, sample}, uint32_t(i))));
+  return values;
+}
+
+/// An operand in f64, for the CPU's reference.
+struct Wide {
+  std::vector<double> values;
+  explicit Wide(size_t count) : values(count) {}
+  template <class T>
+  explicit Wide(const std::vector<T>& narrow) : values(narrow.size()) {
+    for (size_t i = 0; i < narrow.size(); ++i) values[i] = double(float(narrow[i]));
+  }
+  In in() const { return {values.empty() ? nullptr : values.data(), DType::f64}; }
+  Out out() { return {values.empty() ? nullptr : values.data(), DType::f64}; }
+};
+
+/// The number of results farther from f64 than their rounding (times `own`) and that of a sum of `length`
+/// products.
+template <class T>
+int wrong(const std::vector<T>& got, const Wide& expected, double own, double length) {
+  double largest = 0;
+  for (const double v : expected.values) largest = std::max(largest, std::abs(v));
+  const double sum = (8 + 4 * std::sqrt(length)) * kRounding<float> * largest;
+  int count = 0;
+  for (size_t i = 0; i < got.size(); ++i)
+    count += !(std::abs(double(float(got[i])) - expected.values[i]) <=
+               sum + own * 1.01 * std::abs(expected.values[i]));
+  return count;
+}
+
+struct Problem {
+  Conv2dDims d;
+  int64_t pixels() const { return int64_t(d.n) * d.h * d.w; }
+  int64_t outputs() const { return int64_t(d.n) * d.out_h() * d.out_w() * d.k; }
+  int64_t weights() const { return int64_t(d.k) * d.r * d.s * d.c(); }
+};
+
+template <class T>
+struct ConvResults {
+  std::vector<T> y, dx, dx2;
+  std::vector<float> dw, dbias;
+};
+
+/// w, the same numbers for every T: they are rounded to bf16 where T is, as the kernels do with an f32 w.
+template <class T>
+std::vector<float> weights_of(int64_t count) {
+  std::vector<float> w = random_values<float>(count, 9);
+  for (float& v : w) v = float(T(v));
+  return w;
+}
+
+template <class T>
+ConvResults<T> run_cudnn(const Problem& p, const simt::Schedule& schedule) {
+  simt::machine().set_schedule(schedule);
+  const Conv2dDims& d = p.d;
+  CudaStream stream;
+  DeviceArray<T> x(stream, random_values<T>(p.pixels() * d.c1, 0)),
+      x2(stream, random_values<T>(p.pixels() * d.c2, 1)), dy(stream, random_values<T>(p.outputs(), 2)),
+      residual(stream, random_values<T>(p.outputs(), 3)),
+      shift(stream, random_values<T>(int64_t(d.n) * d.k, 4));
+  DeviceArray<float> w(stream, weights_of<T>(p.weights())), bias(stream, random_values<float>(d.k, 5));
+  DeviceArray<T> y(stream, size_t(p.outputs())), dx(stream, size_t(p.pixels() * d.c1)),
+      dx2(stream, size_t(p.pixels() * d.c2));
+  DeviceArray<float> dw(stream, size_t(p.weights())), dbias(stream, size_t(d.k));
+  const auto with_workspace = [&](ConvPass pass, auto run) {
+    const size_t bytes = cudnn_workspace_bytes(stream, d, dtype_of<T>::value, pass);
+    DeviceArray<float> workspace(stream, bytes / 4);
+    run(workspace.out());
+    workspace.read();
+  };
+  with_workspace(ConvPass::forward, [&](Out ws) {
+    cudnn_forward(stream, d, x.in(), x2.in(), w.in(), {bias.in(), shift.in(), residual.in()}, y.out(), ws);
+  });
+  with_workspace(ConvPass::backward_data,
+                 [&](Out ws) { cudnn_backward_data(stream, d, dy.in(), w.in(), dx.out(), dx2.out(), ws); });
+  with_workspace(ConvPass::backward_weights, [&](Out ws) {
+    cudnn_backward_weights(stream, d, dy.in(), x.in(), x2.in(), dw.out(), dbias.out(), ws);
+  });
+  return {y.read(), dx.read(), dx2.read(), dw.read(), dbias.read()};
+}
+
+template <class T>
+void check_convolution(const Conv2dDims& d) {
+  INFO(d.c1, "+", d.c2, " to ", d.k, " channels, ", sizeof(T), " bytes");
+  const Problem p{d};
+  const ConvResults<T> got = run_cudnn<T>(p, {});
+  const Wide x(random_values<T>(p.pixels() * d.c1, 0)), x2(random_values<T>(p.pixels() * d.c2, 1)),
+      dy(random_values<T>(p.outputs(), 2)), residual(random_values<T>(p.outputs(), 3)),
+      shift(random_values<T>(int64_t(d.n) * d.k, 4)), w(weights_of<T>(p.weights())),
+      bias(random_values<float>(d.k, 5));
+  Wide y(got.y.size()), dx(got.dx.size()), dx2(got.dx2.size()), dw(got.dw.size()), dbias(got.dbias.size());
+  CpuStream cpu(1);
+  conv2d_forward(cpu, d, x.in(), x2.in(), w.in(), {bias.in(), shift.in(), residual.in()}, y.out(), {});
+  conv2d_backward_data(cpu, d, dy.in(), w.in(), dx.out(), dx2.out(), {});
+  conv2d_backward_weights(cpu, d, dy.in(), x.in(), x2.in(), dw.out(), dbias.out(), {});
+  const double products = double(d.r) * d.s * d.c(), pixels = double(p.outputs()) / d.k;
+  // The convolution's own sum is rounded to T before the epilogue, and may be larger than the result.
+  double largest = 0;
+  for (const double v : y.values) largest = std::max(largest, std::abs(v));
+  int far = 0;
+  for (size_t i = 0; i < got.y.size(); ++i)
+    far += !(std::abs(double(float(got.y[i])) - y.values[i]) <=
+             2.02 * kRounding<T> * largest + (8 + 4 * std::sqrt(products)) * kRounding<float> * largest);
+  CHECK(far == 0);
+  CHECK(wrong(got.dx, dx, kRounding<T>, double(d.r) * d.s * d.k) == 0);
+  CHECK(wrong(got.dx2, dx2, kRounding<T>, double(d.r) * d.s * d.k) == 0);
+  CHECK(wrong(got.dw, dw, kRounding<T>, pixels) == 0);
+  CHECK(wrong(got.dbias, dbias, kRounding<float>, pixels) == 0);
+  for (const simt::Schedule& schedule : simt::all_schedules()) {
+    const ConvResults<T> again = run_cudnn<T>(p, schedule);
+    CHECK(simt::same_bits(again.y, got.y));
+    CHECK(simt::same_bits(again.dx, got.dx));
+    CHECK(simt::same_bits(again.dx2, got.dx2));
+    CHECK(simt::same_bits(again.dw, got.dw));
+    CHECK(simt::same_bits(again.dbias, got.dbias));
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("cuDNN's place answers with the convolution's results", T, float, bf16) {
+  check_convolution<T>({2, 5, 4, 3, 0, 5, 3, 3, 1, 1, 1, 1, 1});  // single elements
+  check_convolution<T>({1, 6, 6, 8, 4, 8, 3, 3, 2, 1, 1, 1, 1});  // two sources, packs, stride 2
+  check_convolution<T>({1, 4, 3, 5, 2, 4, 1, 1, 1, 0, 0, 0, 0});  // two sources off the packs
+}
+
+TEST_CASE("of two sources' gradients either may be left out") {
+  const Problem p{{1, 3, 3, 4, 4, 4, 1, 1, 1, 0, 0, 0, 0}};
+  const ConvResults<float> both = run_cudnn<float>(p, {});
+  CudaStream stream;
+  DeviceArray<float> dy(stream, random_values<float>(p.outputs(), 2)),
+      w(stream, weights_of<float>(p.weights()));
+  DeviceArray<float> dx(stream, both.dx.size()), dx2(stream, both.dx2.size());
+  DeviceArray<float> workspace(stream,
+                               cudnn_workspace_bytes(stream, p.d, DType::f32, ConvPass::backward_data) / 4);
+  cudnn_backward_data(stream, p.d, dy.in(), w.in(), dx.out(), {}, workspace.out());
+  cudnn_backward_data(stream, p.d, dy.in(), w.in(), {}, dx2.out(), workspace.out());
+  CHECK(simt::same_bits(dx.read(), both.dx));
+  CHECK(simt::same_bits(dx2.read(), both.dx2));
+}
+
+TEST_CASE("what cuDNN cannot do is not asked of it") {
+  CudaStream stream;
+  const Conv2dDims even{1, 8, 8, 4, 0, 4, 3, 3, 2, 1, 1, 1, 1}, uneven{1, 8, 8, 4, 0, 4, 3, 3, 2, 0, 0, 1, 1};
+  CHECK(cudnn_supports(stream, even, DType::bf16, ConvPass::forward));
+  CHECK_FALSE(cudnn_supports(stream, uneven, DType::bf16, ConvPass::forward));
+  CHECK_FALSE(cudnn_supports(stream, even, DType::f64, ConvPass::forward));
+  CHECK_THROWS_WITH(cudnn_workspace_bytes(stream, even, DType::f64, ConvPass::forward),
+                    "cudnn: f64 exists on the CPU only; on CUDA use f32 or bf16");
+}
+
+TEST_CASE_TEMPLATE("cuBLASLt's place answers with the products' results", T, float, bf16) {
+  struct Shape {
+    int m, in, out;
+  };
+  for (const Shape s : {Shape{7, 5, 3}, Shape{8, 12, 4}, Shape{900, 2, 3}}) {
+    INFO(s.m, " x ", s.in, " to ", s.out);
+    const int64_t m = s.m;
+    CudaStream stream;
+    const auto host_x = random_values<T>(m * s.in, 0), host_dy = random_values<T>(m * s.out, 1),
+               host_residual = random_values<T>(m * s.out, 2);
+    const auto host_w = weights_of<T>(int64_t(s.in) * s.out), host_bias = random_values<float>(s.out, 3);
+    DeviceArray<T> x(stream, host_x), dy(stream, host_dy), residual(stream, host_residual),
+        y(stream, host_dy.size()), bare(stream, host_dy.size()), dx(stream, host_x.size());
+    DeviceArray<float> w(stream, host_w), bias(stream, host_bias), dw(stream, host_w.size()),
+        dbias(stream, host_bias.size());
+    size_t bytes = 0;
+    for (ConvPass pass : {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weights})
+      bytes = std::max(bytes, cublaslt_workspace_bytes(s.m, s.in, s.out, dtype_of<T>::value, pass));
+    DeviceArray<float> ws(stream, bytes / 4);
+    cublaslt_forward(stream, s.m, s.in, s.out, x.in(), w.in(), bias.in(), residual.in(), y.out(), ws.out());
+    cublaslt_forward(stream, s.m, s.in, s.out, x.in(), w.in(), {}, {}, bare.out(), ws.out());
+    cublaslt_backward_data(stream, s.m, s.in, s.out, dy.in(), w.in(), dx.out(), ws.out());
+    cublaslt_backward_weights(stream, s.m, s.in, s.out, dy.in(), x.in(), dw.out(), dbias.out(), ws.out());
+
+    const Wide wide_x(host_x), wide_dy(host_dy), wide_residual(host_residual), wide_w(host_w),
+        wide_bias(host_bias);
+    Wide y64(host_dy.size()), bare64(host_dy.size()), dx64(host_x.size()), dw64(host_w.size()),
+        dbias64(host_bias.size());
+    CpuStream cpu(1);
+    linear_forward(cpu, s.m, s.in, s.out, wide_x.in(), wide_w.in(), wide_bias.in(), wide_residual.in(),
+                   y64.out(), {});
+    linear_forward(cpu, s.m, s.in, s.out, wide_x.in(), wide_w.in(), {}, {}, bare64.out(), {});
+    linear_backward_data(cpu, s.m, s.in, s.out, wide_dy.in(), wide_w.in(), dx64.out(), {});
+    linear_backward_weights(cpu, s.m, s.in, s.out, wide_dy.in(), wide_x.in(), dw64.out(), dbias64.out(), {});
+    CHECK(wrong(y.read(), y64, kRounding<T>, s.in) == 0);
+    CHECK(wrong(bare.read(), bare64, kRounding<T>, s.in) == 0);
+    CHECK(wrong(dx.read(), dx64, kRounding<T>, s.out) == 0);
+    CHECK(wrong(dw.read(), dw64, kRounding<float>, s.m) == 0);
+    CHECK(wrong(dbias.read(), dbias64, kRounding<float>, s.m) == 0);
+    ws.read();
+  }
+}
+
+TEST_CASE("cuRAND's places give our random blocks") {
+  CudaStream stream;
+  DeviceArray<float> words(stream, 4 * 150);  // only its bits matter
+  const auto word = [&](int i) {
+    const std::vector<float> all = words.read();
+    uint32_t bits;
+    std::memcpy(&bits, &all[size_t(i)], 4);
+    return bits;
+  };
+  const RandomKey key{0x123456789abcdefULL, Purpose::dropout, 7, 9};
+  curand_device_words(stream, key, 1000, 150, reinterpret_cast<uint32_t*>(words.data()));
+  CHECK(word(0) == random_block(key, 1000).v[0]);
+  CHECK(word(4 * 149 + 3) == random_block(key, 1149).v[3]);
+  REQUIRE(curand_available());
+  curand_library_words(stream, key.seed, 150, reinterpret_cast<uint32_t*>(words.data()));
+  CHECK(word(4 * 77 + 1) == philox4x32_10({{0, 0, 77, 0}}, 0x89abcdefu, 0x01234567u).v[1]);
+}
+
+namespace {
+
+const Conv2dDims kShape{4, 64, 32, 128, 64, 64, 3, 1, 1, 1, 0, 1, 0};
+constexpr const char* kLine =
+    "forward bf16 64x32 channels 128+64 to 64 filter 3x1 stride 1 padding 1 0 1 0: cudnn\n";
+
+}  // namespace
+
+TEST_CASE("a plan is its text") {
+  ConvPlan plan;
+  CHECK(plan.find(kShape, DType::bf16, ConvPass::forward) == ConvChoice::automatic);
+  plan.set(kShape, DType::bf16, ConvPass::forward, ConvChoice::cudnn);
+  CHECK(plan.to_text() == kLine);
+  plan.set(kShape, DType::f32, ConvPass::backward_data, ConvChoice::ours);
+  Conv2dDims other = kShape;
+  other.n = 1, other.pad_right = 3;
+  plan.set(other, DType::bf16, ConvPass::backward_weights, ConvChoice::cudnn);
+  const ConvPlan read = ConvPlan::from_text(plan.to_text());
+  CHECK(read.size() == 3);
+  CHECK(read.to_text() == plan.to_text());
+  Conv2dDims more = kShape;
+  more.n = 1000;  // the number of images makes no difference
+  CHECK(read.find(more, DType::bf16, ConvPass::forward) == ConvChoice::cudnn);
+  CHECK(read.find(more, DType::f32, ConvPass::backward_data) == ConvChoice::ours);
+  CHECK(read.find(more, DType::f32, ConvPass::forward) == ConvChoice::automatic);
+  CHECK(read.find(other, DType::bf16, ConvPass::backward_weights) == ConvChoice::cudnn);
+  CHECK(ConvPlan::from_text("").size() == 0);
+  CHECK_THROWS_AS(plan.set(kShape, DType::f32, ConvPass::forward, ConvChoice::automatic), ito::Error);
+}
+
+TEST_CASE("a plan's bad line is named") {
+  const std::string good = kLine;
+  const auto replaced = [&](const std::string& what, const std::string& by) {
+    std::string line = good;
+    return line.replace(line.find(what), what.size(), by);
+  };
+  for (const std::string& bad :
+       {std::string("\n"), std::string("forward\n"), replaced("cudnn", "fastest"),
+        replaced("cudnn", "cudnn "), replaced("forward", "backward"), replaced("bf16", "f16"),
+        replaced("64x32", "64"), replaced("64x32", "99999999999999999999x32"),
+        replaced("padding 1 0 1 0", "padding 1 0 1"), replaced("forward", "forwardforwardforwardforward"),
+        replaced(" stride", "  stride")}) {
+    CAPTURE(bad);
+    std::string message;
+    try {
+      ConvPlan::from_text(good + bad);
+    } catch (const ito::Error& e) {
+      message = e.what();
+    }
+    CHECK(message.find("line 2 of the convolution plan") == 0);
+  }
+}
+
+TEST_CASE("a shape runs on what was asked for, or on what was found faster") {
+  CudaStream stream;
+  ConvLibrary& library = stream.state<ConvLibrary>();
+  const Conv2dDims d{1, 4, 4, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1};
+  int ours = 0, cudnn = 0;
+  const auto choose = [&](const Conv2dDims& dims) {
+    return choose_convolution(stream, dims, DType::f32, ConvPass::forward,
+                              [&](ConvChoice c) { ++(c == ConvChoice::cudnn ? cudnn : ours); });
+  };
+  const auto bytes = [&](size_t of_ours) {
+    return chosen_workspace_bytes(stream, d, DType::bf16, ConvPass::forward, of_ours);
+  };
+  const size_t of_cudnn = cudnn_workspace_bytes(stream, d, DType::bf16, ConvPass::forward);
+  CHECK(of_cudnn > 0);  // for w in bf16
+
+  CHECK(choose(d) == ConvChoice::ours);
+  CHECK(bytes(5) == 5);
+  library.choice = ConvChoice::cudnn;
+  CHECK(choose(d) == ConvChoice::cudnn);
+  CHECK(bytes(1 << 20) == of_cudnn);
+  Conv2dDims uneven = d;
+  uneven.pad_top = 0;
+  CHECK(choose(uneven) == ConvChoice::ours);
+  CHECK(ours + cudnn == 0);
+
+  library.choice = ConvChoice::automatic;
+  CHECK(bytes(5) == of_cudnn);
+  CHECK(bytes(1 << 20) == 1 << 20);
+  const ConvChoice faster = choose(d);
+  CHECK(faster != ConvChoice::automatic);
+  CHECK(ours > 1);
+  CHECK(cudnn == ours);
+  const int runs = ours;
+  Conv2dDims more = d;
+  more.n = 3;
+  CHECK(choose(more) == faster);
+  CHECK(library.plan.size() == 1);
+  library.plan.set(d, DType::f32, ConvPass::forward, ConvChoice::cudnn);
+  CHECK(choose(d) == ConvChoice::cudnn);
+  CHECK(ours == runs);
+}
+
+TEST_CASE("while a step is captured, an unknown shape runs on ours and is not timed") {
+  CudaStream stream;
+  stream.state<ConvLibrary>().choice = ConvChoice::automatic;
+  const Conv2dDims d{1, 4, 4, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1};
+  int runs = 0;
+  stream.begin_capture();
+  const ConvChoice choice =
+      choose_convolution(stream, d, DType::f32, ConvPass::forward, [&](ConvChoice) { ++runs; });
+  stream.end_capture();
+  CHECK(choice == ConvChoice::ours);
+  CHECK(runs == 0);
+  CHECK(stream.state<ConvLibrary>().plan.size() == 0);
+}
+
+namespace {
+
+/// What `work` writes to stderr.
+std::string said(const std::function<void()>& work) {
+  std::ostringstream text;
+  std::streambuf* const before = std::cerr.rdbuf(text.rdbuf());
+  work();
+  std::cerr.rdbuf(before);
+  return text.str();
+}
+
+}  // namespace
+
+TEST_CASE("a missing library is said in one line") {
+  const std::string text = said([] {
+    DynamicLibrary library("Nothing", {"libito_nothing.so.1", "libito_nothing.so"}, "all goes on without it");
+    CHECK_FALSE(library);
+    double (*function)(double) = nullptr;
+    library.find(function, "nothing");
+    CHECK_FALSE(bool(function));
+  });
+  CHECK(
+      text ==
+      "Nothing: no libito_nothing.so.1 found; all goes on without it. ITO_CUDA_LIBRARIES may name the folder "
+      "that holds it.\n");
+  CHECK(said([] { CHECK_FALSE(cuda_library::compiled_without("nothing.h", "Nothing", "all goes on")); }) ==
+        "Nothing: this program was compiled without nothing.h; all goes on.\n");
+}
+
+TEST_CASE("a library that lacks a function counts as missing") {
+  const std::string text = said([] {
+    DynamicLibrary library("Mathematics", {"libito_nothing.so", "libm.so.6"}, "we count on our fingers");
+    REQUIRE(library);
+    double (*function)(double) = nullptr;
+    library.find(function, "cos");
+    REQUIRE(bool(function));
+    CHECK(function(0) == 1);
+    library.find(function, "ito_no_such_function");
+    CHECK_FALSE(bool(function));
+    CHECK_FALSE(library);
+    library.find(function, "ito_nor_this_one");
+  });
+  CHECK(text ==
+        "Mathematics: the one found has no ito_no_such_function; we count on our fingers. ITO_CUDA_LIBRARIES "
+        "may name the folder that holds it.\n");
+}
+
+TEST_CASE("the folder in ITO_CUDA_LIBRARIES is looked at first") {
+  const auto is_opened = [](const char* file) {
+    bool opened = false;
+    said([&] { opened = bool(DynamicLibrary("It", {file}, "nothing")); });
+    return opened;
+  };
+  // The C library's mathematics under a name that the system does not know.
+  const TempFolder folder;
+  Dl_info mathematics{};
+  REQUIRE(dladdr(reinterpret_cast<const void*>(static_cast<double (*)(double)>(std::cos)), &mathematics) !=
+          0);
+  std::filesystem::create_symlink(mathematics.dli_fname, folder / "libito_probe.so");
+  CHECK_FALSE(is_opened("libito_probe.so"));
+  setenv("ITO_CUDA_LIBRARIES", folder.path().c_str(), 1);
+  CHECK(is_opened("libito_probe.so"));
+  CHECK(is_opened("libm.so.6"));  // the system's places still count
+  unsetenv("ITO_CUDA_LIBRARIES");
+}

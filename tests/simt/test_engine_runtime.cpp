@@ -1,0 +1,246 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "model/training/checkpoint.h"
+#include "model/training/session.h"
+#include "model/unet/presets.h"
+#include "tests/simt/device_array.h"
+#include "tests/simt/emulator/runtime.h"
+#include "tests/temp_folder.h"
+
+/// What a run on a GPU asks of the runtime, and what it says where the GPU is missing, too old, too small or
+/// lost.
+namespace ito::model {
+namespace {
+
+using engine::Backend;
+using engine::Device;
+
+constexpr int kImages = 6, kSize = 8;
+
+TrainingOptions tiny(int batch) {
+  TrainingOptions o;
+  o.preset = "tiny";
+  o.network = preset("tiny").network;
+  o.network.height = o.network.width = kSize;
+  o.batch = batch;
+  o.steps = 8;
+  o.save_every = o.sample_every = 4;
+  o.sample_count = 1;
+  o.sample_steps = 1;
+  return o;
+}
+
+std::vector<uint8_t> pixels(int images = kImages) {
+  std::vector<uint8_t> values(size_t(images) * kSize * kSize * 3);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = uint8_t(i * 37 + i / 64 * 11);
+  return values;
+}
+
+ImageSet images_of(const std::vector<uint8_t>& values) {
+  return {values.data(), int64_t(values.size()) / (kSize * kSize * 3), kSize, kSize, 3, "none", {}};
+}
+
+/// The device as a new process finds it, before and after.
+struct FreshDevice {
+  FreshDevice() { simt::reset_device(); }
+  ~FreshDevice() { simt::reset_device(); }
+};
+
+template <class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+TEST_CASE("a steady step neither allocates nor waits") {
+  FreshDevice fresh;
+  const std::vector<uint8_t> values = pixels();
+  Device device({1, Backend::cuda});
+  Trainer trainer(device, tiny(2), images_of(values));
+  for (int i = 0; i < 4; ++i) trainer.advance();
+  simt::reset_calls();
+  constexpr int kSteps = 5;
+  for (int i = 0; i < kSteps; ++i) trainer.advance();
+  for (const char* never : {"cudaMalloc", "cudaFree", "cudaMallocHost", "cudaStreamSynchronize",
+                            "cudaDeviceSynchronize", "cudaMemcpy", "cudaLaunchKernelEx"}) {
+    CAPTURE(std::string(never));
+    CHECK(simt::calls(never) == 0);
+  }
+  CHECK(simt::calls("cudaGraphLaunch") == kSteps);
+  CHECK(simt::calls("cudaMemcpyHostToDevice") == kSteps);
+  CHECK(simt::calls("cudaMemcpyDeviceToHost") == kSteps);
+  // The mark of the step before the last: two steps are under way.
+  CHECK(simt::calls("cudaEventSynchronize") == kSteps);
+  trainer.finish();
+}
+
+TEST_CASE("reports arrive in order, two steps late, and none is lost") {
+  FreshDevice fresh;
+  const std::vector<uint8_t> values = pixels();
+  Device device({1, Backend::cuda});
+  Trainer trainer(device, tiny(2), images_of(values));
+  std::vector<int64_t> steps;
+  for (int i = 0; i < 5; ++i) {
+    for (const StepReport& r : trainer.advance()) steps.push_back(r.step);
+    CHECK(steps.size() == size_t(std::max(0, i - 1)));
+  }
+  for (const StepReport& r : trainer.finish()) steps.push_back(r.step);
+  CHECK(steps == std::vector<int64_t>{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("images that do not fit on the GPU come with each step, and teach the same") {
+  const std::vector<uint8_t> values = pixels(50000);
+  const auto losses = [&](size_t mebibytes) {
+    FreshDevice fresh;
+    simt::set_memory_limit(mebibytes << 20);
+    Device device({1, Backend::cuda});
+    Trainer trainer(device, tiny(2), images_of(values));
+    CHECK((device.persistent_bytes() > values.size()) == (mebibytes > 100));
+    std::vector<double> result;
+    for (int i = 0; i < 4; ++i) result.push_back(trainer.step().loss);
+    return result;
+  };
+  CHECK(losses(16) == losses(256));
+}
+
+TEST_CASE("out of memory: what is needed, what is there, and the batch that fits") {
+  FreshDevice fresh;
+  const std::vector<uint8_t> values = pixels();
+  size_t for_two = 0, for_64 = 0;
+  {
+    Device device({1, Backend::cuda});
+    for_two = Trainer(device, tiny(2), images_of(values)).plan().step_bytes;
+  }
+  {
+    Device device({1, Backend::cuda});
+    const MemoryPlan plan = Trainer(device, tiny(64), images_of(values)).plan();
+    for_64 = plan.total();
+  }
+  REQUIRE(for_two * 4 < for_64);
+  simt::set_memory_limit(for_64 / 2);
+  Device device({1, Backend::cuda});
+  const std::string message = message_of([&] { Trainer(device, tiny(64), images_of(values)); });
+  CAPTURE(message);
+  CHECK(has(message, "a step of 64 images needs"));
+  CHECK(has(message, "fits (with --accumulate"));
+}
+
+TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says what to do") {
+  FreshDevice fresh;
+  const auto asked_for_cuda = [] { return message_of([] { engine::parse_backend("cuda"); }); };
+  CHECK(engine::parse_backend("auto") == Backend::cuda);
+  simt::set_device_count(0);
+  CHECK(has(asked_for_cuda(), "no GPU is visible"));
+  CHECK(has(asked_for_cuda(), "--device cpu"));
+  CHECK(engine::parse_backend("auto") == Backend::cpu);
+  simt::reset_device();
+  simt::set_driver_version(0);
+  CHECK(has(asked_for_cuda(), "no NVIDIA driver is installed"));
+  simt::set_driver_version(11040);
+  CHECK(has(asked_for_cuda(),
+            "the NVIDIA driver supports CUDA 11.4, this program needs 13.0: update the driver"));
+  simt::reset_device();
+  simt::set_compute_capability(7, 5);
+  CHECK(has(asked_for_cuda(), "compute capability 7.5; Ito needs 8.0"));
+  CHECK(has(message_of([] { Device device({1, Backend::cuda}); }), "compute capability 7.5"));
+}
+
+TEST_CASE("a device that is lost in the middle of a step: a clear line, and the last checkpoint intact") {
+  FreshDevice fresh;
+  const std::vector<uint8_t> values = pixels();
+  TempFolder place;
+  const RunFolder folder(place / "run");
+  TrainingOptions o = tiny(2);
+  SessionHooks hooks;
+  {
+    Device device({1, Backend::cuda});
+    Trainer trainer(device, o, images_of(values));
+    hooks.saved = [](const std::filesystem::path&) {
+      simt::fail_after("cudaGraphLaunch", 2, cudaErrorLaunchFailure);
+    };
+    const std::string message = message_of([&] { run_session(device, trainer, folder, hooks); });
+    CAPTURE(message);
+    CHECK(has(message, "CUDA cannot"));
+    CHECK(has(message, "launch failure (cudaErrorLaunchFailure, at kernels/cuda_stream.cu:"));
+    CHECK(has(message, "the newest checkpoint is intact"));
+  }
+  simt::reset_device();
+  const auto checkpoint = newest_checkpoint(folder.path());
+  REQUIRE(checkpoint);
+  CHECK(checkpoint->filename() == "step-00000004");
+  hooks.saved = [](const std::filesystem::path&) {};
+  Device device({1, Backend::cuda});
+  Trainer trainer(device, o, images_of(values));
+  CHECK(run_session(device, trainer, folder, hooks).finished);
+}
+
+TEST_CASE("a run on a GPU with grids and checkpoints is the run without them") {
+  FreshDevice fresh;
+  const std::vector<uint8_t> values = pixels();
+  const auto last_state = [&](bool with_grids) {
+    TempFolder place;
+    const RunFolder folder(place / "run");
+    TrainingOptions o = tiny(2);
+    if (!with_grids) o.save_every = o.sample_every = 1000;
+    SessionHooks hooks;
+    int grids = 0;
+    hooks.write_grid = [&](const std::filesystem::path&, const std::vector<uint8_t>& p, int count, int, int) {
+      ++grids;
+      CHECK(p.size() == size_t(count) * kSize * kSize * 3);
+    };
+    Device device({1, Backend::cuda});
+    Trainer trainer(device, o, images_of(values));
+    CHECK(run_session(device, trainer, folder, hooks).finished);
+    CHECK(grids == (with_grids ? 2 : 1));
+    return trainer.store().read(0, engine::Track::master);
+  };
+  CHECK(simt::same_bits(last_state(true), last_state(false)));
+}
+
+TEST_CASE("one forward pass of small at batch 1 on CUDA is the CPU's") {
+  FreshDevice fresh;
+  const auto forward = [](Backend backend) {
+    Device device({1, backend});
+    engine::ParamStore store(device);
+    const NetworkConfig config = preset("small").network;
+    const Network network(Scope(store), config);
+    store.allocate(engine::ParamStore::Use::inference, 3);
+    // The last convolution starts at zero: give it something to say.
+    const int last = store.find("conv_out.weight");
+    std::vector<float> w = store.read(last, engine::Track::master);
+    for (size_t i = 0; i < w.size(); ++i) w[i] = 0.05f * float(int(i % 7) - 3);
+    store.write(last, engine::Track::master, w);
+    device.reserve(size_t(64) << 20);
+    engine::NoGrad off(device);
+    const size_t count = size_t(config.height) * size_t(config.width) * 3;
+    std::vector<float> x(count);
+    for (size_t i = 0; i < count; ++i) x[i] = std::sin(0.01f * float(i));
+    const float c_noise = 0.3f;
+    const engine::Shape shape{1, config.height, config.width, 3};
+    return network({engine::Tensor::from(device, shape, engine::DType::f32, x.data()),
+                    engine::Tensor::from(device, {1}, engine::DType::f32, &c_noise),
+                    {},
+                    {},
+                    {}})
+        .to_doubles();
+  };
+  const std::vector<double> want = forward(Backend::cpu), got = forward(Backend::cuda);
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    difference = std::max(difference, std::abs(got[i] - want[i]));
+    size = std::max(size, std::abs(want[i]));
+  }
+  CHECK(size > 0);
+  CHECK(difference < 2e-5 * size);
+}
+
+}  // namespace
+}  // namespace ito::model

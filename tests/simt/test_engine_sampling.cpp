@@ -1,0 +1,117 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "kernels/philox.h"
+#include "model/diffusion/sampler.h"
+#include "model/unet/presets.h"
+#include "tests/simt/device_array.h"
+
+/// Sampling on CUDA: the CPU's images, captured stages equal to launched ones, guidance, and images that
+/// depend on their seed alone.
+namespace ito::model {
+namespace {
+
+using engine::Backend;
+using engine::Device;
+using engine::DType;
+
+/// A tiny network whose every weight is random, so that no branch is silent.
+struct Model {
+  Device device;
+  NetworkConfig config;
+  engine::ParamStore store;
+  std::unique_ptr<Network> network;
+
+  explicit Model(Backend backend, DType compute = DType::f32, int condition = 0)
+      : device({1, backend}), config(preset("tiny").network), store(device) {
+    config.height = config.width = 8;
+    config.condition = condition;
+    network = std::make_unique<Network>(Scope(store), config);
+    store.allocate(engine::ParamStore::Use::inference, 1, compute);
+    for (size_t i = 0; i < store.specs().size(); ++i) {
+      std::vector<float> values = store.read(int(i), engine::Track::master);
+      const kernels::RandomKey key{5, kernels::Purpose::test, 0, uint32_t(i)};
+      for (size_t k = 0; k < values.size(); ++k) values[k] += 0.1f * float(random_normal(key, uint32_t(k)));
+      store.write(int(i), engine::Track::master, values);
+    }
+    store.refresh_half();
+  }
+  engine::Shape image() const { return {config.height, config.width, 3}; }
+};
+
+SamplerPlan plan_of(const char* name, int steps) {
+  if (std::string(name) != "churn") return make_sampler_plan(name, Sde(), steps);
+  HeunOptions o = heun_options(Sde(), steps);
+  o.churn = 10;
+  return heun_plan(Sde(), o);
+}
+
+std::vector<double> sampled(Model& m, const Denoiser& denoiser, const SamplerPlan& plan,
+                            const std::vector<uint64_t>& seeds, int chunk, bool capture = true) {
+  Sampler sampler(m.device, denoiser, plan, m.image(), chunk);
+  if (!capture) sampler.never_capture();
+  return sampler.run(seeds).to_doubles();
+}
+
+/// Largest difference, relative to b's largest number.
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference = std::max(difference, std::abs(a[i] - b[i]));
+    size = std::max(size, std::abs(b[i]));
+  }
+  return difference / size;
+}
+
+TEST_CASE("every sampler on CUDA makes the CPU's images") {
+  for (const char* name : {"euler-maruyama", "heun", "churn"}) {
+    CAPTURE(name);
+    const SamplerPlan plan = plan_of(name, 5);
+    Model cpu(Backend::cpu), cuda(Backend::cuda);
+    const std::vector<uint64_t> seeds = {3, uint64_t(1) << 40};
+    const auto want = sampled(cpu, network_denoiser(*cpu.network, {}), plan, seeds, 2);
+    const auto got = sampled(cuda, network_denoiser(*cuda.network, {}), plan, seeds, 2);
+    CHECK(distance(got, want) < 1e-4);
+  }
+}
+
+TEST_CASE("replayed stages equal launched ones bit for bit") {
+  for (const char* name : {"euler-maruyama", "heun", "churn"})
+    for (DType compute : {DType::f32, DType::bf16}) {
+      CAPTURE(name);
+      const SamplerPlan plan = plan_of(name, 7);
+      Model m(Backend::cuda, compute);
+      const Denoiser denoiser = network_denoiser(*m.network, {{}, compute});
+      CHECK(sampled(m, denoiser, plan, {1, 2}, 2) == sampled(m, denoiser, plan, {1, 2}, 2, false));
+    }
+}
+
+TEST_CASE("an image on CUDA depends on its seed alone") {
+  Model m(Backend::cuda);
+  const SamplerPlan plan = plan_of("euler-maruyama", 4);
+  const Denoiser denoiser = network_denoiser(*m.network, {});
+  const std::vector<double> three = sampled(m, denoiser, plan, {7, 8, 9}, 3),
+                            alone = sampled(m, denoiser, plan, {9}, 1);
+  CHECK(std::vector<double>(three.end() - ptrdiff_t(alone.size()), three.end()) == alone);
+}
+
+TEST_CASE("guidance: 1 is plainly conditional, 0 is unconditional, and both devices agree") {
+  const SamplerPlan plan = plan_of("heun", 3);
+  const std::vector<float> condition = {1, -1, 0.5f};
+  const auto guided = [&](Model& m, double w) {
+    return sampled(m, guided_denoiser(m.device, *m.network, {}, condition, w), plan, {4}, 1);
+  };
+  Model cpu(Backend::cpu, DType::f32, 3), cuda(Backend::cuda, DType::f32, 3);
+  for (double w : {0.0, 1.0, 3.0}) {
+    CAPTURE(w);
+    const auto want = guided(cpu, w), got = guided(cuda, w);
+    CHECK(distance(got, want) < 1e-4);
+  }
+  const auto null = sampled(cuda, network_denoiser(*cuda.network, {}), plan, {4}, 1);
+  CHECK(distance(guided(cuda, 0), null) < 1e-5);
+  CHECK(distance(guided(cuda, 1), null) > 1e-3);
+}
+
+}  // namespace
+}  // namespace ito::model
