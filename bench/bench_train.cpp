@@ -1,15 +1,11 @@
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <chrono>
-#include <fstream>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <tuple>
 
-#include "bench/onednn_loop.h"
+#include "bench/kernel_cases.h"
+#include "bench/machine.h"
+#include "bench/timing.h"
+#include "kernels/names.h"
 #include "model/diffusion/sampler.h"
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
@@ -20,180 +16,184 @@
 namespace ito::bench {
 namespace {
 
+using engine::Backend;
 using nlohmann::json;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+struct Flags {
+  std::string preset = "small", device = "auto", precision = "f32";
+  int batch = 16, repeats = 5, threads = 0;
+};
+
+constexpr Named<DType> kPrecisions[] = {{"f32", DType::f32}, {"bf16", DType::bf16}};
+
+/// What is timed at once: long enough on a GPU that the start of a block does not count.
+constexpr int kStepsOnGpu = 20, kSamplerStepsOnGpu = 20;
+
+Setting setting_of(const Flags& f) {
+  return {engine::parse_backend(f.device), f.batch, value_of_name("precision", f.precision, kPrecisions),
+          model::preset(f.preset).network};
 }
 
-double median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + std::ptrdiff_t(v.size() / 2), v.end());
-  return v[v.size() / 2];
+model::TrainingOptions options_of(const Flags& f) {
+  model::TrainingOptions o;
+  o.preset = f.preset, o.network = model::preset(f.preset).network;
+  o.batch = f.batch, o.precision = f.precision;
+  return o;
 }
 
-template <class F>
-double median_time(int repeats, F&& f) {
-  f();
-  std::vector<double> seconds;
-  for (int i = 0; i < repeats; ++i) {
-    const double before = now();
-    f();
-    seconds.push_back(now() - before);
+/// Pixels of some images, each different.
+struct Pixels {
+  static constexpr int kCount = 64;
+  int height, width, channels;
+  std::vector<uint8_t> values;
+
+  explicit Pixels(const model::NetworkConfig& n)
+      : height(n.height),
+        width(n.width),
+        channels(n.channels),
+        values(size_t(kCount) * height * width * channels) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] = uint8_t((i * 2654435761u) >> 13);
   }
-  return median(seconds);
+  model::ImageSet images() const { return {values.data(), kCount, height, width, channels, "none", {}}; }
+};
+
+/// Bytes that this process has in use: resident, or taken from the GPU since `free_before`.
+double used_bytes(Device& device, size_t free_before) {
+  if (device.backend() == Backend::cpu) return resident_bytes();
+  return double(free_before) - double(device.query([](auto& s) { return s.free_bytes(); }));
 }
 
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  return "unknown";
+/// Seconds of a step: steps follow each other as in training, and the device is waited for at the ends alone.
+double step_time(Device& device, model::Trainer& trainer, Stopwatch& watch) {
+  const int steps = device.backend() == Backend::cpu ? 1 : kStepsOnGpu;
+  trainer.advance();  // with the stopwatch's first, untimed run: both eager steps and the capture
+  return watch
+             .time([&] {
+               for (int i = 0; i < steps; ++i) trainer.advance();
+               device.synchronize();
+             })
+             .seconds /
+         steps;
 }
 
-double resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  double all = 0, resident = 0;
-  statm >> all >> resident;
-  return resident * double(sysconf(_SC_PAGESIZE));
+double evaluation_time(Device& device, model::Trainer& trainer, const Setting& setting, Stopwatch& watch) {
+  const model::TrainingOptions& o = trainer.options();
+  const int steps = device.backend() == Backend::cpu ? 1 : kSamplerStepsOnGpu;
+  const model::SamplerPlan plan = model::make_sampler_plan("heun", model::make_sde(o.diffusion.sde), steps);
+  const engine::Shape image{o.network.height, o.network.width, o.network.channels};
+  model::Sampler sampler(
+      device, model::network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, setting.dtype}),
+      plan, image, setting.batch);
+  const Work run = [&] {
+    sampler.run({0});
+    device.synchronize();
+  };
+  for (int i = 0; i < 2; ++i) run();
+  return watch.time(run).seconds / double(sampler.stages());
 }
 
-using Signature = std::tuple<int, int, int, int, int, int, int, int, int, int, int, int, int, int>;
+/// Seconds that the convolutions of a step take in a bare loop: by our kernels, and by the library.
+struct Alone {
+  double ours = 0, library = 0;  // where the library has none, ours counts
+  std::string library_name;
+};
 
-/// The step's convolutions: each distinct pass once, with how often it is made.
-std::vector<std::pair<engine::ConvCall, int>> distinct(const std::vector<engine::ConvCall>& calls) {
-  std::map<Signature, std::pair<engine::ConvCall, int>> found;
-  for (const engine::ConvCall& c : calls) {
-    const auto& d = c.dims;
-    auto& entry = found[{d.n, d.h, d.w, d.c1, d.c2, d.k, d.r, d.s, d.stride, d.pad_top, d.pad_left,
-                         d.pad_bottom, d.pad_right, int(c.pass)}];
-    entry.first = c;
-    ++entry.second;
+Alone convolutions_alone(Device& device, const Setting& setting, const std::vector<engine::ConvCall>& calls) {
+  Operands operands(device);
+  Stopwatch watch(device, {3, 3, 0}, 0);
+  Alone alone;
+  for (const auto& call : distinct(calls)) {
+    const Trial trial = convolution_case(setting, call).prepare(operands);
+    const double ours = watch.time(trial.work).seconds;
+    alone.ours += call.uses * ours;
+    alone.library += call.uses * (trial.beside.work ? watch.time(trial.beside.work).seconds : ours);
+    if (trial.beside.work) alone.library_name = trial.beside.name;
   }
-  std::vector<std::pair<engine::ConvCall, int>> result;
-  for (const auto& [key, entry] : found) result.push_back(entry);
-  return result;
+  return alone;
 }
 
-/// Our kernels' time for one pass, on buffers of their own.
-double kernel_time(kernels::CpuStream& stream, const engine::ConvCall& call, int repeats) {
-  using kernels::ConvPass;
-  const auto& d = call.dims;
-  std::vector<float> x(size_t(d.n) * d.h * d.w * d.c1, 0.5f), x2(size_t(d.n) * d.h * d.w * d.c2, 0.5f);
-  std::vector<float> w(size_t(d.k) * d.r * d.s * d.c(), 0.1f), b(size_t(d.k), 0.1f);
-  std::vector<float> y(size_t(d.n) * d.out_h() * d.out_w() * d.k, 0.5f);
-  std::vector<float> workspace(
-      kernels::conv2d_workspace_bytes(stream, d, kernels::DType::f32, call.pass) / 4 + 64);
-  const auto aligned = [](std::vector<float>& v) {
-    return kernels::Out{reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64),
-                        kernels::DType::f32};
-  };
-  const auto out = [](std::vector<float>& v) {
-    return kernels::Out{v.empty() ? nullptr : v.data(), kernels::DType::f32};
-  };
-  return median_time(repeats, [&] {
-    if (call.pass == ConvPass::forward)
-      kernels::conv2d_forward(stream, d, out(x), out(x2), out(w), {out(b), {}, {}}, out(y),
-                              aligned(workspace));
-    else if (call.pass == ConvPass::backward_data)
-      kernels::conv2d_backward_data(stream, d, out(y), out(w), out(x), out(x2), aligned(workspace));
-    else
-      kernels::conv2d_backward_weights(stream, d, out(y), out(x), out(x2), out(w), out(b),
-                                       aligned(workspace));
-  });
+double data_time(Device& device, const Setting& setting) {
+  Operands operands(device);
+  return Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).work).seconds;
 }
 
-double data_time(engine::Device& device, const model::TrainingOptions& o, const model::ImageSet& images,
-                 int repeats) {
-  const engine::Shape shape{o.batch, images.height, images.width, 3};
-  engine::Tensor input(device, shape, engine::DType::f32), target = like(input);
-  const std::vector<kernels::SampleRecipe> recipes(size_t(o.batch), {0, 0, 1, 1, 1, 1, 1});
-  const uint32_t step = 0;
-  const kernels::MakeBatchDims dims{
-      o.batch, images.height, images.width, 3, 0, kernels::Purpose::diffusion_noise, &step};
-  return median_time(repeats, [&] {
-    device.launch([&](auto& s) {
-      kernels::make_batch(s, dims, images.pixels, recipes.data(), input.out(), target.out());
-    });
-  });
-}
-
-double evaluation_time(engine::Device& device, model::Trainer& trainer, const model::TrainingOptions& o,
-                       int repeats) {
-  const engine::Shape image{o.network.height, o.network.width, 3};
-  const model::SamplerPlan plan = model::make_sampler_plan("heun", model::make_sde(o.diffusion.sde), 1);
-  model::Sampler sampler(device, model::network_denoiser(trainer.ema_network(), {}), plan, image, o.batch);
-  return median_time(repeats, [&] { sampler.run({0}); });
-}
-
-/// One row: the step with or without Winograd, and its convolutions alone.
-json measure(const model::TrainingOptions& o, const model::ImageSet& images, bool winograd, int repeats,
-             int threads) {
-  engine::Device device({threads});
+/// One row: a step, and its convolutions alone; on the CPU with or without Winograd.
+json measure(const Flags& f, const Setting& setting, const model::ImageSet& images, bool winograd) {
+  const bool cpu = setting.backend == Backend::cpu;
+  Device device({f.threads, setting.backend});
   device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
-  model::Trainer trainer(device, o, images);
-  const double before = resident_bytes();
+  Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
+  const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
+  model::Trainer trainer(device, options_of(f), images);
+  const double before = used_bytes(device, free_before);
   std::vector<engine::ConvCall> calls;
   device.trace_convolutions(&calls);
   const model::MemoryPlan plan = trainer.plan();
   device.trace_convolutions(nullptr);
-  for (int i = 0; i < 2; ++i) trainer.step();
-  const double step = median_time(repeats, [&] { trainer.step(); });
-  const double used = resident_bytes();
+  const double step = step_time(device, trainer, watch);
+  const double used = used_bytes(device, free_before);
   const size_t sealed = device.arena().peak_bytes();
+  trainer.finish();
   trainer.pause();
-  const double evaluation = evaluation_time(device, trainer, o, repeats);
-  double bare = 0, ours = 0;
-  for (const auto& [call, count] : distinct(calls)) {
-    const double kernel = kernel_time(device.cpu_stream(), call, 3);
-    ours += count * kernel;
-    const double library = winograd ? 0 : onednn_direct_time(call, 3);
-    bare += count * (library > 0 ? library : kernel);
+  const double evaluation = evaluation_time(device, trainer, setting, watch);
+  const Alone alone = convolutions_alone(device, setting, calls);
+  json row = {{"step_seconds", step},
+              {"images_per_second", f.batch / step},
+              {"evaluations_per_second", f.batch / evaluation},
+              {"our_convolutions_alone_seconds", alone.ours},
+              {"convolution_share", alone.ours / step},
+              {"data_share", data_time(device, setting) / step},
+              {"arena_bytes_predicted", plan.step_bytes},
+              {"arena_bytes_used", sealed},
+              {cpu ? "resident_bytes_predicted" : "gpu_bytes_predicted", before + double(plan.step_bytes)},
+              {cpu ? "resident_bytes_used" : "gpu_bytes_used", used}};
+  if (cpu) row["convolutions"] = winograd ? "winograd" : "direct";
+  // Against Winograd a direct convolution would say nothing about the loop around it.
+  if (!alone.library_name.empty() && !(cpu && winograd)) {
+    row["library_convolutions_alone_by"] = alone.library_name;
+    row["library_convolutions_alone_seconds"] = alone.library;
+    row["library_convolution_share"] = alone.library / step;
   }
-  return {{"convolutions", winograd ? "winograd" : "direct"},
-          {"step_seconds", step},
-          {"images_per_second", o.batch / step},
-          {"evaluations_per_second", o.batch / evaluation},
-          {"convolutions_alone_seconds", winograd ? ours : bare},
-          {"convolutions_alone_by", winograd ? "our kernels" : "oneDNN direct, NHWC"},
-          {"our_convolutions_alone_seconds", ours},
-          {"convolution_share", (winograd ? ours : bare) / step},
-          {"data_share", data_time(device, o, images, 9) / step},
-          {"arena_bytes_predicted", plan.step_bytes},
-          {"arena_bytes_used", sealed},
-          {"resident_bytes_predicted", before + double(plan.step_bytes)},
-          {"resident_bytes_used", used}};
+  return row;
+}
+
+void run(const Flags& f) {
+  const Setting setting = setting_of(f);
+  const Pixels pixels(setting.network);
+  const bool cpu = setting.backend == Backend::cpu;
+  json rows = json::array();
+  for (bool winograd : cpu ? std::vector<bool>{true, false} : std::vector<bool>{true})
+    rows.push_back(measure(f, setting, pixels.images(), winograd));
+  Device device({f.threads, setting.backend});
+  const json report = {{"machine", machine_of(device).text()},
+                       {"date", now_text()},
+                       {"commit", commit()},
+                       {"preset", f.preset},
+                       {"batch", f.batch},
+                       {"precision", f.precision},
+                       {"rows", rows}};
+  std::cout << report.dump(2) << "\n";
 }
 
 }  // namespace
 }  // namespace ito::bench
 
 int main(int argc, char** argv) {
-  using namespace ito;  // NOLINT
   CLI::App app{"Times whole training steps on this machine; prints JSON.", "bench_train"};
-  std::string preset = "small";
-  int batch = 16, repeats = 5, threads = 0;
-  app.add_option("--preset", preset)->capture_default_str();
-  app.add_option("--batch", batch)->capture_default_str();
-  app.add_option("--repeats", repeats, "timed steps; the median counts")->capture_default_str();
-  app.add_option("--threads", threads, "0: all")->capture_default_str();
+  ito::bench::Flags f;
+  app.add_option("--preset", f.preset)->capture_default_str();
+  app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
+  app.add_option("--precision", f.precision, "f32 or bf16")->capture_default_str();
+  app.add_option("--batch", f.batch)->check(CLI::Range(1, 65536))->capture_default_str();
+  app.add_option("--repeats", f.repeats, "timed steps, on a GPU blocks of 20; the median counts")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--threads", f.threads, "of the CPU; 0: all")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
-    model::TrainingOptions o;
-    o.preset = preset;
-    o.network = model::preset(preset).network;
-    o.batch = batch;
-    const size_t each = size_t(o.network.height) * size_t(o.network.width) * 3;
-    std::vector<uint8_t> pixels(64 * each);
-    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t((i * 2654435761u) >> 13);
-    const model::ImageSet images{pixels.data(), 64, o.network.height, o.network.width, 3, "none", {}};
-    nlohmann::json rows = nlohmann::json::array();
-    for (bool winograd : {true, false}) rows.push_back(bench::measure(o, images, winograd, repeats, threads));
-    std::cout << nlohmann::json({{"processor", bench::processor()},
-                                 {"preset", preset},
-                                 {"batch", batch},
-                                 {"rows", rows}})
-                     .dump(2)
-              << "\n";
+    ito::bench::run(f);
     return 0;
   } catch (const std::exception& e) {
     std::cerr << "bench_train: " << e.what() << "\n";

@@ -1,0 +1,78 @@
+#include "bench/kernel_libraries.h"
+
+#include "bench/onednn_loop.h"
+
+#if defined(HAVE_CUDA) && __has_include("kernels/cuda_library.h")
+#include "kernels/cuda_library.h"
+#define ITO_BENCH_CUDA_LIBRARIES 1
+#endif
+
+namespace ito::bench {
+
+namespace {
+
+#if defined(ITO_BENCH_CUDA_LIBRARIES)
+
+using kernels::ConvPass;
+
+Work with_scratch(Tensor scratch, std::function<void(kernels::Out)> work) {
+  return [scratch, work = std::move(work)]() mutable { work(scratch.out()); };
+}
+
+Beside cudnn(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
+  kernels::CudaStream& s = *operands.device().cuda_stream();
+  const auto& d = t->dims;
+  const DType dtype = t->x.dtype();
+  if (!kernels::cudnn_available() || !kernels::cudnn_supports(s, d, dtype, t->pass)) return {};
+  const auto scratch = operands.workspace(kernels::cudnn_workspace_bytes(s, d, dtype, t->pass));
+  return {"cuDNN", with_scratch(scratch, [&s, t](kernels::Out workspace) {
+            if (t->pass == ConvPass::forward)
+              kernels::cudnn_forward(s, t->dims, t->x.in(), t->x2.in(), t->w.in(), {t->bias.in(), {}, {}},
+                                     t->y.out(), workspace);
+            else if (t->pass == ConvPass::backward_data)
+              kernels::cudnn_backward_data(s, t->dims, t->y.in(), t->w.in(), t->x.out(), t->x2.out(),
+                                           workspace);
+            else
+              kernels::cudnn_backward_weights(s, t->dims, t->y.in(), t->x.in(), t->x2.in(), t->w.out(),
+                                              t->bias.out(), workspace);
+          })};
+}
+
+Beside cublaslt(Operands& operands, const std::shared_ptr<ProductTensors>& t) {
+  kernels::CudaStream& s = *operands.device().cuda_stream();
+  if (!kernels::cublaslt_available()) return {};
+  const auto scratch =
+      operands.workspace(kernels::cublaslt_workspace_bytes(t->m, t->in, t->out, t->x.dtype(), t->pass));
+  return {"cuBLASLt", with_scratch(scratch, [&s, t](kernels::Out workspace) {
+            if (t->pass == ConvPass::forward)
+              kernels::cublaslt_forward(s, t->m, t->in, t->out, t->x.in(), t->w.in(), t->bias.in(), {},
+                                        t->y.out(), workspace);
+            else if (t->pass == ConvPass::backward_data)
+              kernels::cublaslt_backward_data(s, t->m, t->in, t->out, t->y.in(), t->w.in(), t->x.out(),
+                                              workspace);
+            else
+              kernels::cublaslt_backward_weights(s, t->m, t->in, t->out, t->y.in(), t->x.in(), t->w.out(),
+                                                 t->bias.out(), workspace);
+          })};
+}
+
+#else
+
+Beside cudnn(Operands&, const std::shared_ptr<ConvTensors>&) { return {}; }
+Beside cublaslt(Operands&, const std::shared_ptr<ProductTensors>&) { return {}; }
+
+#endif
+
+}  // namespace
+
+Beside library_convolution(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
+  if (operands.device().backend() == engine::Backend::cuda) return cudnn(operands, t);
+  if (t->x.dtype() != DType::f32) return {};
+  return {"oneDNN direct", onednn_direct({t->dims, t->pass})};
+}
+
+Beside library_product(Operands& operands, const std::shared_ptr<ProductTensors>& t) {
+  return operands.device().backend() == engine::Backend::cuda ? cublaslt(operands, t) : Beside{};
+}
+
+}  // namespace ito::bench

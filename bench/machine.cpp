@@ -1,0 +1,72 @@
+#include "bench/machine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <fstream>
+
+#include "build_commit.h"  // written at build time: kCommit
+
+namespace ito::bench {
+
+#if defined(HAVE_CUDA)
+namespace {
+
+std::string version_text(int version) { return cat(version / 1000, ".", version % 1000 / 10); }
+
+}  // namespace
+#endif
+
+std::string Machine::text() const {
+  if (gpu.empty()) return cat(processor, ", ", threads, threads == 1 ? " thread" : " threads");
+  return cat(gpu, " (driver for CUDA ", driver, ", runtime ", runtime, ")");
+}
+
+Machine machine_of(engine::Device& device) {
+  Machine machine{processor(), device.threads(), "", "", ""};
+#if defined(HAVE_CUDA)
+  if (kernels::CudaStream* stream = device.cuda_stream()) {
+    const kernels::GpuInfo info = stream->info();
+    machine.gpu = info.name;
+    machine.driver = version_text(info.driver), machine.runtime = version_text(info.runtime);
+  }
+#endif
+  return machine;
+}
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  return "unknown processor";
+}
+
+std::string commit() { return kCommit; }
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", std::localtime(&now));
+  return text;
+}
+
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  double all = 0, resident = 0;
+  statm >> all >> resident;
+  return resident * double(sysconf(_SC_PAGESIZE));
+}
+
+size_t last_level_cache_bytes() {
+  return size_t(std::max({0L, sysconf(_SC_LEVEL2_CACHE_SIZE), sysconf(_SC_LEVEL3_CACHE_SIZE)}));
+}
+
+size_t available_bytes() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.rfind("MemAvailable:", 0) == 0) return size_t(std::stoull(line.substr(13))) * 1024;
+  return kernels::physical_memory_bytes() / 2;
+}
+
+}  // namespace ito::bench

@@ -1,0 +1,84 @@
+#include "bench/timing.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "bench/machine.h"
+#include "kernels/parallel.h"
+#include "kernels/pointwise.h"
+
+namespace ito::bench {
+
+double quantile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  const double place = share * double(values.size() - 1);
+  const size_t below = size_t(place), above = std::min(below + 1, values.size() - 1);
+  return values[below] + (place - double(below)) * (values[above] - values[below]);
+}
+
+Timing timing_of(const std::vector<double>& seconds) {
+  const double median = quantile(seconds, 0.5), width = quantile(seconds, 0.9) - quantile(seconds, 0.1);
+  return {median, median > 0 ? width / median : 0, int(seconds.size())};
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+#if defined(HAVE_CUDA)
+struct Stopwatch::Marks {
+  kernels::CudaEvent start, end;
+};
+#else
+struct Stopwatch::Marks {};
+#endif
+
+Stopwatch::Stopwatch(engine::Device& device, const Repeats& repeats, size_t flush_bytes)
+    : device_(device), repeats_(repeats) {
+  if (flush_bytes)
+    scratch_ = engine::Tensor::persistent(device, {int64_t(flush_bytes / 4)}, engine::DType::f32);
+  if (device.backend() == engine::Backend::cuda) marks_ = std::make_unique<Marks>();
+}
+
+Stopwatch::~Stopwatch() = default;
+
+/// Written by a kernel, so that on the CPU every thread empties its own caches.
+void Stopwatch::flush() {
+  if (!scratch_.defined()) return;
+  device_.launch([&](auto& s) { kernels::fill(s, scratch_.count(), 1, scratch_.out()); });
+}
+
+double Stopwatch::once(const Work& work) {
+  flush();
+#if defined(HAVE_CUDA)
+  if (marks_) {
+    marks_->start.record(*device_.cuda_stream());
+    work();
+    marks_->end.record(*device_.cuda_stream());
+    marks_->end.wait();
+    return double(marks_->end.since(marks_->start)) * 1e-3;
+  }
+#endif
+  const double before = now();
+  work();
+  return now() - before;
+}
+
+Timing Stopwatch::time(const Work& work) {
+  work();
+  device_.synchronize();
+  std::vector<double> seconds;
+  const double start = now();
+  while (int(seconds.size()) < repeats_.least ||
+         (int(seconds.size()) < repeats_.most && now() - start < repeats_.budget))
+    seconds.push_back(once(work));
+  return timing_of(seconds);
+}
+
+size_t flush_bytes(const engine::Device& device) {
+  constexpr size_t kMebibyte = size_t(1) << 20;
+  if (device.backend() == engine::Backend::cuda) return 256 * kMebibyte;  // twice the largest L2 so far
+  return std::clamp(2 * last_level_cache_bytes(), 32 * kMebibyte, 512 * kMebibyte);
+}
+
+}  // namespace ito::bench
