@@ -2,16 +2,15 @@
 
 #include "bench/onednn_loop.h"
 
-#if defined(HAVE_CUDA) && __has_include("kernels/cuda_library.h")
+#if defined(HAVE_CUDA)
 #include "kernels/cuda_library.h"
-#define ITO_BENCH_CUDA_LIBRARIES 1
 #endif
 
 namespace ito::bench {
 
 namespace {
 
-#if defined(ITO_BENCH_CUDA_LIBRARIES)
+#if defined(HAVE_CUDA)
 
 using kernels::ConvPass;
 
