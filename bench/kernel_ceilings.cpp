@@ -102,10 +102,9 @@ CeilingSizes ceiling_sizes(Device& device) {
 }
 
 Ceilings measure_ceilings(Operands& operands, Stopwatch& watch, DType dtype, const CeilingSizes& sizes) {
-  Ceilings result;
-  result.copy = copy(operands, watch, sizes.copied);
+  Ceilings result{copy(operands, watch, sizes.copied), {}};
   if (operands.device().backend() == engine::Backend::cpu)
-    result.arithmetic = {multiply_adds(operands, watch, sizes.multiply_adds)};
+    result.arithmetic.push_back(multiply_adds(operands, watch, sizes.multiply_adds));
   else
     result.arithmetic = products(operands, watch, dtype, sizes.product);
   return result;

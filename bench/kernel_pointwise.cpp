@@ -107,14 +107,13 @@ Case fill_case(const Level& l) {
 }
 
 Case dropout_case(const Level& l) {
-  constexpr float kShare = 0.1f;
   const auto tensors = [l](Operands& operands) -> List {
     return {operands.normal(l.shape, l.dtype), operands.zeros(l.shape, l.dtype),
             operands.zeros({1}, DType::f32)};  // the step number, 0
   };
   return map_case(l.head("pointwise", "dropout", 2), tensors, [l](auto& s, List& t) {
     const kernels::DropoutKey key{0, 0, 0, static_cast<const uint32_t*>(t[2].data())};
-    kernels::dropout(s, l.n, int64_t(l.hw) * l.c, kShare, key, t[0].in(), t[1].out());
+    kernels::dropout(s, l.n, int64_t(l.hw) * l.c, 0.1f, key, t[0].in(), t[1].out());
   });
 }
 

@@ -6,7 +6,7 @@
 #include <ctime>
 #include <fstream>
 
-#include "build_commit.h"  // written at build time: kCommit
+#include "bench/build_commit.h"  // written at build time: kCommit
 
 namespace ito::bench {
 

@@ -70,7 +70,8 @@ TEST_CASE("median and spread") {
 }
 
 TEST_CASE("the ceiling that takes longer is the one that counts") {
-  Ceilings ceilings{{"copy", 100, {}}, {{"slow", 500, {}}, {"fast", 1000, {}}}};
+  const std::vector<Rate> arithmetic = {{"slow", 500, {}}, {"fast", 1000, {}}};
+  const Ceilings ceilings{{"copy", 100, {}}, arithmetic};
   Case c;
   c.flops = 2000, c.bytes = 100;
   Share share = share_of({&c, {4, 0, 1}, {}, ""}, ceilings);
