@@ -70,8 +70,9 @@ TEST_CASE("median and spread") {
 }
 
 TEST_CASE("the ceiling that takes longer is the one that counts") {
-  const std::vector<Rate> arithmetic = {{"slow", 500, {}}, {"fast", 1000, {}}};
-  const Ceilings ceilings{{"copy", 100, {}}, arithmetic};
+  Ceilings ceilings;
+  ceilings.copy.per_second = 100;
+  for (double rate : {500.0, 1000.0}) ceilings.arithmetic.push_back({"product", rate, {}});
   Case c;
   c.flops = 2000, c.bytes = 100;
   Share share = share_of({&c, {4, 0, 1}, {}, ""}, ceilings);
