@@ -181,7 +181,7 @@ Output run(const std::string& arguments) {
 
 TEST_CASE("the program: a few cases, and mistakes that are told") {
   const auto told = [](const std::string& arguments, const std::string& part) {
-    const Output o = run("--device cpu --preset tiny " + arguments);
+    const Output o = run("--device cpu " + arguments);
     CAPTURE(o.text);
     CHECK(o.code != 0);
     CHECK(o.text.find(part) != std::string::npos);
@@ -191,12 +191,12 @@ TEST_CASE("the program: a few cases, and mistakes that are told") {
   CHECK(few.code == 0);
   CHECK(few.text.find("squared_error_backward") != std::string::npos);
   CHECK(run("--list").text.find("32x64x64x192 -> 64, 3x3") != std::string::npos);
-  told("--filter conv9d", "--list shows them all");
-  told("--dtype f16", "unknown dtype \"f16\"");
+  told("--preset tiny --filter conv9d", "--list shows them all");
+  told("--preset tiny --dtype f16", "unknown dtype \"f16\"");
   told("--preset tiney", "did you mean \"tiny\"");
-  told("--json /nowhere/at/all", "cannot write /nowhere/at/all");
-  told("--batch 0", "--batch");
-  told("--speed 3", "--speed");
+  told("--preset tiny --json /nowhere/at/all", "cannot write /nowhere/at/all");
+  told("--preset tiny --batch 0", "--batch");
+  told("--preset tiny --speed 3", "--speed");
 }
 
 }  // namespace
