@@ -137,15 +137,4 @@ double peak_resident_bytes() {
   return double(usage.ru_maxrss) * 1024;
 }
 
-std::string processor(int threads) {
-  std::ifstream info("/proc/cpuinfo");
-  std::string line, model = "unknown processor";
-  while (std::getline(info, line))
-    if (line.rfind("model name", 0) == 0) {
-      model = line.substr(line.find(':') + 2);
-      break;
-    }
-  return cat(model, ", ", threads, threads == 1 ? " thread" : " threads");
-}
-
 }  // namespace ito::apps

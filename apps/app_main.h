@@ -44,7 +44,5 @@ int grid_columns(long long n);
 /// Resident memory of this process now, and its peak, in bytes.
 double resident_bytes();
 double peak_resident_bytes();
-/// "AMD EPYC 7B13, 2 threads"
-std::string processor(int threads);
 
 }  // namespace ito::apps

@@ -2,7 +2,6 @@
 
 #include <charconv>
 
-#include "apps/app_main.h"
 #include "kernels/names.h"
 #include "model/training/run_folder.h"
 
@@ -57,7 +56,8 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
 }
 
 std::string where(engine::Device& device) {
-  return device.backend() == engine::Backend::cpu ? processor(device.threads()) : device.name() + " (CUDA)";
+  if (device.backend() == engine::Backend::cuda) return device.name() + " (CUDA)";
+  return cat(device.name(), ", ", device.threads(), device.threads() == 1 ? " thread" : " threads");
 }
 
 }  // namespace ito::apps

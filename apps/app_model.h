@@ -16,7 +16,7 @@ std::filesystem::path find_checkpoint(const std::string& checkpoint, const std::
 /// "5", "0-63", "0-15,100,7": seeds in that order. Error: not such a list, or more than a million.
 std::vector<uint64_t> parse_seeds(const std::string& text);
 
-/// What a device computes on: the processor and its threads, or the GPU.
+/// "AMD EPYC 7B13, 2 threads" or "NVIDIA H100 80GB HBM3 (CUDA)".
 std::string where(engine::Device& device);
 
 }  // namespace ito::apps

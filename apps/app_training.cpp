@@ -177,7 +177,7 @@ TrainingOptions training_options(const TrainingFlags& f) {
   o.batch = f.batch, o.accumulate = f.accumulate, o.seed = f.seed, o.flip = !f.no_flip;
   o.steps = f.steps.value_or(100000);
   o.optimizer = optimizer_options(f, o.steps);
-  o.drop_condition = f.drop_condition, o.precision = f.precision;
+  o.drop_condition = f.drop_condition, o.precision = f.precision, o.conv = f.conv;
   o.crop = f.crop.empty() ? o.crop : data::crop_name(data::parse_crop(f.crop));
   o.save_every = f.save_every, o.sample_every = f.sample_every, o.sample_count = f.sample_count;
   o.sample_steps = f.sample_steps, o.keep = f.keep;

@@ -58,10 +58,10 @@ fs::path output_folder(const Flags& f, const fs::path& checkpoint) {
 
 /// Seconds of one evaluation of a full chunk: the last of four, since the first ones choose plans.
 double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
-                       const model::SamplerPlan& plan, const engine::Shape& image) {
+                       const model::SamplerPlan& plan, const engine::Shape& image, int chunk) {
   model::SamplerPlan once = plan;
   once.stages.resize(1);
-  model::Sampler sampler(device, denoiser, once, image, model::sample_chunk(device));
+  model::Sampler sampler(device, denoiser, once, image, chunk);
   double seconds = 0;
   for (int i = 0; i < (device.backend() == engine::Backend::cpu ? 2 : 4); ++i) {
     const double before = wall_clock();
@@ -80,14 +80,13 @@ struct Job {
   const model::SamplerPlan& plan;
   std::vector<uint64_t> seeds;
   fs::path out;
+  int chunk;  // images at a time
 
   engine::Shape image() const {
     const model::NetworkConfig& net = loaded.options.network;
     return {net.height, net.width, net.channels};
   }
-  int64_t evaluations(size_t chunk) const {
-    return int64_t((seeds.size() + chunk - 1) / chunk) * plan.evaluations();
-  }
+  int64_t evaluations() const { return (int64_t(seeds.size()) + chunk - 1) / chunk * plan.evaluations(); }
 };
 
 void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, size_t count) {
@@ -105,9 +104,9 @@ void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, 
 /// until Ctrl-C.
 std::vector<uint8_t> run(engine::Device& device, const Job& job) {
   const model::Denoiser denoiser = job.loaded.denoiser();
-  model::Sampler sampler(device, denoiser, job.plan, job.image(), model::sample_chunk(device));
+  model::Sampler sampler(device, denoiser, job.plan, job.image(), job.chunk);
   const size_t chunk = size_t(sampler.chunk());
-  const int64_t evaluations = job.evaluations(chunk);
+  const int64_t evaluations = job.evaluations();
   std::vector<uint8_t> pixels;
   LiveLine line;
   const double start = wall_clock();
@@ -141,9 +140,8 @@ void describe(const Flags& f, const Job& job, const fs::path& checkpoint, engine
             << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
             << "sampling   " << job.seeds.size() << " images, " << f.sampler << ", " << f.steps
             << " steps, on " << where(device) << "\n";
-  const double each = time_evaluation(device, job.loaded.denoiser(), job.plan, job.image());
-  std::cout << "this will take about "
-            << duration(each * double(job.evaluations(size_t(model::sample_chunk(device))))) << std::endl;
+  const double each = time_evaluation(device, job.loaded.denoiser(), job.plan, job.image(), job.chunk);
+  std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
 int sample(const Flags& f) {
@@ -153,7 +151,9 @@ int sample(const Flags& f) {
   engine::Device device({f.threads, backend, conv_choice(f)});
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
   const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde, f.steps);
-  const Job job{loaded, plan, seeds, output_folder(f, checkpoint)};
+  const model::NetworkConfig& net = loaded.options.network;
+  const int chunk = model::sample_chunk(device, loaded.denoiser(), {net.height, net.width, net.channels});
+  const Job job{loaded, plan, seeds, output_folder(f, checkpoint), chunk};
   fs::create_directories(job.out);
   describe(f, job, checkpoint, device);
   const double start = wall_clock();

@@ -46,7 +46,7 @@ std::string progress_text(const model::Progress& p) {
 
 /// Memory and time of a run, without writing anything: the plan is measured dry, the time on three real
 /// steps.
-int dry_run(model::Trainer& trainer, const model::NetworkSize& size) {
+int dry_run(engine::Device& device, model::Trainer& trainer, const model::NetworkSize& size) {
   const double base = resident_bytes();
   const model::MemoryPlan plan = trainer.plan();
   const model::TrainingOptions& o = trainer.options();
@@ -57,10 +57,15 @@ int dry_run(model::Trainer& trainer, const model::NetworkSize& size) {
     if (i) best = std::min(best, wall_clock() - before);
   }
   const double images = double(o.batch) * o.accumulate;
-  std::cout << "memory     " << bytes(base + double(plan.step_bytes)) << ": "
-            << bytes(double(plan.step_bytes)) << " a step, " << bytes(double(plan.persistent_bytes))
-            << " weights and optimizer, the rest program and images\n"
-            << "time       " << duration(best * double(o.steps)) << " for " << thousands(o.steps)
+  const std::string step = bytes(double(plan.step_bytes)) + " a step, ";
+  if (device.backend() == engine::Backend::cuda)
+    std::cout << "memory     " << bytes(double(plan.total())) << " of the GPU: " << step
+              << bytes(double(plan.persistent_bytes)) << " weights, optimizer and images\n";
+  else
+    std::cout << "memory     " << bytes(base + double(plan.step_bytes)) << ": " << step
+              << bytes(double(plan.persistent_bytes))
+              << " weights and optimizer, the rest program and images\n";
+  std::cout << "time       " << duration(best * double(o.steps)) << " for " << thousands(o.steps)
             << " steps at " << std::lround(images / best) << " images/s ("
             << std::lround(3 * size.forward_flops * images / best * 1e-9)
             << " GFLOP/s); grids and saving not included\n";
@@ -71,10 +76,11 @@ int dry_run(model::Trainer& trainer, const model::NetworkSize& size) {
 double probe(engine::Device& device, const model::TrainingOptions& options, const model::ImageSet& images,
              double seconds) {
   model::Trainer trainer(device, options, images);
-  for (int i = 0; i < 2; ++i) trainer.step();  // these choose plans
+  for (int i = 0; i < 3; ++i) trainer.step();  // these choose plans, and one is recorded
   const double start = wall_clock();
   int steps = 0;
-  for (; steps < 3 || wall_clock() - start < seconds; ++steps) trainer.step();
+  for (; steps < 3 || wall_clock() - start < seconds; ++steps) trainer.advance();
+  trainer.finish();
   return steps * double(options.batch) * options.accumulate / (wall_clock() - start);
 }
 
@@ -101,11 +107,12 @@ int finished(const model::RunFolder& folder, const std::string& out) {
 
 int train(const TrainingFlags& flags) {
   const engine::Backend backend = engine::parse_backend(flags.device);
+  const kernels::ConvChoice conv = kernels::parse_conv_choice(flags.conv);
   model::TrainingOptions options = training_options(flags);
   const data::Dataset images = open_images(flags, options);
   complete(options, flags, images);
   const model::NetworkSize size = model::measure(options.network);
-  engine::Device device({flags.threads, backend, kernels::parse_conv_choice(flags.conv)});
+  engine::Device device({flags.threads, backend, conv});
   if (flags.probe > 0) {
     std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
     return 0;
@@ -114,7 +121,7 @@ int train(const TrainingFlags& flags) {
     set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options)));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
-  if (flags.dry_run) return dry_run(trainer, size);
+  if (flags.dry_run) return dry_run(device, trainer, size);
 
   const std::string out = run_path(flags);
   const model::RunFolder folder(out);

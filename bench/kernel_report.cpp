@@ -80,10 +80,11 @@ Share share_of(const Measurement& m, const Ceilings& ceilings) {
 void Table::head(const Machine& machine, const std::string& what) {
   out_ << what << "\n"
        << machine.text() << "; commit " << commit() << ", " << now_text() << "\n"
-       << "Ceilings: " << with_unit(ceilings_.copy.per_second, "B/s")
-       << " of memory (a copy, read + written)";
+       << "Ceilings: " << with_unit(ceilings_.copy.per_second, "B/s") << " of memory (a copy, read + written"
+       << print(", spread %.0f%%)", 100 * ceilings_.copy.timing.spread);
   for (const Rate& rate : ceilings_.arithmetic)
-    out_ << "; " << with_unit(rate.per_second, "FLOP/s") << " (" << rate.name << ")";
+    out_ << "; " << with_unit(rate.per_second, "FLOP/s") << " (" << rate.name
+         << print(", spread %.0f%%)", 100 * rate.timing.spread);
   out_ << "\n";
 }
 
@@ -112,7 +113,8 @@ void Table::foot(double seconds) {
       << "\nMedians, with caches emptied before each run; spread: (90th - 10th percentile) / median. minimum:"
          " the definition's\noperations (fma) or each operand's bytes once (mem), whichever takes longer at"
          " the ceilings' rates. An algorithm that\nmultiplies less than the definition (Winograd) can pass"
-         " 100 %, and so can one whose result stays in a cache.\nbeside it: milliseconds, and how many times"
+         " 100 %; so can one whose result stays in a cache or overwrites an operand, which a copy must fetch"
+         " first.\nbeside it: milliseconds, and how many times"
          " ours. "
       << print("%.0f s in all.\n", seconds);
 }
@@ -129,7 +131,11 @@ std::string to_json(const Machine& machine, const std::string& what, const Ceili
   if (machine.gpu.empty())
     where = {{"cpu", machine.processor}, {"threads", machine.threads}};
   else
-    where = {{"gpu", machine.gpu}, {"driver", machine.driver}, {"runtime", machine.runtime}};
+    where = {{"gpu", machine.gpu},
+             {"driver", machine.driver},
+             {"runtime", machine.runtime},
+             {"clock_mhz", machine.clock_mhz},
+             {"memory_clock_mhz", machine.memory_clock_mhz}};
   json arithmetic = json::array(), rows = json::array();
   for (const Rate& rate : ceilings.arithmetic)
     arithmetic.push_back(

@@ -24,22 +24,17 @@ std::string Machine::text() const {
 }
 
 Machine machine_of(engine::Device& device) {
-  Machine machine{processor(), device.threads(), "", "", ""};
+  Machine machine;
+  machine.processor = device.cpu_stream().name(), machine.threads = device.threads();
 #if defined(HAVE_CUDA)
   if (kernels::CudaStream* stream = device.cuda_stream()) {
     const kernels::GpuInfo info = stream->info();
     machine.gpu = info.name;
     machine.driver = version_text(info.driver), machine.runtime = version_text(info.runtime);
+    machine.clock_mhz = info.clock_mhz, machine.memory_clock_mhz = info.memory_clock_mhz;
   }
 #endif
   return machine;
-}
-
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  return "unknown processor";
 }
 
 std::string commit() { return kCommit; }

@@ -13,14 +13,14 @@ struct Machine {
   int threads = 0;
   std::string gpu;              // empty on the CPU
   std::string driver, runtime;  // CUDA versions, "13.0"; empty on the CPU
+  int clock_mhz = 0,
+      memory_clock_mhz = 0;  // the GPU's highest; what it runs at under load is nvidia-smi's to say
 
   /// "NVIDIA H100 80GB HBM3 (driver 13.0, runtime 13.0)" or "AMD EPYC 7B13, 2 threads"
   std::string text() const;
 };
 
 Machine machine_of(engine::Device&);
-/// The processor's name as /proc/cpuinfo has it.
-std::string processor();
 /// The commit this program was built from, "-dirty" behind it where files had been changed; or "unknown".
 std::string commit();
 /// "2026-11-24 17:38", local time.

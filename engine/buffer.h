@@ -23,8 +23,8 @@ class Buffer {
   size_t size() const { return count_; }
   T* data() const { return storage_ ? reinterpret_cast<T*>(storage_->data()) : nullptr; }
 
-  /// Copies from the host; `values` has been read when it returns.
-  void write(const T* values, size_t count) { device_->copy(data(), values, count * sizeof(T)); }
+  /// Copies from the host, and waits until that is done.
+  void write(const T* values, size_t count) { device_->upload(data(), values, count * sizeof(T)); }
   /// Copies to the host; waits for the device.
   std::vector<T> read() const {
     std::vector<T> values(count_);

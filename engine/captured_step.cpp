@@ -53,10 +53,12 @@ void CapturedStep::unseal() {
 
 #endif
 
-size_t CapturedStep::peak_bytes() {
+size_t CapturedStep::peak_bytes() { return peak_bytes_ ? peak_bytes_ : measure_peak_bytes(); }
+
+size_t CapturedStep::measure_peak_bytes() {
   DryRun dry(device_);
   run_once();
-  return dry.peak_bytes();
+  return peak_bytes_ = dry.peak_bytes();
 }
 
 }  // namespace ito::engine

@@ -18,8 +18,10 @@ class CapturedStep {
   CapturedStep& operator=(const CapturedStep&) = delete;
 
   void run();
-  /// Bytes of arena the step needs, found without running it.
+  /// Bytes of arena the step needs, found without running it; measured once.
   size_t peak_bytes();
+  /// The same, measured anew: for a step that is not what it was.
+  size_t measure_peak_bytes();
   /// For other work between steps (sampling a grid): the plan is dropped and made anew.
   void unseal();
   /// For comparisons: every run is launched as the eager ones are.
@@ -30,6 +32,7 @@ class CapturedStep {
   void replay();
   Device& device_;
   std::function<void()> step_;
+  size_t peak_bytes_ = 0;  // 0: not measured
   int eager_runs_ = 0;
   bool sealed_ = false, capture_ = true;
 #if defined(HAVE_CUDA)

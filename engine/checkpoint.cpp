@@ -104,14 +104,17 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
 
 void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
   counts["parameters"] = signature(store);
-  std::vector<io::TensorEntry> entries;
-  std::vector<std::vector<float>> numbers;
-  for (const StateBuffer& b : state_buffers(store)) {
-    numbers.emplace_back(size_t(b.count));
-    store.device().download(numbers.back().data(), b.data, size_t(b.count) * sizeof(float));
-    entries.push_back({{b.name, io::ElementType::f32, {b.count}}, numbers.back().data()});
+  const std::vector<StateBuffer> buffers = state_buffers(store);
+  std::vector<io::TensorSpec> specs;
+  for (const StateBuffer& b : buffers) specs.push_back({b.name, io::ElementType::f32, {b.count}});
+  io::SafetensorsWriter writer(file, specs, counts);
+  std::vector<float> numbers;  // one buffer at a time: together they are several times the model
+  for (const StateBuffer& b : buffers) {
+    numbers.resize(size_t(b.count));
+    store.device().download(numbers.data(), b.data, numbers.size() * sizeof(float));
+    writer.write(numbers.data(), numbers.size() * sizeof(float));
   }
-  io::write_safetensors(file, entries, counts);
+  writer.finish();
 }
 
 Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
@@ -124,7 +127,7 @@ Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
     if (int64_t(values.size()) != b.count)
       fail(cat(file.string(), ": ", b.name, " has ", values.size(), " numbers, expected ", b.count));
     expect_finite(file, b.name, values.data(), b.count);
-    store.device().copy(b.data, values.data(), values.size() * sizeof(float));
+    store.device().upload(b.data, values.data(), values.size() * sizeof(float));
   }
   store.refresh_half();
   counts.erase("parameters");

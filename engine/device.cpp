@@ -1,5 +1,7 @@
 #include "engine/device.h"
 
+#include <iostream>
+
 #include "kernels/names.h"
 
 namespace ito::engine {
@@ -21,6 +23,14 @@ std::string cuda_problem() {
 #endif
 }
 
+bool gpu_is_there() {
+#if defined(HAVE_CUDA)
+  return kernels::gpu_is_there();
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 Backend parse_backend(std::string_view text) {
@@ -29,6 +39,8 @@ Backend parse_backend(std::string_view text) {
   const std::string problem = cuda_problem();
   if (problem.empty()) return Backend::cuda;
   if (name == BackendName::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
+  // Nobody misses a GPU where there is none; where there is one, its owner does.
+  if (gpu_is_there()) std::cerr << "on the CPU, because CUDA cannot be used: " << problem << std::endl;
   return Backend::cpu;
 }
 
@@ -80,6 +92,10 @@ void Device::release(void* memory) noexcept {
 }
 void Device::copy(void* to, const void* from, size_t bytes) {
   launch([&](auto& s) { s.copy(to, from, bytes); });
+}
+void Device::upload(void* to, const void* from, size_t bytes) {
+  copy(to, from, bytes);
+  synchronize();
 }
 void Device::download(void* to, const void* from, size_t bytes) {
   copy(to, from, bytes);

@@ -72,15 +72,16 @@ class Device {
   void set_conv_plan(const std::string& text);
 
   Backend backend() const { return backend_; }
-  /// The GPU's name, or "cpu".
+  /// The GPU's name, or the processor's.
   std::string name();
   int threads() const { return cpu_.threads(); }
 
-  // Memory that outlives steps, zeroed, and copies between it and the host's. copy() has read the host's
-  // memory when it returns; download() waits until it has written there: neither belongs inside a step.
+  // Memory that outlives steps, zeroed, and copies. copy() only queues on a GPU; upload() waits until the
+  // host's memory has been read, download() until it has been written: neither belongs inside a step.
   void* allocate(size_t bytes);
   void release(void* memory) noexcept;
   void copy(void* to, const void* from, size_t bytes);
+  void upload(void* to, const void* from, size_t bytes);
   void download(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
   /// Waits until everything launched is done.

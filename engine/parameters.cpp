@@ -81,7 +81,7 @@ std::vector<float> ParamStore::read(int index, Track track) {
 }
 
 void ParamStore::write(int index, Track track, const std::vector<float>& values) {
-  device_->copy(data(index, track), values.data(), values.size() * sizeof(float));
+  device_->upload(data(index, track), values.data(), values.size() * sizeof(float));
 }
 
 void ParamStore::refresh_half() {

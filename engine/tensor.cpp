@@ -62,7 +62,7 @@ Tensor Tensor::from(Device& device, const Shape& shape, DType dtype, const T* va
   kernels::visit(dtype, [&]<class U>(U) {
     std::vector<U> converted(static_cast<size_t>(t.count()));
     for (size_t i = 0; i < converted.size(); ++i) converted[i] = U(kernels::arithmetic_t<U>(values[i]));
-    device.copy(t.data(), converted.data(), t.bytes());
+    device.upload(t.data(), converted.data(), t.bytes());
   });
   return t;
 }

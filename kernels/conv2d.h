@@ -60,6 +60,5 @@ struct ConvPreference {
 
 /// "winograd" and so on: what a pass runs for these arguments (for reports and benchmarks).
 const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
-const char* conv2d_algorithm(CudaStream&, const Conv2dDims&, DType, ConvPass);
 
 }  // namespace ito::kernels

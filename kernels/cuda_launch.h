@@ -18,8 +18,7 @@ inline void check_cuda(cudaError_t error, const char* tried, const char* file = 
 }
 
 struct LaunchConfig {
-  LaunchConfig(const char* file = __builtin_FILE(), int line = __builtin_LINE())
-      : file(file), line(line) {}
+  LaunchConfig(const char* file = __builtin_FILE(), int line = __builtin_LINE()) : file(file), line(line) {}
   dim3 grid = 1, block = 1;
   size_t shared_bytes = 0;  // dynamic shared memory of a block
   int cluster = 1;          // blocks of a cluster, along x

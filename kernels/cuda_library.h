@@ -47,7 +47,6 @@ class ConvPlan {
 /// A stream's: `stream.state<ConvLibrary>()`, set before its first convolution.
 struct ConvLibrary {
   ConvChoice choice = ConvChoice::ours;
-  bool tf32 = false;  // whether cuDNN may round f32 operands to 10 bits of mantissa
   ConvPlan plan;
 };
 

@@ -21,7 +21,7 @@ int attribute(cudaDeviceAttr which, int device) {
 const char* hint(cudaError_t error) {
   switch (error) {
     case cudaErrorMemoryAllocation:
-      return "use a smaller --batch, or end what else runs on this GPU (nvidia-smi)";
+      return "end what else runs on this GPU (nvidia-smi); training takes a smaller --batch";
     case cudaErrorNoKernelImageForDevice:
       return "this program was built for other GPUs: build it with -DCMAKE_CUDA_ARCHITECTURES=native";
     case cudaErrorDevicesUnavailable:
@@ -75,6 +75,13 @@ std::string cuda_problem(int device) {
   return "";
 }
 
+bool gpu_is_there() {
+  int count = 0, driver = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  cudaDriverGetVersion(&driver);
+  return (error == cudaSuccess && count > 0) || (error == cudaErrorInsufficientDriver && driver > 0);
+}
+
 // Destructors and release() never throw: what goes wrong here was reported by an earlier call, or the process
 // is ending.
 CudaGraph::~CudaGraph() {
@@ -102,7 +109,6 @@ CudaStream::CudaStream(int device) : device_(device) {
     fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
   check_cuda(cudaSetDevice(device), "use the GPU");
   shared_limit_ = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  multiprocessors_ = attribute(cudaDevAttrMultiProcessorCount, device);
   check_cuda(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "create a stream");
 }
 
@@ -117,7 +123,7 @@ void* CudaStream::allocate(size_t bytes) {
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // it is not the device's fault: the program may go on with less
     fail(cat("out of GPU memory: ", bytes >> 20, " MiB were asked for, ", info().free_bytes >> 20,
-             " MiB are free; use a smaller --batch, or end what else runs on this GPU (nvidia-smi)"));
+             " MiB are free: ", hint(error)));
   }
   check_cuda(error, "allocate device memory");
   return memory;
@@ -174,6 +180,8 @@ GpuInfo CudaStream::info() const {
   info.name = properties.name;
   info.major = properties.major, info.minor = properties.minor;
   info.multiprocessors = properties.multiProcessorCount;
+  info.clock_mhz = attribute(cudaDevAttrClockRate, device_) / 1000;
+  info.memory_clock_mhz = attribute(cudaDevAttrMemoryClockRate, device_) / 1000;
   check_cuda(cudaMemGetInfo(&info.free_bytes, &info.memory_bytes), "ask the GPU for its memory");
   check_cuda(cudaDriverGetVersion(&info.driver), "ask for the driver's version");
   check_cuda(cudaRuntimeGetVersion(&info.runtime), "ask for the runtime's version");

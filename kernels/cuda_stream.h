@@ -21,11 +21,14 @@ struct GpuInfo {
   int major = 0, minor = 0;
   int multiprocessors = 0;
   size_t memory_bytes = 0, free_bytes = 0;
-  int driver = 0, runtime = 0;  // CUDA versions: 13000 is 13.0
+  int driver = 0, runtime = 0;              // CUDA versions: 13000 is 13.0
+  int clock_mhz = 0, memory_clock_mhz = 0;  // the highest
 };
 
 /// Why there is no GPU to use, with what to do about it; empty: there is one.
 std::string cuda_problem(int device = 0);
+/// Whether this machine has a GPU with a driver, of use or not.
+bool gpu_is_there();
 
 /// A sequence of work recorded from a stream, to be put into its queue as one.
 class CudaGraph {
@@ -76,8 +79,8 @@ class CudaStream {
   void* allocate_host(size_t bytes);
   void release_host(void* memory) noexcept;
 
-  /// Between host and device in either direction, or within one. Host memory that allocate_host() did not
-  /// make is read before the call returns; where it is written, synchronize() before reading it.
+  /// Queues a copy between host and device in either direction, or within one. synchronize() before the host's
+  /// side is changed, freed or read.
   void copy(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
   /// Waits until everything queued so far is done, and reports its errors.
@@ -95,7 +98,6 @@ class CudaStream {
   size_t free_bytes() const { return info().free_bytes; }
   /// Bytes of shared memory that a block may ask for.
   size_t shared_limit() const { return shared_limit_; }
-  int multiprocessors() const { return multiprocessors_; }
   CUstream_st* handle() const { return handle_; }
 
   /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's file.
@@ -110,7 +112,6 @@ class CudaStream {
   CUstream_st* handle_ = nullptr;
   int device_ = 0;
   size_t shared_limit_ = 0;
-  int multiprocessors_ = 0;
   bool capturing_ = false;
   std::unordered_map<std::type_index, std::any> states_;
 };

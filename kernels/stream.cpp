@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include "kernels/error.h"
 
@@ -15,6 +16,13 @@ size_t physical_memory_bytes() { return size_t(sysconf(_SC_PHYS_PAGES)) * size_t
 CpuStream::CpuStream(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
   omp_set_num_threads(threads_);
   omp_set_dynamic(0);
+}
+
+std::string CpuStream::name() const {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  return "unknown processor";
 }
 
 void* CpuStream::allocate(size_t bytes) {

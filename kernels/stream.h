@@ -22,7 +22,8 @@ class CpuStream {
   CpuStream& operator=(const CpuStream&) = delete;
 
   int threads() const { return threads_; }
-  std::string name() const { return "cpu"; }
+  /// The processor's name, as /proc/cpuinfo has it.
+  std::string name() const;
 
   // What CudaStream offers, too, so that their owner need not tell them apart.
   /// Memory aligned to 64 bytes.

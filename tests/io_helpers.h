@@ -8,7 +8,7 @@
 #include <string>
 
 #include "engine/io/atomic_file.h"
-#include "kernels/error.h"
+#include "tests/error_of.h"
 
 /// What the readers' tests share: putting bytes into a file, and asking what is said about it.
 namespace io_test {
@@ -21,16 +21,7 @@ inline void put(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-/// The error's text, or "" if there was none.
-template <class F>
-std::string error_of(F&& action) {
-  try {
-    action();
-  } catch (const ito::Error& error) {
-    return error.what();
-  }
-  return "";
-}
+using ito::tests::error_of;
 
 inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

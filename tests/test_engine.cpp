@@ -11,28 +11,20 @@
 #include "engine/io/atomic_file.h"
 #include "engine/ops.h"
 #include "engine/optimizer.h"
+#include "tests/error_of.h"
 
 /// Arena, tape, parameters, optimizer, captured step and checkpoint.
 namespace ito::engine {
 namespace {
 
 namespace fs = std::filesystem;
+using tests::error_of;
 
 fs::path temporary_folder(const char* name) {
   const fs::path path = fs::temp_directory_path() / (std::string("ito_engine_") + name);
   fs::remove_all(path);
   fs::create_directories(path);
   return path;
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
 }
 
 Tensor numbers(Device& device, const Shape& shape, float first, float step) {

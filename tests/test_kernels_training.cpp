@@ -170,7 +170,9 @@ TEST_CASE("adamw leaves everything as it is where the gradient is not finite") {
     CHECK(p.state.skipped == 0);
     CHECK(p.state.updates == 2);
     CHECK(p.state.bias_correction1 == doctest::Approx(0.19).epsilon(1e-6));
-    CHECK(p.state.grad_norm == doctest::Approx(1e31).epsilon(0.3));
+    double squares = 0;
+    for (const double g : p.g.values()) squares += g * g;
+    CHECK(p.state.grad_norm == doctest::Approx(std::sqrt(squares)).epsilon(2 * epsilon<float>()));
     CHECK(!p.w.same_bits(before.w));
   }
 }

@@ -11,6 +11,8 @@
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/presets.h"
+#include "tests/blobs.h"
+#include "tests/error_of.h"
 
 /// The run as a function of its options: golden steps, exact resume, equal checkpoints, damaged ones, samples
 /// by seed.
@@ -18,26 +20,13 @@ namespace ito::model {
 namespace {
 
 namespace fs = std::filesystem;
+using tests::blobs;
+using tests::error_of;
 
 fs::path temporary_folder(const std::string& name) {
   const fs::path path = fs::temp_directory_path() / ("ito_training_" + name);
   fs::remove_all(path);
   return path;
-}
-
-/// Soft blobs of colour: something to learn, made here.
-std::vector<uint8_t> blobs(int count, int size) {
-  std::vector<uint8_t> pixels;
-  for (int i = 0; i < count; ++i)
-    for (int y = 0; y < size; ++y)
-      for (int x = 0; x < size; ++x)
-        for (int c = 0; c < 3; ++c) {
-          const double cx = size * (0.3 + 0.4 * std::sin(i * 1.7)),
-                       cy = size * (0.5 + 0.3 * std::cos(i * 2.3));
-          const double r2 = (x - cx) * (x - cx) + (y - cy) * (y - cy);
-          pixels.push_back(uint8_t(40 + 40 * c + 130 * std::exp(-r2 / size)));
-        }
-  return pixels;
 }
 
 struct Run {
@@ -72,16 +61,6 @@ std::map<std::string, std::string> files_of(const fs::path& folder) {
       files[fs::relative(entry.path(), folder).string()] = {std::istreambuf_iterator<char>(file), {}};
     }
   return files;
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
 }
 
 TEST_CASE("golden run: 20 steps of tiny give the recorded losses") {

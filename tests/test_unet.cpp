@@ -9,6 +9,7 @@
 #include "engine/io/safetensors.h"
 #include "model/unet/network.h"
 #include "model/unet/presets.h"
+#include "tests/error_of.h"
 #include "tests/parity_recipe.h"
 
 /// The networks: parameter totals, parity with diffusers' own UNet2DModel (outputs and every gradient),
@@ -20,6 +21,7 @@ using engine::Device;
 using engine::DType;
 using engine::ParamStore;
 using engine::Shape;
+using tests::error_of;
 
 const std::string kFixtures = ITO_SOURCE_DIR "/tests/fixtures/";
 
@@ -232,16 +234,6 @@ TEST_CASE("a dropped condition is no condition") {
   };
   CHECK(run(zero.data()) == run(nullptr));
   CHECK(run(one.data()) != run(nullptr));
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
 }
 
 TEST_CASE("impossible networks are refused with a reason") {

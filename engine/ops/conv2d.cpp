@@ -55,6 +55,7 @@ Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   return bytes ? Tensor(device, {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
 }
 
+/// terms: those whose shapes gradients have; the residual's is dy's.
 Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w, const ConvTerms& terms,
                            const Tensor& dy, const Wanted& wanted) {
   Device& device = dy.device();
@@ -78,7 +79,7 @@ Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w
     device.launch([&](auto& s) {
       kernels::add_channels_backward(s, d.n, d.out_h() * d.out_w(), d.k, dy.in(), dshift.out());
     });
-  return {dx, dx2, dw, dbias, dshift, dy};
+  return {dx, dx2, dw, dbias, dshift, wanted[5] ? dy : Tensor{}};
 }
 
 void check_terms(const ConvTerms& terms, const Tensor& y) {
@@ -109,9 +110,12 @@ Tensor conv2d(const Concat& x, const Tensor& w, const ConvTerms& terms, int stri
     });
   }
   device.count_flops(2.0 * double(y.count()) * d.r * d.s * d.c());
+  // The residual's numbers are not needed any more, and would be a whole activation kept.
   return device.tape().record(
       "conv2d", y, {x.first, x.second, w, terms.bias, terms.shift, terms.residual},
-      [=](const Tensor& dy, const Wanted& wanted) { return conv2d_gradients(d, x, w, terms, dy, wanted); });
+      [d, x, w, kept = ConvTerms(terms.bias, terms.shift)](const Tensor& dy, const Wanted& wanted) {
+        return conv2d_gradients(d, x, w, kept, dy, wanted);
+      });
 }
 
 }  // namespace ito::engine

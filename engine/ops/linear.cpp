@@ -38,7 +38,7 @@ Gradients linear_gradients(const LinearDims& d, const Tensor& x, const Tensor& w
                                        scratch.out());
     });
   }
-  return {dx, dw, dbias, dy};
+  return {dx, dw, dbias, wanted[3] ? dy : Tensor{}};
 }
 
 /// x's shape with the last extent replaced.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/carver.h"
 #include "kernels/conv2d.h"
 
 namespace ito::kernels::conv2d {
@@ -50,23 +51,5 @@ void reference_backward_weights(CpuStream&, const Conv2dDims&, const BackwardWei
 
 constexpr size_t kAlign = 64;  // a cache line; also what oneDNN wants of its scratchpad
 constexpr size_t align_up(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
-
-/// Cuts a workspace into aligned arrays, one after the other. Over a null base it only adds up the bytes, so
-/// one layout function serves both the size and the pointers.
-class Carver {
- public:
-  explicit Carver(std::byte* base) : base_(base) {}
-  template <class T>
-  T* take(size_t count) {
-    std::byte* at = base_ ? base_ + used_ : nullptr;
-    used_ += align_up(count * sizeof(T));
-    return reinterpret_cast<T*>(at);
-  }
-  size_t used() const { return used_; }
-
- private:
-  std::byte* base_;
-  size_t used_ = 0;
-};
 
 }  // namespace ito::kernels::conv2d

@@ -59,11 +59,6 @@ size_t conv2d_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dty
   return chosen_workspace_bytes(stream, d, dtype, pass, conv2d::own_workspace_bytes(d, dtype, pass));
 }
 
-const char* conv2d_algorithm(CudaStream&, const Conv2dDims& d, DType dtype, ConvPass) {
-  conv2d::check_cuda_shape(d, dtype);
-  return dtype == DType::bf16 ? "implicit gemm, mma.sync" : "implicit gemm, fused multiply-add";
-}
-
 void conv2d_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
                     Out workspace) {
   const auto run = [&](ConvChoice choice) {

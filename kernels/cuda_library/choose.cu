@@ -8,19 +8,34 @@ namespace ito::kernels {
 
 namespace {
 
-/// Milliseconds of one run: the shortest of a few, after one that does not count.
+/// Milliseconds of one run: the shortest of a few, after one that does not count. Recorded and replayed, as
+/// steps are: what the host does for a launch is no part of them.
 float time_of(CudaStream& stream, const std::function<void()>& work) {
   constexpr int kRuns = 5;
+  work();
+  stream.begin_capture();
+  work();
+  const CudaGraph graph = stream.end_capture();
   CudaEvent start, end;
   float shortest = std::numeric_limits<float>::infinity();
   for (int run = 0; run <= kRuns; ++run) {
     start.record(stream);
-    work();
+    stream.replay(graph);
     end.record(stream);
     end.wait();
     if (run > 0) shortest = std::min(shortest, end.since(start));
   }
   return shortest;
+}
+
+/// The same, where the library may refuse in the end what it seemed to support: then never.
+float time_of_library(CudaStream& stream, const std::function<void()>& work) {
+  try {
+    return time_of(stream, work);
+  } catch (const Error&) {
+    if (stream.capturing()) stream.abandon_capture();
+    return std::numeric_limits<float>::infinity();
+  }
 }
 
 /// What is settled without running anything; automatic where it is not. supported: whether the library can.
@@ -39,7 +54,7 @@ ConvChoice choose(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass
   if (settled != ConvChoice::automatic) return settled;
   if (stream.capturing()) return ConvChoice::ours;
   const float ours = time_of(stream, [&] { run(ConvChoice::ours); });
-  const float library = time_of(stream, [&] { run(ConvChoice::cudnn); });
+  const float library = time_of_library(stream, [&] { run(ConvChoice::cudnn); });
   const ConvChoice faster = library < ours ? ConvChoice::cudnn : ConvChoice::ours;
   stream.state<ConvLibrary>().plan.set(d, dtype, pass, faster);
   return faster;

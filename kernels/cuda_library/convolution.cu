@@ -23,11 +23,13 @@ struct Scratch {
 
   Scratch(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, void* memory = nullptr) {
     const size_t size = size_of(dtype);
-    Workspace workspace(memory);
-    engine = workspace.take(convolution_workspace_bytes(stream, one_source(d), dtype, pass));
-    source = workspace.take(d.c2 > 0 ? size * size_t(input_pixels(d)) * size_t(d.c()) : 0);
-    weights = workspace.take(dtype == DType::f32 ? 0 : size * size_t(d.k) * size_t(filter_size(d)));
-    sums = workspace.take(pass == ConvPass::backward_weights ? column_sums_bytes(output_pixels(d), d.k) : 0);
+    Carver workspace(memory, kWorkspaceAlign);
+    engine = workspace.take<std::byte>(convolution_workspace_bytes(stream, one_source(d), dtype, pass));
+    source = workspace.take<std::byte>(d.c2 > 0 ? size * size_t(input_pixels(d)) * size_t(d.c()) : 0);
+    weights =
+        workspace.take<std::byte>(dtype == DType::f32 ? 0 : size * size_t(d.k) * size_t(filter_size(d)));
+    sums = workspace.take<std::byte>(
+        pass == ConvPass::backward_weights ? column_sums_bytes(output_pixels(d), d.k) : 0);
     bytes = workspace.used();
   }
 };

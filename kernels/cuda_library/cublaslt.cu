@@ -123,6 +123,12 @@ struct Preference {
     const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;  // parts are added in f32, in order
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes);
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
+    // Weights stand at multiples of 32 bytes; without a word the library takes 256 for granted.
+    const uint32_t alignment = 16;
+    for (const auto which :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      set(which, alignment);
   }
   ~Preference() { cublaslt().destroy_preference(handle); }
   Preference(const Preference&) = delete;

@@ -129,12 +129,14 @@ struct Algorithm {
 template <class Listed, class Ask>
 Algorithm first_deterministic(bool fma_only, Ask ask) {
   constexpr int kMost = 16;
+  constexpr size_t kMostWorkspace = size_t(256) << 20;  // of the images that are asked about
   Listed list[kMost] = {};
   int found = 0;
   if (ask(kMost, &found, list) != CUDNN_STATUS_SUCCESS) return {};
   for (int i = 0; i < found; ++i) {
     if (list[i].status != CUDNN_STATUS_SUCCESS || list[i].determinism != CUDNN_DETERMINISTIC) continue;
     if (fma_only && list[i].mathType == CUDNN_TENSOR_OP_MATH) continue;
+    if (list[i].memory > kMostWorkspace) continue;
     return {int(list[i].algo), fma_only ? CUDNN_FMA_MATH : list[i].mathType};
   }
   return {};
@@ -181,10 +183,10 @@ struct Convolution {
   size_t workspace = 0;
   bool supported = false;
 
-  Convolution(cudnnHandle_t handle, const Conv2dDims& d, DType dtype, ConvPass pass, bool tf32)
+  Convolution(cudnnHandle_t handle, const Conv2dDims& d, DType dtype, ConvPass pass)
       : description(d, dtype, d.n) {
     constexpr int kImages = 32;  // the algorithm is chosen for, whatever the batch
-    const bool fma_only = dtype == DType::f32 && !tf32;
+    const bool fma_only = dtype == DType::f32;
     const Description usual(d, dtype, kImages);
     const cudnnMathType_t wanted = dtype == DType::bf16 ? CUDNN_TENSOR_OP_MATH
                                    : fma_only           ? CUDNN_FMA_MATH
@@ -200,7 +202,7 @@ struct Convolution {
 
 /// A stream's.
 struct CudnnState {
-  using Key = std::tuple<int, int, int, int, int, int, int, int, int, int, DType, ConvPass, bool>;
+  using Key = std::tuple<int, int, int, int, int, int, int, int, int, int, DType, ConvPass>;
   cudnnHandle_t handle = nullptr;
   std::map<Key, std::unique_ptr<Convolution>> convolutions;
   ~CudnnState() {
@@ -215,11 +217,9 @@ const Convolution& prepared(CudaStream& stream, const Conv2dDims& d, DType dtype
     check(cudnn().create(&state.handle), "start");
     check(cudnn().set_stream(state.handle, stream.handle()), "use a stream");
   }
-  const bool tf32 = stream.state<ConvLibrary>().tf32;
-  const CudnnState::Key key{d.n,      d.h,       d.w,        d.c1,  d.k,  d.r, d.s,
-                            d.stride, d.pad_top, d.pad_left, dtype, pass, tf32};
+  const CudnnState::Key key{d.n, d.h, d.w, d.c1, d.k, d.r, d.s, d.stride, d.pad_top, d.pad_left, dtype, pass};
   auto& slot = state.convolutions[key];
-  if (!slot) slot = std::make_unique<Convolution>(state.handle, d, dtype, pass, tf32);
+  if (!slot) slot = std::make_unique<Convolution>(state.handle, d, dtype, pass);
   return *slot;
 }
 

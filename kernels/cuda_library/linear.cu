@@ -14,13 +14,14 @@ struct LinearScratch {
 
   LinearScratch(int m, int in, int out, DType dtype, ConvPass pass, void* memory = nullptr) {
     const bool narrow = dtype != DType::f32;
-    Workspace workspace(memory);
-    product = workspace.take(kProductWorkspaceBytes);
-    weights = workspace.take(
+    Carver workspace(memory, kWorkspaceAlign);
+    product = workspace.take<std::byte>(kProductWorkspaceBytes);
+    weights = workspace.take<std::byte>(
         narrow && pass != ConvPass::backward_weights ? size_of(dtype) * size_t(in) * size_t(out) : 0);
-    sums = workspace.take(pass == ConvPass::backward_weights    ? column_sums_bytes(m, out)
-                          : narrow && pass == ConvPass::forward ? sizeof(float) * size_t(m) * size_t(out)
-                                                                : 0);
+    sums = workspace.take<std::byte>(pass == ConvPass::backward_weights ? column_sums_bytes(m, out)
+                                     : narrow && pass == ConvPass::forward
+                                         ? sizeof(float) * size_t(m) * size_t(out)
+                                         : 0);
     bytes = workspace.used();
   }
 };

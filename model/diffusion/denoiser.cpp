@@ -22,7 +22,7 @@ Denoiser guided_denoiser(engine::Device& device, const Network& network, const D
   if (int64_t(condition.size()) != k)
     fail(cat("the model's condition has ", k, " numbers, ", condition.size(), " are given"));
   const Tensor one = Tensor::persistent(device, {k}, engine::DType::f32);  // [K]
-  device.copy(one.data(), condition.data(), one.bytes());
+  device.upload(one.data(), condition.data(), one.bytes());
   Denoiser denoiser = network_denoiser(network, options);
   denoiser.guided = guidance != 1;
   denoiser.guidance = guidance;

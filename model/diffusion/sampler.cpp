@@ -29,7 +29,21 @@ SdeStep noise_only(double keep, double noise, size_t noise_step) {
 
 }  // namespace
 
-int sample_chunk(const engine::Device& device) { return device.backend() == engine::Backend::cpu ? 8 : 64; }
+int sample_chunk(engine::Device& device, const Denoiser& denoiser, const engine::Shape& image) {
+  constexpr int kOnCpu = 8, kOnGpu = 64;
+  if (device.backend() == engine::Backend::cpu) return kOnCpu;
+  const auto evaluation_bytes = [&](int64_t chunk) {
+    engine::DryRun dry(device);
+    engine::NoGrad off(device);
+    const int64_t asked = denoiser.guided ? 2 * chunk : chunk;
+    denoiser.network(Tensor(device, {asked, image[0], image[1], image[2]}, denoiser.compute),
+                     Tensor(device, {asked}, DType::f32));
+    return dry.peak_bytes();
+  };
+  int chunk = kOnGpu;
+  while (chunk > 1 && evaluation_bytes(chunk) > device.free_bytes()) chunk /= 2;
+  return chunk;
+}
 
 Sampler::Sampler(engine::Device& device, const Denoiser& denoiser, const SamplerPlan& plan,
                  const engine::Shape& image, int chunk)
@@ -167,7 +181,7 @@ std::vector<uint8_t> Sampler::sample(const std::vector<uint64_t>& seeds,
 std::vector<uint8_t> sample_images(engine::Device& device, const Denoiser& denoiser, const SamplerPlan& plan,
                                    const engine::Shape& image, const std::vector<uint64_t>& seeds,
                                    const SampleProgress& progress) {
-  Sampler sampler(device, denoiser, plan, image, sample_chunk(device));
+  Sampler sampler(device, denoiser, plan, image, sample_chunk(device, denoiser, image));
   const size_t chunk = size_t(sampler.chunk());
   const int64_t total = int64_t((seeds.size() + chunk - 1) / chunk) * sampler.stages();
   std::vector<uint8_t> pixels;

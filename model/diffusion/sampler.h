@@ -14,10 +14,9 @@
 
 namespace ito::model {
 
-/// Images sampled together on a device. An image never depends on it where the kernels are our own; it is
-/// fixed all the same, because a library's arithmetic may depend on it and an image must not depend on
-/// --count.
-int sample_chunk(const engine::Device&);
+/// Images sampled together on a device, 8 or, on a GPU, 64, halved where its memory is too short for one
+/// evaluation. It never depends on --count: a library's arithmetic may depend on it, and an image may not.
+int sample_chunk(engine::Device&, const Denoiser&, const engine::Shape& image);
 
 /// Called after every stage with the number done and the number to do over all chunks.
 using SampleProgress = std::function<void(int64_t done, int64_t total)>;
@@ -29,6 +28,8 @@ using SampleProgress = std::function<void(int64_t done, int64_t total)>;
 class Sampler {
  public:
   Sampler(engine::Device&, const Denoiser&, const SamplerPlan&, const engine::Shape& image, int chunk);
+  Sampler(const Sampler&) = delete;  // its steps know where it stands
+  Sampler& operator=(const Sampler&) = delete;
 
   /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): u8 [N,H,W,C] pixels,
   /// round-half-up of 127.5 x + 127.5, clamped to 0..255. Error where a number is not finite.

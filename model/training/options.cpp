@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "kernels/cuda_library.h"
+
 namespace ito::model {
 
 using nlohmann::json;
@@ -89,6 +91,7 @@ json as_json(const TrainingOptions& o) {
           {"flip", o.flip},
           {"drop_condition", o.drop_condition},
           {"precision", o.precision},
+          {"conv", o.conv},
           {"crop", o.crop},
           {"save_every", o.save_every},
           {"sample_every", o.sample_every},
@@ -119,6 +122,7 @@ void check(const TrainingOptions& o) {
     fail(cat("--ema must be in [0, 1), is ", o.optimizer.ema.decay));
   if (o.precision != "f32" && o.precision != "bf16")
     fail(cat("--precision must be f32 or bf16, is '", o.precision, "'"));
+  kernels::parse_conv_choice(o.conv);
   if (o.keep < 1) fail(cat("--keep must be at least 1, is ", o.keep));
 }
 
@@ -141,6 +145,7 @@ TrainingOptions training_options_from_json(const std::string& text) {
     o.seed = j.at("seed");
     o.flip = j.at("flip"), o.drop_condition = j.at("drop_condition"), o.precision = j.at("precision"),
     o.crop = j.at("crop");
+    o.conv = j.value("conv", o.conv);  // runs from before there was a choice had ours
     o.save_every = j.at("save_every"), o.sample_every = j.at("sample_every"),
     o.sample_count = j.at("sample_count");
     o.sample_steps = j.at("sample_steps"), o.keep = j.at("keep");

@@ -32,6 +32,7 @@ struct TrainingOptions {
   bool flip = true;               // mirror half of the images at random
   double drop_condition = 0.1;    // share of samples that are shown no condition
   std::string precision = "f32";  // or bf16
+  std::string conv = "ours";      // convolutions on a GPU: or cudnn, auto
   std::string crop = "none";
   int64_t save_every = 1000, sample_every = 1000;
   int sample_count = 64;  // images of the grids

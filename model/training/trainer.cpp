@@ -25,10 +25,9 @@ void check_images(const TrainingOptions& o, const ImageSet& images) {
 
 DType compute_of(const TrainingOptions& o) { return o.precision == "bf16" ? DType::bf16 : DType::f32; }
 
-/// Images live on a GPU where they leave half of its memory to the rest; else each step brings its own along.
-bool fit_on_gpu(engine::Device& device, int64_t bytes) {
-  return device.backend() != engine::Backend::cpu && size_t(bytes) <= device.free_bytes() / 2;
-}
+/// An eighth of what is free stays for what nobody has counted: libraries' code, recorded steps, a grid's
+/// buffers.
+size_t usable_bytes(engine::Device& device) { return device.free_bytes() / 8 * 7; }
 
 std::string mebibytes(size_t bytes) { return cat(bytes >> 20, " MiB"); }
 
@@ -49,31 +48,38 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   network_ = std::make_unique<Network>(Scope(store_), options.network);
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_of(options));
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
-  const int64_t bytes = int64_t(images.height) * images.width * images.channels;
   BatchLetter::Layout layout{int64_t(options.batch) * options.accumulate, options.network.condition, 0};
-  if (fit_on_gpu(device, images.count * bytes)) {
-    pixels_ = engine::Buffer<uint8_t>(device, size_t(images.count * bytes));
-    pixels_.write(images.pixels, pixels_.size());
-  } else if (device.backend() != engine::Backend::cpu) {
-    layout.staged_bytes = bytes;
-  }
   letter_ = std::make_unique<BatchLetter>(device, layout);
   check_memory();
+  if (device.backend() == engine::Backend::cpu) return;
+  // Images live on a GPU where they leave room for a step; else each step brings its own along.
+  const size_t each = size_t(images.height) * size_t(images.width) * size_t(images.channels);
+  const size_t all = size_t(images.count) * each;
+  if (all + captured_.peak_bytes() <= usable_bytes(device)) {
+    pixels_ = engine::Buffer<uint8_t>(device, all);
+    pixels_.write(images.pixels, all);
+  } else {
+    layout.staged_bytes = int64_t(each);
+    letter_ = std::make_unique<BatchLetter>(device, layout);
+  }
 }
 
 /// Says before the first step that it will not fit, and what would.
 void Trainer::check_memory() {
-  const size_t needed = captured_.peak_bytes(), there = device_.free_bytes();
+  const size_t needed = captured_.peak_bytes(), there = usable_bytes(device_);
   if (needed <= there) return;
-  int fits = 0;
-  for (batch_ /= 2; batch_ > 0 && !fits; batch_ /= 2)
-    if (captured_.peak_bytes() <= there) fits = batch_;
-  batch_ = options_.batch;
-  fail(cat("a step of ", batch_, " images needs ", mebibytes(needed), " of memory beside the weights, and ",
-           mebibytes(there), " are there: ",
-           fits ? cat("--batch ", fits, " fits (with --accumulate ",
-                      options_.accumulate * ((options_.batch + fits - 1) / fits), " it learns the same)")
-                : "not even one image fits; choose a smaller --preset"));
+  // Equal parts of the batch, so that all together they learn the same.
+  const auto fits = [&](int parts) {
+    batch_ = options_.batch / parts;
+    return options_.batch % parts == 0 && captured_.measure_peak_bytes() <= there;
+  };
+  int parts = 2;
+  while (parts <= options_.batch && !fits(parts)) ++parts;
+  fail(cat("a step of ", options_.batch, " images needs ", mebibytes(needed),
+           " of memory beside the weights, and ", mebibytes(there), " are there: ",
+           parts <= options_.batch ? cat("--batch ", options_.batch / parts, " --accumulate ",
+                                         options_.accumulate * parts, " fits, and learns the same")
+                                   : "not even one image fits; choose a smaller --preset"));
 }
 
 void Trainer::resume_at(int64_t step, int64_t updates) {

@@ -5,6 +5,7 @@
 #include "kernels/philox.h"
 #include "model/diffusion/sampler.h"
 #include "model/unet/presets.h"
+#include "tests/op_evaluation.h"
 #include "tests/simt/device_array.h"
 
 /// Sampling on CUDA: the CPU's images, captured stages equal to launched ones, guidance, and images that
@@ -15,6 +16,7 @@ namespace {
 using engine::Backend;
 using engine::Device;
 using engine::DType;
+using tests::distance;
 
 /// A tiny network whose every weight is random, so that no branch is silent.
 struct Model {
@@ -52,16 +54,6 @@ std::vector<double> sampled(Model& m, const Denoiser& denoiser, const SamplerPla
   Sampler sampler(m.device, denoiser, plan, m.image(), chunk);
   if (!capture) sampler.never_capture();
   return sampler.run(seeds).to_doubles();
-}
-
-/// Largest difference, relative to b's largest number.
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference = std::max(difference, std::abs(a[i] - b[i]));
-    size = std::max(size, std::abs(b[i]));
-  }
-  return difference / size;
 }
 
 TEST_CASE("every sampler on CUDA makes the CPU's images") {

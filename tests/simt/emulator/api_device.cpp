@@ -117,6 +117,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int device)
   return simt::call("cudaDeviceGetAttribute", [&] {
     if (!is_device(device)) return cudaErrorInvalidDevice;
     switch (which) {
+      case cudaDevAttrClockRate:
+      case cudaDevAttrMemoryClockRate:
+        return *value = 1000 * 1000, cudaSuccess;  // kHz; nothing here keeps time
       case cudaDevAttrMultiProcessorCount:
         return *value = simt::kMultiprocessors, cudaSuccess;
       case cudaDevAttrComputeCapabilityMajor:

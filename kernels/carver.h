@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+
+namespace ito::kernels {
+
+/// Cuts memory into aligned arrays, one after the other. Over a null base it only adds up the bytes, so one
+/// layout function serves both the size and the pointers. An array of nothing is null.
+class Carver {
+ public:
+  static constexpr size_t kCacheLine = 64;
+  /// base is a multiple of `align`, and so is every array's start.
+  explicit Carver(void* base, size_t align = kCacheLine)
+      : base_(static_cast<std::byte*>(base)), align_(align) {}
+
+  template <class T>
+  T* take(size_t count) {
+    std::byte* const at = base_ && count ? base_ + used_ : nullptr;
+    used_ += (count * sizeof(T) + align_ - 1) / align_ * align_;
+    return reinterpret_cast<T*>(at);
+  }
+  size_t used() const { return used_; }
+
+ private:
+  std::byte* base_;
+  size_t align_, used_ = 0;
+};
+
+}  // namespace ito::kernels

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "kernels/error.h"
+
+namespace ito::tests {
+
+/// The sentence with which f() fails; empty where it does not.
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace ito::tests
