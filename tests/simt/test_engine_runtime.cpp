@@ -204,9 +204,38 @@ TEST_CASE("a run on a GPU with grids and checkpoints is the run without them") {
     Trainer trainer(device, o, images_of(values));
     CHECK(run_session(device, trainer, folder, hooks).finished);
     CHECK(grids == (with_grids ? 2 : 1));
-    return trainer.store().read(0, engine::Track::master);
+    return trainer.store().read(trainer.store().find("mid_block.resnets.0.conv1.weight"),
+                                engine::Track::master);
   };
   CHECK(simt::same_bits(last_state(true), last_state(false)));
+}
+
+TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed run keeps it") {
+  FreshDevice fresh;
+  const std::vector<uint8_t> values = pixels();
+  TempFolder place;
+  const RunFolder folder(place / "run");
+  TrainingOptions o = tiny(2);
+  o.conv = "auto";
+  o.sample_count = 0;
+  const auto train = [&](int64_t until) {
+    SessionHooks hooks;
+    Device device({1, Backend::cuda, kernels::parse_conv_choice(o.conv)});
+    Trainer trainer(device, o, images_of(values));
+    hooks.interrupted = [&] { return trainer.step_number() == until; };
+    run_session(device, trainer, folder, hooks);
+    return device.conv_plan();
+  };
+  const std::string plan = train(6);
+  CHECK(!plan.empty());
+  CHECK(folder.conv_plan() == plan);
+  CHECK(train(8) == plan);
+  CHECK(newest_checkpoint(folder.path())->filename() == "step-00000008");
+  // A run with another choice is another run.
+  o.conv = "ours";
+  const std::string refused = error_of([&] { train(9); });
+  CAPTURE(refused);
+  CHECK(has(refused, "conv: \"auto\" there, \"ours\" now"));
 }
 
 TEST_CASE("one forward pass of small at batch 1 on CUDA is the CPU's") {

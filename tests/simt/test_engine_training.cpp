@@ -8,6 +8,7 @@
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
 #include "tests/blobs.h"
+#include "tests/op_evaluation.h"
 #include "tests/simt/device_array.h"
 #include "tests/temp_folder.h"
 
@@ -90,31 +91,57 @@ TEST_CASE("replayed steps equal launched ones bit for bit") {
   }
 }
 
-TEST_CASE("a run that was killed goes on bit for bit, and a checkpoint moves between devices") {
-  const Run run(8);
-  TempFolder folder;
-  const auto continue_from = [&](const std::filesystem::path& checkpoint, Backend backend, int steps) {
-    Device device({1, backend});
+/// `steps` more steps of a run from its checkpoint, and what they leave.
+std::pair<std::vector<double>, std::vector<float>> continued(const Run& run,
+                                                             const std::filesystem::path& checkpoint,
+                                                             Backend backend, int steps) {
+  Device device({1, backend});
+  Trainer trainer(device, run.options, run.images());
+  resume_from(checkpoint, trainer);
+  std::vector<double> losses;
+  for (int i = 0; i < steps; ++i) losses.push_back(trainer.step().loss);
+  return {losses, numbers_of(trainer)};
+}
+
+TEST_CASE("a run that was killed goes on bit for bit, with dropout, accumulation and in bf16, too") {
+  for (const char* precision : {"f32", "bf16"}) {
+    CAPTURE(std::string(precision));
+    Run run(8);
+    run.options.precision = precision;
+    run.options.accumulate = 2;
+    run.options.network.dropout = 0.1f;
+    TempFolder folder;
+    Device device({1, Backend::cuda});
     Trainer trainer(device, run.options, run.images());
-    resume_from(checkpoint, trainer);
+    for (int i = 0; i < 3; ++i) trainer.step();
+    save_checkpoint(folder / "checkpoint", trainer);
     std::vector<double> losses;
-    for (int i = 0; i < steps; ++i) losses.push_back(trainer.step().loss);
-    return std::make_pair(losses, numbers_of(trainer));
-  };
+    for (int i = 0; i < 3; ++i) losses.push_back(trainer.step().loss);
+    const auto again = continued(run, folder / "checkpoint", Backend::cuda, 3);
+    CHECK(again.first == losses);
+    CHECK(simt::same_bits(again.second, numbers_of(trainer)));
+  }
+}
+
+TEST_CASE("a checkpoint that one device wrote goes on, and is sampled, on the other") {
+  const Run run(8);
+  const SamplerPlan plan = make_sampler_plan("heun", Sde(), 2);
   for (Backend from : {Backend::cuda, Backend::cpu}) {
-    const auto path = folder.path() / (from == Backend::cuda ? "of-cuda" : "of-cpu");
+    const Backend to = from == Backend::cuda ? Backend::cpu : Backend::cuda;
+    TempFolder folder;
     Device device({1, from});
     Trainer trainer(device, run.options, run.images());
     for (int i = 0; i < 3; ++i) trainer.step();
-    save_checkpoint(path, trainer);
-    std::vector<double> losses;
-    for (int i = 0; i < 4; ++i) losses.push_back(trainer.step().loss);
-
-    const auto same = continue_from(path, from, 4);
-    CHECK(same.first == losses);
-    CHECK(simt::same_bits(same.second, numbers_of(trainer)));
-    const auto other = continue_from(path, from == Backend::cuda ? Backend::cpu : Backend::cuda, 4);
-    for (size_t i = 0; i < 4; ++i) CHECK(std::abs(other.first[i] - losses[i]) < 1e-4 * losses[i]);
+    save_checkpoint(folder / "checkpoint", trainer);
+    const auto here = continued(run, folder / "checkpoint", from, 4),
+               there = continued(run, folder / "checkpoint", to, 4);
+    for (size_t i = 0; i < 4; ++i) CHECK(std::abs(there.first[i] - here.first[i]) < 1e-4 * here.first[i]);
+    const auto sampled = [&](Backend backend) {
+      Device device({1, backend});
+      const LoadedModel model = load_model(device, folder / "checkpoint");
+      return Sampler(device, model.denoiser(), plan, {8, 8, 3}, 2).run({5, 6}).to_doubles();
+    };
+    CHECK(tests::distance(sampled(to), sampled(from)) < 1e-4);
   }
 }
 
