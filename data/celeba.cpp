@@ -176,6 +176,7 @@ ImageList list_celeba(const fs::path& root, const std::string& split) {
   list.split = split;
   list.title = fs::canonical(root).filename().string();
   list.root = is_folder(root / kImages) ? root / kImages : root / "Img" / kImages;
+  list.source = folder_source(list.root);
   list.names = image_names(list.root);
   if (list.names.empty()) fail(cat(list.root.string(), ": no pictures in it. ", how_to_get_pictures(root)));
   const size_t found = list.names.size();

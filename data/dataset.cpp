@@ -67,11 +67,8 @@ ImageList list_pictures(const fs::path& path, const std::string& split) {
   return list_folder(path);
 }
 
-void add_file(Hash& hash, const std::string& name, const struct stat& status) {
-  hash.add(name)
-      .add(uint64_t(status.st_size))
-      .add(uint64_t(status.st_mtim.tv_sec))
-      .add(uint64_t(status.st_mtim.tv_nsec));
+void add_file(Hash& hash, const std::string& name, const PictureStamp& stamp) {
+  hash.add(name).add(stamp.bytes).add(stamp.seconds).add(stamp.nanoseconds);
 }
 
 /// Where the pictures are and what is made of them: all that stays the same when pictures are added.
@@ -84,17 +81,14 @@ uint64_t hash_source(const ImageList& list, const DecodeOptions& options) {
 
 /// The above, and names, sizes and times of all files. A file that vanished since counts as empty.
 uint64_t hash_listing(const ImageList& list, uint64_t source, int threads) {
-  std::vector<struct stat> status(list.names.size());
-  parallel_for(list.names.size(), threads, [&](size_t i) {
-    if (stat((list.root / list.names[i]).c_str(), &status[i]) != 0) status[i] = {};
-  });
+  std::vector<PictureStamp> stamps(list.names.size());
+  parallel_for(list.names.size(), threads, [&](size_t i) { stamps[i] = list.source->stamp(list.names[i]); });
   Hash hash;
   hash.add(source);
-  for (size_t i = 0; i < status.size(); ++i) add_file(hash, list.names[i], status[i]);
+  for (size_t i = 0; i < stamps.size(); ++i) add_file(hash, list.names[i], stamps[i]);
   for (const fs::path& text : list.lists) {
-    struct stat text_status {};
-    stat(text.c_str(), &text_status);
-    add_file(hash, text.filename().string(), text_status);
+    const std::string name = text.filename().string();
+    add_file(hash, name, folder_source(text.parent_path())->stamp(name));
   }
   return hash.value();
 }

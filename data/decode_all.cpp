@@ -27,10 +27,13 @@ bool fits(const Rectangle& part, ImageSize wanted) {
   return part.width >= wanted.width && part.height >= wanted.height;
 }
 
-Outcome decode_one(const fs::path& path, const DecodeOptions& options, uint8_t* out) {
+Outcome decode_one(const PictureSource& source, const std::string& name, const DecodeOptions& options,
+                   uint8_t* out) {
+  const std::string path = source.place(name);
   Outcome outcome;
   try {
-    const Image image = decode_image(path);
+    const std::vector<uint8_t> bytes = source.read(name);
+    const Image image = decode_image(bytes.data(), bytes.size(), path);
     const Rectangle part = crop_rectangle(options.crop, {image.width, image.height}, options.size);
     if (!fits(part, options.size)) {
       outcome.state = Outcome::too_small;
@@ -41,7 +44,7 @@ Outcome decode_one(const fs::path& path, const DecodeOptions& options, uint8_t* 
   } catch (const Error& error) {
     outcome.state = Outcome::unreadable;
     outcome.reason = error.what();
-    const std::string place = path.string() + ": ";  // the name is kept apart
+    const std::string place = path + ": ";  // the name is kept apart
     if (outcome.reason.compare(0, place.size(), place) == 0) outcome.reason.erase(0, place.size());
   }
   return outcome;
@@ -55,7 +58,8 @@ Outcome decode_one(const fs::path& path, const DecodeOptions& options, uint8_t* 
   std::vector<Rectangle> parts(list.names.size());
   parallel_for(list.names.size(), options.threads, [&](size_t i) {
     try {
-      sizes[i] = read_image_size(list.root / list.names[i]);
+      const std::vector<uint8_t> bytes = list.source->read(list.names[i]);
+      sizes[i] = read_image_size(bytes.data(), bytes.size(), list.source->place(list.names[i]));
       parts[i] = crop_rectangle(options.crop, sizes[i], wanted);
     } catch (const Error&) {  // an unreadable picture says nothing about sizes
     }
@@ -77,7 +81,7 @@ Outcome decode_one(const fs::path& path, const DecodeOptions& options, uint8_t* 
   const auto name_size = [](ImageSize size) {
     return size.width == size.height ? cat(size.width) : cat(size.height, "x", size.width);
   };
-  fail(cat((list.root / first).string(), ": ", first_size.width, " pixels wide and ", first_size.height,
+  fail(cat(list.source->place(first), ": ", first_size.width, " pixels wide and ", first_size.height,
            " high is too small for --size ", name_size(wanted), " with crop ", crop_name(options.crop),
            " (so are ", small - 1, " more of ", list.names.size(),
            " pictures); the largest that fits all is --size ", name_size(fitting)));
@@ -120,7 +124,7 @@ class Decoding {
       outcomes.assign(count, {});
       parallel_for(count, options_.threads, [&](size_t i) {
         outcomes[i] =
-            decode_one(list_.root / list_.names[first + i], options_, pixels.data() + i * image_bytes_);
+            decode_one(*list_.source, list_.names[first + i], options_, pixels.data() + i * image_bytes_);
       });
       keep(first, outcomes, pixels.data());
       if (options_.progress) options_.progress(first + count, total);

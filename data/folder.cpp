@@ -112,6 +112,7 @@ ImageList list_folder(const fs::path& root) {
   list.split = "all";
   list.title = fs::canonical(root).filename().string();
   list.root = root;
+  list.source = folder_source(root);
   list.names = std::move(walk.names);
   return list;
 }

@@ -130,20 +130,24 @@ Image decode_image(const std::filesystem::path& path) {
   return decode_image(bytes.data(), bytes.size(), path.string());
 }
 
-ImageSize read_image_size(const std::filesystem::path& path) {
-  const std::vector<uint8_t> bytes = read_bytes(path);
-  const std::string_view text = text_of(bytes.data(), bytes.size());
+ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& name) {
+  const std::string_view text = text_of(bytes, size);
   switch (format_of(text)) {
     case Format::jpeg:
-      return jpeg_size(bytes.data(), bytes.size(), path.string());
+      return jpeg_size(bytes, size, name);
     case Format::png:
-      return png_size(bytes.data(), bytes.size(), path.string());
+      return png_size(bytes, size, name);
     case Format::pnm:
-      return pnm_size(bytes.data(), bytes.size(), path.string());
+      return pnm_size(bytes, size, name);
     case Format::other:
       break;
   }
-  fail_format(text, path.string());
+  fail_format(text, name);
+}
+
+ImageSize read_image_size(const std::filesystem::path& path) {
+  const std::vector<uint8_t> bytes = read_bytes(path);
+  return read_image_size(bytes.data(), bytes.size(), path.string());
 }
 
 void write_png(const std::filesystem::path& path, const Image& image) {

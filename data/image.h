@@ -40,6 +40,7 @@ Image decode_image(const uint8_t* bytes, size_t size, const std::string& name);
 
 /// Its size, from the header alone. The same errors, as far as a header shows them.
 ImageSize read_image_size(const std::filesystem::path& path);
+ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& name);
 
 /// A whole file. Error, naming it, if it cannot be read or is larger than a gigabyte.
 std::vector<uint8_t> read_bytes(const std::filesystem::path& path);
