@@ -110,7 +110,7 @@ cudaError_t allocate_host(const char* name, void** memory, size_t bytes) {
 /// Waits for the device first, so that what is queued may use the memory.
 template <class Memory>
 cudaError_t release(const char* name, Memory& from, void* memory) {
-  return call(name, [&] {
+  return give_back(name, [&] {
     if (const cudaError_t error = queues().check_unsafe(); error != cudaSuccess) return error;
     if (!memory) return cudaSuccess;
     queues().drain_all_quietly();

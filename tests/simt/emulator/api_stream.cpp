@@ -106,7 +106,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  return call("cudaEventDestroy", [&] {
+  return give_back("cudaEventDestroy", [&] {
     delete event;
     return event ? cudaSuccess : cudaErrorInvalidResourceHandle;
   });
@@ -203,14 +203,14 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  return call("cudaGraphDestroy", [&] {
+  return give_back("cudaGraphDestroy", [&] {
     delete graph;
     return graph ? cudaSuccess : cudaErrorInvalidValue;
   });
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-  return call("cudaGraphExecDestroy", [&] {
+  return give_back("cudaGraphExecDestroy", [&] {
     delete exec;
     return exec ? cudaSuccess : cudaErrorInvalidValue;
   });

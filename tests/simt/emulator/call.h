@@ -32,4 +32,12 @@ cudaError_t call(const char* name, Body body) {
   return end_call(error != cudaSuccess ? error : body());
 }
 
+/// A call that gives something back: on a lost device it returns the error, too, but nothing leaks.
+template <class Body>
+cudaError_t give_back(const char* name, Body body) {
+  const std::lock_guard lock(runtime_mutex());
+  const cudaError_t error = begin_call(name), done = body();
+  return end_call(error != cudaSuccess ? error : done);
+}
+
 }  // namespace simt
