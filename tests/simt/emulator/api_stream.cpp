@@ -39,6 +39,7 @@ cudaError_t run_in_stream(cudaStream_t handle, std::function<void()> work) {
 
 using simt::breaks;
 using simt::call;
+using simt::give_back;
 using simt::queues;
 using simt::stream_call;
 
