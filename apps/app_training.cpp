@@ -15,7 +15,7 @@ namespace {
 using model::TrainingOptions;
 
 void add_run_flags(CLI::App& app, TrainingFlags& f) {
-  app.add_option("data", f.data, "CelebA's folder, or any folder of images")->required();
+  app.add_option("data", f.data, "CelebA's folder or zip, or any folder or zip of images")->required();
   app.add_option("--out", f.out,
                  "the run's folder (default: runs/<folder>-<preset>); repeating the command resumes it");
   app.add_option(
@@ -47,7 +47,7 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
 
 void add_data_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--size", f.size, "image size, N or HxW (default: the preset's)");
-  app.add_option("--crop", f.crop, "ddim128 (CelebA's default) or none (a folder's)");
+  app.add_option("--crop", f.crop, data::crop_names() + " (default: ddim128 for CelebA, none for a folder)");
   app.add_option("--split", f.split,
                  "train, valid, test or all (default: train for CelebA, all for a folder)");
   app.add_option("--cache", f.cache, "folder of the decoded images")->capture_default_str();

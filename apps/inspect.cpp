@@ -157,9 +157,10 @@ int main(int argc, char** argv) {
   auto* checkpoint = app.add_subcommand("checkpoint", "a checkpoint's tensors and options");
   checkpoint->add_option("folder", f.folder, "a checkpoint's folder (default: the newest)");
   auto* data = app.add_subcommand("data", "a data folder's size, splits, statistics and a contact sheet");
-  data->add_option("folder", f.folder, "CelebA's folder, or any folder of images")->required();
+  data->add_option("folder", f.folder, "CelebA's folder or zip, or any folder or zip of images")->required();
   data->add_option("--size", f.size, "N or HxW")->capture_default_str();
-  data->add_option("--crop", f.crop, "ddim128 (CelebA's default) or none");
+  data->add_option("--crop", f.crop,
+                   ito::data::crop_names() + " (default: ddim128 for CelebA, none for a folder)");
   data->add_option("--split", f.split, "train, valid, test or all");
   data->add_option("--cache", f.cache, "folder of the decoded images")->capture_default_str();
   data->add_option("--sheet", f.sheet, "where the contact sheet goes")->capture_default_str();

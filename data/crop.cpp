@@ -9,9 +9,28 @@
 namespace ito::data {
 namespace {
 
-constexpr Named<Crop> kCrops[] = {{"none", Crop::none}, {"ddim128", Crop::ddim128}};
+constexpr Named<Crop> kCrops[] = {{"ddim128", Crop::ddim128}, {"c140", Crop::c140}, {"c148", Crop::c148},
+                                  {"c178", Crop::c178},       {"c108", Crop::c108}, {"none", Crop::none}};
 constexpr ImageSize kAligned{178, 218};
-constexpr Rectangle kDdim128{25, 57, 128, 128};
+
+/// Of an aligned picture; not for none.
+Rectangle square_of(Crop crop) {
+  switch (crop) {
+    case Crop::ddim128:
+      return {25, 57, 128, 128};
+    case Crop::c140:
+      return {19, 39, 140, 140};
+    case Crop::c148:
+      return {15, 35, 148, 148};
+    case Crop::c178:
+      return {0, 20, 178, 178};
+    case Crop::c108:
+      return {35, 55, 108, 108};
+    case Crop::none:
+      break;
+  }
+  fail("crop none is no square of its own");
+}
 
 /// round(a * b / c), exactly.
 int scaled(int a, int b, int c) { return int((int64_t(a) * b * 2 + c) / (int64_t(c) * 2)); }
@@ -42,19 +61,27 @@ int parse_side(std::string_view text, std::string_view whole) {
 
 std::string crop_name(Crop crop) { return std::string(name_of_value(crop, kCrops)); }
 
+std::string crop_names() {
+  std::string all;
+  for (const Named<Crop>& crop : kCrops)
+    all += cat(all.empty() ? "" : crop.value == Crop::none ? " or " : ", ", crop.name);
+  return all;
+}
+
 Crop parse_crop(std::string_view name) { return value_of_name("crop", name, kCrops); }
 
 Rectangle crop_rectangle(Crop crop, ImageSize size, ImageSize target) {
   if (crop == Crop::none) return centred(size, target);
   if (target.width != target.height) {
-    fail(cat("crop ddim128 is square, and ", target.height, "x", target.width,
+    fail(cat("crop ", crop_name(crop), " is square, and ", target.height, "x", target.width,
              " (HxW) is not; use --crop none"));
   }
   if (size.width != kAligned.width || size.height != kAligned.height) {
-    fail(cat("crop ddim128 is for aligned CelebA pictures, 178 wide and 218 high, and this one is ",
-             size.width, " wide and ", size.height, " high; use --crop none"));
+    fail(cat("crop ", crop_name(crop),
+             " is for aligned CelebA pictures, 178 wide and 218 high, and this one is ", size.width,
+             " wide and ", size.height, " high; use --crop none"));
   }
-  return kDdim128;
+  return square_of(crop);
 }
 
 ImageSize parse_image_size(std::string_view text) {

@@ -9,9 +9,10 @@ namespace ito::data {
 
 /// Which part of a picture becomes the training image.
 /// none: the largest centred rectangle of the target's aspect ratio, for any picture.
-/// ddim128: the face of an aligned CelebA picture (178x218): 128x128 at left 25, top 57, as in
-/// ermongroup/ddim.
-enum class Crop { none, ddim128 };
+/// The others: a square of an aligned CelebA picture (178x218), whose side is in the name: left 25, top 57 in
+/// ddim128 (ermongroup/ddim), 19, 39 in c140 (score_sde, NCSN), 15, 35 in c148 (VAEs), 0, 20 in c178 (DCGAN's
+/// recipe in PyTorch), 35, 55 in c108 (DCGAN itself).
+enum class Crop { none, ddim128, c140, c148, c178, c108 };
 
 inline constexpr int kLargestSide = 4096;  // of a training image, in pixels
 
@@ -24,8 +25,11 @@ std::string crop_name(Crop crop);
 /// Error for an unknown name, with the nearest one.
 Crop parse_crop(std::string_view name);
 
-/// The part of an image of `size` that is scaled to `target`. Error, without the image's name: ddim128 of
-/// another size than 178x218, or for a target that is not square.
+/// "ddim128, c140, c148, c178, c108 or none", for the programs' help.
+std::string crop_names();
+
+/// The part of an image of `size` that is scaled to `target`. Error, without the image's name: any but none
+/// of another size than 178x218, or for a target that is not square.
 Rectangle crop_rectangle(Crop crop, ImageSize size, ImageSize target);
 
 /// "64" is 64x64; "96x64" is 96 high and 64 wide. Error unless both are in 1..kLargestSide.

@@ -9,9 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "data/celeba.h"
 #include "data/decode_all.h"
-#include "data/folder.h"
 #include "data/hash.h"
 #include "data/parallel.h"
 #include "kernels/error.h"
@@ -55,20 +53,8 @@ class BuildLock {
   int file_ = -1;
 };
 
-ImageList list_pictures(const fs::path& path, const std::string& split) {
-  check_folder(path);
-  const fs::path celeba = find_celeba(path);
-  if (!celeba.empty()) return list_celeba(celeba, split.empty() ? "train" : split);
-  if (!split.empty() && split != "all") {
-    check_split(split);
-    fail(cat(path.string(), ": a plain folder of pictures has no split '", split,
-             "'; name the folder that holds it, or lay it out as CelebA"));
-  }
-  return list_folder(path);
-}
-
 void add_file(Hash& hash, const std::string& name, const PictureStamp& stamp) {
-  hash.add(name).add(stamp.bytes).add(stamp.seconds).add(stamp.nanoseconds);
+  hash.add(name).add(stamp.bytes).add(stamp.seconds).add(stamp.nanoseconds).add(stamp.checksum);
 }
 
 /// Where the pictures are and what is made of them: all that stays the same when pictures are added.
@@ -86,10 +72,7 @@ uint64_t hash_listing(const ImageList& list, uint64_t source, int threads) {
   Hash hash;
   hash.add(source);
   for (size_t i = 0; i < stamps.size(); ++i) add_file(hash, list.names[i], stamps[i]);
-  for (const fs::path& text : list.lists) {
-    const std::string name = text.filename().string();
-    add_file(hash, name, folder_source(text.parent_path())->stamp(name));
-  }
+  for (const ListFile& text : list.lists) add_file(hash, text.name, text.stamp());
   return hash.value();
 }
 
@@ -189,8 +172,8 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
     }
   }
   if (const size_t unknown = count_unknown(*cache); unknown > 0) {
-    list.notes.push_back(cat(unknown, " picture(s) without a line in ",
-                             list.attribute_list.filename().string(), ": their attributes are 0"));
+    list.notes.push_back(
+        cat(unknown, " picture(s) without a line in ", list.attribute_list.name, ": their attributes are 0"));
   }
   Dataset dataset(std::move(*cache));
   dataset.root_ = list.root;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "data/celeba.h"
+#include "data/celeba_lists.h"
 #include "data/hash.h"
 #include "data/parallel.h"
 #include "data/resize.h"

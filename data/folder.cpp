@@ -22,12 +22,17 @@ std::string ending_of(const std::string& name) {
   return ending;
 }
 
+/// What a folder or an archive holds.
+struct Found {
+  std::vector<std::string> names;               // of the pictures
+  std::map<std::string, size_t> other_endings;  // how many files of each, for the error
+};
+
 class FolderWalk {
  public:
   explicit FolderWalk(const fs::path& root) : root_(root) { visit(""); }
 
-  std::vector<std::string> names;
-  std::map<std::string, size_t> other_endings;  // how many files of each, for the error
+  Found found;
 
  private:
   /// A folder is entered once, whatever links lead to it.
@@ -48,9 +53,9 @@ class FolderWalk {
       if (entry->is_directory(broken_link)) {
         folders.push_back(name);
       } else if (!is_image_name(name)) {
-        ++other_endings[ending_of(name)];
+        ++found.other_endings[ending_of(name)];
       } else if (entry->is_regular_file(broken_link)) {
-        names.push_back(prefix + name);
+        found.names.push_back(prefix + name);
       }
     }
     if (error) fail(cat(folder.string(), ": cannot be listed: ", error.message()));
@@ -61,6 +66,20 @@ class FolderWalk {
   fs::path root_;
   std::set<std::pair<dev_t, ino_t>> entered_;
 };
+
+/// Archives made by macOS hold a hidden "._a.jpg" for every a.jpg.
+Found walk_archive(const io::ZipReader& zip) {
+  Found found;
+  for (const io::ZipEntry& entry : zip.entries()) {
+    const std::string& name = entry.name;
+    if (name.back() == '/' || name[0] == '.' || name.find("/.") != std::string::npos) continue;
+    if (is_image_name(name))
+      found.names.push_back(name);
+    else
+      ++found.other_endings[ending_of(name)];
+  }
+  return found;
+}
 
 /// "12 .webp", or "" where there is nothing else either.
 std::string most_frequent(const std::map<std::string, size_t>& endings) {
@@ -79,14 +98,21 @@ bool is_image_name(const std::string& name) {
 }
 
 std::string how_to_get_pictures(const fs::path& root) {
+  const fs::path folder = is_zip(root) ? fs::absolute(root).parent_path() : root;
   return cat(
-      "For CelebA, put img_align_celeba/ (from img_align_celeba.zip), list_attr_celeba.txt and "
+      "For CelebA, put img_align_celeba.zip (or what is in it), list_attr_celeba.txt and "
       "list_eval_partition.txt there, from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html; "
       "or draw faces: ./make_faces ",
-      root.string(), " --count 20000");
+      folder.string(), " --count 20000");
+}
+
+bool is_zip(const fs::path& path) {
+  std::error_code ignored;
+  return ending_of(path.string()) == ".zip" && fs::is_regular_file(path, ignored);
 }
 
 void check_folder(const fs::path& root) {
+  if (is_zip(root)) return;
   std::error_code error;
   const fs::file_status status = fs::status(root, error);
   if (status.type() == fs::file_type::directory) return;
@@ -94,26 +120,33 @@ void check_folder(const fs::path& root) {
     fail(cat(root.string(), ": there is no such folder. ", how_to_get_pictures(root)));
   }
   if (error) fail(cat(root.string(), ": ", error.message()));
-  fail(cat(root.string(), ": a file, where a folder of pictures is needed",
-           ending_of(root.string()) == ".zip" ? "; unpack it and name the folder" : ""));
+  fail(cat(root.string(), ": a file, where a folder or a zip archive of pictures is needed"));
 }
 
 ImageList list_folder(const fs::path& root) {
   check_folder(root);
-  FolderWalk walk(root);
-  if (walk.names.empty()) {
-    const std::string others = most_frequent(walk.other_endings);
-    fail(cat(root.string(), ": no JPEG, PNG, PGM or PPM pictures in it",
-             others.empty() ? "" : ", but " + others, ". ", how_to_get_pictures(root)));
-  }
-  std::sort(walk.names.begin(), walk.names.end());
   ImageList list;
   list.kind = "folder";
   list.split = "all";
-  list.title = fs::canonical(root).filename().string();
   list.root = root;
-  list.source = folder_source(root);
-  list.names = std::move(walk.names);
+  Found found;
+  if (is_zip(root)) {
+    const auto zip = std::make_shared<const io::ZipReader>(root);
+    found = walk_archive(*zip);
+    list.title = fs::canonical(root).stem().string();
+    list.source = zip_source(zip, "");
+  } else {
+    found = FolderWalk(root).found;
+    list.title = fs::canonical(root).filename().string();
+    list.source = folder_source(root);
+  }
+  if (found.names.empty()) {
+    const std::string others = most_frequent(found.other_endings);
+    fail(cat(root.string(), ": no JPEG, PNG, PGM or PPM pictures in it",
+             others.empty() ? "" : ", but " + others, ". ", how_to_get_pictures(root)));
+  }
+  std::sort(found.names.begin(), found.names.end());
+  list.names = std::move(found.names);
   return list;
 }
 

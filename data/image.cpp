@@ -11,6 +11,7 @@
 
 #include "data/image_codecs.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/web_page.h"
 #include "kernels/error.h"
 
 namespace ito::data {
@@ -40,13 +41,9 @@ Format format_of(std::string_view text) {
 /// What a file that is no picture of ours looks like, for the error.
 std::string describe(std::string_view text) {
   if (text.empty()) return "the file is empty";
-  std::string start(text.substr(0, 512));
-  std::transform(start.begin(), start.end(), start.begin(), [](unsigned char c) { return std::tolower(c); });
-  const size_t visible = start.find_first_not_of(" \t\r\n\xef\xbb\xbf");
-  if (visible != std::string::npos && start[visible] == '<') {
-    const bool html = start.find("<html") != std::string::npos || start.find("<!doctype html") == visible;
-    return html ? "an HTML page, as a failed download leaves; download the file again" : "XML or SVG text";
-  }
+  if (io::is_web_page(text)) return "an HTML page, as a failed download leaves; download the file again";
+  const size_t visible = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (visible != std::string_view::npos && text[visible] == '<') return "XML or SVG text";
   struct Known {
     std::string_view start;
     const char* name;

@@ -2,7 +2,10 @@
 
 #include <sys/stat.h>
 
+#include <utility>
+
 #include "data/image.h"
+#include "kernels/error.h"
 
 namespace ito::data {
 namespace {
@@ -15,14 +18,44 @@ class FolderSource : public PictureSource {
   PictureStamp stamp(const std::string& name) const override {
     struct stat status {};
     if (::stat(place(name).c_str(), &status) != 0) return {};
-    return {uint64_t(status.st_size), uint64_t(status.st_mtim.tv_sec), uint64_t(status.st_mtim.tv_nsec)};
+    return {uint64_t(status.st_size), uint64_t(status.st_mtim.tv_sec), uint64_t(status.st_mtim.tv_nsec), 0};
   }
 
  private:
   std::filesystem::path root_;
 };
 
+class ZipSource : public PictureSource {
+ public:
+  ZipSource(std::shared_ptr<const io::ZipReader> zip, std::string folder)
+      : zip_(std::move(zip)), folder_(std::move(folder)) {
+    const std::filesystem::path path(zip_->name());
+    archive_ = folder_source(path.parent_path())->stamp(path.filename().string());
+  }
+  std::string place(const std::string& name) const override { return cat(zip_->name(), "/", folder_, name); }
+  std::vector<uint8_t> read(const std::string& name) const override {
+    const io::ZipEntry* entry = zip_->find(folder_ + name);
+    if (!entry) fail(cat(place(name), ": the archive has no such file"));
+    return zip_->read(*entry);
+  }
+  PictureStamp stamp(const std::string& name) const override {
+    const io::ZipEntry* entry = zip_->find(folder_ + name);
+    if (!entry) return {};
+    return {entry->bytes, archive_.seconds, archive_.nanoseconds, entry->checksum};
+  }
+
+ private:
+  std::shared_ptr<const io::ZipReader> zip_;
+  std::string folder_;
+  PictureStamp archive_;
+};
+
 }  // namespace
+
+std::shared_ptr<const PictureSource> zip_source(std::shared_ptr<const io::ZipReader> zip,
+                                                std::string folder) {
+  return std::make_shared<ZipSource>(std::move(zip), std::move(folder));
+}
 
 std::shared_ptr<const PictureSource> folder_source(const std::filesystem::path& root) {
   return std::make_shared<FolderSource>(root);

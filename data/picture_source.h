@@ -6,12 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "engine/io/zip.h"
+
 namespace ito::data {
 
-/// What tells whether a picture has changed, without reading it.
+/// What tells whether a file has changed, without reading it.
 struct PictureStamp {
   uint64_t bytes = 0;
-  uint64_t seconds = 0, nanoseconds = 0;  // of its last change
+  uint64_t seconds = 0, nanoseconds = 0;  // of its last change; of the archive's for a file in one
+  uint64_t checksum = 0;                  // what an archive says; 0 for a file of its own
 };
 
 /// Where pictures' bytes lie. Pictures are named as in ImageList::names; any number of threads may read.
@@ -28,5 +31,18 @@ class PictureSource {
 
 /// Files below `root`.
 std::shared_ptr<const PictureSource> folder_source(const std::filesystem::path& root);
+
+/// Entries of an archive whose names start with `folder`, which is "" or ends with '/'.
+std::shared_ptr<const PictureSource> zip_source(std::shared_ptr<const io::ZipReader> zip, std::string folder);
+
+/// A text file beside pictures, wherever it lies; none where `source` is null.
+struct ListFile {
+  std::shared_ptr<const PictureSource> source;
+  std::string name;
+
+  bool empty() const { return source == nullptr; }
+  std::string place() const { return source->place(name); }
+  PictureStamp stamp() const { return source->stamp(name); }
+};
 
 }  // namespace ito::data

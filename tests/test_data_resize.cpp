@@ -96,6 +96,29 @@ TEST_CASE("crops") {
                    crop_rectangle(Crop::ddim128, {178, 218}, {64, 96});
                  }),
                  "not; use --crop none"));
+  struct Square {
+    const char* name;
+    int left, top, side;
+  };
+  for (const Square& square : {Square{"ddim128", 25, 57, 128},
+                               {"c140", 19, 39, 140},
+                               {"c148", 15, 35, 148},
+                               {"c178", 0, 20, 178},
+                               {"c108", 35, 55, 108}}) {
+    CAPTURE(square.name);
+    const Crop crop = parse_crop(square.name);
+    CHECK(crop_name(crop) == square.name);
+    CHECK(is(crop_rectangle(crop, {178, 218}, {64, 64}), square.left, square.top, square.side, square.side));
+    CHECK(contains(error_of([&] {
+                     crop_rectangle(crop, {200, 218}, {64, 64});
+                   }),
+                   std::string("crop ") + square.name + " is for aligned CelebA pictures"));
+    CHECK(contains(error_of([&] {
+                     crop_rectangle(crop, {178, 218}, {64, 32});
+                   }),
+                   std::string("crop ") + square.name + " is square, and 32x64"));
+    CHECK(contains(crop_names(), square.name));
+  }
   CHECK(parse_crop("ddim128") == Crop::ddim128);
   CHECK(crop_name(parse_crop("none")) == "none");
   CHECK(contains(error_of([] { parse_crop("ddim182"); }), "did you mean \"ddim128\""));

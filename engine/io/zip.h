@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/io/atomic_file.h"
+#include "engine/io/mapped_file.h"
+
+/// Zip archives (PKWARE's APPNOTE.TXT 6.3), stored and deflated entries, with zip64: local headers, each with
+/// its data behind it, then the central directory, then the end record. The directory is what counts.
+namespace ito::io {
+
+struct ZipEntry {
+  std::string name;  // as it is stored: UTF-8 or whatever its writer had; ends with '/' for a folder
+  uint64_t bytes = 0;
+  uint64_t packed_bytes = 0;
+  uint32_t checksum = 0;  // CRC-32 of the bytes
+  uint16_t method = 0;    // 0 stored, 8 deflated
+  /// What of the archive is this entry's, its local header first.
+  uint64_t begin = 0, end = 0;
+};
+
+/// Reads an archive in place; opening reads the directory only, to its end (copies with more than 65,535
+/// entries exist whose counter has wrapped). Any number of threads may read. Error: no zip (an HTML page is
+/// told), truncated, in several parts, encrypted, another compression than the two, entries that overlap,
+/// that claim more bytes than there are, or are called "/x", "../x" or as another one.
+class ZipReader {
+ public:
+  explicit ZipReader(const std::filesystem::path& path);
+  /// Of bytes that outlive the reader; `name` is what errors call them.
+  ZipReader(std::string_view bytes, std::string name);
+  ZipReader(const ZipReader&) = delete;
+  ZipReader& operator=(const ZipReader&) = delete;
+
+  /// The path, or the name given.
+  const std::string& name() const { return name_; }
+  /// In the directory's order.
+  const std::vector<ZipEntry>& entries() const { return entries_; }
+  /// Null if there is no such entry.
+  const ZipEntry* find(std::string_view name) const;
+  /// "ARCHIVE/ENTRY": what errors call an entry.
+  std::string place(const ZipEntry& entry) const;
+  /// The entry's bytes, checked against its checksum. Error, the place first: damaged, or more than
+  /// `max_bytes`.
+  std::vector<uint8_t> read(const ZipEntry& entry, uint64_t max_bytes = uint64_t(1) << 30) const;
+
+ private:
+  [[noreturn]] void fail_archive(const std::string& what) const;
+  void open();
+  void check_layout(uint64_t directory);
+  std::string_view packed(const ZipEntry& entry) const;
+
+  std::string name_;
+  std::unique_ptr<MappedFile> file_;
+  std::string_view bytes_;
+  std::vector<ZipEntry> entries_;
+  std::unordered_map<std::string_view, size_t> index_;
+};
+
+/// Writes an archive whose bytes depend on what is added alone (every time is 1980-01-01). Complete under its
+/// name on `commit`, or not there at all. zip64 fields are written where a number needs them. Error: a name
+/// that a reader would refuse, a repeated name, disk full.
+class ZipWriter {
+ public:
+  enum class Packing { stored, deflated };
+
+  explicit ZipWriter(const std::filesystem::path& path);
+  void add(const std::string& name, const void* data, uint64_t bytes, Packing packing = Packing::stored);
+  void commit();
+
+ private:
+  void write(std::string_view bytes);
+
+  std::filesystem::path path_;
+  AtomicFile file_;
+  uint64_t written_ = 0;
+  std::vector<ZipEntry> entries_;
+  std::unordered_set<std::string> names_;
+};
+
+}  // namespace ito::io
