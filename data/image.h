@@ -31,8 +31,9 @@ inline constexpr int64_t kMaxPixels = 100'000'000;
 
 /// The picture in a file, whose kind (JPEG, PNG, PGM, PPM) its first bytes tell. Grey becomes RGB, 16 bits
 /// are reduced to 8, transparency is composited over white, EXIF orientation is ignored (the stored rows are
-/// kept). JPEG: libjpeg-turbo's accurate integer IDCT and fancy upsampling, as PIL decodes. Error, naming the
-/// file: unreadable, truncated, CMYK, more than kMaxPixels, or no picture (says what it looks like).
+/// kept). JPEG: libjpeg-turbo's accurate integer IDCT and fancy upsampling, and CMYK, as PIL decodes. Takes
+/// at most 400 MiB beside the bytes. Error, naming the file: unreadable, truncated, more than kMaxPixels, or
+/// no picture (says what it looks like).
 Image decode_image(const std::filesystem::path& path);
 
 /// The same for bytes in memory; `name` is what errors call them.

@@ -18,6 +18,12 @@
 namespace ito::data {
 namespace {
 
+/// What decoding may take beside the file, so that a few bytes cannot exhaust memory. Only a JPEG that comes
+/// in several scans needs more than the picture: all its coefficients at once.
+constexpr int64_t kMaxDecodeBytes = int64_t(384) << 20;
+/// Each scan goes over the whole picture, however few its bytes. Writers make about ten.
+constexpr int kMaxScans = 100;
+
 struct JpegErrors {
   jpeg_error_mgr manager;  // first: libjpeg knows only this part
   std::jmp_buf escape;
@@ -53,10 +59,22 @@ jpeg_error_mgr* install(JpegErrors& errors) {
   return manager;
 }
 
+/// Called between rows of blocks while scans are gathered.
+void escape_after_many_scans(j_common_ptr info) {
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
+  JpegErrors* errors = reinterpret_cast<JpegErrors*>(info->err);
+  std::snprintf(errors->message, sizeof errors->message, "it has more than %d scans", kMaxScans);
+  std::longjmp(errors->escape, 1);
+}
+
 struct Decoder {
   jpeg_decompress_struct info{};
   JpegErrors errors;
-  Decoder() { info.err = install(errors); }
+  jpeg_progress_mgr progress{};
+  Decoder() {
+    info.err = install(errors);
+    progress.progress_monitor = escape_after_many_scans;
+  }
   ~Decoder() { jpeg_destroy_decompress(&info); }
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
@@ -67,32 +85,69 @@ bool read_header(Decoder& decoder, const uint8_t* bytes, size_t size) {
   jpeg_create_decompress(&decoder.info);
   jpeg_mem_src(&decoder.info, bytes, static_cast<unsigned long>(size));
   jpeg_read_header(&decoder.info, TRUE);
+  decoder.info.progress = &decoder.progress;
   return true;
 }
 
-/// All rows and the end-of-image marker.
-bool read_rows(Decoder& decoder, uint8_t* rgb) {
+/// Inks, as Adobe's programs store them (255 is none), over white; PIL's rounding.
+void cmyk_to_rgb(const uint8_t* cmyk, uint8_t* rgb, size_t pixels) {
+  for (size_t i = 0; i < pixels; ++i, cmyk += 4, rgb += 3) {
+    const int paper = cmyk[3];  // what black leaves
+    for (int c = 0; c < 3; ++c) {
+      const int product = (255 - cmyk[c]) * paper + 128;
+      rgb[c] = uint8_t(paper - ((product + (product >> 8)) >> 8));
+    }
+  }
+}
+
+/// All rows and the end-of-image marker. `inks` has room for a row of four colours.
+bool read_rows(Decoder& decoder, uint8_t* rgb, uint8_t* inks) {
   if (setjmp(decoder.errors.escape)) return false;
   jpeg_decompress_struct& info = decoder.info;
-  info.out_color_space = JCS_RGB;
+  const bool cmyk = info.num_components == 4;
+  info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
   info.dct_method = JDCT_ISLOW;
   info.do_fancy_upsampling = TRUE;
   jpeg_start_decompress(&info);
-  const size_t row_bytes = size_t(info.output_width) * 3;
   while (info.output_scanline < info.output_height) {
-    JSAMPROW row = rgb + info.output_scanline * row_bytes;
+    uint8_t* to = rgb + size_t(info.output_scanline) * info.output_width * 3;
+    JSAMPROW row = cmyk ? inks : to;
     jpeg_read_scanlines(&info, &row, 1);
+    if (cmyk) cmyk_to_rgb(inks, to, info.output_width);
   }
   jpeg_finish_decompress(&info);
   return true;
 }
 
+/// Error where a picture would take too much memory, or more than its bytes can hold: in all kinds but the
+/// arithmetic each block of 8x8 pixels takes a bit at least.
+void check_cost(Decoder& decoder, size_t size, const std::string& name) {
+  const jpeg_decompress_struct& info = decoder.info;
+  const int64_t pixels = int64_t(info.image_width) * info.image_height;
+  if (!info.arith_code && pixels / 512 > int64_t(size)) {
+    fail(cat(name, ": unreadable JPEG: its ", size, " bytes cannot be ", info.image_width, "x",
+             info.image_height, " pixels"));
+  }
+  if (!jpeg_has_multiple_scans(&decoder.info)) return;
+  int64_t blocks = 0;
+  for (int c = 0; c < info.num_components; ++c) {
+    const jpeg_component_info& part = info.comp_info[c];
+    blocks += int64_t(part.width_in_blocks) * part.height_in_blocks;
+  }
+  const int64_t bytes = blocks * int64_t(sizeof(JBLOCK)) + pixels * 3;
+  if (bytes > kMaxDecodeBytes) {
+    fail(cat(name, ": a JPEG in several scans (progressive) of ", info.image_width, "x", info.image_height,
+             " pixels takes ", bytes >> 20, " MiB to decode; at most ", kMaxDecodeBytes >> 20,
+             " are used: save it as a baseline JPEG or smaller"));
+  }
+}
+
 void open_jpeg(Decoder& decoder, const uint8_t* bytes, size_t size, const std::string& name) {
   if (!read_header(decoder, bytes, size)) fail(cat(name, ": unreadable JPEG: ", decoder.errors.message));
   check_image_size(decoder.info.image_width, decoder.info.image_height, name);
-  if (decoder.info.num_components != 1 && decoder.info.num_components != 3) {
-    fail(cat(name, ": a JPEG of ", decoder.info.num_components,
-             " colour components (CMYK, as for print); convert it to RGB"));
+  const int components = decoder.info.num_components;
+  if (components == 2 || components > 4) {
+    fail(cat(name, ": a JPEG of ", components, " colour components; convert it to RGB"));
   }
 }
 
@@ -142,8 +197,11 @@ ImageSize jpeg_size(const uint8_t* bytes, size_t size, const std::string& name) 
 Image decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name) {
   Decoder decoder;
   open_jpeg(decoder, bytes, size, name);
+  check_cost(decoder, size, name);
   Image image(int(decoder.info.image_width), int(decoder.info.image_height));
-  if (!read_rows(decoder, image.rgb.data())) fail(cat(name, ": unreadable JPEG: ", decoder.errors.message));
+  std::vector<uint8_t> inks(decoder.info.num_components == 4 ? size_t(image.width) * 4 : 0);
+  if (!read_rows(decoder, image.rgb.data(), inks.data()))
+    fail(cat(name, ": unreadable JPEG: ", decoder.errors.message));
   return image;
 }
 

@@ -36,6 +36,14 @@ inline Image picture(int width, int height, uint32_t seed) {
   return image;
 }
 
+inline Image decode(const std::string& bytes) {
+  return ito::data::decode_image(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), "picture");
+}
+
+inline std::string error_in(const std::string& bytes) {
+  return error_of([&] { decode(bytes); });
+}
+
 inline std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
 /// The largest difference of a channel, or 999 for other sizes.

@@ -7,28 +7,6 @@
 using namespace ito::data;
 using namespace data_test;
 
-namespace {
-
-Image decode(const std::string& bytes) {
-  return decode_image(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), "picture");
-}
-
-std::string error_in(const std::string& bytes) {
-  return error_of([&] { decode(bytes); });
-}
-
-/// A PNG's start, up to and with a header chunk that promises this size.
-std::string png_start(uint32_t width, uint32_t height) {
-  std::string bytes = text_of(encode_png(Image(2, 2)));
-  for (int i = 0; i < 4; ++i) {
-    bytes[16 + size_t(i)] = char(width >> (24 - 8 * i));
-    bytes[20 + size_t(i)] = char(height >> (24 - 8 * i));
-  }
-  return bytes;
-}
-
-}  // namespace
-
 TEST_CASE("JPEGs decode to PIL's pixels") {
   const Image photo = decode_image(pil("photo.jpg"));
   REQUIRE(photo.width == 178);
@@ -40,6 +18,24 @@ TEST_CASE("JPEGs decode to PIL's pixels") {
   CHECK(largest_difference(decode_image(pil("grey.jpg")), decode_image(pil("grey_expected.png"))) == 0);
   CHECK(largest_difference(decode_image(pil("progressive.jpg")),
                            decode_image(pil("progressive_expected.png"))) == 0);
+}
+
+TEST_CASE("JPEGs and PNGs of every kind decode to PIL's pixels") {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(pil("kinds"))) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  REQUIRE(files.size() == 39);
+  const Image expected = decode_image(pil("kinds_expected.png"));
+  int y = 0;
+  for (const std::filesystem::path& file : files) {
+    CAPTURE(file.filename());
+    const Image image = decode_image(file);
+    Image part(expected.width, image.height);
+    std::copy_n(expected.pixel(0, y), part.rgb.size(), part.rgb.data());
+    CHECK(largest_difference(image, part) == 0);
+    y += image.height;
+  }
+  CHECK(y == expected.height);
 }
 
 TEST_CASE("PNGs of every kind become RGB") {
@@ -73,41 +69,6 @@ TEST_CASE("PGM and PPM: comments, 16 bits, any largest value") {
   CHECK(contains(error_in("P5 0 2 255 abcd"), "0x2"));
 }
 
-TEST_CASE("a JPEG or PNG that breaks off anywhere is unreadable") {
-  for (const char* name : {"photo.jpg", "progressive.jpg", "grey.jpg", "small.png", "rgba.png"}) {
-    const std::string whole = text_of(read_bytes(pil(name)));
-    CHECK(error_in(whole) == "");
-    CHECK(error_in(whole + "bytes after the end") == "");
-    for (size_t size = 12; size < whole.size(); size += 1 + whole.size() / 60) {
-      CAPTURE(name);
-      CAPTURE(size);
-      CHECK(contains(error_in(whole.substr(0, size)), "picture: unreadable"));
-    }
-    CHECK(contains(error_in(whole.substr(0, whole.size() - 1)), "unreadable"));
-  }
-}
-
-TEST_CASE("damage inside a PNG is found") {
-  const std::string whole = text_of(read_bytes(pil("small.png")));
-  for (size_t at = 8; at < whole.size(); at += 7) {
-    std::string damaged = whole;
-    damaged[at] = char(damaged[at] ^ 1);
-    CAPTURE(at);
-    CHECK(!error_in(damaged).empty());
-  }
-}
-
-TEST_CASE("damage inside a JPEG is an error or other pixels, never a crash") {
-  const std::string whole = text_of(read_bytes(pil("photo.jpg")));
-  size_t refused = 0;
-  for (size_t at = 2; at < whole.size(); at += 37) {
-    std::string damaged = whole;
-    damaged[at] = char(damaged[at] ^ 0x5a);
-    refused += !error_in(damaged).empty();
-  }
-  CHECK(refused > 20);
-}
-
 TEST_CASE("what is no picture is called by its name") {
   CHECK(contains(error_in(""), "the file is empty"));
   CHECK(contains(error_in("\n<!DOCTYPE html><html><head>Quota exceeded"), "HTML page"));
@@ -120,21 +81,8 @@ TEST_CASE("what is no picture is called by its name") {
   for (const char* bytes : {"0", "RIFF", "00000000ftyp", "P", "\xff\xd8"}) {
     CHECK(contains(error_in(bytes), "no picture format"));
   }
-  CHECK(contains(error_of([] { decode_image(pil("cmyk.jpg")); }), "CMYK"));
   CHECK(contains(error_of([] { decode_image(pil("missing.jpg")); }), "cannot open"));
   CHECK(contains(error_of([] { decode_image(io_test::fixture("pil")); }), "not a regular file"));
-}
-
-TEST_CASE("a header that promises too many pixels is refused before memory is taken") {
-  const int64_t before = io_test::peak_memory();
-  CHECK(contains(error_in("P6 30000 30000 255 "), "at most 100 million"));
-  CHECK(contains(error_in(png_start(30000, 30000)), "at most 100 million"));
-  std::string jpeg = text_of(read_bytes(pil("photo.jpg")));
-  const size_t frame = jpeg.find("\xff\xc0");
-  REQUIRE(frame != std::string::npos);
-  jpeg.replace(frame + 5, 4, "\xff\x00\xff\x00", 4);
-  CHECK(contains(error_in(jpeg), "65280x65280 pixels; at most 100 million"));
-  CHECK(io_test::peak_memory() - before < (64 << 20));
 }
 
 TEST_CASE("sizes come from headers alone") {

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "kernels/error.h"
+
+/// Called by libFuzzer, or by replay.cpp for each file of a corpus. What escapes it ends the program.
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size);
+
+/// What the fuzz targets share.
+namespace ito::fuzz {
+
+inline std::string_view text_of(const uint8_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+/// The bytes as a file that is on no disk, for readers that take a path.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view bytes) : file_(memfd_create("input", MFD_CLOEXEC)) {
+    const bool whole = file_ >= 0 && write(file_, bytes.data(), bytes.size()) == ssize_t(bytes.size());
+    if (!whole) std::perror("a file in memory"), std::abort();
+  }
+  ~MemoryFile() { close(file_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(file_); }
+
+ private:
+  int file_;
+};
+
+/// Runs read(); Error is the one exception that a reader may throw.
+template <class Read>
+int only_errors(Read&& read) {
+  try {
+    read();
+  } catch (const Error&) {
+  }
+  return 0;
+}
+
+/// Ends the program, saying so, where what a reader made contradicts itself.
+inline void expect(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "does not hold: %s\n", what);
+  std::abort();
+}
+
+}  // namespace ito::fuzz
