@@ -14,18 +14,6 @@ namespace ito::data {
 namespace fs = std::filesystem;
 namespace {
 
-ImageList list_pictures(const fs::path& path, const std::string& split) {
-  check_folder(path);
-  const fs::path celeba = find_celeba(path);
-  if (!celeba.empty()) return list_celeba(celeba, split.empty() ? "train" : split);
-  if (!split.empty() && split != "all") {
-    check_split(split);
-    fail(cat(path.string(), ": a plain folder of pictures has no split '", split,
-             "'; name the folder that holds it, or lay it out as CelebA"));
-  }
-  return list_folder(path);
-}
-
 void add_file(Hash& hash, const std::string& name, const PictureStamp& stamp) {
   hash.add(name).add(stamp.bytes).add(stamp.seconds).add(stamp.nanoseconds);
 }
@@ -126,6 +114,18 @@ DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
 }
 
 }  // namespace
+
+ImageList list_pictures(const fs::path& path, const std::string& split) {
+  check_folder(path);
+  const fs::path celeba = find_celeba(path);
+  if (!celeba.empty()) return list_celeba(celeba, split.empty() ? "train" : split);
+  if (!split.empty() && split != "all") {
+    check_split(split);
+    fail(cat(path.string(), ": a plain folder of pictures has no split '", split,
+             "'; name the folder that holds it, or lay it out as CelebA"));
+  }
+  return list_folder(path);
+}
 
 std::string Dataset::content_hash() const { return hex(cache_.content_hash); }
 

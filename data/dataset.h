@@ -63,6 +63,10 @@ class Dataset {
   std::vector<std::string> notes_;
 };
 
+/// Which pictures a split has, without opening any; "" is train for CelebA, all for a folder. Errors: what
+/// list_folder and list_celeba report.
+ImageList list_pictures(const std::filesystem::path& path, const std::string& split);
+
 /// Opens CelebA in its official layout (data/celeba.h) or any folder of pictures (data/folder.h). The first
 /// time, all are decoded, cropped (data/crop.h) and scaled (data/resize.h) into a file under `cache_dir`; the
 /// folder itself is only read. A second process waits for the first, and goes on with what a killed one left;

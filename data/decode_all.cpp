@@ -32,15 +32,10 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
   const std::string path = source.place(name);
   Outcome outcome;
   try {
-    const std::vector<uint8_t> bytes = source.read(name);
-    const Image image = decode_image(bytes.data(), bytes.size(), path);
-    const Rectangle part = crop_rectangle(options.crop, {image.width, image.height}, options.size);
-    if (!fits(part, options.size)) {
+    if (decode_picture(source.read(name), path, options.crop, options.size, out))
+      outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
+    else
       outcome.state = Outcome::too_small;
-      return outcome;
-    }
-    resize_into(image, part, options.size, out);
-    outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
   } catch (const Error& error) {
     outcome.state = Outcome::unreadable;
     outcome.reason = error.what();
@@ -250,6 +245,15 @@ class Decoding {
 };
 
 }  // namespace
+
+bool decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, Crop crop, ImageSize size,
+                    uint8_t* out) {
+  const Image image = decode_image(bytes.data(), bytes.size(), name);
+  const Rectangle part = crop_rectangle(crop, {image.width, image.height}, size);
+  if (!fits(part, size)) return false;
+  resize_into(image, part, size, out);
+  return true;
+}
 
 void decode_all(const ImageList& list, const DecodeOptions& options, PartialCache& file) {
   Decoding(list, options, file).run();

@@ -26,6 +26,11 @@ struct DecodeOptions {
   std::function<void(size_t done, size_t total)> progress;
 };
 
+/// One picture, from a file's bytes to pixels u8 [size.height, size.width, 3] at `out`; false if the crop
+/// leaves less than that. Error, naming it: unreadable.
+bool decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, Crop crop, ImageSize size,
+                    uint8_t* out);
+
 /// Decodes, crops and scales every picture of `list` on all threads into `file`, going on where an
 /// interrupted build of the same key ended. The bytes depend neither on that nor on the number of threads.
 /// Errors: see open_dataset.
