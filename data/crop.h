@@ -15,10 +15,6 @@ enum class Crop { none, ddim128 };
 
 inline constexpr int kLargestSide = 4096;  // of a training image, in pixels
 
-struct Rectangle {
-  int left = 0, top = 0, width = 0, height = 0;
-};
-
 std::string crop_name(Crop crop);
 
 /// Error for an unknown name, with the nearest one.

@@ -248,10 +248,14 @@ class Decoding {
 
 bool decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, Crop crop, ImageSize size,
                     uint8_t* out) {
-  const Image image = decode_image(bytes.data(), bytes.size(), name);
-  const Rectangle part = crop_rectangle(crop, {image.width, image.height}, size);
-  if (!fits(part, size)) return false;
-  resize_into(image, part, size, out);
+  bool small = false;
+  const ImagePart picture = decode_part(bytes.data(), bytes.size(), name, [&](ImageSize whole) {
+    const Rectangle part = crop_rectangle(crop, whole, size);
+    small = !fits(part, size);
+    return part;
+  });
+  if (small) return false;
+  resize_into(picture.image, picture.part, size, out);
   return true;
 }
 

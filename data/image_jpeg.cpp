@@ -6,6 +6,7 @@
 #include <jerror.h>
 // clang-format on
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdlib>
 
@@ -70,19 +71,31 @@ bool read_header(Decoder& decoder, const uint8_t* bytes, size_t size) {
   return true;
 }
 
-/// All rows and the end-of-image marker.
-bool read_rows(Decoder& decoder, uint8_t* rgb) {
+/// Begins to decode columns from `left` on; libjpeg begins at the edge of a block, and this becomes `left`.
+bool start(Decoder& decoder, JDIMENSION& left, JDIMENSION width) {
   if (setjmp(decoder.errors.escape)) return false;
   jpeg_decompress_struct& info = decoder.info;
   info.out_color_space = JCS_RGB;
   info.dct_method = JDCT_ISLOW;
   info.do_fancy_upsampling = TRUE;
   jpeg_start_decompress(&info);
+  if (width < info.output_width) jpeg_crop_scanline(&info, &left, &width);
+  return true;
+}
+
+/// Rows `top` to `bottom` to `rgb`, one after the other. What is below is passed over but for the last row
+/// (to `last`) and the end-of-image marker, so that damage is found wherever it is.
+bool read_rows(Decoder& decoder, JDIMENSION top, JDIMENSION bottom, uint8_t* rgb, uint8_t* last) {
+  if (setjmp(decoder.errors.escape)) return false;
+  jpeg_decompress_struct& info = decoder.info;
   const size_t row_bytes = size_t(info.output_width) * 3;
-  while (info.output_scanline < info.output_height) {
-    JSAMPROW row = rgb + info.output_scanline * row_bytes;
+  if (top > 0) jpeg_skip_scanlines(&info, top);
+  while (info.output_scanline < bottom) {
+    JSAMPROW row = rgb + (info.output_scanline - top) * row_bytes;
     jpeg_read_scanlines(&info, &row, 1);
   }
+  if (bottom + 1 < info.output_height) jpeg_skip_scanlines(&info, info.output_height - 1 - bottom);
+  if (bottom < info.output_height) jpeg_read_scanlines(&info, &last, 1);
   jpeg_finish_decompress(&info);
   return true;
 }
@@ -139,12 +152,21 @@ ImageSize jpeg_size(const uint8_t* bytes, size_t size, const std::string& name) 
   return {int(decoder.info.image_width), int(decoder.info.image_height)};
 }
 
-Image decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name) {
+ImagePart decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose) {
+  constexpr int kReach = 2;  // pixels: smooth chroma is made from its neighbours on both sides
   Decoder decoder;
   open_jpeg(decoder, bytes, size, name);
-  Image image(int(decoder.info.image_width), int(decoder.info.image_height));
-  if (!read_rows(decoder, image.rgb.data())) fail(cat(name, ": unreadable JPEG: ", decoder.errors.message));
-  return image;
+  const jpeg_decompress_struct& info = decoder.info;
+  const Rectangle part = choose({int(info.image_width), int(info.image_height)});
+  JDIMENSION left = JDIMENSION(std::max(0, part.left - kReach));
+  const JDIMENSION right = std::min(info.image_width, JDIMENSION(part.left + part.width + kReach));
+  const auto fail_here = [&] { fail(cat(name, ": unreadable JPEG: ", decoder.errors.message)); };
+  if (!start(decoder, left, right - left)) fail_here();
+  Image image(int(info.output_width), part.height);
+  std::vector<uint8_t> last(size_t(info.output_width) * 3);
+  const JDIMENSION top = JDIMENSION(part.top);
+  if (!read_rows(decoder, top, top + JDIMENSION(part.height), image.rgb.data(), last.data())) fail_here();
+  return {std::move(image), {part.left - int(left), 0, part.width, part.height}};
 }
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
