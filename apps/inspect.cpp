@@ -1,9 +1,11 @@
 #include <cmath>
 #include <iostream>
+#include <set>
 
 #include "apps/app_data.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
+#include "data/celeba_lists.h"
 #include "data/contact_sheet.h"
 #include "data/crop.h"
 #include "data/dataset.h"
@@ -104,6 +106,23 @@ void print_attributes(const data::Dataset& images) {
   if (names.size() % 2) std::cout << "\n";
 }
 
+void print_people(const data::Dataset& images) {
+  if (!images.identities().empty()) {
+    const std::set<int32_t> people(images.identities().begin(), images.identities().end());
+    std::cout << "people     " << thousands(int64_t(people.size() - people.count(0))) << " in this split\n";
+  }
+  const std::vector<int32_t>& places = images.landmarks();
+  if (places.empty()) return;
+  std::cout << "landmarks ";
+  for (size_t k = 0; k < data::kLandmarks; k += 2) {
+    double x = 0, y = 0;
+    for (size_t i = k; i < places.size(); i += data::kLandmarks) x += places[i], y += places[i + 1];
+    const double n = double(places.size() / data::kLandmarks);
+    std::cout << " (" << std::lround(x / n) << ", " << std::lround(y / n) << ")";
+  }
+  std::cout << " on average: left eye, right eye, nose, mouth's left and right\n";
+}
+
 data::Dataset open_split(const Flags& f) {
   const data::ImageSize size = data::parse_image_size(f.size);
   data::DatasetOptions o;
@@ -123,6 +142,7 @@ int inspect_data(const Flags& f) {
     std::cout << "skipped    " << skipped.name << ": " << skipped.reason << "\n";
   print_channels(images, threads);
   print_distance(images, threads);
+  print_people(images);
   if (!images.attributes().empty()) print_attributes(images);
   data::write_png(
       f.sheet, data::contact_sheet(images.pixels(), images.count(), images.height(), images.width(), 12, 8));

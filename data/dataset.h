@@ -40,6 +40,10 @@ class Dataset {
   /// [count, attribute_names] of -1 or 1, or 0 where the list has no line; empty without attributes.
   const std::vector<int8_t>& attributes() const { return cache_.attributes; }
   const std::vector<std::string>& attribute_names() const { return cache_.attribute_names; }
+  /// [count] numbers from 1 on, 0 where the list has no line; empty without the list.
+  const std::vector<int32_t>& identities() const { return cache_.identities; }
+  /// [count, kLandmarks] pixels of the whole picture (data/celeba_lists.h), before the crop; or empty.
+  const std::vector<int32_t>& landmarks() const { return cache_.landmarks; }
   const std::vector<SkippedFile>& skipped() const { return cache_.skipped; }
 
   const std::filesystem::path& root() const { return root_; }

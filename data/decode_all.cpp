@@ -92,6 +92,12 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
            " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples));
 }
 
+template <class T>
+void append_row(const std::vector<T>& table, size_t row, size_t columns, std::vector<T>& to) {
+  const auto first = table.begin() + std::ptrdiff_t(row * columns);
+  to.insert(to.end(), first, first + std::ptrdiff_t(columns));
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -107,8 +113,9 @@ class Decoding {
         image_bytes_(size_t(options.size.width) * size_t(options.size.height) * 3) {
     cache_.size = options.size;
     cache_.crop = crop_name(options.crop);
-    if (list.attribute_list.empty()) return;
-    attributes_ = read_attributes(list.attribute_list, list.names);
+    if (!list.attribute_list.empty()) attributes_ = read_attributes(list.attribute_list, list.names);
+    if (!list.identity_list.empty()) identities_ = read_identities(list.identity_list, list.names);
+    if (!list.landmark_list.empty()) landmarks_ = read_landmarks(list.landmark_list, list.names);
     cache_.attribute_names = attributes_.names;
   }
 
@@ -219,9 +226,8 @@ class Decoding {
     file_.append(chunk, batch.pixels.data(), chunk.kept() * image_bytes_);
   }
 
-  /// Names and attributes of a chunk's images, and what is skipped.
+  /// Names of a chunk's images, what the lists say of them, and what is skipped.
   void add(size_t first, const CacheChunk& chunk) {
-    const size_t columns = attributes_.names.size();
     auto skipped = chunk.skipped.begin();
     for (size_t i = 0; i < chunk.pictures; ++i) {
       const std::string& name = list_.names[first + i];
@@ -230,8 +236,9 @@ class Decoding {
         continue;
       }
       cache_.names.push_back(name);
-      const auto row = attributes_.values.begin() + std::ptrdiff_t((first + i) * columns);
-      cache_.attributes.insert(cache_.attributes.end(), row, row + std::ptrdiff_t(columns));
+      append_row(attributes_.values, first + i, attributes_.names.size(), cache_.attributes);
+      if (!identities_.empty()) append_row(identities_, first + i, 1, cache_.identities);
+      if (!landmarks_.empty()) append_row(landmarks_, first + i, kLandmarks, cache_.landmarks);
     }
   }
 
@@ -239,7 +246,8 @@ class Decoding {
   const DecodeOptions& options_;
   PartialCache& file_;
   size_t image_bytes_;
-  Attributes attributes_;  // of every picture of the list
+  Attributes attributes_;  // of every picture of the list, and so are the next two
+  std::vector<int32_t> identities_, landmarks_;
   ImageCache cache_;
   Hash content_;
 };

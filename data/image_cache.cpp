@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "data/byte_stream.h"
+#include "data/celeba_lists.h"
 #include "data/hash.h"
 #include "data/parallel.h"
 #include "engine/io/atomic_file.h"
@@ -35,6 +36,20 @@ uint64_t hash_of(const Trailer& trailer) {
   return Hash().add(&trailer, offsetof(Trailer, trailer_hash)).value();
 }
 
+/// `columns` numbers of each image, or none at all.
+std::vector<int32_t> read_numbers(ByteReader& reader, uint64_t count, uint64_t columns) {
+  const uint64_t found = reader.number();
+  if (found != 0 && found != count * columns) fail("its lists are of another length than its pictures");
+  std::vector<int32_t> numbers(found);
+  if (found) std::memcpy(numbers.data(), reader.take(found * sizeof(int32_t)), found * sizeof(int32_t));
+  return numbers;
+}
+
+void write_numbers(ByteWriter& writer, const std::vector<int32_t>& numbers) {
+  writer.put(uint64_t(numbers.size()));
+  writer.put_bytes(numbers.data(), numbers.size() * sizeof(int32_t));
+}
+
 void read_description(ByteReader reader, uint64_t count, ImageCache& cache) {
   cache.crop = reader.text();
   cache.names.reserve(count);
@@ -43,6 +58,8 @@ void read_description(ByteReader reader, uint64_t count, ImageCache& cache) {
   for (uint64_t i = 0; i < columns; ++i) cache.attribute_names.push_back(reader.text());
   const uint8_t* values = reader.take(count * columns);
   cache.attributes.assign(values, values + count * columns);
+  cache.identities = read_numbers(reader, count, 1);
+  cache.landmarks = read_numbers(reader, count, kLandmarks);
   for (uint64_t i = reader.number(); i > 0; --i) {
     std::string name = reader.text();
     cache.skipped.push_back({std::move(name), reader.text()});
@@ -159,6 +176,8 @@ std::vector<uint8_t> cache_ending(const ImageCache& cache) {
   writer.put(cache.attribute_names.size());
   for (const std::string& name : cache.attribute_names) writer.put(name);
   writer.put_bytes(cache.attributes.data(), cache.attributes.size());
+  write_numbers(writer, cache.identities);
+  write_numbers(writer, cache.landmarks);
   writer.put(cache.skipped.size());
   for (const SkippedFile& file : cache.skipped) {
     writer.put(file.name);

@@ -26,7 +26,9 @@ struct ImageCache {
   std::string crop;  // its name
   std::vector<std::string> names;
   std::vector<std::string> attribute_names;
-  std::vector<int8_t> attributes;  // [names, attribute_names]
+  std::vector<int8_t> attributes;   // [names, attribute_names]
+  std::vector<int32_t> identities;  // [names], or empty
+  std::vector<int32_t> landmarks;   // [names, kLandmarks], or empty
   std::vector<SkippedFile> skipped;
   uint64_t content_hash = 0;  // of the pixels
   std::unique_ptr<io::MappedFile> file;

@@ -126,6 +126,12 @@ TEST_CASE("every layout is decoded into the same images, the official PNGs, too"
   const Dataset expected = open_dataset(sets() / "official", options);
   CHECK(expected.crop() == "c140");
   CHECK(expected.count() == 13);
+  REQUIRE(expected.identities().size() == 13);
+  for (size_t i = 0; i < 13; ++i) CHECK(expected.identities()[i] == int32_t(i + 1));
+  CHECK(expected.landmarks() == read_landmarks(official.landmark_list, expected.names()));
+  const Dataset again = open_dataset(sets() / "official", options);  // from the cache
+  CHECK(again.identities() == expected.identities());
+  CHECK(again.landmarks() == expected.landmarks());
   for (const std::string& named :
        {std::string("folders/Img"), std::string("torchvision"), std::string("torchvision/celeba"),
         std::string("kaggle"), std::string("kaggle/img_align_celeba"), std::string("zip"),
@@ -134,6 +140,8 @@ TEST_CASE("every layout is decoded into the same images, the official PNGs, too"
     const Dataset dataset = open_dataset(sets() / named, options);
     CHECK(dataset.content_hash() == expected.content_hash());
     CHECK(dataset.attributes() == expected.attributes());
+    CHECK((named == "png" ? dataset.landmarks().empty() : dataset.landmarks() == expected.landmarks()));
+    CHECK(dataset.identities().empty() == (named == "png" || named.starts_with("kaggle")));
     CHECK(dataset.skipped().empty());
     CHECK(dataset.notes().empty());
   }
