@@ -12,6 +12,15 @@
 
 namespace ito::io {
 namespace fs = std::filesystem;
+namespace {
+
+/// Why a call failed and, where that helps, what to do.
+std::string reason(int error) {
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  return cat(std::strerror(error), full ? "; make room there" : "");
+}
+
+}  // namespace
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(path, Temporary::Kind::file) {}
 
@@ -21,14 +30,14 @@ void AtomicFile::write(const void* data, uint64_t bytes) {
   while (bytes > 0) {
     const ssize_t written = ::write(temporary_.descriptor(), position, std::min(bytes, kLargestCall));
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", std::strerror(errno)));
+    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", reason(errno)));
     position += written, bytes -= uint64_t(written);
   }
 }
 
 void AtomicFile::commit() {
   if (fsync(temporary_.descriptor()) != 0 && errno != EINVAL) {
-    fail(cat(path_.string(), ": cannot flush to disk: ", std::strerror(errno)));
+    fail(cat(path_.string(), ": cannot flush to disk: ", reason(errno)));
   }
   std::error_code error;
   fs::rename(temporary_.path(), path_, error);
@@ -41,6 +50,19 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes.data(), bytes.size());
   file.commit();
+}
+
+void write_link_atomic(const fs::path& link, const fs::path& target) {
+  std::error_code error;
+  if (fs::read_symlink(link, error) == target && !error) return;
+  if (fs::exists(fs::symlink_status(link)) && !fs::is_symlink(link))
+    fail(cat(link.string(), ": is in the way of a link of that name: move it elsewhere"));
+  const fs::path fresh = folder_of(link) / cat(".", link.filename().string(), ".tmp");
+  fs::remove(fresh, error);  // of a writer that was killed
+  fs::create_symlink(target, fresh, error);
+  if (!error) fs::rename(fresh, link, error);
+  if (error) fail(cat(link.string(), ": cannot point to ", target.string(), ": ", reason(error.value())));
+  sync_path(folder_of(link));
 }
 
 std::string read_file(const fs::path& path, uint64_t max_bytes) {
