@@ -12,15 +12,6 @@
 
 namespace ito::io {
 namespace fs = std::filesystem;
-namespace {
-
-/// Why a call failed and, where that helps, what to do.
-std::string reason(int error) {
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  return cat(std::strerror(error), full ? "; make room there" : "");
-}
-
-}  // namespace
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(path, Temporary::Kind::file) {}
 
@@ -30,18 +21,18 @@ void AtomicFile::write(const void* data, uint64_t bytes) {
   while (bytes > 0) {
     const ssize_t written = ::write(temporary_.descriptor(), position, std::min(bytes, kLargestCall));
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", reason(errno)));
+    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", reason_of(errno)));
     position += written, bytes -= uint64_t(written);
   }
 }
 
 void AtomicFile::commit() {
   if (fsync(temporary_.descriptor()) != 0 && errno != EINVAL) {
-    fail(cat(path_.string(), ": cannot flush to disk: ", reason(errno)));
+    fail(cat(path_.string(), ": cannot flush to disk: ", reason_of(errno)));
   }
   std::error_code error;
   fs::rename(temporary_.path(), path_, error);
-  if (error) fail(cat(path_.string(), ": cannot put the finished file in place: ", error.message()));
+  if (error) fail(cat(path_.string(), ": cannot put the finished file in place: ", reason_of(error.value())));
   temporary_.release();
   sync_path(folder_of(path_));
 }
@@ -61,7 +52,7 @@ void write_link_atomic(const fs::path& link, const fs::path& target) {
   fs::remove(fresh, error);  // of a writer that was killed
   fs::create_symlink(target, fresh, error);
   if (!error) fs::rename(fresh, link, error);
-  if (error) fail(cat(link.string(), ": cannot point to ", target.string(), ": ", reason(error.value())));
+  if (error) fail(cat(link.string(), ": cannot point to ", target.string(), ": ", reason_of(error.value())));
   sync_path(folder_of(link));
 }
 

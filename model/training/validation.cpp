@@ -28,7 +28,7 @@ Validation::Validation(engine::Device& device, Trainer& trainer, const ImageSet&
       trainer_(trainer),
       count_(std::min<int64_t>(trainer.options().validate_count, images.count)),
       padded_((count_ + trainer.options().batch - 1) / trainer.options().batch * trainer.options().batch),
-      step_(device, {kStep}),
+      step_(device, std::vector<uint32_t>{kStep}),
       sum_(Tensor::persistent(device, {1}, DType::f32)) {
   check_images(trainer.options(), images);
   describe(images);
