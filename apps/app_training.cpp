@@ -35,7 +35,15 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--sample-every", f.sample_every, "steps between sample grids")->capture_default_str();
   app.add_option("--sample-count", f.sample_count, "images of a grid; 0: none")->capture_default_str();
   app.add_option("--sample-steps", f.sample_steps, "Heun steps of a grid")->capture_default_str();
-  app.add_option("--keep", f.keep, "checkpoints kept")->capture_default_str();
+  app.add_option("--keep", f.keep, "newest checkpoints kept, beside the best one")->capture_default_str();
+  app.add_option(
+      "--validate-every", f.validate_every,
+      "steps between validations (default: at each save); a checkpoint of such a step can be the best");
+  app.add_option("--validate-count", f.validate_count, "images of a validation; 0: none")
+      ->capture_default_str();
+  app.add_option("--max-bad-steps", f.max_bad_steps,
+                 "stop after so many steps in a row whose loss or gradient is not finite")
+      ->capture_default_str();
   app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
   app.add_option(
          "--conv", f.conv,
@@ -144,6 +152,15 @@ void check_lengths(const TrainingFlags& f) {
   if (f.epochs && *f.epochs < 1) fail(cat("--epochs must be at least 1, is ", *f.epochs));
 }
 
+data::Dataset open_split(const TrainingFlags& f, const TrainingOptions& o, const std::string& split) {
+  data::DatasetOptions options;
+  options.split = split, options.crop = f.crop;
+  options.height = o.network.height, options.width = o.network.width;
+  options.cache_dir = f.cache;
+  options.threads = f.threads;
+  return open_pictures(f.data, options);
+}
+
 }  // namespace
 
 void add_flags(CLI::App& app, TrainingFlags& f) {
@@ -182,17 +199,30 @@ TrainingOptions training_options(const TrainingFlags& f) {
   o.crop = f.crop.empty() ? o.crop : data::crop_name(data::parse_crop(f.crop));
   o.save_every = f.save_every, o.sample_every = f.sample_every, o.sample_count = f.sample_count;
   o.sample_steps = f.sample_steps, o.keep = f.keep;
+  o.validate_every = f.validate_every, o.validate_count = f.validate_count, o.max_bad_steps = f.max_bad_steps;
   check(o);
   return o;
 }
 
 data::Dataset open_images(const TrainingFlags& f, const TrainingOptions& o) {
-  data::DatasetOptions options;
-  options.split = f.split, options.crop = f.crop;
-  options.height = o.network.height, options.width = o.network.width;
-  options.cache_dir = f.cache;
-  options.threads = f.threads;
-  return open_pictures(f.data, options);
+  return open_split(f, o, f.split);
+}
+
+std::optional<data::Dataset> open_validation(const TrainingFlags& f, const TrainingOptions& o,
+                                             const data::Dataset& images) {
+  if (o.validate_count == 0) return {};
+  std::string why = cat("the split ", images.split(), " holds CelebA's valid one");
+  if (images.kind() != "celeba") why = "a folder has no valid split";
+  if (images.kind() == "celeba" && (images.split() == "train" || images.split() == "test")) {
+    try {
+      return open_split(f, o, "valid");
+    } catch (const Error& error) {
+      if (interrupted()) throw;
+      why = error.what();
+    }
+  }
+  std::cout << "note       validation is on images that are learned from: " << why << "\n";
+  return {};
 }
 
 void complete(TrainingOptions& o, const TrainingFlags& f, const data::Dataset& images) {

@@ -36,11 +36,17 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << where(device) << "\n";
 }
 
+std::string four_digits(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4f", x);
+  return text;
+}
+
 std::string progress_text(const model::Progress& p) {
-  char loss[32];
-  std::snprintf(loss, sizeof loss, "%.4f", p.loss);
-  return cat("step ", p.step, "/", p.steps, "   loss ", loss, "   ", std::lround(p.images_per_second),
-             " images/s   ", duration(p.seconds_left), " left   ", bytes(resident_bytes()),
+  return cat("step ", p.step, "/", p.steps, "   loss ", four_digits(p.loss), "   ",
+             std::lround(p.images_per_second), " images/s   ", duration(p.seconds_left), " left   ",
+             bytes(resident_bytes()),
+             p.validation_loss ? cat("   valid ", four_digits(*p.validation_loss)) : "",
              p.skipped ? cat("   ", p.skipped, " skipped") : "");
 }
 
@@ -92,8 +98,11 @@ int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const 
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
   // An image of a grid takes 2 steps - 1 evaluations, each about a third of a training pass.
   const double grid = o.sample_count * (2.0 * o.sample_steps - 1) / (3 * rate);
-  const double per_step = batch / rate + grid / double(o.sample_every);
-  const int64_t steps = std::max<int64_t>(1, int64_t((f.minutes * 60 - grid) / per_step));
+  // One of a validation one.
+  const double validation = o.validate_count / (3 * rate);
+  const double per_step = batch / rate + grid / double(o.sample_every) +
+                          validation / double(o.validate_every ? o.validate_every : o.save_every);
+  const int64_t steps = std::max<int64_t>(1, int64_t((f.minutes * 60 - grid - validation) / per_step));
   std::cout << "probe      " << std::lround(rate) << " images/s: " << f.minutes << " minutes are "
             << thousands(steps) << " steps, " << thousands(int64_t(double(steps) * batch)) << " images\n";
   return steps;
@@ -128,13 +137,19 @@ int train(const TrainingFlags& flags) {
   LiveLine line;
   model::SessionHooks hooks;
   hooks.interrupted = interrupted;
+  hooks.note = [&](const std::string& text) {
+    line.end();
+    std::cout << "note       " << text << std::endl;
+  };
   hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
   hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count,
                         int h, int w) {
     data::write_png(path, data::make_grid(pixels.data(), size_t(count), h, w, grid_columns(count)));
   };
   std::cout << "run        " << out << "   (Ctrl-C saves; the same command goes on)" << std::endl;
-  const model::SessionResult result = model::run_session(device, trainer, folder, hooks);
+  const std::optional<data::Dataset> held_out = open_validation(flags, options, images);
+  const model::ImageSet validation = image_set(held_out ? *held_out : images, options);
+  const model::SessionResult result = model::run_session(device, trainer, folder, hooks, &validation);
   line.end();
   if (!result.images) return finished(folder, out);
   std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "

@@ -95,7 +95,7 @@ double Ceilings::flops_per_second() const {
 CeilingSizes ceiling_sizes(Device& device) {
   CeilingSizes sizes;
   const bool cpu = device.backend() == engine::Backend::cpu;
-  const int64_t available = int64_t(cpu ? available_bytes() : device.free_bytes());
+  const int64_t available = int64_t(device.free_bytes());
   if (cpu) sizes.copied = int64_t(256) << 20;
   while (sizes.copied > available / 8) sizes.copied /= 2;
   return sizes;

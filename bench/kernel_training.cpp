@@ -157,7 +157,7 @@ Cases optimizer_cases(const Setting& setting, int64_t parameters) {
   int64_t count = (parameters + kAlign - 1) / kAlign * kAlign;
   // Fewer on a machine that is short of memory; the row says how many.
   if (setting.backend == engine::Backend::cpu)
-    while (count > kAlign && size_t(count * kBytes) > available_bytes() / 2)
+    while (count > kAlign && size_t(count * kBytes) > kernels::available_memory_bytes() / 2)
       count = count / 2 / kAlign * kAlign;
   return {optimizer_case(count, with_half, false), optimizer_case(count, with_half, true)};
 }

@@ -57,11 +57,4 @@ size_t last_level_cache_bytes() {
   return size_t(std::max({0L, sysconf(_SC_LEVEL2_CACHE_SIZE), sysconf(_SC_LEVEL3_CACHE_SIZE)}));
 }
 
-size_t available_bytes() {
-  std::ifstream info("/proc/meminfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.rfind("MemAvailable:", 0) == 0) return size_t(std::stoull(line.substr(13))) * 1024;
-  return kernels::physical_memory_bytes() / 2;
-}
-
 }  // namespace ito::bench

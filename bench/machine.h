@@ -30,7 +30,5 @@ std::string now_text();
 double resident_bytes();
 /// Bytes of the largest cache, 0 where the system does not say.
 size_t last_level_cache_bytes();
-/// Bytes of physical memory that nobody uses.
-size_t available_bytes();
 
 }  // namespace ito::bench

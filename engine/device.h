@@ -86,7 +86,7 @@ class Device {
   void zero(void* memory, size_t bytes);
   /// Waits until everything launched is done.
   void synchronize();
-  /// Bytes that may still be asked for: of the GPU, or of the machine's physical memory.
+  /// Bytes that may still be asked for: of the GPU, or of the machine's memory.
   size_t free_bytes();
 
   Arena& arena() { return dry_ ? measuring_ : memory_; }

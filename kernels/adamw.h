@@ -18,7 +18,7 @@ struct StepInput {
 struct StepState {
   uint64_t updates = 0;  // applied so far: a step that was skipped is none
   float grad_norm = 0;   // before clipping
-  uint32_t skipped = 0;  // 1: the gradient's norm was not finite and nothing was changed
+  uint32_t skipped = 0;  // 1: the loss or the gradient's norm was not finite and nothing was changed
   // of this step's update, all from `updates`
   float bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^updates
   float ema_decay = 0;                               // 0 copies
@@ -48,8 +48,9 @@ inline constexpr int kParameterAlign = 16;
 /// Bytes of gradient_norm's scratch, zero before its first use: a counter, which is left zero, and sums.
 inline constexpr size_t kGradientNormScratch = 16 * 1024;
 
-/// state.grad_norm = sqrt(sum g^2), summed in f64 in a fixed order. Where it is finite, counts the update and
-/// sets its corrections and EMA decay; else sets `skipped`. First of the two launches of a step.
+/// state.grad_norm = sqrt(sum g^2), summed in f64 in a fixed order. Where it and state.loss are finite,
+/// counts the update and sets its corrections and EMA decay; else sets `skipped`. First of the two launches
+/// of a step.
 void gradient_norm(CpuStream&, int64_t count, const AdamWOptions&, const EmaOptions&, const float* grad,
                    StepState* state, void* scratch);
 void gradient_norm(CudaStream&, int64_t count, const AdamWOptions&, const EmaOptions&, const float* grad,
@@ -78,7 +79,7 @@ ITO_HOST_DEVICE inline void finish_gradient_norm(double sum_of_squares, const Ad
                                                  const EmaOptions& ema, StepState* state) {
   const float norm = float(sqrt(sum_of_squares));
   state->grad_norm = norm;
-  state->skipped = !(norm < INFINITY);
+  state->skipped = !(norm < INFINITY && fabsf(state->loss) < INFINITY);
   if (state->skipped) return;
   const double t = double(state->updates + 1);
   state->ema_decay = float(ema.at(t - 1));

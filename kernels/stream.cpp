@@ -1,7 +1,6 @@
 #include "kernels/stream.h"
 
 #include <omp.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -10,8 +9,6 @@
 #include "kernels/error.h"
 
 namespace ito::kernels {
-
-size_t physical_memory_bytes() { return size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGESIZE)); }
 
 CpuStream::CpuStream(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
   omp_set_num_threads(threads_);

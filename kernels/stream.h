@@ -7,10 +7,9 @@
 #include <typeindex>
 #include <unordered_map>
 
-namespace ito::kernels {
+#include "kernels/host_memory.h"
 
-/// Bytes of physical memory of this machine.
-size_t physical_memory_bytes();
+namespace ito::kernels {
 
 /// Where CPU kernels run: a number of threads, and what libraries keep between calls (oneDNN's engine and its
 /// primitives). Kernels return when their work is done. Made and owned by engine::Device; one user at a time.
@@ -32,7 +31,7 @@ class CpuStream {
   void copy(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
   void synchronize() {}
-  size_t free_bytes() const { return physical_memory_bytes(); }
+  size_t free_bytes() const { return available_memory_bytes(); }
 
   /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's .cpp.
   template <class T>

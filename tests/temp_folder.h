@@ -4,11 +4,12 @@
 #include <filesystem>
 #include <string>
 
-/// A fresh folder under the working directory (ctest's is in the build folder), removed with all it holds.
+/// A fresh folder, by default under the working directory (ctest's is in the build folder), removed with all
+/// it holds.
 class TempFolder {
  public:
-  TempFolder() {
-    std::string name = (std::filesystem::current_path() / "scratch.XXXXXX").string();
+  explicit TempFolder(const std::filesystem::path& place = std::filesystem::current_path()) {
+    std::string name = (place / "scratch.XXXXXX").string();
     path_ = mkdtemp(name.data());
   }
   ~TempFolder() {

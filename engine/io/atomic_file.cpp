@@ -21,18 +21,18 @@ void AtomicFile::write(const void* data, uint64_t bytes) {
   while (bytes > 0) {
     const ssize_t written = ::write(temporary_.descriptor(), position, std::min(bytes, kLargestCall));
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", std::strerror(errno)));
+    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", reason_of(errno)));
     position += written, bytes -= uint64_t(written);
   }
 }
 
 void AtomicFile::commit() {
   if (fsync(temporary_.descriptor()) != 0 && errno != EINVAL) {
-    fail(cat(path_.string(), ": cannot flush to disk: ", std::strerror(errno)));
+    fail(cat(path_.string(), ": cannot flush to disk: ", reason_of(errno)));
   }
   std::error_code error;
   fs::rename(temporary_.path(), path_, error);
-  if (error) fail(cat(path_.string(), ": cannot put the finished file in place: ", error.message()));
+  if (error) fail(cat(path_.string(), ": cannot put the finished file in place: ", reason_of(error.value())));
   temporary_.release();
   sync_path(folder_of(path_));
 }
@@ -41,6 +41,19 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes.data(), bytes.size());
   file.commit();
+}
+
+void write_link_atomic(const fs::path& link, const fs::path& target) {
+  std::error_code error;
+  if (fs::read_symlink(link, error) == target && !error) return;
+  if (fs::exists(fs::symlink_status(link)) && !fs::is_symlink(link))
+    fail(cat(link.string(), ": is in the way of a link of that name: move it elsewhere"));
+  const fs::path fresh = folder_of(link) / cat(".", link.filename().string(), ".tmp");
+  fs::remove(fresh, error);  // of a writer that was killed
+  fs::create_symlink(target, fresh, error);
+  if (!error) fs::rename(fresh, link, error);
+  if (error) fail(cat(link.string(), ": cannot point to ", target.string(), ": ", reason_of(error.value())));
+  sync_path(folder_of(link));
 }
 
 std::string read_file(const fs::path& path, uint64_t max_bytes) {

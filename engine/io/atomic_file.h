@@ -25,6 +25,10 @@ class AtomicFile {
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
+/// A symbolic link that points to `target` (relative to the link's own folder) or keeps pointing to what it
+/// did before, durably. One writer at a time. Error: something that is no link stands there; cannot write.
+void write_link_atomic(const std::filesystem::path& link, const std::filesystem::path& target);
+
 /// A whole (small) file as text. Error: missing or unreadable, or larger than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes = 64 << 20);
 

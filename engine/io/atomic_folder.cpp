@@ -70,7 +70,8 @@ void AtomicFolder::commit() {
     fs::remove_all(old, error);
   } else {
     fs::rename(temporary_.path(), target_, error);
-    if (error) fail(cat(target_.string(), ": cannot put the finished folder in place: ", error.message()));
+    if (error)
+      fail(cat(target_.string(), ": cannot put the finished folder in place: ", reason_of(error.value())));
     sync_path(folder_of(target_));
   }
   temporary_.release();

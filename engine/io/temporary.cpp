@@ -57,6 +57,11 @@ void clean_one(const fs::path& leftover, const fs::path& target) {
 
 }  // namespace
 
+std::string reason_of(int error) {
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  return cat(std::strerror(error), full ? "; make room there" : "");
+}
+
 fs::path folder_of(const fs::path& path) {
   return path.parent_path().empty() ? fs::path(".") : path.parent_path();
 }
@@ -67,7 +72,7 @@ Temporary::Temporary(const fs::path& target, Kind kind) {
   for (int n = 0; descriptor_ < 0; ++n) {
     path_ = folder_of(target) / cat(stem, n, ".tmp");
     if (!create(kind) && errno != EEXIST) {
-      fail(cat(target.string(), ": cannot create ", path_.string(), ": ", std::strerror(errno)));
+      fail(cat(target.string(), ": cannot create ", path_.string(), ": ", reason_of(errno)));
     }
   }
 }
@@ -115,7 +120,7 @@ void sync_path(const fs::path& path) {
   close(descriptor);
   // EINVAL: this file system has nothing to flush for such a file (folders on some network disks).
   if (result != 0 && reason != EINVAL)
-    fail(cat(path.string(), ": cannot flush to disk: ", std::strerror(reason)));
+    fail(cat(path.string(), ": cannot flush to disk: ", reason_of(reason)));
 }
 
 }  // namespace ito::io

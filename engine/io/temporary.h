@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace ito::io {
 
@@ -37,6 +38,9 @@ void clean_leftovers(const std::filesystem::path& target);
 
 /// Makes a file's content, or a folder's list of names, durable (fsync).
 void sync_path(const std::filesystem::path& path);
+
+/// What a system call's errno means and, where that helps, what to do.
+std::string reason_of(int error);
 
 /// The folder that holds `path`: "." for a bare name.
 std::filesystem::path folder_of(const std::filesystem::path& path);

@@ -1,5 +1,7 @@
 #include "model/training/checkpoint.h"
 
+#include <nlohmann/json.hpp>
+
 #include "engine/checkpoint.h"
 #include "engine/io/atomic_folder.h"
 #include "engine/io/safetensors.h"
@@ -14,6 +16,13 @@ constexpr const char* kWeights = "unet/diffusion_pytorch_model.safetensors";
 constexpr const char* kConfig = "unet/config.json";
 constexpr const char* kOptions = "options.json";
 constexpr const char* kState = "state.safetensors";
+constexpr const char* kRecord = "record.json";
+
+std::string to_json(const CheckpointRecord& record) {
+  nlohmann::json json = {{"scheduled", record.scheduled}};
+  if (record.validation_loss) json["validation_loss"] = *record.validation_loss;
+  return json.dump(2) + "\n";
+}
 
 int64_t count_of(const engine::Metadata& counts, const char* name, const fs::path& file) {
   const auto it = counts.find(name);
@@ -34,7 +43,7 @@ TrainingOptions read_options(const fs::path& folder) {
 
 }  // namespace
 
-void save_checkpoint(const fs::path& folder, Trainer& trainer) {
+void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointRecord& record) {
   fs::create_directories(folder.parent_path());
   io::AtomicFolder atomic(folder);
   fs::create_directory(atomic.path() / "unet");
@@ -43,12 +52,26 @@ void save_checkpoint(const fs::path& folder, Trainer& trainer) {
   io::write_file_atomic(atomic.path() / kOptions, to_json(trainer.options()));
   engine::save_weights(atomic.path() / kWeights, trainer.store(), engine::Track::ema, {{"step", steps}});
   engine::save_state(atomic.path() / kState, trainer.store(),
-                     {{"step", steps}, {"updates", std::to_string(trainer.updates())}});
+                     {{"step", steps},
+                      {"updates", std::to_string(trainer.updates())},
+                      {"bad_steps", std::to_string(trainer.bad_steps())}});
+  io::write_file_atomic(atomic.path() / kRecord, to_json(record));
   atomic.commit();
 }
 
-void resume_from(const fs::path& folder, Trainer& trainer) {
-  const std::vector<std::string> changed = differences(read_options(folder), trainer.options());
+CheckpointRecord read_record(const fs::path& folder) {
+  CheckpointRecord record;
+  if (!fs::exists(folder / kRecord)) return record;
+  const auto json = nlohmann::json::parse(io::read_file(folder / kRecord), nullptr, false);
+  if (!json.is_object()) fail(cat((folder / kRecord).string(), " is damaged: remove this checkpoint"));
+  record.scheduled = json.value("scheduled", true);
+  if (json.contains("validation_loss")) record.validation_loss = json["validation_loss"].get<double>();
+  return record;
+}
+
+TrainingOptions resume_from(const fs::path& folder, Trainer& trainer) {
+  const TrainingOptions there = read_options(folder);
+  const std::vector<std::string> changed = differences(there, trainer.options());
   if (!changed.empty()) {
     std::string list;
     for (const std::string& change : changed) list += "\n  " + change;
@@ -56,7 +79,9 @@ void resume_from(const fs::path& folder, Trainer& trainer) {
              " was started with other options; choose another --out, or the same options:", list));
   }
   const engine::Metadata counts = engine::load_state(folder / kState, trainer.store());
-  trainer.resume_at(count_of(counts, "step", folder / kState), count_of(counts, "updates", folder / kState));
+  trainer.resume_at(count_of(counts, "step", folder / kState), count_of(counts, "updates", folder / kState),
+                    counts.count("bad_steps") ? count_of(counts, "bad_steps", folder / kState) : 0);
+  return there;
 }
 
 LoadedModel load_model(engine::Device& device, const fs::path& folder) {
@@ -72,9 +97,7 @@ LoadedModel load_model(engine::Device& device, const fs::path& folder) {
   return model;
 }
 
-engine::DType LoadedModel::compute() const {
-  return options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
-}
+engine::DType LoadedModel::compute() const { return compute_type(options); }
 
 Denoiser LoadedModel::denoiser() const {
   return network_denoiser(*network, {options.diffusion.preconditioning, compute()});

@@ -2,22 +2,35 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "model/diffusion/denoiser.h"
 #include "model/training/options.h"
 #include "model/training/trainer.h"
 
 /// A checkpoint is a folder that appears complete or not at all:
-///   unet/config.json, unet/diffusion_pytorch_model.safetensors   EMA weights, as UNet2DModel.from_pretrained
-///   reads them options.json                                                 the run's options: how to
-///   sample, how to go on state.safetensors                                            masters, EMA, moments,
-///   step and updates
+///   unet/config.json, unet/diffusion_pytorch_model.safetensors
+///                       EMA weights, as UNet2DModel.from_pretrained reads them
+///   options.json        the run's options: how to sample, how to go on
+///   state.safetensors   masters, EMA, moments, step, updates, bad steps in a row
+///   record.json         whether it was due, and its validation loss
 /// Nothing in it depends on the time or the machine's folders.
 namespace ito::model {
 
-void save_checkpoint(const std::filesystem::path& folder, Trainer& trainer);
-/// Restores numbers and position. Error if it was written under other options (said which) or is damaged.
-void resume_from(const std::filesystem::path& folder, Trainer& trainer);
+/// What is known of a checkpoint beside its numbers.
+struct CheckpointRecord {
+  bool scheduled = true;  // false: made because the run was interrupted there
+  std::optional<double> validation_loss;
+};
+/// Error: a number is not finite (the run has diverged), disk full, not writable; an older folder of that
+/// name stays as it is, and nothing is left behind.
+void save_checkpoint(const std::filesystem::path& folder, Trainer& trainer, const CheckpointRecord& = {});
+/// The default where the checkpoint has none, as those of older runs.
+CheckpointRecord read_record(const std::filesystem::path& folder);
+
+/// Restores numbers and position; returns the options it was written under. Error if they are another run's
+/// (said which) or it is damaged.
+TrainingOptions resume_from(const std::filesystem::path& folder, Trainer& trainer);
 
 /// A checkpoint's model, ready to sample: the EMA weights and how to turn them into a denoiser.
 struct LoadedModel {

@@ -1,6 +1,7 @@
 #include "model/training/options.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -97,11 +98,14 @@ json as_json(const TrainingOptions& o) {
           {"sample_every", o.sample_every},
           {"sample_count", o.sample_count},
           {"sample_steps", o.sample_steps},
-          {"keep", o.keep}};
+          {"keep", o.keep},
+          {"validate_every", o.validate_every},
+          {"validate_count", o.validate_count},
+          {"max_bad_steps", o.max_bad_steps}};
 }
 
-const std::set<std::string> kMayChange = {"steps",        "save_every",   "sample_every",
-                                          "sample_count", "sample_steps", "keep"};
+const std::set<std::string> kMayChange = {"steps",        "save_every", "sample_every",   "sample_count",
+                                          "sample_steps", "keep",       "validate_every", "max_bad_steps"};
 
 }  // namespace
 
@@ -114,8 +118,8 @@ void check(const TrainingOptions& o) {
   if (o.steps < 1) fail(cat("--steps must be at least 1, is ", o.steps));
   if (o.steps > UINT32_MAX) fail(cat("--steps must be below 4294967296, is ", o.steps));
   if (o.save_every < 1 || o.sample_every < 1) fail("--save-every and --sample-every must be at least 1");
-  if (!(o.optimizer.learning_rate.peak > 0))
-    fail(cat("--lr must be positive, is ", o.optimizer.learning_rate.peak));
+  if (!(o.optimizer.learning_rate.peak > 0 && std::isfinite(float(o.optimizer.learning_rate.peak))))
+    fail(cat("--lr must be positive and finite, is ", o.optimizer.learning_rate.peak));
   if (o.optimizer.learning_rate.warmup < 0)
     fail(cat("--warmup must not be negative, is ", o.optimizer.learning_rate.warmup));
   if (!(o.optimizer.ema.decay >= 0 && o.optimizer.ema.decay < 1))
@@ -124,6 +128,13 @@ void check(const TrainingOptions& o) {
     fail(cat("--precision must be f32 or bf16, is '", o.precision, "'"));
   kernels::parse_conv_choice(o.conv);
   if (o.keep < 1) fail(cat("--keep must be at least 1, is ", o.keep));
+  if (o.validate_every < 0 || o.validate_count < 0)
+    fail("--validate-every and --validate-count must not be negative");
+  if (o.max_bad_steps < 1) fail(cat("--max-bad-steps must be at least 1, is ", o.max_bad_steps));
+}
+
+engine::DType compute_type(const TrainingOptions& options) {
+  return options.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
 }
 
 void set_steps(TrainingOptions& options, int64_t steps) {
@@ -149,6 +160,10 @@ TrainingOptions training_options_from_json(const std::string& text) {
     o.save_every = j.at("save_every"), o.sample_every = j.at("sample_every"),
     o.sample_count = j.at("sample_count");
     o.sample_steps = j.at("sample_steps"), o.keep = j.at("keep");
+    // Runs from before these existed.
+    o.validate_every = j.value("validate_every", o.validate_every);
+    o.validate_count = j.value("validate_count", o.validate_count);
+    o.max_bad_steps = j.value("max_bad_steps", o.max_bad_steps);
     set_steps(o, o.steps);
     return o;
   } catch (const json::exception& e) {

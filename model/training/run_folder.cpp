@@ -21,18 +21,13 @@ namespace {
 
 constexpr const char* kConvPlan = "conv_plan.txt";
 
-/// The steps of a run's checkpoints, ascending. Folders under other names (a writer's leftovers) are not
-/// checkpoints.
-std::vector<int64_t> checkpoint_steps(const fs::path& run) {
-  std::vector<int64_t> steps;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(run / "checkpoints", none)) {
-    long long step = 0;
-    char end = 0;
-    if (std::sscanf(entry.path().filename().c_str(), "step-%lld%c", &step, &end) == 1) steps.push_back(step);
-  }
-  std::sort(steps.begin(), steps.end());
-  return steps;
+/// What a killed process was writing or removing among the checkpoints; the run is ours, so nobody still is.
+void remove_leftovers(const fs::path& checkpoints) {
+  std::error_code ignored;  // it harms nobody
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(checkpoints, ignored))
+    if (entry.path().filename().string()[0] == '.') leftovers.push_back(entry.path());
+  for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }
 
 /// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks.
@@ -63,11 +58,18 @@ std::string step_name(int64_t step) {
 
 RunFolder::RunFolder(const fs::path& path) : path_(path) {
   std::error_code error;
-  fs::create_directories(path / "samples", error);
-  fs::create_directories(path / "checkpoints", error);
-  if (error || !fs::is_directory(path))
-    fail(cat("cannot make the run folder ", path.string(), ": ", error.message()));
+  if (fs::exists(path, error) && !fs::is_directory(path, error))
+    fail(cat("the run folder ", path.string(), " is a file: choose another --out"));
+  for (const char* folder : {"samples", "checkpoints"}) {
+    fs::create_directories(path / folder, error);
+    if (error)
+      fail(cat("cannot make the run folder ", (path / folder).string(), ": ", error.message(),
+               "; choose another --out, or change the permissions"));
+  }
+  checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin anew
+  io::sync_path(path);
   lock_ = lock_run(path);
+  remove_leftovers(path / "checkpoints");
 }
 
 RunFolder::~RunFolder() {
@@ -77,16 +79,16 @@ RunFolder::~RunFolder() {
 fs::path RunFolder::checkpoint(int64_t step) const { return path_ / "checkpoints" / step_name(step); }
 fs::path RunFolder::sample_grid(int64_t step) const { return path_ / "samples" / (step_name(step) + ".png"); }
 
-void RunFolder::prune(int keep) const {
-  const std::vector<int64_t> steps = checkpoint_steps(path_);
-  for (size_t i = 0; i + size_t(keep) < steps.size(); ++i) {
-    // Renamed first: a folder that is half removed must not look like a checkpoint.
-    const fs::path doomed = path_ / "checkpoints" / (".removing-" + step_name(steps[i]));
-    std::error_code ignored;
-    fs::remove_all(doomed, ignored);
-    fs::rename(checkpoint(steps[i]), doomed, ignored);
-    fs::remove_all(doomed, ignored);
-  }
+void RunFolder::point(const std::string& name, int64_t step) const {
+  io::write_link_atomic(path_ / "checkpoints" / name, step_name(step));
+}
+
+void RunFolder::remove_checkpoint(int64_t step) const {
+  // Renamed first: a folder that is half removed must not look like a checkpoint.
+  const fs::path doomed = path_ / "checkpoints" / (".removing-" + step_name(step));
+  std::error_code ignored;  // what cannot be removed now is tried again after the next save
+  fs::rename(checkpoint(step), doomed, ignored);
+  fs::remove_all(doomed, ignored);
 }
 
 void RunFolder::write_options(const std::string& json) const {
@@ -115,6 +117,23 @@ void RunFolder::resume_log(int64_t step) const {
     if (json.is_object() && json.value("step", int64_t(0)) <= step) kept += line + "\n";
   }
   io::write_file_atomic(path_ / "log.jsonl", kept);
+}
+
+std::vector<int64_t> checkpoint_steps(const fs::path& run) {
+  std::vector<int64_t> steps;
+  std::error_code error;
+  for (fs::directory_iterator entry(run / "checkpoints", error), end; !error && entry != end;
+       entry.increment(error)) {
+    long long step = 0;
+    char rest = 0;  // links and folders under other names are none
+    if (std::sscanf(entry->path().filename().c_str(), "step-%lld%c", &step, &rest) == 1)
+      steps.push_back(step);
+  }
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+    fail(cat("cannot read ", (run / "checkpoints").string(), ": ", error.message(),
+             "; change its permissions, or choose another run"));
+  std::sort(steps.begin(), steps.end());
+  return steps;
 }
 
 std::optional<fs::path> newest_checkpoint(const fs::path& run) {

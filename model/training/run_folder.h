@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ito::model {
 
@@ -13,10 +14,11 @@ namespace ito::model {
 ///   samples/step-00001000.png       grids from the EMA weights, always the same noise
 ///   conv_plan.txt                   which convolutions cuDNN computes, where a GPU run has timed them
 ///   checkpoints/step-00001000/      see checkpoint.h
+///   checkpoints/last, best          links to two of them, see retention.h
 class RunFolder {
  public:
-  /// Opens or makes it. Error: not a folder, not writable, or another process is training into it (its number
-  /// is said).
+  /// Opens or makes it, and removes what a killed process left half done. Error: not a folder, not readable
+  /// or writable, or another process is training into it (its number is said).
   explicit RunFolder(const std::filesystem::path& path);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
@@ -25,8 +27,10 @@ class RunFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoint(int64_t step) const;
   std::filesystem::path sample_grid(int64_t step) const;
-  /// Removes all but the newest `keep` checkpoints.
-  void prune(int keep) const;
+  /// Points the link checkpoints/`name` to a checkpoint, durably.
+  void point(const std::string& name, int64_t step) const;
+  /// It vanishes from the checkpoints at once, whatever happens while its files are removed.
+  void remove_checkpoint(int64_t step) const;
   void write_options(const std::string& json) const;
   /// Empty where there is none.
   std::string conv_plan() const;
@@ -43,6 +47,8 @@ class RunFolder {
 
 /// "step-00001000"
 std::string step_name(int64_t step);
+/// The steps of a run's checkpoints, ascending; none where there is no such folder. Error: it cannot be read.
+std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);
 /// The newest complete checkpoint of a run; nothing where there is none.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run);
 /// The run below `runs` whose checkpoint is newest; nothing where there is none.

@@ -1,62 +1,19 @@
 #include "model/training/session.h"
 
-#include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "model/diffusion/sampler.h"
 #include "model/training/checkpoint.h"
+#include "model/training/retention.h"
+#include "model/training/validation.h"
 
 namespace ito::model {
 
 namespace {
 
 constexpr int64_t kLogEvery = 10;  // steps
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Rates and means of one session. Only what people read depends on the clock.
-class Meter {
- public:
-  explicit Meter(Trainer& trainer) : trainer_(trainer), first_step_(trainer.step_number()), start_(now()) {}
-
-  void count_step(double seconds) {
-    seconds_ += seconds;
-    // The first steps choose plans, touch memory for the first time and are recorded.
-    if (++steps_ > kFirstSteps) steady_seconds_ += seconds;
-  }
-  void count(const StepReport& report) {
-    skipped_ += report.skipped;
-    loss_sum_ += report.loss;
-    ++loss_count_;
-  }
-  Progress progress() const {
-    const TrainingOptions& o = trainer_.options();
-    Progress p;
-    p.step = trainer_.step_number(), p.steps = o.steps, p.skipped = skipped_;
-    p.loss = loss_count_ ? loss_sum_ / double(loss_count_) : last_loss_;
-    if (steps_ > kFirstSteps)
-      p.images_per_second = double(steps_ - kFirstSteps) * images_a_step() / steady_seconds_;
-    const int64_t done = p.step - first_step_;
-    if (done > 0) p.seconds_left = (now() - start_) / double(done) * double(p.steps - p.step);
-    return p;
-  }
-  void restart_mean() {
-    if (loss_count_) last_loss_ = loss_sum_ / double(loss_count_);
-    loss_sum_ = 0, loss_count_ = 0;
-  }
-  double images_a_step() const { return double(trainer_.options().batch) * trainer_.options().accumulate; }
-  int64_t images() const { return int64_t(double(steps_) * images_a_step()); }
-  double seconds() const { return seconds_; }
-
- private:
-  static constexpr int64_t kFirstSteps = 3;
-  Trainer& trainer_;
-  int64_t first_step_, steps_ = 0, skipped_ = 0, loss_count_ = 0;
-  double start_, seconds_ = 0, steady_seconds_ = 0, loss_sum_ = 0, last_loss_ = 0;
-};
 
 std::string log_line(const Progress& p, const StepReport& r) {
   return nlohmann::json({{"step", r.step + 1},
@@ -68,24 +25,174 @@ std::string log_line(const Progress& p, const StepReport& r) {
       .dump();
 }
 
-std::filesystem::path save(engine::Device& device, Trainer& trainer, const RunFolder& folder,
-                           const SessionHooks& hooks) {
-  // Before the checkpoint that was made with it.
-  if (const std::string plan = device.conv_plan(); !plan.empty()) folder.write_conv_plan(plan);
-  const std::filesystem::path path = folder.checkpoint(trainer.step_number());
-  save_checkpoint(path, trainer);
-  folder.prune(trainer.options().keep);
-  hooks.saved(path);
-  return path;
+/// One go at a run: from its newest checkpoint to its last step or an interruption.
+class Session {
+ public:
+  Session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&, const ImageSet* held_out);
+  SessionResult run();
+
+ private:
+  /// What is to be written after a step.
+  struct Due {
+    bool grid, validation, save, stop;
+    bool any() const { return grid || validation || save || stop; }
+  };
+  void go_on();
+  bool step();
+  void take(const std::vector<StepReport>&);
+  void note_bad_step(const StepReport&);
+  void write(const Due&);
+  void draw_grid();
+  std::optional<double> validate();
+  void save(const CheckpointRecord&);
+  bool is_last() const { return trainer_.step_number() == options_.steps; }
+  bool is_due(int64_t every) const { return is_last() || trainer_.step_number() % every == 0; }
+  Progress progress() const;
+  std::string last_good() const;
+
+  engine::Device& device_;
+  Trainer& trainer_;
+  const TrainingOptions& options_;
+  const RunFolder& folder_;
+  const SessionHooks& hooks_;
+  std::optional<Validation> validation_;
+  std::optional<double> validation_loss_;  // the latest
+  std::filesystem::path checkpoint_;       // the newest
+  std::optional<Meter> meter_;
+};
+
+Session::Session(engine::Device& device, Trainer& trainer, const RunFolder& folder, const SessionHooks& hooks,
+                 const ImageSet* held_out)
+    : device_(device), trainer_(trainer), options_(trainer.options()), folder_(folder), hooks_(hooks) {
+  if (options_.validate_count > 0)
+    validation_.emplace(device, trainer, held_out ? *held_out : trainer.images());
 }
 
-void draw_grid(engine::Device& device, Trainer& trainer, const RunFolder& folder, const SessionHooks& hooks) {
-  const TrainingOptions& o = trainer.options();
-  if (!hooks.write_grid || o.sample_count < 1) return;
-  trainer.pause();
-  hooks.write_grid(folder.sample_grid(trainer.step_number()),
-                   sample_ema(device, trainer, o.sample_count, o.sample_steps), o.sample_count,
-                   o.network.height, o.network.width);
+void Session::go_on() {
+  const auto newest = newest_checkpoint(folder_.path());
+  if (newest) {
+    const TrainingOptions there = resume_from(*newest, trainer_);
+    const bool decays = options_.optimizer.learning_rate.decay != engine::LearningRate::Decay::constant;
+    if (decays && there.steps != options_.steps)
+      hooks_.note(cat("the learning rate's schedule was re-planned, from ", there.steps, " to ",
+                      options_.steps, " steps"));
+    checkpoint_ = *newest;
+    validation_loss_ = read_record(*newest).validation_loss;
+    settle_checkpoints(folder_, options_.keep);  // what a kill may have left undone
+  }
+  device_.set_conv_plan(folder_.conv_plan());
+  folder_.resume_log(trainer_.step_number());
+  folder_.write_options(to_json(options_));
+}
+
+std::string Session::last_good() const {
+  return checkpoint_.empty() ? "There is no checkpoint yet"
+                             : cat("The last good checkpoint is ", checkpoint_.string());
+}
+
+Progress Session::progress() const {
+  Progress p = meter_->progress();
+  p.validation_loss = validation_loss_;
+  return p;
+}
+
+void Session::note_bad_step(const StepReport& r) {
+  const std::string what =
+      std::isfinite(r.loss) ? cat("its gradient's norm is ", r.grad_norm) : cat("its loss is ", r.loss);
+  if (r.bad_steps < options_.max_bad_steps) {
+    hooks_.note(cat("step ", r.step + 1, " was skipped, ", what, " (", r.bad_steps, " in a row, ",
+                    trainer_.skipped(), " in all)"));
+    return;
+  }
+  fail(
+      cat("step ", r.step + 1, " was skipped, ", what, ": so were ", r.bad_steps,
+          " steps in a row (--max-bad-steps), the run has diverged. Begin another --out with a lower --lr, a "
+          "longer --warmup or a lower --clip. ",
+          last_good()));
+}
+
+/// By the step that a report is of, not when it arrives: the log does not depend on how far behind they are.
+void Session::take(const std::vector<StepReport>& reports) {
+  for (const StepReport& report : reports) {
+    if (report.skipped) note_bad_step(report);
+    meter_->count(report);
+    if ((report.step + 1) % kLogEvery && report.step + 1 != options_.steps) continue;
+    folder_.append_log(log_line(meter_->progress(), report));
+    meter_->restart_mean();
+  }
+}
+
+void Session::draw_grid() {
+  if (!hooks_.write_grid || options_.sample_count < 1) return;
+  trainer_.pause();
+  hooks_.write_grid(folder_.sample_grid(trainer_.step_number()),
+                    sample_ema(device_, trainer_, options_.sample_count, options_.sample_steps),
+                    options_.sample_count, options_.network.height, options_.network.width);
+}
+
+std::optional<double> Session::validate() {
+  const double loss = validation_->loss();
+  folder_.append_log(nlohmann::json({{"step", trainer_.step_number()}, {"validation_loss", loss}}).dump());
+  if (std::isfinite(loss)) return validation_loss_ = loss;
+  hooks_.note(cat("step ", trainer_.step_number(), ": the validation loss is ", loss));
+  return {};
+}
+
+void Session::save(const CheckpointRecord& record) {
+  // Before the checkpoint that was made with it.
+  if (const std::string plan = device_.conv_plan(); !plan.empty()) folder_.write_conv_plan(plan);
+  const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
+  save_checkpoint(path, trainer_, record);
+  checkpoint_ = path;
+  // While steps are bad the weights may be, too: what was saved before is not removed for their sake.
+  if (trainer_.bad_steps() == 0) settle_checkpoints(folder_, options_.keep);
+  hooks_.saved(path);
+}
+
+/// Grid, validation and checkpoint, where they are due, in this order: what is there when the checkpoint is
+/// there is complete.
+void Session::write(const Due& due) {
+  if (due.grid) draw_grid();
+  const bool good = trainer_.bad_steps() == 0;
+  CheckpointRecord record{due.save, {}};
+  if (due.validation && good) record.validation_loss = validate();
+  if (due.stop || is_last() || (due.save && good))
+    save(record);
+  else if (due.save)
+    hooks_.note(cat("step ", trainer_.step_number(), " is not saved, because it was skipped"));
+}
+
+/// One step; true if it is the session's last.
+bool Session::step() {
+  const double before = now();
+  take(trainer_.advance());
+  const int64_t validate_every = options_.validate_every ? options_.validate_every : options_.save_every;
+  const Due due{is_due(options_.sample_every), validation_ && is_due(validate_every),
+                is_due(options_.save_every), hooks_.interrupted()};
+  if (due.any()) take(trainer_.finish());
+  meter_->count_step(now() - before);
+  hooks_.report(progress());
+  try {
+    write(due);
+  } catch (const std::exception& e) {
+    fail(cat("step ", trainer_.step_number(), ": ", e.what(), ". ", last_good(),
+             "; the same command goes on from there"));
+  }
+  return due.stop || is_last();
+}
+
+SessionResult Session::run() {
+  go_on();
+  meter_.emplace(trainer_);
+  while (trainer_.step_number() < options_.steps)
+    if (step()) break;
+  SessionResult result;
+  result.finished = trainer_.step_number() >= options_.steps;
+  result.progress = progress();
+  result.checkpoint = checkpoint_;
+  result.images = meter_->images();
+  result.training_seconds = meter_->seconds();
+  return result;
 }
 
 }  // namespace
@@ -95,53 +202,15 @@ std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, int co
   const Sde sde = make_sde(o.diffusion.sde);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  const DenoiserOptions denoiser{o.diffusion.preconditioning,
-                                 o.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32};
-  return sample_images(device, network_denoiser(trainer.ema_network(), denoiser),
-                       heun_plan(sde, heun_options(sde, steps)),
-                       {o.network.height, o.network.width, o.network.channels}, seeds);
+  return sample_images(
+      device, network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, compute_type(o)}),
+      heun_plan(sde, heun_options(sde, steps)), {o.network.height, o.network.width, o.network.channels},
+      seeds);
 }
 
 SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder,
-                          const SessionHooks& hooks) {
-  SessionResult result;
-  const TrainingOptions& o = trainer.options();
-  if (const auto checkpoint = newest_checkpoint(folder.path())) {
-    resume_from(*checkpoint, trainer);
-    result.checkpoint = *checkpoint;
-  }
-  device.set_conv_plan(folder.conv_plan());
-  folder.resume_log(trainer.step_number());
-  folder.write_options(to_json(o));
-  Meter meter(trainer);
-  // By the step that a report is of, not when it arrives: the log does not depend on how far behind they are.
-  const auto log = [&](const std::vector<StepReport>& reports) {
-    for (const StepReport& report : reports) {
-      meter.count(report);
-      if ((report.step + 1) % kLogEvery && report.step + 1 != o.steps) continue;
-      folder.append_log(log_line(meter.progress(), report));
-      meter.restart_mean();
-    }
-  };
-  bool stop = false;
-  while (!stop && trainer.step_number() < o.steps) {
-    const double before = now();
-    log(trainer.advance());
-    const int64_t step = trainer.step_number();
-    const bool last = step == o.steps;
-    stop = hooks.interrupted();
-    const bool draws = step % o.sample_every == 0 || last, saves = step % o.save_every == 0 || last || stop;
-    if (draws || saves) log(trainer.finish());
-    meter.count_step(now() - before);
-    hooks.report(meter.progress());
-    if (draws) draw_grid(device, trainer, folder, hooks);
-    if (saves) result.checkpoint = save(device, trainer, folder, hooks);
-  }
-  result.finished = trainer.step_number() >= o.steps;
-  result.progress = meter.progress();
-  result.images = meter.images();
-  result.training_seconds = meter.seconds();
-  return result;
+                          const SessionHooks& hooks, const ImageSet* held_out) {
+  return Session(device, trainer, folder, hooks, held_out).run();
 }
 
 }  // namespace ito::model

@@ -13,6 +13,14 @@ using kernels::Purpose;
 
 namespace {
 
+/// An eighth of what is free stays for what nobody has counted: libraries' code, recorded steps, a grid's
+/// buffers.
+size_t usable_bytes(engine::Device& device) { return device.free_bytes() / 8 * 7; }
+
+std::string mebibytes(size_t bytes) { return cat(bytes >> 20, " MiB"); }
+
+}  // namespace
+
 void check_images(const TrainingOptions& o, const ImageSet& images) {
   if (images.count < 1) fail("there are no images to learn from");
   if (images.height != o.network.height || images.width != o.network.width ||
@@ -22,16 +30,6 @@ void check_images(const TrainingOptions& o, const ImageSet& images) {
   if (o.network.condition && images.conditions.size() != size_t(images.count * o.network.condition))
     fail(cat("the network has a condition of ", o.network.condition, " numbers, the images have none"));
 }
-
-DType compute_of(const TrainingOptions& o) { return o.precision == "bf16" ? DType::bf16 : DType::f32; }
-
-/// An eighth of what is free stays for what nobody has counted: libraries' code, recorded steps, a grid's
-/// buffers.
-size_t usable_bytes(engine::Device& device) { return device.free_bytes() / 8 * 7; }
-
-std::string mebibytes(size_t bytes) { return cat(bytes >> 20, " MiB"); }
-
-}  // namespace
 
 Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images)
     : device_(device),
@@ -46,7 +44,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   check(options);
   check_images(options, images);
   network_ = std::make_unique<Network>(Scope(store_), options.network);
-  store_.allocate(engine::ParamStore::Use::training, options.seed, compute_of(options));
+  store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
   BatchLetter::Layout layout{int64_t(options.batch) * options.accumulate, options.network.condition, 0};
   letter_ = std::make_unique<BatchLetter>(device, layout);
@@ -82,8 +80,9 @@ void Trainer::check_memory() {
                                    : "not even one image fits; choose a smaller --preset"));
 }
 
-void Trainer::resume_at(int64_t step, int64_t updates) {
+void Trainer::resume_at(int64_t step, int64_t updates, int64_t bad_steps) {
   step_ = reported_ = step;
+  skipped_ = step - updates, bad_steps_ = bad_steps;
   optimizer_.set_updates(updates);
 }
 
@@ -135,25 +134,24 @@ const uint8_t* Trainer::device_pixels() const {
   return staged ? staged : images_.pixels;
 }
 
-Tensor Trainer::micro_batch_loss(int micro) {
-  const NetworkConfig& net = options_.network;
-  const int n = batch_, k = net.condition;
-  const int64_t first = int64_t(micro) * n;
-  const engine::Shape shape{n, net.height, net.width, net.channels};
-  const DType compute = compute_of(options_);
+DescribedSamples Trainer::described() const {
   const BatchLetter::Parts letter = letter_->on_device();
-  Tensor input(device_, shape, compute), target(device_, shape, DType::f32);  // [N,H,W,C]
-  const kernels::MakeBatchDims dims{
-      n, net.height, net.width, net.channels, options_.seed, Purpose::diffusion_noise, &letter.input->step};
-  device_.launch([&](auto& s) {
-    kernels::make_batch(s, dims, device_pixels(), letter.recipes + first, input.out(), target.out());
-  });
-  const DropoutSource dropout{net.dropout, options_.seed, uint32_t(first), &letter.input->step};
-  const Tensor f =
-      (*network_)({input, letter_->tensor(letter.c_noise + first, {n}),
-                   k ? letter_->tensor(letter.condition + first * k, {n, k}) : Tensor{},
-                   k ? letter_->tensor(letter.keep + first, {n}) : Tensor{}, dropout});  // [N,H,W,C]
-  return squared_error(f, target, letter_->tensor(letter.weight + first, {n}));          // [1]
+  const int64_t samples = int64_t(options_.batch) * options_.accumulate, k = options_.network.condition;
+  DescribedSamples d;
+  d.pixels = device_pixels(), d.recipes = letter.recipes;
+  d.c_noise = letter_->tensor(letter.c_noise, {samples});
+  d.weight = letter_->tensor(letter.weight, {samples});
+  if (k) d.condition = letter_->tensor(letter.condition, {samples, k});
+  if (k) d.keep = letter_->tensor(letter.keep, {samples});
+  d.seed = options_.seed, d.step = &letter.input->step;
+  return d;
+}
+
+Tensor Trainer::micro_batch_loss(int micro) {
+  const int64_t first = int64_t(micro) * batch_;
+  const DropoutSource dropout{options_.network.dropout, options_.seed, uint32_t(first),
+                              &letter_->on_device().input->step};
+  return batch_loss(device_, options_, *network_, described(), first, batch_, dropout);  // [1]
 }
 
 void Trainer::run() {
@@ -175,8 +173,11 @@ std::vector<StepReport> Trainer::arrived(int64_t until) {
   for (; reported_ < until; ++reported_) {
     kernels::StepState state;
     std::memcpy(&state, letter_->mailbox().answer(step_ - reported_), sizeof state);
+    const bool skipped = state.skipped != 0;
+    skipped_ += skipped;
+    bad_steps_ = skipped ? bad_steps_ + 1 : 0;
     reports.push_back({reported_, state.loss, state.grad_norm,
-                       double(optimizer_.input(reported_).learning_rate), state.skipped != 0});
+                       double(optimizer_.input(reported_).learning_rate), skipped, bad_steps_});
   }
   return reports;
 }

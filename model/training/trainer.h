@@ -6,9 +6,9 @@
 #include "engine/buffer.h"
 #include "engine/captured_step.h"
 #include "model/training/batch_letter.h"
+#include "model/training/batch_loss.h"
 #include "model/training/image_set.h"
 #include "model/training/options.h"
-#include "model/unet/network.h"
 
 namespace ito::model {
 
@@ -18,7 +18,8 @@ struct StepReport {
   double loss = 0;       // mean over the batch and pixels of weight * (F - target)^2
   double grad_norm = 0;  // before clipping
   double learning_rate = 0;
-  bool skipped = false;  // the gradient was not finite: nothing was changed
+  bool skipped = false;   // loss or gradient were not finite: nothing was changed
+  int64_t bad_steps = 0;  // skipped ones in a row, this one included
 };
 
 /// Bytes a run will need, found without running it.
@@ -27,6 +28,9 @@ struct MemoryPlan {
   size_t persistent_bytes = 0;  // parameters, moments, EMA, batch descriptions
   size_t total() const { return step_bytes + persistent_bytes; }
 };
+
+/// Error unless the images are what the options' network takes.
+void check_images(const TrainingOptions&, const ImageSet&);
 
 /// Learns a denoiser: step k is a function of (options, images, k) and the numbers in the store alone, so
 /// that a run that goes on from a checkpoint is the run that was never interrupted.
@@ -44,13 +48,18 @@ class Trainer {
   /// Number of the next step, from 0.
   int64_t step_number() const { return step_; }
   /// For a resumed run: where it stands. The store's numbers are loaded separately.
-  void resume_at(int64_t step, int64_t updates);
+  void resume_at(int64_t step, int64_t updates, int64_t bad_steps);
   int64_t updates() const { return optimizer_.updates(); }
+  /// Of the steps that have reported: skipped ones, all and the latest ones in a row.
+  int64_t skipped() const { return skipped_; }
+  int64_t bad_steps() const { return bad_steps_; }
 
   engine::ParamStore& store() { return store_; }
   /// The network over the moving average of the weights: what is sampled from.
   const Network& ema_network() const { return *ema_network_; }
   const TrainingOptions& options() const { return options_; }
+  const Objective& objective() const { return objective_; }
+  const ImageSet& images() const { return images_; }
   MemoryPlan plan();
   /// Before other work on the device between two steps (sampling a grid): the sealed plan is made anew
   /// afterwards.
@@ -63,6 +72,7 @@ class Trainer {
   void describe_sample(int64_t i, const BatchLetter::Parts&);
   void stage_pixels(const BatchLetter::Parts&);
   const uint8_t* device_pixels() const;
+  DescribedSamples described() const;
   void check_memory();
   void run();
   engine::Tensor micro_batch_loss(int micro);
@@ -76,6 +86,7 @@ class Trainer {
   std::unique_ptr<Network> network_, ema_network_;
   engine::Optimizer optimizer_;
   int64_t step_ = 0, reported_ = 0;  // the next step; the next report
+  int64_t skipped_ = 0, bad_steps_ = 0;
 
   engine::Buffer<uint8_t> pixels_;  // all images, where they fit on a GPU
   std::unique_ptr<BatchLetter> letter_;

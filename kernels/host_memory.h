@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace ito::kernels {
+
+/// Bytes of physical memory of this machine.
+size_t physical_memory_bytes();
+/// Bytes that a process here may still use without swapping: what Linux calls available, less where a control
+/// group (a container, a batch job) allows less. `root` stands before /proc and /sys.
+size_t available_memory_bytes(const std::string& root = "");
+
+}  // namespace ito::kernels

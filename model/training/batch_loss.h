@@ -1,0 +1,25 @@
+#pragma once
+
+#include "kernels/make_batch.h"
+#include "model/training/options.h"
+#include "model/unet/network.h"
+
+namespace ito::model {
+
+/// Samples as numbers in a device's memory: what they are made of, what the network is told and how much
+/// their errors weigh.
+struct DescribedSamples {
+  const uint8_t* pixels = nullptr;                 // u8 [count,H,W,C], of which the recipes name images
+  const kernels::SampleRecipe* recipes = nullptr;  // [samples]
+  engine::Tensor c_noise, weight;                  // [samples] f32
+  engine::Tensor condition, keep;  // [samples,K], [samples] f32; undefined without a condition
+  uint64_t seed = 0;               // of the noise, with its purpose and step
+  kernels::Purpose purpose = kernels::Purpose::diffusion_noise;
+  const uint32_t* step = nullptr;
+};
+
+/// sum_i weight[i] |F(input[i]; c_noise[i]) - target[i]|^2 over samples first .. first + n -> [1].
+engine::Tensor batch_loss(engine::Device&, const TrainingOptions&, const Network&, const DescribedSamples&,
+                          int64_t first, int n, const DropoutSource& dropout);
+
+}  // namespace ito::model

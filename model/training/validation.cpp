@@ -1,0 +1,80 @@
+#include "model/training/validation.h"
+
+#include <algorithm>
+
+#include "kernels/pointwise.h"
+
+namespace ito::model {
+
+using engine::DType;
+using engine::Tensor;
+
+namespace {
+
+// Of noise and noise levels: the same for every run, in a step that training never reaches.
+constexpr uint64_t kSeed = 0;
+constexpr uint32_t kStep = UINT32_MAX;
+
+Tensor on_device(engine::Device& device, const engine::Shape& shape, const std::vector<float>& values) {
+  const Tensor tensor = Tensor::persistent(device, shape, DType::f32);
+  device.upload(tensor.data(), values.data(), tensor.bytes());
+  return tensor;
+}
+
+}  // namespace
+
+Validation::Validation(engine::Device& device, Trainer& trainer, const ImageSet& images)
+    : device_(device),
+      trainer_(trainer),
+      count_(std::min<int64_t>(trainer.options().validate_count, images.count)),
+      padded_((count_ + trainer.options().batch - 1) / trainer.options().batch * trainer.options().batch),
+      step_(device, std::vector<uint32_t>{kStep}),
+      sum_(Tensor::persistent(device, {1}, DType::f32)) {
+  check_images(trainer.options(), images);
+  describe(images);
+}
+
+void Validation::describe(const ImageSet& images) {
+  const TrainingOptions& o = trainer_.options();
+  const int64_t each = int64_t(images.height) * images.width * images.channels, k = o.network.condition;
+  std::vector<uint8_t> pixels(size_t(padded_ * each));
+  std::vector<kernels::SampleRecipe> recipes(static_cast<size_t>(padded_));
+  std::vector<float> c_noise(recipes.size()), weight(recipes.size()), keep(recipes.size(), 1.0f);
+  std::vector<float> condition(size_t(padded_ * k));
+  for (int64_t i = 0; i < padded_; ++i) {
+    const int64_t image = i * images.count / count_ % images.count;
+    std::copy_n(images.pixels + image * each, each, pixels.begin() + i * each);
+    if (k) std::copy_n(images.conditions.begin() + image * k, k, condition.begin() + i * k);
+    const Objective& objective = trainer_.objective();
+    const TrainingPoint point = objective.at(o.diffusion.draw(objective.sde, kSeed, kStep, uint32_t(i)));
+    kernels::SampleRecipe& recipe = recipes[size_t(i)];
+    recipe.image = uint64_t(i), recipe.noise_sample = uint32_t(i), recipe.flip = 0;
+    point.write_to(recipe);
+    c_noise[size_t(i)] = float(point.c_noise);
+    weight[size_t(i)] = i < count_ ? float(point.loss_weight / double(count_ * each)) : 0.0f;
+  }
+  pixels_ = engine::Buffer<uint8_t>(device_, pixels);
+  recipes_ = engine::Buffer<kernels::SampleRecipe>(device_, recipes);
+  samples_.pixels = pixels_.data(), samples_.recipes = recipes_.data();
+  samples_.c_noise = on_device(device_, {padded_}, c_noise);
+  samples_.weight = on_device(device_, {padded_}, weight);
+  if (k) samples_.condition = on_device(device_, {padded_, k}, condition);
+  if (k) samples_.keep = on_device(device_, {padded_}, keep);
+  samples_.seed = kSeed, samples_.purpose = kernels::Purpose::validation, samples_.step = step_.data();
+}
+
+double Validation::loss() {
+  const TrainingOptions& o = trainer_.options();
+  trainer_.pause();
+  device_.reserve(trainer_.plan().step_bytes);  // a forward pass alone takes less
+  engine::NoGrad off(device_);
+  for (int64_t first = 0; first < padded_; first += o.batch) {
+    const Tensor loss =
+        batch_loss(device_, o, trainer_.ema_network(), samples_, first, o.batch, DropoutSource{});
+    const kernels::In before = first ? sum_.in() : kernels::In{};
+    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.in(), 1, before, sum_.out()); });
+  }
+  return sum_.to_doubles()[0];
+}
+
+}  // namespace ito::model

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "engine/buffer.h"
+#include "model/training/batch_loss.h"
+#include "model/training/trainer.h"
+
+namespace ito::model {
+
+/// The loss of the EMA weights on images, noise levels and noise that never change: one number by which a
+/// run's checkpoints can be compared. It is training's own loss, unmirrored, without dropout and with all
+/// conditions shown; it depends on the weights, the images and --validate-count alone.
+class Validation {
+ public:
+  /// --validate-count of `images`, or all, if there are fewer: evenly spread. They are copied to the device.
+  Validation(engine::Device&, Trainer&, const ImageSet& images);
+  /// The mean over images and pixels. Between two steps; waits for the device.
+  double loss();
+  int64_t count() const { return count_; }
+
+ private:
+  void describe(const ImageSet&);
+
+  engine::Device& device_;
+  Trainer& trainer_;
+  int64_t count_, padded_;  // images; with as many that weigh nothing as fill the last batch
+  engine::Buffer<uint8_t> pixels_;
+  engine::Buffer<kernels::SampleRecipe> recipes_;
+  engine::Buffer<uint32_t> step_;
+  engine::Tensor sum_;
+  DescribedSamples samples_;
+};
+
+}  // namespace ito::model

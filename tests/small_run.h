@@ -1,0 +1,117 @@
+#pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+
+#include "model/training/session.h"
+#include "model/unet/presets.h"
+#include "tests/blobs.h"
+
+/// A whole run that takes a moment, with everything that could make resuming inexact: dropout, flips,
+/// accumulation, a moving average, epochs that end inside a step.
+namespace ito::tests {
+
+struct SmallRun {
+  static constexpr int kImages = 13, kSize = 8;
+  std::vector<uint8_t> pixels = blobs(kImages, kSize), others = blobs(2 * kImages, kSize);
+  model::TrainingOptions options;
+
+  SmallRun() {
+    options.preset = "tiny";
+    options.network = model::preset("tiny").network;
+    options.network.height = options.network.width = kSize;
+    options.network.dropout = 0.2f;
+    options.batch = 2, options.accumulate = 2;
+    options.optimizer.learning_rate = {engine::LearningRate::Decay::cosine, 2e-3, 5, 0, 0.1};
+    options.optimizer.ema.decay = 0.9;
+    options.sample_count = 0;
+    options.save_every = 2, options.keep = 2, options.validate_count = 5;
+    set_steps(options, 12);
+  }
+  model::ImageSet images() const { return {pixels.data(), kImages, kSize, kSize, 3, "none", {}}; }
+  model::ImageSet held_out() const {
+    return {others.data() + pixels.size(), kImages, kSize, kSize, 3, "none", {}};
+  }
+
+  model::SessionResult train(const std::filesystem::path& folder, model::SessionHooks hooks = {}) const {
+    engine::Device device({1, engine::Backend::cpu});
+    model::Trainer trainer(device, options, images());
+    const model::RunFolder run(folder);
+    const model::ImageSet validation = held_out();
+    return run_session(device, trainer, run, hooks, &validation);
+  }
+  /// The same, ended as by Ctrl-C after step `last`.
+  model::SessionResult train_until(int64_t last, const std::filesystem::path& folder) const {
+    model::SessionHooks hooks;
+    int64_t step = -1;
+    hooks.report = [&](const model::Progress& p) { step = p.step; };
+    hooks.interrupted = [&] { return step + 1 >= last; };
+    return train(folder, hooks);
+  }
+};
+
+inline std::string bytes_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// All files' bytes and all links' targets below a folder, by path.
+inline std::map<std::string, std::string> contents_of(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const std::filesystem::path inside = std::filesystem::relative(entry.path().parent_path(), folder);
+    const std::string name = (inside / entry.path().filename()).lexically_normal().string();
+    if (entry.is_symlink())
+      contents[name] = "-> " + std::filesystem::read_symlink(entry.path()).string();
+    else if (entry.is_regular_file())
+      contents[name] = bytes_of(entry.path());
+    else
+      contents[name + "/"];
+  }
+  return contents;
+}
+
+/// Where files may be flushed as often as a test likes: in memory. What a process sees of files, and leaves
+/// when it is killed, does not depend on the disk.
+inline std::filesystem::path fast_place() {
+  return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::current_path();
+}
+
+/// Runs `action` in a process of its own. Threads of this one do not go along, so this one must have none.
+template <class F>
+pid_t start(F&& action) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  int status = 1;
+  try {
+    action();
+    status = 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+  }
+  _exit(status);
+}
+
+/// How many times a test shall kill a run: ITO_KILLS, or a few.
+inline int wanted_kills() {
+  const char* text = std::getenv("ITO_KILLS");
+  return text ? std::atoi(text) : 20;
+}
+
+/// Its exit status; minus the signal that ended it.
+inline int wait_for(pid_t child) {
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace ito::tests
