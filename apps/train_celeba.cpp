@@ -128,6 +128,10 @@ int train(const TrainingFlags& flags) {
   LiveLine line;
   model::SessionHooks hooks;
   hooks.interrupted = interrupted;
+  hooks.note = [&](const std::string& text) {
+    line.end();
+    std::cout << "note       " << text << std::endl;
+  };
   hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
   hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count,
                         int h, int w) {

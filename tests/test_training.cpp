@@ -159,7 +159,7 @@ TEST_CASE("the plan measured dry is the memory really used") {
   CHECK(device.arena().peak_bytes() == predicted);
 }
 
-TEST_CASE("a run folder is one process's, keeps the newest checkpoints and cuts its log where it resumes") {
+TEST_CASE("a run folder is one process's, and keeps the newest checkpoints") {
   const fs::path folder = temporary_folder("folder");
   const RunFolder run(folder);
   CHECK(error_of([&] { RunFolder second(folder); }).find("is training into") != std::string::npos);
@@ -169,12 +169,6 @@ TEST_CASE("a run folder is one process's, keeps the newest checkpoints and cuts 
   CHECK_FALSE(fs::exists(run.checkpoint(10)));
   CHECK(fs::exists(run.checkpoint(20)));
   CHECK(newest_checkpoint(folder)->filename() == "step-00000030");
-  for (int step : {10, 20, 30}) run.append_log("{\"step\":" + std::to_string(step) + "}");
-  std::ofstream(folder / "log.jsonl", std::ios::app) << "{\"step\":4";  // a kill in the middle of a line
-  run.resume_log(20);
-  std::ifstream log(folder / "log.jsonl");
-  const std::string text{std::istreambuf_iterator<char>(log), {}};
-  CHECK(text == "{\"step\":10}\n{\"step\":20}\n");
 }
 
 TEST_CASE("options that make no run are refused") {

@@ -1,11 +1,11 @@
 #include "model/training/session.h"
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "model/diffusion/sampler.h"
 #include "model/training/checkpoint.h"
+#include "model/training/run_journal.h"
 
 namespace ito::model {
 
@@ -58,16 +58,6 @@ class Meter {
   double start_, seconds_ = 0, steady_seconds_ = 0, loss_sum_ = 0, last_loss_ = 0;
 };
 
-std::string log_line(const Progress& p, const StepReport& r) {
-  return nlohmann::json({{"step", r.step + 1},
-                         {"loss", p.loss},
-                         {"grad_norm", r.grad_norm},
-                         {"lr", r.learning_rate},
-                         {"images_per_second", p.images_per_second},
-                         {"skipped", p.skipped}})
-      .dump();
-}
-
 std::filesystem::path save(engine::Device& device, Trainer& trainer, const RunFolder& folder,
                            const SessionHooks& hooks) {
   // Before the checkpoint that was made with it.
@@ -79,13 +69,15 @@ std::filesystem::path save(engine::Device& device, Trainer& trainer, const RunFo
   return path;
 }
 
-void draw_grid(engine::Device& device, Trainer& trainer, const RunFolder& folder, const SessionHooks& hooks) {
+void draw_grid(engine::Device& device, Trainer& trainer, const RunFolder& folder, const SessionHooks& hooks,
+               RunJournal& journal) {
   const TrainingOptions& o = trainer.options();
   if (!hooks.write_grid || o.sample_count < 1) return;
   trainer.pause();
-  hooks.write_grid(folder.sample_grid(trainer.step_number()),
-                   sample_ema(device, trainer, o.sample_count, o.sample_steps), o.sample_count,
+  const std::filesystem::path path = folder.sample_grid(trainer.step_number());
+  hooks.write_grid(path, sample_ema(device, trainer, o.sample_count, o.sample_steps), o.sample_count,
                    o.network.height, o.network.width);
+  journal.grid(trainer.step_number(), path);
 }
 
 }  // namespace
@@ -111,20 +103,20 @@ SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFol
     result.checkpoint = *checkpoint;
   }
   device.set_conv_plan(folder.conv_plan());
-  folder.resume_log(trainer.step_number());
   folder.write_options(to_json(o));
+  RunJournal journal(folder, o, trainer.step_number(), hooks.note);
   Meter meter(trainer);
   // By the step that a report is of, not when it arrives: the log does not depend on how far behind they are.
   const auto log = [&](const std::vector<StepReport>& reports) {
     for (const StepReport& report : reports) {
       meter.count(report);
       if ((report.step + 1) % kLogEvery && report.step + 1 != o.steps) continue;
-      folder.append_log(log_line(meter.progress(), report));
+      journal.step(meter.progress(), report);
       meter.restart_mean();
     }
   };
   bool stop = false;
-  while (!stop && trainer.step_number() < o.steps) {
+  const auto advance = [&] {
     const double before = now();
     log(trainer.advance());
     const int64_t step = trainer.step_number();
@@ -134,9 +126,20 @@ SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFol
     if (draws || saves) log(trainer.finish());
     meter.count_step(now() - before);
     hooks.report(meter.progress());
-    if (draws) draw_grid(device, trainer, folder, hooks);
-    if (saves) result.checkpoint = save(device, trainer, folder, hooks);
+    journal.progress(meter.progress());
+    if (draws) draw_grid(device, trainer, folder, hooks, journal);
+    if (saves) {
+      result.checkpoint = save(device, trainer, folder, hooks);
+      journal.saved(step);
+    }
+  };
+  try {
+    while (!stop && trainer.step_number() < o.steps) advance();
+  } catch (const std::exception& e) {
+    journal.ended(e.what());
+    throw;
   }
+  journal.ended("it was interrupted; the same command goes on");
   result.finished = trainer.step_number() >= o.steps;
   result.progress = meter.progress();
   result.images = meter.images();

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "model/training/run_folder.h"
@@ -22,6 +23,7 @@ struct Progress {
 struct SessionHooks {
   std::function<bool()> interrupted = [] { return false; };  // asked after each step: true saves and ends
   std::function<void(const Progress&)> report = [](const Progress&) {};
+  std::function<void(const std::string&)> note = [](const std::string&) {};  // a sentence worth reading
   std::function<void(const std::filesystem::path&)> saved = [](const std::filesystem::path&) {};
   /// Writes a grid of u8 [count,H,W,C] pixels as a picture.
   std::function<void(const std::filesystem::path&, const std::vector<uint8_t>& pixels, int count, int height,
