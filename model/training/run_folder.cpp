@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "engine/io/atomic_folder.h"
@@ -101,22 +99,6 @@ std::string RunFolder::conv_plan() const {
 }
 void RunFolder::write_conv_plan(const std::string& text) const {
   io::write_file_atomic(path_ / kConvPlan, text);
-}
-
-void RunFolder::append_log(const std::string& json_line) const {
-  std::ofstream log(path_ / "log.jsonl", std::ios::app);
-  log << json_line << '\n';
-  if (!log.flush()) fail(cat("cannot write ", (path_ / "log.jsonl").string(), ": is the disk full?"));
-}
-
-void RunFolder::resume_log(int64_t step) const {
-  std::ifstream log(path_ / "log.jsonl");
-  std::string kept, line;
-  while (std::getline(log, line)) {
-    const auto json = nlohmann::json::parse(line, nullptr, false);  // a line cut short by a kill is not JSON
-    if (json.is_object() && json.value("step", int64_t(0)) <= step) kept += line + "\n";
-  }
-  io::write_file_atomic(path_ / "log.jsonl", kept);
 }
 
 std::vector<int64_t> checkpoint_steps(const fs::path& run) {

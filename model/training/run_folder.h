@@ -10,7 +10,7 @@ namespace ito::model {
 
 /// A run's folder:
 ///   options.json                    resolved options of the latest start
-///   log.jsonl                       one line a logged step: step, loss, grad_norm, lr, images_per_second,
+///   log.jsonl, index.html, run_data.js, tensorboard/   see run_journal.h
 ///   samples/step-00001000.png       grids from the EMA weights, always the same noise
 ///   conv_plan.txt                   which convolutions cuDNN computes, where a GPU run has timed them
 ///   checkpoints/step-00001000/      see checkpoint.h
@@ -35,10 +35,6 @@ class RunFolder {
   /// Empty where there is none.
   std::string conv_plan() const;
   void write_conv_plan(const std::string& text) const;
-  /// Appends a line to log.jsonl; lines of steps from `step` on that an interrupted run left are cut off
-  /// first (see resume_log).
-  void append_log(const std::string& json_line) const;
-  void resume_log(int64_t step) const;
 
  private:
   std::filesystem::path path_;

@@ -1,12 +1,12 @@
 #include "model/training/session.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "model/diffusion/sampler.h"
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
+#include "model/training/run_journal.h"
 #include "model/training/validation.h"
 
 namespace ito::model {
@@ -14,16 +14,6 @@ namespace ito::model {
 namespace {
 
 constexpr int64_t kLogEvery = 10;  // steps
-
-std::string log_line(const Progress& p, const StepReport& r) {
-  return nlohmann::json({{"step", r.step + 1},
-                         {"loss", p.loss},
-                         {"grad_norm", r.grad_norm},
-                         {"lr", r.learning_rate},
-                         {"images_per_second", p.images_per_second},
-                         {"skipped", p.skipped}})
-      .dump();
-}
 
 /// One go at a run: from its newest checkpoint to its last step or an interruption.
 class Session {
@@ -49,6 +39,7 @@ class Session {
   bool is_due(int64_t every) const { return is_last() || trainer_.step_number() % every == 0; }
   Progress progress() const;
   std::string last_good() const;
+  void note(const std::string&);
 
   engine::Device& device_;
   Trainer& trainer_;
@@ -58,6 +49,7 @@ class Session {
   std::optional<Validation> validation_;
   std::optional<double> validation_loss_;  // the latest
   std::filesystem::path checkpoint_;       // the newest
+  std::optional<RunJournal> journal_;
   std::optional<Meter> meter_;
 };
 
@@ -70,19 +62,26 @@ Session::Session(engine::Device& device, Trainer& trainer, const RunFolder& fold
 
 void Session::go_on() {
   const auto newest = newest_checkpoint(folder_.path());
+  std::string replanned;
   if (newest) {
     const TrainingOptions there = resume_from(*newest, trainer_);
     const bool decays = options_.optimizer.learning_rate.decay != engine::LearningRate::Decay::constant;
     if (decays && there.steps != options_.steps)
-      hooks_.note(cat("the learning rate's schedule was re-planned, from ", there.steps, " to ",
-                      options_.steps, " steps"));
+      replanned = cat("the learning rate's schedule was re-planned, from ", there.steps, " to ",
+                      options_.steps, " steps");
     checkpoint_ = *newest;
     validation_loss_ = read_record(*newest).validation_loss;
     settle_checkpoints(folder_, options_.keep);  // what a kill may have left undone
   }
   device_.set_conv_plan(folder_.conv_plan());
-  folder_.resume_log(trainer_.step_number());
   folder_.write_options(to_json(options_));
+  journal_.emplace(folder_, options_, trainer_.step_number(), hooks_.note);
+  if (!replanned.empty()) note(replanned);
+}
+
+void Session::note(const std::string& text) {
+  hooks_.note(text);
+  journal_->message(text);
 }
 
 std::string Session::last_good() const {
@@ -100,8 +99,8 @@ void Session::note_bad_step(const StepReport& r) {
   const std::string what =
       std::isfinite(r.loss) ? cat("its gradient's norm is ", r.grad_norm) : cat("its loss is ", r.loss);
   if (r.bad_steps < options_.max_bad_steps) {
-    hooks_.note(cat("step ", r.step + 1, " was skipped, ", what, " (", r.bad_steps, " in a row, ",
-                    trainer_.skipped(), " in all)"));
+    note(cat("step ", r.step + 1, " was skipped, ", what, " (", r.bad_steps, " in a row, ",
+             trainer_.skipped(), " in all)"));
     return;
   }
   fail(
@@ -117,7 +116,7 @@ void Session::take(const std::vector<StepReport>& reports) {
     if (report.skipped) note_bad_step(report);
     meter_->count(report);
     if ((report.step + 1) % kLogEvery && report.step + 1 != options_.steps) continue;
-    folder_.append_log(log_line(meter_->progress(), report));
+    journal_->step(meter_->progress(), report);
     meter_->restart_mean();
   }
 }
@@ -125,16 +124,17 @@ void Session::take(const std::vector<StepReport>& reports) {
 void Session::draw_grid() {
   if (!hooks_.write_grid || options_.sample_count < 1) return;
   trainer_.pause();
-  hooks_.write_grid(folder_.sample_grid(trainer_.step_number()),
-                    sample_ema(device_, trainer_, options_.sample_count, options_.sample_steps),
+  const std::filesystem::path path = folder_.sample_grid(trainer_.step_number());
+  hooks_.write_grid(path, sample_ema(device_, trainer_, options_.sample_count, options_.sample_steps),
                     options_.sample_count, options_.network.height, options_.network.width);
+  journal_->grid(trainer_.step_number(), path);
 }
 
 std::optional<double> Session::validate() {
   const double loss = validation_->loss();
-  folder_.append_log(nlohmann::json({{"step", trainer_.step_number()}, {"validation_loss", loss}}).dump());
+  journal_->validation(trainer_.step_number(), loss);
   if (std::isfinite(loss)) return validation_loss_ = loss;
-  hooks_.note(cat("step ", trainer_.step_number(), ": the validation loss is ", loss));
+  note(cat("step ", trainer_.step_number(), ": the validation loss is ", loss));
   return {};
 }
 
@@ -146,6 +146,7 @@ void Session::save(const CheckpointRecord& record) {
   checkpoint_ = path;
   // While steps are bad the weights may be, too: what was saved before is not removed for their sake.
   if (trainer_.bad_steps() == 0) settle_checkpoints(folder_, options_.keep);
+  journal_->saved(trainer_.step_number());
   hooks_.saved(path);
 }
 
@@ -159,7 +160,7 @@ void Session::write(const Due& due) {
   if (due.stop || is_last() || (due.save && good))
     save(record);
   else if (due.save)
-    hooks_.note(cat("step ", trainer_.step_number(), " is not saved, because it was skipped"));
+    note(cat("step ", trainer_.step_number(), " is not saved, because it was skipped"));
 }
 
 /// One step; true if it is the session's last.
@@ -172,6 +173,7 @@ bool Session::step() {
   if (due.any()) take(trainer_.finish());
   meter_->count_step(now() - before);
   hooks_.report(progress());
+  journal_->progress(progress());
   try {
     write(due);
   } catch (const std::exception& e) {
@@ -184,8 +186,14 @@ bool Session::step() {
 SessionResult Session::run() {
   go_on();
   meter_.emplace(trainer_);
-  while (trainer_.step_number() < options_.steps)
-    if (step()) break;
+  try {
+    while (trainer_.step_number() < options_.steps)
+      if (step()) break;
+  } catch (const std::exception& e) {
+    journal_->ended(e.what());
+    throw;
+  }
+  journal_->ended("it was interrupted; the same command goes on");
   SessionResult result;
   result.finished = trainer_.step_number() >= options_.steps;
   result.progress = progress();

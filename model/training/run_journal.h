@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "engine/io/append_file.h"
+#include "model/training/event_file.h"
+#include "model/training/options.h"
+#include "model/training/run_folder.h"
+#include "model/training/run_page.h"
+#include "model/training/session.h"
+
+namespace ito::model {
+
+/// What a run writes for people: log.jsonl, the page (index.html, run_data.js) and TensorBoard's events. It
+/// is for display only: nothing here has a say in what is learned, and where something cannot be written it
+/// says so
+/// (`note`), once, and the run goes on.
+class RunJournal {
+ public:
+  using Note = std::function<void(const std::string&)>;
+
+  /// Goes on after `step`: what an interrupted run logged beyond it is cut off, the rest is shown again.
+  RunJournal(const RunFolder& folder, const TrainingOptions& options, int64_t step, Note note);
+
+  /// A line of the log and a point of the curves; for every some steps.
+  void step(const Progress& progress, const StepReport& report);
+  /// Where the run stands, for the page alone; for every step.
+  void progress(const Progress& progress);
+  void validation(int64_t step, double loss);
+  void grid(int64_t step, const std::filesystem::path& png);
+  void saved(int64_t step);
+  /// Something that people should know, e.g. a step that was skipped.
+  void message(const std::string& text);
+  /// Finished, if the last step is done; else stopped because of `reason`.
+  void ended(const std::string& reason);
+
+ private:
+  /// One of the things that are written; its failure is said once.
+  struct Output {
+    const char* name;
+    bool warned = false;
+  };
+  void attempt(Output& output, const std::function<void()>& write);
+  void resume_log();
+  void resume_grids();
+  void append_log(const std::string& line);
+  void append_event(const std::function<void(EventFile&)>& append);
+  void show_page(bool at_once);
+
+  std::filesystem::path folder_;
+  int64_t first_step_;
+  Note note_;
+  RunPage page_;
+  std::optional<io::AppendFile> log_;
+  std::optional<EventFile> events_;
+  Output log_output_{"log.jsonl"}, page_output_{"the run's page"}, event_output_{"TensorBoard's events"};
+  double last_page_ = 0, next_page_ = 0;  // when it was written, when it may be again
+};
+
+}  // namespace ito::model
