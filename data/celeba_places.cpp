@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "data/celeba.h"
@@ -105,21 +106,21 @@ Celeba in_folder(const fs::path& pictures) {
 
 /// The folder of an archive, with '/' at its end, that holds most of the pictures; if it has CelebA's name,
 /// or `any` has.
-std::string find_in_archive(const io::ZipReader& zip, bool any) {
+std::optional<std::string> find_in_archive(const io::ZipReader& zip, bool any) {
   std::map<std::string_view, size_t> counts;
   for (const io::ZipEntry& entry : zip.entries()) {
     const std::string_view name = entry.name;
     const size_t slash = name.rfind('/') + 1;  // 0 if there is none
-    if (is_image_name(std::string(name.substr(slash)))) ++counts[name.substr(0, slash)];
+    if (is_image_name(name.substr(slash))) ++counts[name.substr(0, slash)];
   }
-  std::string best;
+  std::optional<std::string> best;
   size_t most = 0;
   for (const auto& [folder, count] : counts) {
     const std::string_view name = folder.substr(0, folder.size() - !folder.empty());
     if (count <= most || !(any || is_picture_folder(name.substr(name.rfind('/') + 1)))) continue;
-    best = folder, most = count;
+    best = std::string(folder), most = count;
   }
-  return most > 0 ? best : "/";
+  return best;
 }
 
 /// A list anywhere in an archive: the one with the shortest path.
@@ -140,18 +141,16 @@ Celeba in_archive(const fs::path& path) {
   const fs::path whole = complete(path);
   const std::string stem = whole.stem().string();
   const bool called_so = is_picture_folder(stem);
-  const std::string folder = find_in_archive(*zip, called_so);
+  const std::optional<std::string> folder = find_in_archive(*zip, called_so);
+  if (!folder && called_so) fail(cat(path.string(), ": no pictures in it. ", how_to_get_pictures(path)));
   Celeba celeba;
-  if (folder == "/") {
-    if (called_so) fail(cat(path.string(), ": no pictures in it. ", how_to_get_pictures(path)));
-    return celeba;
-  }
+  if (!folder) return celeba;
   celeba.root = path;
   celeba.title = called_so ? title_of(whole.parent_path()) : stem;
-  celeba.source = zip_source(zip, folder);
+  celeba.source = zip_source(zip, *folder);
   for (const io::ZipEntry& entry : zip->entries()) {
-    if (entry.name.compare(0, folder.size(), folder) != 0) continue;
-    const std::string name = entry.name.substr(folder.size());
+    if (entry.name.compare(0, folder->size(), *folder) != 0) continue;
+    const std::string name = entry.name.substr(folder->size());
     if (name.find('/') == std::string::npos && is_image_name(name)) celeba.names.push_back(name);
   }
   std::sort(celeba.names.begin(), celeba.names.end());

@@ -92,9 +92,14 @@ std::string most_frequent(const std::map<std::string, size_t>& endings) {
 
 }  // namespace
 
-bool is_image_name(const std::string& name) {
-  static const std::set<std::string> kEndings = {".jpg", ".jpeg", ".png", ".pgm", ".ppm"};
-  return !name.empty() && name[0] != '.' && kEndings.count(ending_of(name)) > 0;
+bool is_image_name(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos || name[0] == '.') return false;
+  const std::string_view ending = name.substr(dot);
+  const auto equals = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  for (const std::string_view known : {".jpg", ".jpeg", ".png", ".pgm", ".ppm"})
+    if (std::equal(ending.begin(), ending.end(), known.begin(), known.end(), equals)) return true;
+  return false;
 }
 
 std::string how_to_get_pictures(const fs::path& root) {

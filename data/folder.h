@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/image_list.h"
@@ -20,7 +21,7 @@ void check_folder(const std::filesystem::path& root);
 bool is_zip(const std::filesystem::path& path);
 
 /// By the name alone: one of the endings above, and not hidden.
-bool is_image_name(const std::string& name);
+bool is_image_name(std::string_view name);
 
 /// The end of a sentence about a folder or archive without pictures: where to get CelebA, or how to draw
 /// faces instead.

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "data/folder.h"
 #include "engine/io/web_page.h"
@@ -158,7 +156,9 @@ Shape without_header(const Lines& lines, const ListRules& rules, std::vector<std
 void add_row(const Lines& lines, const Shape& shape, const ListRules& rules, ListTable& table) {
   if (lines.cells.size() != shape.cells)
     lines.fail_here(cat(lines.cells.size() - 1, " values for ", shape.cells - 1, " ", rules.noun));
-  table.pictures.push_back(lines.cells[shape.picture]);
+  const std::string& picture = lines.cells[shape.picture];
+  if (!table.rows.emplace(picture_stem(picture), table.rows.size()).second)
+    lines.fail_here(cat("a second line for ", picture));
   for (size_t c = 0; c < shape.at.size(); ++c) {
     const std::string& cell = lines.cells[shape.at[c]];
     int32_t value = 0;
@@ -185,30 +185,23 @@ ListTable parse_list(std::string_view text, const std::string& place, const List
   const bool headed = !is_image_name(lines.cells[0]);
   const Shape shape =
       headed ? read_header(lines, rules, table.columns) : without_header(lines, rules, table.columns);
-  std::unordered_set<std::string> seen;
   if (headed) more = lines.next();
-  for (; more; more = lines.next()) {
-    add_row(lines, shape, rules, table);
-    if (!seen.emplace(picture_stem(table.pictures.back())).second)
-      lines.fail_here(cat("a second line for ", table.pictures.back()));
-  }
+  for (; more; more = lines.next()) add_row(lines, shape, rules, table);
   return table;
 }
 
 std::string_view picture_stem(std::string_view name) {
-  return is_image_name(std::string(name)) ? name.substr(0, name.rfind('.')) : name;
+  return is_image_name(name) ? name.substr(0, name.rfind('.')) : name;
 }
 
 PictureRows rows_for(const ListTable& table, const std::vector<std::string>& pictures, int32_t absent) {
-  std::unordered_map<std::string_view, size_t> line_of;
-  for (size_t i = 0; i < table.pictures.size(); ++i) line_of[picture_stem(table.pictures[i])] = i;
   const size_t columns = table.columns.size();
   PictureRows rows;
   rows.values.assign(pictures.size() * columns, absent);
-  std::vector<char> used(table.pictures.size(), 0);
+  std::vector<char> used(table.rows.size(), 0);
   for (size_t i = 0; i < pictures.size(); ++i) {
-    const auto found = line_of.find(picture_stem(pictures[i]));
-    if (found == line_of.end()) continue;
+    const auto found = table.rows.find(std::string(picture_stem(pictures[i])));
+    if (found == table.rows.end()) continue;
     used[found->second] = 1;
     std::copy_n(table.values.begin() + std::ptrdiff_t(found->second * columns), columns,
                 rows.values.begin() + std::ptrdiff_t(i * columns));
