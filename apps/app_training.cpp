@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/app_data.h"
 #include "apps/app_main.h"
 #include "data/crop.h"
 #include "kernels/names.h"
@@ -191,17 +192,7 @@ data::Dataset open_images(const TrainingFlags& f, const TrainingOptions& o) {
   options.height = o.network.height, options.width = o.network.width;
   options.cache_dir = f.cache;
   options.threads = f.threads;
-  LiveLine line;
-  const double start = wall_clock();
-  options.progress = [&](size_t done, size_t total) {
-    const double left = done ? (wall_clock() - start) / double(done) * double(total - done) : 0;
-    line.show(cat("decoding   ", thousands(int64_t(done)), " of ", thousands(int64_t(total)),
-                  done ? cat("   ", duration(left), " left") : ""));
-  };
-  data::Dataset images = data::open_dataset(f.data, options);
-  line.end();
-  for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
-  return images;
+  return open_pictures(f.data, options);
 }
 
 void complete(TrainingOptions& o, const TrainingFlags& f, const data::Dataset& images) {

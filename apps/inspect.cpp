@@ -1,15 +1,15 @@
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <iostream>
-#include <map>
 
+#include "apps/app_data.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
-#include "data/celeba.h"
 #include "data/contact_sheet.h"
 #include "data/crop.h"
 #include "data/dataset.h"
+#include "data/image_list.h"
+#include "data/parallel.h"
+#include "data/statistics.h"
 #include "engine/io/npy.h"
 #include "engine/io/safetensors.h"
 #include "model/training/checkpoint.h"
@@ -52,64 +52,77 @@ int inspect_checkpoint(const Flags& f) {
   return 0;
 }
 
-/// Mean and deviation of each channel in [-1,1], over at most 20,000 images.
-void print_statistics(const data::Dataset& images) {
-  const size_t pixels = size_t(images.height()) * size_t(images.width());
-  const size_t count = std::min<size_t>(images.count(), 20000);
-  for (int c = 0; c < 3; ++c) {
-    double sum = 0, squares = 0;
-    for (size_t i = 0; i < count * pixels; ++i) {
-      const double v = images.pixels()[i * 3 + size_t(c)] / 127.5 - 1;
-      sum += v, squares += v * v;
-    }
-    const double n = double(count * pixels), mean = sum / n;
+void print_channels(const data::Dataset& images, int threads) {
+  const size_t pixels = images.count() * size_t(images.height()) * size_t(images.width());
+  const auto channels = data::channel_statistics(images.pixels(), pixels, threads);
+  constexpr const char* kNames[] = {"red", "green", "blue"};
+  for (size_t c = 0; c < 3; ++c) {
     char line[120];
-    std::snprintf(line, sizeof line, "%-10s mean %+.4f, deviation %.4f\n",
-                  c == 0   ? "red"
-                  : c == 1 ? "green"
-                           : "blue",
-                  mean, std::sqrt(std::max(0.0, squares / n - mean * mean)));
+    std::snprintf(line, sizeof line, "%-10s mean %+.4f, deviation %.4f\n", kNames[c], channels[c].mean,
+                  channels[c].deviation);
     std::cout << line;
+  }
+}
+
+/// The largest distance between two pictures, and what it says about --sigma-max.
+void print_distance(const data::Dataset& images, int threads) {
+  constexpr double kOperations = 2e10;  // a few seconds on one core
+  const size_t image_bytes = size_t(images.height()) * size_t(images.width()) * 3;
+  const size_t most = std::max<size_t>(2, size_t(std::sqrt(2 * kOperations / double(image_bytes))));
+  const data::FarthestPair pair = data::farthest_pair(images.pixels(), images.count(), image_bytes,
+                                                      std::min<size_t>(most, 2000), threads);
+  if (pair.compared < 2) return;
+  std::cout
+      << "farthest   " << std::round(pair.distance * 10) / 10 << " between "
+      << images.names()[pair.images.first] << " and " << images.names()[pair.images.second] << ", of "
+      << thousands(int64_t(pair.compared)) << " compared each with each\n"
+      << "advice     --sigma-max " << std::ceil(pair.distance)
+      << " by Song and Ermon's rule (2020, technique 1: the largest distance); the default, 80, is EDM's\n";
+}
+
+/// How many pictures each split has; "none" where the list gives it none.
+void print_splits(const std::string& folder) {
+  for (const std::string split : {"train", "valid", "test", "all"}) {
+    std::string count = "none";
+    try {
+      count = thousands(int64_t(data::list_pictures(folder, split).names.size()));
+    } catch (const Error&) {
+    }
+    std::cout << "  " << split << std::string(9 - split.size(), ' ') << count << "\n";
   }
 }
 
 void print_attributes(const data::Dataset& images) {
   const std::vector<std::string>& names = images.attribute_names();
+  const std::vector<double> shares = data::attribute_shares(images.attributes(), names.size());
   for (size_t a = 0; a < names.size(); ++a) {
-    size_t has = 0;
-    for (size_t i = 0; i < images.count(); ++i) has += images.attributes()[i * names.size() + a] > 0;
     char line[80];
-    std::snprintf(line, sizeof line, "  %-22s %5.1f %%%s", names[a].c_str(),
-                  100.0 * double(has) / double(images.count()), a % 2 ? "\n" : "    ");
+    std::snprintf(line, sizeof line, "  %-22s %5.1f %%%s", names[a].c_str(), 100 * shares[a],
+                  a % 2 ? "\n" : "    ");
     std::cout << line;
   }
   if (names.size() % 2) std::cout << "\n";
 }
 
-data::Dataset open_split(const Flags& f, const std::string& split) {
+data::Dataset open_split(const Flags& f) {
   const data::ImageSize size = data::parse_image_size(f.size);
   data::DatasetOptions o;
-  o.split = split, o.crop = f.crop, o.height = size.height, o.width = size.width, o.cache_dir = f.cache,
-  o.threads = f.threads;
-  LiveLine line;
-  o.progress = [&](size_t done, size_t total) { line.show(cat("decoding   ", done, " of ", total)); };
-  return data::open_dataset(f.folder, o);
+  o.split = f.split, o.crop = f.crop, o.height = size.height, o.width = size.width, o.cache_dir = f.cache,
+  o.threads = f.threads, o.check_all = true;
+  return open_pictures(f.folder, o);
 }
 
 int inspect_data(const Flags& f) {
-  const data::Dataset images = open_split(f, f.split);
+  const data::Dataset images = open_split(f);
+  const int threads = data::thread_count(f.threads);
   std::cout << "folder     " << images.root().string() << " (" << images.kind() << ")\n"
             << "images     " << thousands(int64_t(images.count())) << " of split " << images.split()
             << ", crop " << images.crop() << ", " << images.width() << "x" << images.height() << "\n";
-  if (images.kind() == "celeba" && f.split.empty())
-    for (const char* split : {"train", "valid", "test"})
-      std::cout << "  " << split << (std::strlen(split) < 5 ? " " : "") << "    "
-                << thousands(int64_t(data::list_celeba(data::find_celeba(f.folder), split).names.size()))
-                << "\n";
-  for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
+  if (images.kind() == "celeba") print_splits(f.folder);
   for (const auto& skipped : images.skipped())
     std::cout << "skipped    " << skipped.name << ": " << skipped.reason << "\n";
-  print_statistics(images);
+  print_channels(images, threads);
+  print_distance(images, threads);
   if (!images.attributes().empty()) print_attributes(images);
   data::write_png(
       f.sheet, data::contact_sheet(images.pixels(), images.count(), images.height(), images.width(), 12, 8));

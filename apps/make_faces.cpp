@@ -8,7 +8,7 @@ namespace ito::apps {
 namespace {
 
 struct Flags {
-  std::string folder;
+  std::string folder, layout = "official";
   int64_t count = 10000, seed = 0;
   int threads = 0;
 };
@@ -20,6 +20,7 @@ int make_faces(const Flags& f) {
   data::FaceSetOptions options;
   options.count = uint64_t(f.count);
   options.seed = uint64_t(f.seed);
+  options.layout = data::parse_face_layout(f.layout);
   options.threads = f.threads;
   LiveLine line;
   const double start = wall_clock();
@@ -45,12 +46,14 @@ int make_faces(const Flags& f) {
 }  // namespace ito::apps
 
 int main(int argc, char** argv) {
-  CLI::App app{"Draws a set of faces in CelebA's format: pictures, attributes and splits.", "make_faces"};
+  CLI::App app{"Draws a set of faces in CelebA's format: pictures and lists.", "make_faces"};
   ito::apps::Flags f;
   app.add_option("DIR", f.folder, "where the set goes: a new or empty folder, or a set to extend")
       ->required();
   app.add_option("--count", f.count, "how many faces")->capture_default_str();
   app.add_option("--seed", f.seed, "which faces: the same seed draws the same bytes")->capture_default_str();
+  app.add_option("--layout", f.layout, "how CelebA's files lie: " + ito::data::face_layout_names())
+      ->capture_default_str();
   app.add_option("--threads", f.threads, "0: one for each core")->capture_default_str();
   return ito::apps::run_program(app, argc, argv, [&] { return ito::apps::make_faces(f); });
 }

@@ -3,6 +3,7 @@
 
 #include "apps/app_main.h"
 #include "apps/app_model.h"
+#include "apps/app_samples.h"
 #include "data/contact_sheet.h"
 #include "data/image.h"
 #include "model/diffusion/sampler.h"
@@ -28,7 +29,8 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--checkpoint", f.checkpoint, "one checkpoint's folder");
   app.add_option("--count", f.count, "how many images, seeds 0 .. N-1")->capture_default_str();
   app.add_option("--seeds", f.seeds, "which images instead: 5, 0-63 or 0-15,100");
-  app.add_option("--out", f.out, "where grid.png and 000000.png ... go (default: the run's folder/images)");
+  app.add_option("--out", f.out,
+                 "where grid.png, 000000.png ... and samples.json go (default: the run's folder/images)");
   app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
   app.add_option("--conv", f.conv, "convolutions on a GPU: ours or cudnn")->capture_default_str();
   app.add_option("--threads", f.threads, "CPU threads (0: all)")->capture_default_str();
@@ -144,6 +146,18 @@ void describe(const Flags& f, const Job& job, const fs::path& checkpoint, engine
   std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
+SampleNote note_of(const Flags& f, const Job& job, const fs::path& checkpoint, size_t made) {
+  const model::TrainingOptions& o = job.loaded.options;
+  SampleNote note;
+  const fs::path checkpoints = fs::absolute(checkpoint).lexically_normal().parent_path();
+  if (checkpoints.filename() == "checkpoints") note.run = checkpoints.parent_path().filename().string();
+  note.step = job.loaded.step;
+  note.sampler = f.sampler, note.sampler_steps = f.steps;
+  note.seeds.assign(job.seeds.begin(), job.seeds.begin() + std::ptrdiff_t(made));
+  note.crop = o.crop, note.height = o.network.height, note.width = o.network.width;
+  return note;
+}
+
 int sample(const Flags& f) {
   const engine::Backend backend = engine::parse_backend(f.device);
   const std::vector<uint64_t> seeds = chosen_seeds(f);
@@ -154,6 +168,7 @@ int sample(const Flags& f) {
   const model::NetworkConfig& net = loaded.options.network;
   const int chunk = model::sample_chunk(device, loaded.denoiser(), {net.height, net.width, net.channels});
   const Job job{loaded, plan, seeds, output_folder(f, checkpoint), chunk};
+  check_same_pictures(job.out, loaded.options.crop, net.height, net.width);
   fs::create_directories(job.out);
   describe(f, job, checkpoint, device);
   const double start = wall_clock();
@@ -162,6 +177,7 @@ int sample(const Flags& f) {
   if (made == 0) fail("interrupted before the first images were complete: nothing was written");
   data::write_png(job.out / "grid.png", data::make_grid(pixels.data(), made, int(job.image()[0]),
                                                         int(job.image()[1]), grid_columns(int64_t(made))));
+  write_sample_note(job.out, note_of(f, job, checkpoint, made));
   std::cout << (made < seeds.size() ? "interrupted; " : "") << "wrote      "
             << (job.out / "grid.png").string() << " and " << made << " of " << seeds.size()
             << " images beside it, in " << duration(wall_clock() - start) << "\n";

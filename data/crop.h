@@ -16,10 +16,6 @@ enum class Crop { none, ddim128, c140, c148, c178, c108 };
 
 inline constexpr int kLargestSide = 4096;  // of a training image, in pixels
 
-struct Rectangle {
-  int left = 0, top = 0, width = 0, height = 0;
-};
-
 std::string crop_name(Crop crop);
 
 /// Error for an unknown name, with the nearest one.

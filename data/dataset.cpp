@@ -1,13 +1,7 @@
 #include "data/dataset.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cctype>
-#include <cerrno>
-#include <cstring>
+#include <set>
 
 #include "data/decode_all.h"
 #include "data/hash.h"
@@ -18,41 +12,6 @@ namespace ito::data {
 namespace fs = std::filesystem;
 namespace {
 
-/// Held while one process builds a cache file; the kernel lets go of it when that process ends, however it
-/// ends.
-class BuildLock {
- public:
-  explicit BuildLock(const fs::path& path) : path_(path) {
-    while (file_ < 0) {
-      file_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-      if (file_ < 0)
-        fail(cat(path.string(), ": cannot be made: ", std::strerror(errno), "; name another cache folder"));
-      while (flock(file_, LOCK_EX) != 0 && errno == EINTR) {
-      }
-      if (is_in_place()) return;
-      close(file_);  // the process that held it has removed it
-      file_ = -1;
-    }
-  }
-  ~BuildLock() {
-    unlink(path_.c_str());
-    close(file_);
-  }
-  BuildLock(const BuildLock&) = delete;
-  BuildLock& operator=(const BuildLock&) = delete;
-
- private:
-  bool is_in_place() const {
-    struct stat held {
-    }, named{};
-    return fstat(file_, &held) == 0 && stat(path_.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
-           held.st_ino == named.st_ino;
-  }
-
-  fs::path path_;
-  int file_ = -1;
-};
-
 void add_file(Hash& hash, const std::string& name, const PictureStamp& stamp) {
   hash.add(name).add(stamp.bytes).add(stamp.seconds).add(stamp.nanoseconds).add(stamp.checksum);
 }
@@ -60,7 +19,8 @@ void add_file(Hash& hash, const std::string& name, const PictureStamp& stamp) {
 /// Where the pictures are and what is made of them: all that stays the same when pictures are added.
 uint64_t hash_source(const ImageList& list, const DecodeOptions& options) {
   Hash hash;
-  hash.add(uint64_t(kCacheVersion)).add(fs::canonical(list.root).string()).add(list.kind).add(list.split);
+  // The number stays: a file of another version is found where this one looks, and makes way.
+  hash.add(uint64_t(1)).add(fs::canonical(list.root).string()).add(list.kind).add(list.split);
   hash.add(crop_name(options.crop)).add(uint64_t(options.size.height)).add(uint64_t(options.size.width));
   return hash.value();
 }
@@ -86,36 +46,37 @@ std::string readable_start(const ImageList& list, const DecodeOptions& options) 
              options.size.width, "-");
 }
 
-void make_cache_folder(const fs::path& folder, uint64_t bytes) {
+void make_cache_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error)
     fail(cat(folder.string(), ": the cache folder cannot be made: ", error.message(), "; name another"));
-  const fs::space_info space = fs::space(folder, error);
-  if (!error && space.available < bytes) {
-    fail(cat(folder.string(), ": decoded pictures need ", bytes >> 20, " MiB, and ", space.available >> 20,
-             " MiB are free; choose a smaller --size or another cache folder"));
-  }
 }
 
-/// Cache files of the same pictures and options from before the folder changed. Mapped ones live on until
-/// unmapped.
-void remove_superseded(const fs::path& current, const std::string& start) {
+/// The cache file that belongs to a hidden sibling, or the file itself.
+fs::path cache_of(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return name[0] == '.' ? file.parent_path() / fs::path(name.substr(1)).stem() : file;
+}
+
+/// Cache files of the same pictures and options from before the folder changed, finished or not.
+std::set<fs::path> superseded(const fs::path& current, const std::string& start) {
   std::error_code ignored;
-  std::vector<fs::path> old;
+  std::set<fs::path> old;
   for (fs::directory_iterator entry(current.parent_path(), ignored), end; !ignored && entry != end;
        entry.increment(ignored)) {
-    const fs::path& path = entry->path();
-    const bool same_source = path.filename().string().compare(0, start.size(), start) == 0;
-    if (same_source && path.extension() == current.extension() && path != current) old.push_back(path);
+    const fs::path cache = cache_of(entry->path());
+    const bool same_source = cache.filename().string().compare(0, start.size(), start) == 0;
+    if (same_source && cache.extension() == current.extension() && cache != current) old.insert(cache);
   }
-  for (const fs::path& path : old) fs::remove(path, ignored);
+  return old;
 }
 
-/// The cache as it stands; nothing, with a note, where it is missing or damaged.
-std::optional<ImageCache> read_or_note(const fs::path& path, int threads, std::vector<std::string>& notes) {
+/// The cache as it stands; nothing, with a note, where it is missing or cannot be used.
+std::optional<ImageCache> read_or_note(const fs::path& path, const CacheRequest& request,
+                                       std::vector<std::string>& notes) {
   try {
-    return read_cache(path, threads);
+    return read_cache(path, request);
   } catch (const Error& error) {
     notes.push_back(cat(error.what(), "; it is made anew"));
     return std::nullopt;
@@ -142,6 +103,7 @@ DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
   if (celeba)
     crop_rectangle(resolved.crop, {178, 218}, resolved.size);  // refuses a shape before any picture is read
   resolved.threads = thread_count(options.threads);
+  resolved.starting = options.starting;
   resolved.progress = options.progress;
   return resolved;
 }
@@ -152,23 +114,27 @@ std::string Dataset::content_hash() const { return hex(cache_.content_hash); }
 
 Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   ImageList list = list_pictures(path, options.split);
-  const DecodeOptions decode = resolve(options, list);
+  DecodeOptions decode = resolve(options, list);
   const uint64_t source = hash_source(list, decode);
-  const std::string fingerprint = hex(hash_listing(list, source, decode.threads));
+  const uint64_t listing = hash_listing(list, source, decode.threads);
+  const std::string fingerprint = hex(listing);
+  decode.key = Hash().add(listing).add(uint64_t(kCacheVersion)).value();
   const std::string start = readable_start(list, decode) + hex(source) + "-";
   const fs::path file = fs::absolute(options.cache_dir) / (start + fingerprint + ".images");
 
-  std::optional<ImageCache> cache = read_or_note(file, decode.threads, list.notes);
+  const CacheRequest request{crop_name(decode.crop), decode.size, decode.threads, options.check_all};
+  std::optional<ImageCache> cache = read_or_note(file, request, list.notes);
   if (!cache) {
-    make_cache_folder(file.parent_path(),
-                      list.names.size() * uint64_t(options.height) * uint64_t(options.width) * 3);
-    const BuildLock lock(file.parent_path() / cat(".", file.filename().string(), ".lock"));
+    make_cache_folder(file.parent_path());
+    PartialCache partial(file, options.waiting);
     std::vector<std::string> same_notes;
-    cache = read_or_note(file, decode.threads, same_notes);  // another process may have made it meanwhile
+    cache = read_or_note(file, request, same_notes);  // another process may have made it meanwhile
     if (!cache) {
-      decode_all(list, decode, file);
-      remove_superseded(file, start);
-      cache = read_cache(file, decode.threads);
+      const std::set<fs::path> old = superseded(file, start);
+      for (const fs::path& path : old) remove_partial(path);
+      decode_all(list, decode, partial);
+      for (const fs::path& path : old) remove_cache(path);  // one that is mapped lives on until unmapped
+      cache = read_cache(file, request);
     }
   }
   if (const size_t unknown = count_unknown(*cache); unknown > 0) {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/image_cache.h"
+#include "data/decode_all.h"
 
 namespace ito::data {
 
@@ -18,10 +18,14 @@ struct DatasetOptions {
   int height = 64;   // pixels, as the network sees them
   int width = 64;
   std::filesystem::path cache_dir = ".cache";
-  int threads = 0;  // that decode and check; 0: every core
-  /// Called on the caller's thread while pictures are decoded (never where the cache stands), from (0, total)
-  /// on.
+  int threads = 0;         // that decode and check; 0: every core
+  bool check_all = false;  // read every pixel of a cache, even of one that was checked before
+  /// Called on the caller's thread where pictures must be decoded: once before, with what it will take; then
+  /// from (done, total) on, which is not (0, total) where an interrupted process had begun. What progress
+  /// throws ends the decoding; another opening goes on from there.
+  std::function<void(const DecodeForecast&)> starting;
   std::function<void(size_t done, size_t total)> progress;
+  std::function<void()> waiting;  // for another process that decodes the same
 };
 
 /// A data set, decoded: all its images of one size in one read-only mapping. Movable, not copyable.
@@ -61,10 +65,10 @@ class Dataset {
 
 /// Opens CelebA in its official layout (data/celeba.h) or any folder of pictures (data/folder.h). The first
 /// time, all are decoded, cropped (data/crop.h) and scaled (data/resize.h) into a file under `cache_dir`; the
-/// folder itself is only read. A second process waits for the first; a file that is damaged or out of date is
-/// made anew. Unreadable files are skipped and named, up to one in twenty. Error: more than that; pictures
-/// smaller than the wanted size (says which size fits); what list_folder and list_celeba report; no room or
-/// right to write the cache.
+/// folder itself is only read. A second process waits for the first, and goes on with what a killed one left;
+/// a file that is damaged, out of date or another version's is made anew. Unreadable files are skipped and
+/// named, up to one in twenty. Error: more than that; pictures smaller than the wanted size (says which size
+/// fits); what list_folder and list_celeba report; no room or right to write the cache.
 Dataset open_dataset(const std::filesystem::path& path, const DatasetOptions& options);
 
 }  // namespace ito::data

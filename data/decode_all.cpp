@@ -1,17 +1,17 @@
 #include "data/decode_all.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstring>
 
 #include "data/celeba_lists.h"
 #include "data/hash.h"
 #include "data/parallel.h"
 #include "data/resize.h"
-#include "engine/io/atomic_file.h"
 #include "kernels/error.h"
 
 namespace ito::data {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kTolerated = 20;  // one unreadable file in this many
@@ -32,15 +32,10 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
   const std::string path = source.place(name);
   Outcome outcome;
   try {
-    const std::vector<uint8_t> bytes = source.read(name);
-    const Image image = decode_image(bytes.data(), bytes.size(), path);
-    const Rectangle part = crop_rectangle(options.crop, {image.width, image.height}, options.size);
-    if (!fits(part, options.size)) {
+    if (decode_picture(source.read(name), path, options.crop, options.size, out))
+      outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
+    else
       outcome.state = Outcome::too_small;
-      return outcome;
-    }
-    resize_into(image, part, options.size, out);
-    outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
   } catch (const Error& error) {
     outcome.state = Outcome::unreadable;
     outcome.reason = error.what();
@@ -97,75 +92,152 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
            " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples));
 }
 
-/// Decodes picture after picture into a file, a chunk at a time.
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Decodes picture after picture into a file, a chunk at a time; while one is decoded, the one before is
+/// written.
 class Decoding {
  public:
-  Decoding(const ImageList& list, const DecodeOptions& options, const fs::path& path)
+  Decoding(const ImageList& list, const DecodeOptions& options, PartialCache& file)
       : list_(list),
         options_(options),
-        file_(path),
+        file_(file),
         image_bytes_(size_t(options.size.width) * size_t(options.size.height) * 3) {
     cache_.size = options.size;
+    cache_.crop = crop_name(options.crop);
     if (list.attribute_list.empty()) return;
     attributes_ = read_attributes(list.attribute_list, list.names);
     cache_.attribute_names = attributes_.names;
   }
 
   void run() {
-    constexpr size_t kChunkBytes = 64 << 20;  // enough for steady progress, little enough for any memory
-    const size_t threads = size_t(options_.threads);
-    const size_t chunk = std::max(threads, std::min(32 * threads, kChunkBytes / image_bytes_));
-    const size_t total = list_.names.size();
-    std::vector<uint8_t> pixels(std::min(chunk, total) * image_bytes_);
-    std::vector<Outcome> outcomes;
-    if (options_.progress) options_.progress(0, total);
-    for (size_t first = 0; first < total; first += chunk) {
-      const size_t count = std::min(chunk, total - first);
-      outcomes.assign(count, {});
-      parallel_for(count, options_.threads, [&](size_t i) {
-        outcomes[i] =
-            decode_one(*list_.source, list_.names[first + i], options_, pixels.data() + i * image_bytes_);
+    const size_t total = list_.names.size(), already = resume();
+    file_.check_room((total - already) * image_bytes_);
+    if (options_.starting) options_.starting(forecast(already));
+    if (options_.progress) options_.progress(already, total);
+    Batch being_decoded, being_written;
+    for (size_t first = already; first < total || !being_written.outcomes.empty();) {
+      being_decoded.first = first;
+      being_decoded.outcomes.assign(std::min(chunk_pictures(), total - first), {});
+      being_decoded.pixels.resize(being_decoded.outcomes.size() * image_bytes_);
+      parallel_for(being_decoded.outcomes.size() + 1, options_.threads, [&](size_t i) {
+        if (i == 0)
+          keep(being_written);
+        else
+          decode(being_decoded, i - 1);
       });
-      keep(first, outcomes, pixels.data());
-      if (options_.progress) options_.progress(first + count, total);
+      first += being_decoded.outcomes.size();
+      if (options_.progress && !being_written.outcomes.empty()) options_.progress(being_decoded.first, total);
+      std::swap(being_decoded, being_written);
     }
-    finish();
+    cache_.content_hash = content_.value();
+    file_.finish(cache_ending(cache_));
   }
 
  private:
-  /// Writes the images that could be read, closed up.
-  void keep(size_t first, const std::vector<Outcome>& outcomes, uint8_t* pixels) {
-    size_t kept = 0;
-    for (size_t i = 0; i < outcomes.size(); ++i) {
-      const std::string& name = list_.names[first + i];
-      if (outcomes[i].state == Outcome::too_small) fail_too_small(list_, options_, name);
-      if (outcomes[i].state == Outcome::unreadable) {
-        cache_.skipped.push_back({name, outcomes[i].reason});
-        continue;
-      }
-      if (kept != i) std::memcpy(pixels + kept * image_bytes_, pixels + i * image_bytes_, image_bytes_);
-      ++kept;
-      content_.add(outcomes[i].hash);
-      cache_.names.push_back(name);
-      const auto row = attributes_.values.begin() + std::ptrdiff_t((first + i) * attributes_.names.size());
-      cache_.attributes.insert(cache_.attributes.end(), row, row + std::ptrdiff_t(attributes_.names.size()));
-    }
-    if (cache_.skipped.size() * kTolerated > list_.names.size()) {
-      fail_unreadable(list_, cache_.skipped, first + outcomes.size());
-    }
-    file_.write(pixels, kept * image_bytes_);
+  struct Batch {
+    size_t first = 0;
+    std::vector<Outcome> outcomes;
+    std::vector<uint8_t> pixels;
+  };
+
+  /// Enough for steady progress, little enough for any memory.
+  size_t chunk_pictures() const {
+    constexpr size_t kChunkBytes = 32 << 20;
+    const size_t threads = size_t(options_.threads);
+    return std::max(threads, std::min(32 * threads, kChunkBytes / image_bytes_));
   }
 
-  void finish() {
-    cache_.content_hash = content_.value();
-    const std::vector<uint8_t> ending = cache_ending(cache_);
-    file_.write(ending.data(), ending.size());
-    file_.commit();
+  void decode(Batch& batch, size_t i) const {
+    batch.outcomes[i] = decode_one(*list_.source, list_.names[batch.first + i], options_,
+                                   batch.pixels.data() + i * image_bytes_);
+  }
+
+  /// Pictures that an interrupted build has dealt with.
+  size_t resume() {
+    std::vector<uint64_t> hashes;
+    const std::vector<CacheChunk> chunks = file_.resume(options_.key, image_bytes_, options_.threads, hashes);
+    size_t done = 0;
+    for (const CacheChunk& chunk : chunks) {
+      add(done, chunk);
+      done += chunk.pictures;
+    }
+    for (const uint64_t hash : hashes) content_.add(hash);
+    return done;
+  }
+
+  /// From decoding some of the pictures that are left, evenly spaced, as many as go into a quarter of a
+  /// second.
+  DecodeForecast forecast(size_t already) const {
+    constexpr double kSeconds = 0.25;
+    DecodeForecast result;
+    result.done = already, result.pictures = list_.names.size() - already;
+    result.bytes = list_.names.size() * image_bytes_;
+    const size_t samples = std::min(result.pictures, size_t(512) * size_t(options_.threads));
+    const auto start = std::chrono::steady_clock::now();
+    std::atomic<size_t> decoded{0};
+    parallel_for(samples, options_.threads, [&](size_t i) {
+      if (seconds_since(start) > kSeconds) return;
+      std::vector<uint8_t> pixels(image_bytes_);
+      decode_one(*list_.source, list_.names[already + i * result.pictures / samples], options_,
+                 pixels.data());
+      ++decoded;
+    });
+    if (decoded > 0) result.seconds = seconds_since(start) / double(decoded) * double(result.pictures);
+    return result;
+  }
+
+  /// Writes the images that could be read, closed up.
+  void keep(Batch& batch) {
+    CacheChunk chunk;
+    Hash chunk_hash;
+    chunk.pictures = batch.outcomes.size();
+    if (chunk.pictures == 0) return;
+    for (size_t i = 0, kept = 0; i < batch.outcomes.size(); ++i) {
+      if (batch.outcomes[i].state == Outcome::too_small) {
+        file_.discard();
+        fail_too_small(list_, options_, list_.names[batch.first + i]);
+      }
+      if (batch.outcomes[i].state == Outcome::unreadable) {
+        chunk.skipped.push_back({i, batch.outcomes[i].reason});
+        continue;
+      }
+      uint8_t* const pixels = batch.pixels.data();
+      if (kept != i) std::memcpy(pixels + kept * image_bytes_, pixels + i * image_bytes_, image_bytes_);
+      ++kept;
+      content_.add(batch.outcomes[i].hash);
+      chunk_hash.add(batch.outcomes[i].hash);
+    }
+    chunk.hash = chunk_hash.value();
+    add(batch.first, chunk);
+    if (cache_.skipped.size() * kTolerated > list_.names.size()) {
+      file_.discard();
+      fail_unreadable(list_, cache_.skipped, batch.first + batch.outcomes.size());
+    }
+    file_.append(chunk, batch.pixels.data(), chunk.kept() * image_bytes_);
+  }
+
+  /// Names and attributes of a chunk's images, and what is skipped.
+  void add(size_t first, const CacheChunk& chunk) {
+    const size_t columns = attributes_.names.size();
+    auto skipped = chunk.skipped.begin();
+    for (size_t i = 0; i < chunk.pictures; ++i) {
+      const std::string& name = list_.names[first + i];
+      if (skipped != chunk.skipped.end() && skipped->index == i) {
+        cache_.skipped.push_back({name, (skipped++)->reason});
+        continue;
+      }
+      cache_.names.push_back(name);
+      const auto row = attributes_.values.begin() + std::ptrdiff_t((first + i) * columns);
+      cache_.attributes.insert(cache_.attributes.end(), row, row + std::ptrdiff_t(columns));
+    }
   }
 
   const ImageList& list_;
   const DecodeOptions& options_;
-  io::AtomicFile file_;
+  PartialCache& file_;
   size_t image_bytes_;
   Attributes attributes_;  // of every picture of the list
   ImageCache cache_;
@@ -174,8 +246,21 @@ class Decoding {
 
 }  // namespace
 
-void decode_all(const ImageList& list, const DecodeOptions& options, const fs::path& path) {
-  Decoding(list, options, path).run();
+bool decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, Crop crop, ImageSize size,
+                    uint8_t* out) {
+  bool small = false;
+  const ImagePart picture = decode_part(bytes.data(), bytes.size(), name, [&](ImageSize whole) {
+    const Rectangle part = crop_rectangle(crop, whole, size);
+    small = !fits(part, size);
+    return part;
+  });
+  if (small) return false;
+  resize_into(picture.image, picture.part, size, out);
+  return true;
+}
+
+void decode_all(const ImageList& list, const DecodeOptions& options, PartialCache& file) {
+  Decoding(list, options, file).run();
 }
 
 }  // namespace ito::data

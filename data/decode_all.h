@@ -1,24 +1,39 @@
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <functional>
 
 #include "data/crop.h"
-#include "data/image_cache.h"
 #include "data/image_list.h"
+#include "data/partial_cache.h"
 
 namespace ito::data {
+
+/// What decoding will take, from a quarter of a second of it.
+struct DecodeForecast {
+  size_t pictures = 0;  // to do
+  size_t done = 0;      // by an earlier build that was interrupted
+  double seconds = 0;   // for those to do, on all threads
+  uint64_t bytes = 0;   // of all decoded pictures
+};
 
 struct DecodeOptions {
   Crop crop = Crop::none;
   ImageSize size;
   int threads = 1;
+  uint64_t key = 0;  // of all that the file depends on: the pictures and the options
+  std::function<void(const DecodeForecast&)> starting;
   std::function<void(size_t done, size_t total)> progress;
 };
 
-/// Decodes, crops and scales every picture of `list` on all threads and writes them to `path`, which appears
-/// complete or not at all; the file does not depend on the number of threads. Errors: see open_dataset.
-void decode_all(const ImageList& list, const DecodeOptions& options, const std::filesystem::path& path);
+/// One picture, from a file's bytes to pixels u8 [size.height, size.width, 3] at `out`; false if the crop
+/// leaves less than that. Error, naming it: unreadable.
+bool decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, Crop crop, ImageSize size,
+                    uint8_t* out);
+
+/// Decodes, crops and scales every picture of `list` on all threads into `file`, going on where an
+/// interrupted build of the same key ended. The bytes depend neither on that nor on the number of threads.
+/// Errors: see open_dataset.
+void decode_all(const ImageList& list, const DecodeOptions& options, PartialCache& file);
 
 }  // namespace ito::data

@@ -1,149 +1,184 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
-#include <fstream>
 #include <mutex>
-#include <sstream>
+#include <string_view>
 #include <vector>
 
 #include "data/drawn_faces.h"
+#include "data/drawn_faces_lists.h"
+#include "data/drawn_faces_store.h"
 #include "data/parallel.h"
+#include "engine/io/atomic_file.h"
 #include "kernels/error.h"
+#include "kernels/names.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;
 
 namespace {
 
-constexpr char kImages[] = "img_align_celeba";
-constexpr char kAttributes[] = "list_attr_celeba.txt";
-constexpr char kSplits[] = "list_eval_partition.txt";
-constexpr char kUnfinished[] = ".tmp";  ///< how the names of files that are being written end
+constexpr Named<FaceLayout> kLayouts[] = {{"official", FaceLayout::official},
+                                          {"folders", FaceLayout::folders},
+                                          {"torchvision", FaceLayout::torchvision},
+                                          {"kaggle", FaceLayout::kaggle},
+                                          {"zip", FaceLayout::zip}};
 constexpr uint64_t kMaxCount = 999'999;
 constexpr int kQuality = 92;
 
-std::string file_name(uint64_t index) {
-  char name[16];
-  std::snprintf(name, sizeof name, "%06d.jpg", int(index + 1));
-  return name;
-}
+/// Where a layout has its parts, below the set's folder.
+struct Places {
+  std::string pictures;           // a folder, or an archive if it ends so
+  std::string annotations, eval;  // where the lists lie: "" or ending with '/'
+  bool csv = false;
+  bool archive() const { return fs::path(pictures).extension() == ".zip"; }
+};
 
-/// The index of the picture that is called so, or -1.
-int64_t index_of(const std::string& name) {
-  if (name.size() != 10 || name.substr(6) != ".jpg") return -1;
-  int64_t number = 0;
-  const auto parsed = std::from_chars(name.data(), name.data() + 6, number);
-  return parsed.ptr == name.data() + 6 && number > 0 ? number - 1 : -1;
-}
-
-std::string attribute_list(uint64_t seed, uint64_t count) {
-  std::string text = cat(count, "\n");
-  for (const char* name : kFaceAttributeNames) text += cat(name, " ");
-  text += "\n";
-  for (uint64_t i = 0; i < count; ++i) {
-    text += file_name(i);
-    for (const int8_t value : face_attributes(face_traits(seed, i))) text += value > 0 ? "  1" : " -1";
-    text += "\n";
+Places places_of(FaceLayout layout) {
+  switch (layout) {
+    case FaceLayout::official:
+      break;
+    case FaceLayout::folders:
+      return {"Img/img_align_celeba", "Anno/", "Eval/"};
+    case FaceLayout::torchvision:
+      return {"celeba/img_align_celeba", "celeba/", "celeba/"};
+    case FaceLayout::kaggle:
+      return {"img_align_celeba/img_align_celeba", "", "", true};
+    case FaceLayout::zip:
+      return {"img_align_celeba.zip", "", ""};
   }
-  return text;
+  return {"img_align_celeba", "", ""};
 }
 
-std::string split_list(uint64_t count) {
-  std::string text;
-  for (uint64_t i = 0; i < count; ++i) text += cat(file_name(i), " ", face_split(i, count), "\n");
-  return text;
-}
-
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) fail(cat("cannot read ", path.string()));
-  return std::move(text).str();
-}
-
-/// The whole file or what stood there before. It is not flushed to the disk: a hundred thousand small files
-/// would wait.
-template <class Bytes>
-void write_whole(const fs::path& path, const Bytes& bytes) {
-  const fs::path unfinished = path.string() + kUnfinished;
-  std::ofstream out(unfinished, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
-  out.close();
-  std::error_code error;
-  if (out) fs::rename(unfinished, path, error);
-  if (!out || error)
-    fail(cat("cannot write ", path.string(), ": is the disk full, or the folder not yours?"));
-}
-
-[[noreturn]] void refuse(const fs::path& folder, const std::string& what) {
-  fail(cat(folder.string(), " ", what, "; give a new or an empty folder"));
-}
-
-/// Which pictures stand already; refuses a folder with anything that is not of this set.
-std::vector<char> find_pictures(const fs::path& folder, const FaceSetOptions& options) {
-  std::vector<char> stands(options.count, 0);
-  if (!fs::exists(folder)) return stands;
-  if (!fs::is_directory(folder)) refuse(folder, "is not a folder");
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name != kImages && name != kAttributes && name != kSplits && entry.path().extension() != kUnfinished)
-      refuse(folder, cat("holds '", name, "', which is no part of a set of drawn faces"));
+/// One set as it is to be: its files' places and makers.
+class FaceSet {
+ public:
+  FaceSet(const fs::path& folder, const FaceSetOptions& options)
+      : folder_(folder), options_(options), places_(places_of(options.layout)) {
+    add_list(places_.annotations, attribute_list(options.seed));
+    add_list(places_.eval, split_list(options.count));
+    if (options.layout != FaceLayout::kaggle) add_list(places_.annotations, identity_list());
+    add_list(places_.annotations, landmark_list(options.seed));
   }
-  if (!fs::exists(folder / kImages)) return stands;
-  for (const auto& entry : fs::directory_iterator(folder / kImages)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.path().extension() == kUnfinished) continue;
-    const int64_t index = index_of(name);
-    if (index < 0) refuse(folder, cat("holds '", kImages, "/", name, "', which is no drawn face"));
-    if (uint64_t(index) >= options.count)
-      refuse(folder, cat("holds more than ", options.count, " faces ('", name, "')"));
-    stands[size_t(index)] = 1;
-  }
-  return stands;
-}
 
-/// Refuses pictures or attributes of another seed: all rows of the list, and pictures at even distances, are
-/// compared.
-void check_same_seed(const fs::path& folder, const FaceSetOptions& options, const std::vector<char>& stands) {
-  if (fs::exists(folder / kAttributes)) {
-    const std::string text = read_text(folder / kAttributes);
-    uint64_t rows = 0;
-    std::from_chars(text.data(), text.data() + text.size(), rows);
-    if (rows > options.count || text != attribute_list(options.seed, rows))
-      refuse(folder, cat("holds attributes that are not those of seed ", options.seed));
+  FaceSetResult write() {
+    check_files();
+    const fs::path pictures = folder_ / places_.pictures;
+    store_ = places_.archive() ? face_archive(pictures, "img_align_celeba/") : face_folder(pictures);
+    const std::vector<char> stands = find_pictures();
+    check_same_seed(stands);
+    const uint64_t kept = uint64_t(std::count(stands.begin(), stands.end(), 1));
+    draw_missing(stands, kept);
+    for (const auto& [name, list] : lists_) {
+      const fs::path path = folder_ / name;
+      make_folder(path.parent_path());
+      const std::string text = places_.csv ? csv_of(list, options_.count) : text_of(list, options_.count);
+      write_whole(path, text.data(), text.size());
+    }
+    return {options_.count - kept, kept};
   }
-  std::vector<uint64_t> standing;
-  for (uint64_t i = 0; i < stands.size(); ++i)
-    if (stands[i]) standing.push_back(i);
-  const uint64_t compared = std::min<uint64_t>(standing.size(), 8);
-  for (uint64_t k = 0; k < compared; ++k) {
-    const uint64_t i = standing[compared == 1 ? 0 : k * (standing.size() - 1) / (compared - 1)];
-    const fs::path path = folder / kImages / file_name(i);
-    const std::vector<uint8_t> ours = encode_jpeg(draw_face(face_traits(options.seed, i)), kQuality);
-    const std::string theirs = read_text(path);
-    if (!std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(),
-                    [](uint8_t a, char b) { return a == uint8_t(b); }))
-      refuse(folder,
-             cat("holds ", kImages, "/", file_name(i), ", which is not what seed ", options.seed, " draws"));
-  }
-}
 
-void draw_missing(const fs::path& folder, const FaceSetOptions& options,
-                  const std::vector<uint64_t>& missing) {
-  std::mutex mutex;
-  uint64_t done = options.count - missing.size();
-  parallel_for(missing.size(), thread_count(options.threads), [&](size_t k) {
-    const Image picture = draw_face(face_traits(options.seed, missing[k]));
-    write_whole(folder / kImages / file_name(missing[k]), encode_jpeg(picture, kQuality));
-    const std::lock_guard<std::mutex> lock(mutex);
-    ++done;
-    if (options.progress) options.progress(done, options.count);
-  });
-}
+ private:
+  void add_list(const std::string& where, FaceList list) {
+    const std::string name = where + list.stem + (places_.csv ? ".csv" : ".txt");
+    lists_.emplace_back(name, std::move(list));
+  }
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    fail(cat(folder_.string(), " ", what, "; give a new or an empty folder"));
+  }
+
+  /// The file is the set's, or the folder is on the way to one that is.
+  bool is_part(const std::string& name, bool is_folder) const {
+    const auto fits = [&](const std::string& part) {
+      return is_folder ? part.compare(0, name.size() + 1, name + "/") == 0 : part == name;
+    };
+    if (name == places_.pictures) return is_folder != places_.archive();
+    if (fits(places_.pictures)) return true;
+    return std::any_of(lists_.begin(), lists_.end(), [&](const auto& list) { return fits(list.first); });
+  }
+
+  /// Refuses a folder with anything that is not of this set.
+  void check_files() const {
+    if (!fs::exists(folder_)) return;
+    if (!fs::is_directory(folder_)) refuse("is not a folder");
+    for (fs::recursive_directory_iterator entry(folder_), end; entry != end; ++entry) {
+      const std::string name = entry->path().lexically_relative(folder_).generic_string();
+      if (name == places_.pictures) entry.disable_recursion_pending();  // the store's to tell
+      if (entry->path().extension() != kUnfinished && !is_part(name, entry->is_directory()))
+        refuse(cat("holds '", name, "', which is no part of a set of drawn faces in layout ",
+                   name_of_value(options_.layout, kLayouts)));
+    }
+  }
+
+  /// Which pictures stand already; refuses any but the set's.
+  std::vector<char> find_pictures() const {
+    std::vector<char> stands(options_.count, 0);
+    for (const std::string& name : store_->names()) {
+      uint64_t number = 0;
+      std::from_chars(name.data(), name.data() + name.size(), number);
+      if (number == 0 || name != face_name(number - 1))
+        refuse(cat("holds '", places_.pictures, "/", name, "', which is no drawn face"));
+      if (number > options_.count) refuse(cat("holds more than ", options_.count, " faces ('", name, "')"));
+      stands[size_t(number - 1)] = 1;
+    }
+    return stands;
+  }
+
+  /// Refuses pictures or attributes of another seed: all rows of the list, and pictures at even distances,
+  /// are compared.
+  void check_same_seed(const std::vector<char>& stands) const {
+    const auto& [name, list] = lists_.front();
+    if (fs::exists(folder_ / name)) {
+      const std::string text = io::read_file(folder_ / name, uint64_t(1) << 30);
+      const int64_t rows = std::count(text.begin(), text.end(), '\n') - (places_.csv ? 1 : 2);
+      if (rows < 0 || uint64_t(rows) > options_.count ||
+          text != (places_.csv ? csv_of(list, uint64_t(rows)) : text_of(list, uint64_t(rows))))
+        refuse(cat("holds attributes that are not those of seed ", options_.seed));
+    }
+    std::vector<uint64_t> standing;
+    for (uint64_t i = 0; i < stands.size(); ++i)
+      if (stands[i]) standing.push_back(i);
+    const uint64_t compared = std::min<uint64_t>(standing.size(), 8);
+    for (uint64_t k = 0; k < compared; ++k) {
+      const uint64_t i = standing[compared == 1 ? 0 : k * (standing.size() - 1) / (compared - 1)];
+      if (store_->read(face_name(i)) != draw(i))
+        refuse(cat("holds ", places_.pictures, "/", face_name(i), ", which is not what seed ", options_.seed,
+                   " draws"));
+    }
+  }
+
+  std::vector<uint8_t> draw(uint64_t index) const {
+    return encode_jpeg(draw_face(face_traits(options_.seed, index)), kQuality);
+  }
+
+  void draw_missing(const std::vector<char>& stands, uint64_t done) {
+    std::mutex mutex;
+    store_->complete(stands, thread_count(options_.threads), [&](uint64_t index) {
+      std::vector<uint8_t> bytes = draw(index);
+      const std::lock_guard<std::mutex> lock(mutex);
+      ++done;
+      if (options_.progress) options_.progress(done, options_.count);
+      return bytes;
+    });
+  }
+
+  fs::path folder_;
+  FaceSetOptions options_;
+  Places places_;
+  std::vector<std::pair<std::string, FaceList>> lists_;  // by their names below the folder; attributes first
+  std::unique_ptr<FaceStore> store_;
+};
 
 }  // namespace
+
+FaceLayout parse_face_layout(std::string_view name) { return value_of_name("layout", name, kLayouts); }
+
+std::string face_layout_names() {
+  std::string all;
+  for (const Named<FaceLayout>& layout : kLayouts) all += cat(all.empty() ? "" : ", ", layout.name);
+  return all;
+}
 
 int face_split(uint64_t index, uint64_t count) {
   constexpr double kTrain = 162770.0 / 202599, kValidation = 182637.0 / 202599;
@@ -154,18 +189,7 @@ int face_split(uint64_t index, uint64_t count) {
 FaceSetResult write_face_set(const fs::path& folder, const FaceSetOptions& options) {
   if (options.count < 1 || options.count > kMaxCount)
     fail(cat("a set of ", options.count, " faces cannot be drawn; give a count from 1 to ", kMaxCount));
-  const std::vector<char> stands = find_pictures(folder, options);
-  check_same_seed(folder, options, stands);
-  std::error_code error;
-  fs::create_directories(folder / kImages, error);
-  if (error) fail(cat("cannot make the folder ", (folder / kImages).string(), ": ", error.message()));
-  std::vector<uint64_t> missing;
-  for (uint64_t i = 0; i < options.count; ++i)
-    if (!stands[i]) missing.push_back(i);
-  draw_missing(folder, options, missing);
-  write_whole(folder / kAttributes, attribute_list(options.seed, options.count));
-  write_whole(folder / kSplits, split_list(options.count));
-  return {missing.size(), options.count - missing.size()};
+  return FaceSet(folder, options).write();
 }
 
 }  // namespace ito::data

@@ -85,7 +85,7 @@ void draw_eye(const Scene& s, double outer) {
     s.canvas.fill(Path::rounded({-14, -10}, 28, 20, 0),
                   Paint::linear({0, -eye.up}, {0, eye.down},
                                 {{0, rgb(0xcfc4c6)}, {0.45, rgb(0xfaf7f4)}, {1, rgb(0xf3ebe8)}}));
-    draw_iris(s, {1.3 * t.turn, -0.9}, 5.5 * t.eye_size);
+    draw_iris(s, pupil(t, outer) - Point{outer * kEyeX, 0}, 5.5 * t.eye_size);
     s.canvas.stroke(eye.upper_edge().moved({0, 1.0}), Color{0.12, 0.06, 0.08, 0.28},
                     2.2);  // the lid's shadow
   }
@@ -100,6 +100,8 @@ void draw_eye(const Scene& s, double outer) {
 }
 
 }  // namespace
+
+Point pupil(const FaceTraits& t, double side) { return {side * kEyeX + 1.3 * t.turn, -0.9}; }
 
 void draw_eyes(const Scene& s) {
   for (const double outer : {-1.0, 1.0}) {

@@ -5,10 +5,13 @@
 
 namespace ito::data {
 
+Point nose_tip(const FaceTraits& t) { return {2.6 * t.turn, t.nose_length}; }
+
 void draw_nose(const Scene& s) {
   const FaceTraits& t = s.traits;
   const Palette& p = s.palette;
-  const double lit = s.side(), x = 2.6 * t.turn, y = t.nose_length, w = t.nose_width;
+  const auto [x, y] = nose_tip(t);
+  const double lit = s.side(), w = t.nose_width;
   const double ball = t.pointy_nose ? 4.2 : 5.6;
   Canvas& c = s.canvas;
   // The side away from the light, from the brow to the wing.
@@ -112,6 +115,11 @@ void draw_lips(const Scene& s, const Mouth& m) {
 }
 
 }  // namespace
+
+Point mouth_corner(const FaceTraits& t, double side) {
+  const Mouth m = make_mouth(t);
+  return side < 0 ? m.left() : m.right();
+}
 
 void draw_mouth(const Scene& s) {
   const Mouth m = make_mouth(s.traits);

@@ -29,6 +29,11 @@ struct Scene {
 constexpr double kEyeX = 19.5;    ///< half the distance between the pupils
 constexpr double kMouthY = 41.0;  ///< of the line between the lips, below the eyes
 
+/// Where features are, in the head's frame; `side` is -1 for the picture's left, 1 for its right.
+Point pupil(const FaceTraits& traits, double side);
+Point nose_tip(const FaceTraits& traits);
+Point mouth_corner(const FaceTraits& traits, double side);
+
 /// The outline of cheeks, jaw and forehead.
 Path head_outline(const Scene& scene);
 

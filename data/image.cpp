@@ -107,19 +107,31 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
   return bytes;
 }
 
-Image decode_image(const uint8_t* bytes, size_t size, const std::string& name) {
+ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose) {
   const std::string_view text = text_of(bytes, size);
+  const auto whole = [&](Image image) {
+    const Rectangle part = choose({image.width, image.height});
+    return ImagePart{std::move(image), part};
+  };
   switch (format_of(text)) {
     case Format::jpeg:
-      return decode_jpeg(bytes, size, name);
+      return decode_jpeg(bytes, size, name, choose);
     case Format::png:
-      return decode_png(bytes, size, name);
+      return whole(decode_png(bytes, size, name));
     case Format::pnm:
-      return decode_pnm(bytes, size, name);
+      return whole(decode_pnm(bytes, size, name));
     case Format::other:
       break;
   }
   fail_format(text, name);
+}
+
+Image decode_image(const uint8_t* bytes, size_t size, const std::string& name) {
+  return decode_part(bytes, size, name,
+                     [](ImageSize all) {
+                       return Rectangle{0, 0, all.width, all.height};
+                     })
+      .image;
 }
 
 Image decode_image(const std::filesystem::path& path) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct ImageSize {
   int height = 0;
 };
 
+struct Rectangle {
+  int left = 0, top = 0, width = 0, height = 0;
+};
+
 /// The largest picture that is decoded, in pixels; checked before anything of that size is allocated.
 inline constexpr int64_t kMaxPixels = 100'000'000;
 
@@ -38,6 +43,17 @@ Image decode_image(const std::filesystem::path& path);
 
 /// The same for bytes in memory; `name` is what errors call them.
 Image decode_image(const uint8_t* bytes, size_t size, const std::string& name);
+
+/// Which part of a picture of this size is wanted; it lies within the picture.
+using ChoosePart = std::function<Rectangle(ImageSize)>;
+/// A picture, or enough of it, and where in it the wanted part is.
+struct ImagePart {
+  Image image;
+  Rectangle part;
+};
+/// The part's pixels as decode_image gives them, in less time where it is a JPEG. The same errors: damage
+/// outside of the part is one, too.
+ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose);
 
 /// Its size, from the header alone. The same errors, as far as a header shows them.
 ImageSize read_image_size(const std::filesystem::path& path);

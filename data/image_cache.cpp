@@ -1,16 +1,22 @@
 #include "data/image_cache.h"
 
-#include <cstring>
-#include <string_view>
+#include <sys/stat.h>
+#include <time.h>
 
+#include <algorithm>
+#include <cstring>
+
+#include "data/byte_stream.h"
 #include "data/hash.h"
 #include "data/parallel.h"
+#include "engine/io/atomic_file.h"
 #include "kernels/error.h"
 
 namespace ito::data {
+namespace fs = std::filesystem;
 namespace {
 
-/// The last 64 bytes of a cache file.
+/// The last 64 bytes of a cache file, of any version.
 struct Trailer {
   char magic[8];
   uint32_t version;
@@ -19,7 +25,7 @@ struct Trailer {
   uint64_t count;
   uint64_t description_bytes;
   uint64_t content_hash;      // of the pixels
-  uint64_t description_hash;  // of names, attributes and skipped files
+  uint64_t description_hash;  // of crop, names, attributes and skipped files
   uint64_t trailer_hash;      // of the fields above
 };
 static_assert(sizeof(Trailer) == 64);
@@ -29,45 +35,9 @@ uint64_t hash_of(const Trailer& trailer) {
   return Hash().add(&trailer, offsetof(Trailer, trailer_hash)).value();
 }
 
-class Writer {
- public:
-  std::vector<uint8_t> bytes;
-  void put(uint64_t number) { put_bytes(&number, sizeof number); }
-  void put(std::string_view text) {
-    put(uint64_t(text.size()));
-    put_bytes(text.data(), text.size());
-  }
-  void put_bytes(const void* data, size_t size) {
-    const uint8_t* first = static_cast<const uint8_t*>(data);
-    bytes.insert(bytes.end(), first, first + size);
-  }
-};
-
-class Reader {
- public:
-  Reader(const uint8_t* bytes, size_t size) : at_(bytes), left_(size) {}
-  uint64_t number() {
-    uint64_t value;
-    std::memcpy(&value, take(sizeof value), sizeof value);
-    return value;
-  }
-  std::string text() {
-    const uint64_t size = number();
-    return std::string(reinterpret_cast<const char*>(take(size)), size);
-  }
-  const uint8_t* take(uint64_t size) {
-    if (size > left_) fail("its description breaks off");
-    const uint8_t* first = at_;
-    at_ += size, left_ -= size;
-    return first;
-  }
-
- private:
-  const uint8_t* at_;
-  uint64_t left_;
-};
-
-void read_description(Reader reader, uint64_t count, ImageCache& cache) {
+void read_description(ByteReader reader, uint64_t count, ImageCache& cache) {
+  cache.crop = reader.text();
+  cache.names.reserve(count);
   for (uint64_t i = 0; i < count; ++i) cache.names.push_back(reader.text());
   const uint64_t columns = reader.number();
   for (uint64_t i = 0; i < columns; ++i) cache.attribute_names.push_back(reader.text());
@@ -79,48 +49,112 @@ void read_description(Reader reader, uint64_t count, ImageCache& cache) {
   }
 }
 
-uint64_t hash_images(const uint8_t* pixels, size_t count, size_t image_bytes, int threads) {
-  constexpr size_t kImagesATime = 256;
-  std::vector<uint64_t> hashes(count);
-  parallel_for((count + kImagesATime - 1) / kImagesATime, threads, [&](size_t part) {
-    for (size_t i = part * kImagesATime; i < std::min(count, (part + 1) * kImagesATime); ++i) {
-      hashes[i] = image_hash(pixels + i * image_bytes, image_bytes);
-    }
-  });
-  Hash all;
-  for (const uint64_t hash : hashes) all.add(hash);
-  return all.value();
-}
-
 /// Every length in a file is checked before it is used; the file's name comes from the caller.
-void check_and_read(ImageCache& cache, int threads) {
+void read_all_but_pixels(ImageCache& cache) {
   const uint64_t file_bytes = cache.file->size();
   if (file_bytes < sizeof(Trailer)) fail("it is too short");
   const uint8_t* bytes = cache.pixels();
   Trailer trailer;
   std::memcpy(&trailer, bytes + file_bytes - sizeof trailer, sizeof trailer);
   if (std::memcmp(trailer.magic, kMagic, sizeof kMagic) != 0) fail("it does not end as a cache file");
-  if (trailer.version != kCacheVersion || trailer.trailer_hash != hash_of(trailer))
-    fail("its trailer is damaged");
+  if (trailer.trailer_hash != hash_of(trailer)) fail("its trailer is damaged");
+  if (trailer.version != kCacheVersion)
+    fail(cat("it is of version ", trailer.version, ", and this program's is ", kCacheVersion));
   const uint64_t image_bytes = uint64_t(trailer.height) * trailer.width * 3;
   const uint64_t pixel_bytes = trailer.count * image_bytes;
   if (file_bytes != pixel_bytes + trailer.description_bytes + sizeof trailer) fail("its length is wrong");
   const uint8_t* description = bytes + pixel_bytes;
-  if (Hash().add(description, trailer.description_bytes).value() != trailer.description_hash) {
+  if (Hash().add(description, trailer.description_bytes).value() != trailer.description_hash)
     fail("its description is damaged");
-  }
   cache.size = {int(trailer.width), int(trailer.height)};
-  read_description(Reader(description, trailer.description_bytes), trailer.count, cache);
-  cache.content_hash = hash_images(bytes, trailer.count, image_bytes, threads);
-  if (cache.content_hash != trailer.content_hash) fail("its pixels are damaged");
+  cache.content_hash = trailer.content_hash;
+  read_description(ByteReader(description, trailer.description_bytes), trailer.count, cache);
+}
+
+void check_pixels(const ImageCache& cache, int threads) {
+  const size_t image_bytes = size_t(cache.size.height) * size_t(cache.size.width) * 3;
+  Hash all;
+  for (const uint64_t hash : image_hashes(cache.pixels(), cache.names.size(), image_bytes, threads))
+    all.add(hash);
+  if (all.value() != cache.content_hash) fail("its pixels are damaged");
+}
+
+std::string described(const std::string& crop, ImageSize size) {
+  return cat("crop ", crop, " at ", size.height, "x", size.width);
+}
+
+void check_wanted(const ImageCache& cache, const CacheRequest& wanted) {
+  if (cache.crop == wanted.crop && cache.size.width == wanted.size.width &&
+      cache.size.height == wanted.size.height)
+    return;
+  fail(cat("it holds ", described(cache.crop, cache.size), ", and its name says ",
+           described(wanted.crop, wanted.size)));
+}
+
+/// What tells this very file from a copy of it and from what it was before a change.
+std::string identity(const fs::path& path) {
+  struct stat s {};
+  if (stat(path.c_str(), &s) != 0) return "";
+  return cat(s.st_dev, " ", s.st_ino, " ", s.st_size, " ", s.st_mtim.tv_sec, ".", s.st_mtim.tv_nsec, " ",
+             s.st_ctim.tv_sec, ".", s.st_ctim.tv_nsec, "\n");
+}
+
+/// A file that changed this moment can change again without another time to show for it.
+bool is_settled(const fs::path& path) {
+  constexpr double kClockTick = 0.05;  // seconds; file systems' times go forward in steps of up to 10 ms
+  struct stat s {};
+  timespec now{};
+  if (stat(path.c_str(), &s) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return false;
+  return double(now.tv_sec - s.st_ctim.tv_sec) + double(now.tv_nsec - s.st_ctim.tv_nsec) * 1e-9 > kClockTick;
+}
+
+bool was_checked(const fs::path& path, const std::string& self) {
+  std::error_code ignored;
+  const fs::path note = beside_cache(path, "checked");
+  return fs::is_regular_file(note, ignored) && io::read_file(note, 4096) == self;
+}
+
+/// In a folder that cannot be written to there is no such note, and every opening reads all pixels.
+void note_checked(const fs::path& path, const std::string& self) {
+  if (identity(path) != self || !is_settled(path)) return;
+  try {
+    io::write_file_atomic(beside_cache(path, "checked"), self);
+  } catch (const Error&) {
+  }
+}
+
+void read_checked(ImageCache& cache, const fs::path& path, const CacheRequest& request) {
+  const std::string self = identity(path);
+  cache.file = std::make_unique<io::MappedFile>(path);
+  read_all_but_pixels(cache);
+  check_wanted(cache, request);
+  const bool noted = was_checked(path, self);
+  if (noted && !request.check_all) return;
+  check_pixels(cache, request.threads);
+  if (!noted) note_checked(path, self);
 }
 
 }  // namespace
 
+fs::path beside_cache(const fs::path& path, const char* what) {
+  return path.parent_path() / cat(".", path.filename().string(), ".", what);
+}
+
 uint64_t image_hash(const uint8_t* pixels, size_t bytes) { return Hash().add(pixels, bytes).value(); }
 
+std::vector<uint64_t> image_hashes(const uint8_t* pixels, size_t count, size_t image_bytes, int threads) {
+  constexpr size_t kImagesATime = 256;
+  std::vector<uint64_t> hashes(count);
+  parallel_for((count + kImagesATime - 1) / kImagesATime, threads, [&](size_t part) {
+    for (size_t i = part * kImagesATime; i < std::min(count, (part + 1) * kImagesATime); ++i)
+      hashes[i] = image_hash(pixels + i * image_bytes, image_bytes);
+  });
+  return hashes;
+}
+
 std::vector<uint8_t> cache_ending(const ImageCache& cache) {
-  Writer writer;
+  ByteWriter writer;
+  writer.put(cache.crop);
   for (const std::string& name : cache.names) writer.put(name);
   writer.put(cache.attribute_names.size());
   for (const std::string& name : cache.attribute_names) writer.put(name);
@@ -144,17 +178,22 @@ std::vector<uint8_t> cache_ending(const ImageCache& cache) {
   return std::move(writer.bytes);
 }
 
-std::optional<ImageCache> read_cache(const std::filesystem::path& path, int threads) {
+std::optional<ImageCache> read_cache(const fs::path& path, const CacheRequest& request) {
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  if (!fs::exists(path, ignored)) return std::nullopt;
   ImageCache cache;
-  cache.file = std::make_unique<io::MappedFile>(path);
   try {
-    check_and_read(cache, threads);
+    read_checked(cache, path, request);
   } catch (const Error& error) {
-    fail(cat(path.string(), ": a damaged cache of decoded pictures: ", error.what()));
+    fail(cat(path.string(), ": a cache of decoded pictures that cannot be used: ", error.what()));
   }
   return cache;
+}
+
+void remove_cache(const fs::path& path) {
+  std::error_code ignored;
+  fs::remove(path, ignored);
+  fs::remove(beside_cache(path, "checked"), ignored);
 }
 
 }  // namespace ito::data

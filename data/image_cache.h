@@ -2,21 +2,18 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "data/crop.h"
 #include "data/image.h"
 #include "engine/io/mapped_file.h"
 
 namespace ito::data {
 
-/// Part of every cache file's name: a change of the layout or of the pixels that decoding gives makes new
-/// files.
-inline constexpr uint32_t kCacheVersion = 1;
+/// Stands in every cache file: a change of the layout or of the pixels that decoding gives needs new files.
+inline constexpr uint32_t kCacheVersion = 2;
 
 struct SkippedFile {
   std::string name;
@@ -26,6 +23,7 @@ struct SkippedFile {
 /// What a cache file holds: pixels, mapped, and everything else, read.
 struct ImageCache {
   ImageSize size;
+  std::string crop;  // its name
   std::vector<std::string> names;
   std::vector<std::string> attribute_names;
   std::vector<int8_t> attributes;  // [names, attribute_names]
@@ -37,15 +35,32 @@ struct ImageCache {
   const uint8_t* pixels() const { return reinterpret_cast<const uint8_t*>(file->data()); }
 };
 
-/// The file's content, after every byte of it was checked against its checksums on `threads` threads; nothing
-/// where there is no such file. Error: the file is damaged.
-std::optional<ImageCache> read_cache(const std::filesystem::path& path, int threads);
+/// How a cache file is opened, and what it must hold.
+struct CacheRequest {
+  std::string crop;
+  ImageSize size;
+  int threads = 1;
+  bool check_all = false;  // read every pixel, even where this very file was checked before
+};
+
+/// The file's content; nothing where there is no such file. Checked each time: lengths, names, attributes,
+/// crop and size. The pixels are checked when this file (by device, inode, size and times) has not been yet,
+/// or if asked to. Error: it is damaged, of another version, or holds another crop or size than its name says
+/// (with both).
+std::optional<ImageCache> read_cache(const std::filesystem::path& path, const CacheRequest& request);
+
+/// Removes a cache file and the note that it was checked.
+void remove_cache(const std::filesystem::path& path);
 
 /// The hash of one image's bytes; the content hash is that of all of them in order.
 uint64_t image_hash(const uint8_t* pixels, size_t bytes);
+std::vector<uint64_t> image_hashes(const uint8_t* pixels, size_t count, size_t image_bytes, int threads);
 
-/// Bytes of the file after the pixels: names, attributes and so on, then a trailer of fixed size with counts
-/// and checksums. It comes last because only then the number of readable pictures is known.
+/// Bytes of the file after the pixels: crop, names, attributes and so on, then a trailer of fixed size with
+/// counts and checksums. It comes last because only then the number of readable pictures is known.
 std::vector<uint8_t> cache_ending(const ImageCache& cache);
+
+/// A hidden sibling of a cache file: ".<name>.<what>".
+std::filesystem::path beside_cache(const std::filesystem::path& path, const char* what);
 
 }  // namespace ito::data

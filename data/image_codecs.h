@@ -11,7 +11,7 @@
 /// All throw Error with `name` first.
 namespace ito::data {
 
-Image decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name);
+ImagePart decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose);
 Image decode_png(const uint8_t* bytes, size_t size, const std::string& name);
 Image decode_pnm(const uint8_t* bytes, size_t size, const std::string& name);
 

@@ -6,6 +6,7 @@
 #include <jerror.h>
 // clang-format on
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdlib>
 
@@ -100,21 +101,34 @@ void cmyk_to_rgb(const uint8_t* cmyk, uint8_t* rgb, size_t pixels) {
   }
 }
 
-/// All rows and the end-of-image marker. `inks` has room for a row of four colours.
-bool read_rows(Decoder& decoder, uint8_t* rgb, uint8_t* inks) {
+/// Begins to decode columns from `left` on; libjpeg begins at the edge of a block, and this becomes `left`.
+bool start(Decoder& decoder, JDIMENSION& left, JDIMENSION width) {
   if (setjmp(decoder.errors.escape)) return false;
   jpeg_decompress_struct& info = decoder.info;
-  const bool cmyk = info.num_components == 4;
-  info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  info.out_color_space = info.num_components == 4 ? JCS_CMYK : JCS_RGB;
   info.dct_method = JDCT_ISLOW;
   info.do_fancy_upsampling = TRUE;
   jpeg_start_decompress(&info);
-  while (info.output_scanline < info.output_height) {
-    uint8_t* to = rgb + size_t(info.output_scanline) * info.output_width * 3;
-    JSAMPROW row = cmyk ? inks : to;
+  if (width < info.output_width) jpeg_crop_scanline(&info, &left, &width);
+  return true;
+}
+
+/// Rows `top` to `bottom` to `rgb`, one after the other. What is below is passed over but for the last row
+/// and the end-of-image marker, so that damage is found wherever it is. `spare` has room for a row of four
+/// colours.
+bool read_rows(Decoder& decoder, JDIMENSION top, JDIMENSION bottom, uint8_t* rgb, uint8_t* spare) {
+  if (setjmp(decoder.errors.escape)) return false;
+  jpeg_decompress_struct& info = decoder.info;
+  const bool cmyk = info.out_color_space == JCS_CMYK;
+  if (top > 0) jpeg_skip_scanlines(&info, top);
+  while (info.output_scanline < bottom) {
+    uint8_t* const to = rgb + size_t(info.output_scanline - top) * info.output_width * 3;
+    JSAMPROW row = cmyk ? spare : to;
     jpeg_read_scanlines(&info, &row, 1);
-    if (cmyk) cmyk_to_rgb(inks, to, info.output_width);
+    if (cmyk) cmyk_to_rgb(spare, to, info.output_width);
   }
+  if (bottom + 1 < info.output_height) jpeg_skip_scanlines(&info, info.output_height - 1 - bottom);
+  if (bottom < info.output_height) jpeg_read_scanlines(&info, &spare, 1);
   jpeg_finish_decompress(&info);
   return true;
 }
@@ -194,15 +208,22 @@ ImageSize jpeg_size(const uint8_t* bytes, size_t size, const std::string& name) 
   return {int(decoder.info.image_width), int(decoder.info.image_height)};
 }
 
-Image decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name) {
+ImagePart decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose) {
+  constexpr int kReach = 2;  // pixels: smooth chroma is made from its neighbours on both sides
   Decoder decoder;
   open_jpeg(decoder, bytes, size, name);
   check_cost(decoder, size, name);
-  Image image(int(decoder.info.image_width), int(decoder.info.image_height));
-  std::vector<uint8_t> inks(decoder.info.num_components == 4 ? size_t(image.width) * 4 : 0);
-  if (!read_rows(decoder, image.rgb.data(), inks.data()))
-    fail(cat(name, ": unreadable JPEG: ", decoder.errors.message));
-  return image;
+  const jpeg_decompress_struct& info = decoder.info;
+  const Rectangle part = choose({int(info.image_width), int(info.image_height)});
+  JDIMENSION left = JDIMENSION(std::max(0, part.left - kReach));
+  const JDIMENSION right = std::min(info.image_width, JDIMENSION(part.left + part.width + kReach));
+  const auto fail_here = [&] { fail(cat(name, ": unreadable JPEG: ", decoder.errors.message)); };
+  if (!start(decoder, left, right - left)) fail_here();
+  Image image(int(info.output_width), part.height);
+  std::vector<uint8_t> spare(size_t(info.output_width) * 4);
+  const JDIMENSION top = JDIMENSION(part.top);
+  if (!read_rows(decoder, top, top + JDIMENSION(part.height), image.rgb.data(), spare.data())) fail_here();
+  return {std::move(image), {part.left - int(left), 0, part.width, part.height}};
 }
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {

@@ -82,7 +82,7 @@ TEST_CASE("the same seed writes the same bytes, on any number of threads") {
   write_set(scratch.path / "a", 24, 5, 1);
   write_set(scratch.path / "b", 24, 5, 3);
   const auto a = contents(scratch.path / "a");
-  CHECK(a.size() == 26);
+  CHECK(a.size() == 28);
   CHECK(a == contents(scratch.path / "b"));
   write_set(scratch.path / "c", 24, 6, 2);
   CHECK(a.at("img_align_celeba/000001.jpg") != slurp(scratch.path / "c/img_align_celeba/000001.jpg"));
@@ -271,6 +271,56 @@ TEST_CASE("pupils are where CelebA's alignment puts them") {
   CHECK(right[1] == doctest::Approx(111).epsilon(0.03));
 }
 
+TEST_CASE("landmarks are where the drawing has them") {
+  const auto changed = [](const Image& a, const Image& b, int x, int y) {
+    int sum = 0;
+    for (int c = 0; c < 3; ++c) sum += std::abs(int(a.pixel(x, y)[c]) - int(b.pixel(x, y)[c]));
+    return sum > 60;
+  };
+  for (uint64_t i = 0; i < 30; ++i) {
+    CAPTURE(i);
+    FaceTraits traits = face_traits(12, i);
+    traits.glasses = Glasses::none, traits.hat = Hat::none, traits.bangs = false, traits.eye_makeup = false;
+    traits.skin = 0.1, traits.facial_hair = FacialHair::none, traits.mouth_open = 0, traits.lipstick = false;
+    const auto at = face_landmarks(traits);
+    const Image image = draw_face(traits);
+    for (const int eye : {0, 2}) {  // the darkest point nearby is in the pupil
+      int best = 1 << 20, bx = 0, by = 0;
+      for (int y = at[eye + 1] - 5; y <= at[eye + 1] + 5; ++y)
+        for (int x = at[eye] - 5; x <= at[eye] + 5; ++x) {
+          const auto c = mean_color(image, x - 1, y - 1, 3);
+          const int sum = int(c[0] + c[1] + c[2]);
+          if (sum < best) best = sum, bx = x, by = y;
+        }
+      CHECK(std::abs(bx - at[eye]) <= 2);
+      CHECK(std::abs(by - at[eye + 1]) <= 3);
+    }
+    FaceTraits other = traits;
+    other.lipstick = true, other.lip = rgb(0x2040ff);  // what it changes reaches from corner to corner
+    const Image lips = draw_face(other);
+    int left = 999, right = 0, left_y = 0, right_y = 0;
+    for (int x = 0; x < image.width; ++x)
+      for (int y = 0; y < image.height; ++y) {
+        if (!changed(image, lips, x, y)) continue;
+        if (x < left) left = x, left_y = y;
+        if (x >= right) right = x, right_y = y;
+      }
+    CHECK(std::abs(left - at[6]) <= 3);
+    CHECK(std::abs(left_y - at[7]) <= 3);
+    CHECK(std::abs(right - at[8]) <= 3);
+    CHECK(std::abs(right_y - at[9]) <= 3);
+    other = traits;
+    other.pointy_nose = !traits.pointy_nose;
+    const Image nose = draw_face(other);
+    double x_sum = 0, y_sum = 0, count = 0;
+    for (int x = 0; x < image.width; ++x)
+      for (int y = 0; y < image.height; ++y)
+        if (image.pixel(x, y)[1] != nose.pixel(x, y)[1]) x_sum += x, y_sum += y, ++count;
+    CHECK(std::abs(x_sum / count - at[4]) < 3);
+    CHECK(std::abs(y_sum / count - at[5]) < 5);
+  }
+}
+
 TEST_CASE("a folder with anything else in it is left alone") {
   ScratchFolder scratch;
   write_set(scratch.path / "set", 5, 1);
@@ -315,6 +365,6 @@ TEST_CASE("make_faces says what is wrong in one line and exits with 1") {
   }
   CHECK(run(folder + " --count 4 --seed 7") == 0);
   CHECK(slurp(scratch.path / "out").find("4 faces of seed 7") != std::string::npos);
-  CHECK(contents(folder).size() == 6);
+  CHECK(contents(folder).size() == 8);
   CHECK(run("--help") == 0);
 }

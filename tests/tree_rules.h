@@ -53,7 +53,7 @@ inline const std::vector<Library>& libraries() {
       {"Eigen", "(unsupported/)?Eigen/.*",
        "(kernels/.*\\.cpp|kernels/[^/]+/.*\\.h|model/metrics/.*|tests/.*)"},
       {"oneDNN", "(dnnl|oneapi/).*", "(kernels/.*\\.cpp|kernels/[^/]+/.*\\.h|model/metrics/.*|bench/.*)"},
-      {"an image codec", "(jpeglib\\.h|jerror\\.h|turbojpeg\\.h|png\\.h|stb|cairo).*", "(data|tests)/.*"},
+      {"an image codec", "(jpeglib\\.h|jerror\\.h|turbojpeg\\.h|png\\.h|stb|cairo).*", "(data|bench|tests)/.*"},
       {"nlohmann-json", "nlohmann/.*", "(engine|model|apps|bench|tests)/.*"},
       {"zlib", "zlib\\.h", "(engine/io|tests)/.*"},
       {"CLI11", "CLI/.*", "(apps|bench)/.*"},

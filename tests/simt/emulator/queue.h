@@ -83,6 +83,8 @@ class Queues {
   /// For calls that stand in destructors: a Violation is kept for the next call that may throw.
   void drain_all_quietly();
   void throw_kept();
+  /// What is queued is never run: the device is lost.
+  void discard_all();
 
   cudaError_t begin_capture(CUstream_st&, cudaStreamCaptureMode);
   cudaError_t end_capture(CUstream_st&, std::vector<Work>& nodes);
@@ -95,7 +97,6 @@ class Queues {
   void put(CUstream_st&, Work);
   void run_queued(CUstream_st&);
   CUstream_st* choose_stream();
-  void discard_all();
   template <class Concerned>
   cudaError_t break_captures(Concerned);
 

@@ -74,7 +74,10 @@ cudaError_t begin_call(const char* name) {
 }
 
 cudaError_t end_call(cudaError_t error) {
-  if (is_sticky(error)) calls_made().sticky = error;
+  if (is_sticky(error) && calls_made().sticky == cudaSuccess) {
+    calls_made().sticky = error;
+    queues().discard_all();
+  }
   if (error != cudaSuccess && error != cudaErrorNotReady) calls_made().last = error;
   return error;
 }

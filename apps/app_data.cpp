@@ -1,0 +1,46 @@
+#include "apps/app_data.h"
+
+#include <iostream>
+
+#include "apps/app_main.h"
+#include "kernels/error.h"
+
+namespace ito::apps {
+
+namespace {
+
+std::string count(size_t n) { return thousands(int64_t(n)); }
+
+std::string forecast_text(const data::DecodeForecast& f) {
+  return cat("decoding   ", count(f.pictures), f.done ? " more" : "", " pictures, about ",
+             duration(f.seconds), ", ", bytes(double(f.bytes)),
+             f.done ? cat(" in all; ", count(f.done), " are there already") : "");
+}
+
+}  // namespace
+
+data::Dataset open_pictures(const std::string& folder, data::DatasetOptions options) {
+  LiveLine line;
+  double start = 0;
+  size_t already = 0;
+  options.starting = [&](const data::DecodeForecast& f) {
+    std::cout << forecast_text(f) << std::endl;
+    start = wall_clock(), already = f.done;
+  };
+  options.progress = [&](size_t done, size_t total) {
+    if (interrupted()) fail("interrupted; the same command goes on with the decoding");
+    const double left =
+        done > already ? (wall_clock() - start) / double(done - already) * double(total - done) : 0;
+    line.show(cat("decoding   ", count(done), " of ", count(total),
+                  done > already ? cat("   ", duration(left), " left") : ""));
+  };
+  options.waiting = [&] {
+    std::cout << "waiting    for another process that decodes these pictures" << std::endl;
+  };
+  data::Dataset images = data::open_dataset(folder, options);
+  line.end();
+  for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
+  return images;
+}
+
+}  // namespace ito::apps

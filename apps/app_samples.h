@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ito::apps {
+
+/// What a folder of samples says about itself, in its samples.json: where its pictures come from and what
+/// they show.
+struct SampleNote {
+  std::string run;  // the run folder's own name, "" for a checkpoint that lies elsewhere
+  int64_t step = 0;
+  std::string sampler;
+  int sampler_steps = 0;
+  std::vector<uint64_t> seeds;  // 000005.png is seed 5's
+  std::string crop;
+  int height = 0, width = 0;
+};
+
+void write_sample_note(const std::filesystem::path& folder, const SampleNote& note);
+
+/// Nothing where the folder has no samples.json. Error: it is not one.
+std::optional<SampleNote> read_sample_note(const std::filesystem::path& folder);
+
+/// Error, with both names, if the folder holds samples of another crop or size: they are not to be mixed or
+/// compared.
+void check_same_pictures(const std::filesystem::path& folder, const std::string& crop, int height, int width);
+
+}  // namespace ito::apps

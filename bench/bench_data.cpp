@@ -1,0 +1,289 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+// jpeglib.h uses what cstdio declares.
+#include <jpeglib.h>
+
+#include "bench/kernel_cases.h"
+#include "bench/machine.h"
+#include "bench/timing.h"
+#include "data/dataset.h"
+#include "data/parallel.h"
+#include "model/unet/presets.h"
+
+/// How fast pictures become training images: our decoding and a whole cache beside libjpeg-turbo alone on the
+/// same bytes, the opening of a finished cache of many pictures, and what a step's batch takes.
+namespace ito::bench {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr size_t kCelebA = 202599;  // pictures
+
+struct Flags {
+  std::string folder, crop, size = "64", scratch = "runs/bench_data", json;
+  int count = 2000, many = 200000, rounds = 5, threads = 0;
+  double step_ms = 0;
+};
+
+void add_flags(CLI::App& app, Flags& f) {
+  app.add_option("folder", f.folder, "CelebA's folder or any folder of JPEGs, e.g. from ./make_faces")
+      ->required();
+  app.add_option("--size", f.size, "N or HxW")->capture_default_str();
+  app.add_option("--crop", f.crop, "default: ddim128 for CelebA, none for a folder");
+  app.add_option("--count", f.count, "pictures that are decoded")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--many", f.many, "pictures of the finished cache that is opened; 0: leave that out")
+      ->check(CLI::Range(0, 10000000))
+      ->capture_default_str();
+  app.add_option("--rounds", f.rounds, "each measurement once a round; medians count")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--threads", f.threads, "0: all")->check(CLI::Range(0, 4096))->capture_default_str();
+  app.add_option("--step-ms", f.step_ms,
+                 "a training step of `small` at batch 16, for the share of its data work");
+  app.add_option("--scratch", f.scratch, "a folder for caches; made, and removed at the end")
+      ->capture_default_str();
+  app.add_option("--json", f.json, "a file that receives everything as one JSON object");
+}
+
+/// The first pictures of a folder: their files as a folder of its own, and their bytes in memory.
+struct Pictures {
+  fs::path folder;
+  data::Crop crop;
+  data::ImageSize size;
+  std::vector<std::vector<uint8_t>> bytes;
+};
+
+/// Links, so that a cache can be built of exactly these.
+Pictures choose_pictures(const Flags& f, const fs::path& scratch) {
+  const data::ImageList list = data::list_pictures(f.folder, "all");
+  Pictures pictures;
+  pictures.folder = scratch / "chosen";
+  pictures.crop = data::parse_crop(!f.crop.empty() ? f.crop : list.kind == "celeba" ? "ddim128" : "none");
+  pictures.size = data::parse_image_size(f.size);
+  fs::create_directories(pictures.folder);
+  for (size_t i = 0; i < std::min(list.names.size(), size_t(f.count)); ++i) {
+    pictures.bytes.push_back(list.source->read(list.names[i]));
+    const fs::path link = pictures.folder / cat(1000000 + i, ".jpg");
+    std::ofstream(link, std::ios::binary)
+        .write(reinterpret_cast<const char*>(pictures.bytes.back().data()),
+               std::streamsize(pictures.bytes.back().size()));
+  }
+  return pictures;
+}
+
+/// As PIL decodes: accurate transform, fancy upsampling, RGB, every row.
+void decode_by_libjpeg(const std::vector<uint8_t>& bytes, std::vector<uint8_t>& rgb) {
+  jpeg_decompress_struct info{};
+  jpeg_error_mgr errors{};
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_decompress(&info);
+  jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
+  jpeg_read_header(&info, TRUE);
+  info.out_color_space = JCS_RGB;
+  jpeg_start_decompress(&info);
+  const size_t row_bytes = size_t(info.output_width) * 3;
+  rgb.resize(row_bytes * info.output_height);
+  while (info.output_scanline < info.output_height) {
+    JSAMPROW row = rgb.data() + info.output_scanline * row_bytes;
+    jpeg_read_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_decompress(&info);
+  jpeg_destroy_decompress(&info);
+}
+
+void libjpeg_alone(const Pictures& pictures, int threads) {
+  data::parallel_for(pictures.bytes.size(), threads, [&](size_t i) {
+    thread_local std::vector<uint8_t> rgb;
+    decode_by_libjpeg(pictures.bytes[i], rgb);
+  });
+}
+
+void our_decoding(const Pictures& pictures, int threads) {
+  const size_t image_bytes = size_t(pictures.size.width) * size_t(pictures.size.height) * 3;
+  data::parallel_for(pictures.bytes.size(), threads, [&](size_t i) {
+    thread_local std::vector<uint8_t> out;
+    out.resize(image_bytes);
+    if (!data::decode_picture(pictures.bytes[i], "a picture", pictures.crop, pictures.size, out.data()))
+      fail("the pictures are smaller than --size: choose a smaller one");
+  });
+}
+
+/// Opens `folder`; returns what decoding was forecast to take, 0 where the cache stands.
+double open(const fs::path& folder, data::Crop crop, data::ImageSize size, const fs::path& cache,
+            int threads) {
+  data::DatasetOptions options;
+  options.crop = data::crop_name(crop);
+  options.height = size.height, options.width = size.width;
+  options.cache_dir = cache;
+  options.threads = threads;
+  double forecast = 0;
+  options.starting = [&](const data::DecodeForecast& f) { forecast = f.seconds; };
+  data::open_dataset(folder, options);
+  return forecast;
+}
+
+struct Row {
+  std::string what;
+  int threads;
+  Work work;
+  std::vector<double> seconds;
+  double median() const { return quantile(seconds, 0.5); }
+};
+
+void print(const std::string& what, int threads, double seconds, size_t pictures, double beside) {
+  std::printf("  %-44s %7d %12.0f", what.c_str(), threads, double(pictures) / seconds);
+  if (beside > 0) std::printf("   %6.1f %%", 100 * beside / seconds);
+  std::printf("\n");
+}
+
+/// Decoding, in rounds in which everything has its turn; every second row is ours, beside libjpeg's before
+/// it.
+json measure_decoding(const Flags& f, const Pictures& pictures, const fs::path& scratch, int all) {
+  const fs::path cache = scratch / "cache";
+  std::vector<double> forecasts;
+  std::vector<Row> rows;
+  rows.push_back({"libjpeg-turbo alone, in memory", 1, [&] { libjpeg_alone(pictures, 1); }, {}});
+  rows.push_back({"decode, crop and resize, in memory", 1, [&] { our_decoding(pictures, 1); }, {}});
+  rows.push_back({"libjpeg-turbo alone, in memory", all, [&] { libjpeg_alone(pictures, all); }, {}});
+  rows.push_back({"decode, crop and resize, in memory", all, [&] { our_decoding(pictures, all); }, {}});
+  rows.push_back(
+      {"the whole cache, from files to a synced file",
+       all,
+       [&] { forecasts.push_back(open(pictures.folder, pictures.crop, pictures.size, cache, all)); },
+       {}});
+  for (int round = 0; round < f.rounds; ++round) {
+    for (Row& row : rows) {
+      fs::remove_all(cache);
+      const double start = now();
+      row.work();
+      row.seconds.push_back(now() - start);
+    }
+  }
+  std::printf("  %-44s %7s %12s   %s\n", "decoding", "threads", "pictures/s", "of libjpeg-turbo's");
+  json result = json::array();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double libjpeg = rows[i < 2 ? 0 : 2].median(), seconds = rows[i].median();
+    print(rows[i].what, rows[i].threads, seconds, pictures.bytes.size(), i == 0 || i == 2 ? 0 : libjpeg);
+    result.push_back({{"what", rows[i].what},
+                      {"threads", rows[i].threads},
+                      {"pictures_per_second", double(pictures.bytes.size()) / seconds},
+                      {"of_libjpeg", libjpeg / seconds}});
+  }
+  const double built = rows.back().median(), scale = double(kCelebA) / double(pictures.bytes.size());
+  std::printf(
+      "\n  CelebA's %zu pictures: %.1f min at that rate; forecast before each build: %.1f min (median)\n",
+      kCelebA, built * scale / 60, quantile(forecasts, 0.5) * scale / 60);
+  result.push_back({{"what", "forecast over built"}, {"ratio", quantile(forecasts, 0.5) / built}});
+  return result;
+}
+
+/// A tree as CelebA's, with lists, whose pictures are small.
+void make_many(const fs::path& root, int count) {
+  constexpr int kSide = 8;
+  fs::create_directories(root / "img_align_celeba");
+  std::ofstream partition(root / "list_eval_partition.txt");
+  std::ofstream attributes(root / "list_attr_celeba.txt");
+  attributes << count << "\n";
+  for (int a = 0; a < 40; ++a) attributes << "Attribute_" << a << " ";
+  attributes << "\n";
+  for (int i = 1; i <= count; ++i) {
+    char name[16];
+    std::snprintf(name, sizeof name, "%06d.jpg", i);
+    std::ofstream file(root / "img_align_celeba" / name, std::ios::binary);
+    file << "P6 " << kSide << " " << kSide << " 255\n";
+    for (int b = 0; b < kSide * kSide * 3; ++b) file.put(char((i * 37 + b * 11) & 255));
+    partition << name << " 0\n";
+    attributes << name;
+    for (int a = 0; a < 40; ++a) attributes << ((i + a) % 3 ? " -1" : "  1");
+    attributes << "\n";
+  }
+}
+
+json measure_opening(const Flags& f, const fs::path& scratch, int threads) {
+  const fs::path root = scratch / "many", cache = scratch / "many_cache";
+  make_many(root, f.many);
+  const auto opening = [&] { open(root, data::Crop::none, {8, 8}, cache, threads); };
+  opening();  // decodes
+  opening();  // notes that all is checked
+  std::vector<double> seconds;
+  for (int round = 0; round < f.rounds; ++round) {
+    const double start = now();
+    opening();
+    seconds.push_back(now() - start);
+  }
+  const double median = quantile(seconds, 0.5);
+  std::printf("\n  a finished cache of %d pictures of CelebA's layout is open after %.2f s\n", f.many,
+              median);
+  return {{"pictures", f.many}, {"seconds", median}};
+}
+
+/// make_batch for `small` at batch 16 on the CPU, as a training step calls it.
+json measure_batch(const Flags& f, engine::Device& device) {
+  const Setting setting{engine::Backend::cpu, 16, DType::f32, model::preset("small").network};
+  Operands operands(device);
+  const double seconds =
+      Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).work).seconds;
+  std::printf("  a batch of 16 for `small` is made in %.3f ms", seconds * 1e3);
+  if (f.step_ms > 0) std::printf(", %.2f %% of a step of %.0f ms", seconds * 1e5 / f.step_ms, f.step_ms);
+  std::printf("\n");
+  json result = {{"seconds", seconds}};
+  if (f.step_ms > 0) result["share_of_step"] = seconds * 1e3 / f.step_ms;
+  return result;
+}
+
+struct Scratch {
+  fs::path path;
+  explicit Scratch(const std::string& name) : path(name) {
+    if (fs::exists(path)) fail(cat(name, " is there already: name another --scratch folder"));
+    fs::create_directories(path);
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+void run(const Flags& f) {
+  std::ofstream file;
+  if (!f.json.empty()) file.open(f.json);
+  if (!f.json.empty() && !file) fail(cat("cannot write ", f.json, ": choose another --json FILE"));
+  engine::Device device({f.threads, engine::Backend::cpu});
+  const Scratch scratch(f.scratch);
+  const Pictures pictures = choose_pictures(f, scratch.path);
+  const std::string what =
+      cat(pictures.bytes.size(), " pictures, crop ", data::crop_name(pictures.crop), ", to ",
+          pictures.size.height, "x", pictures.size.width, ", median of ", f.rounds);
+  std::printf("%s\n%s\n\n", machine_of(device).text().c_str(), what.c_str());
+  json report = {
+      {"machine", machine_of(device).text()}, {"date", now_text()}, {"commit", commit()}, {"what", what}};
+  report["decoding"] = measure_decoding(f, pictures, scratch.path, device.threads());
+  if (f.many > 0) report["opening"] = measure_opening(f, scratch.path, device.threads());
+  report["batch"] = measure_batch(f, device);
+  if (!file.is_open()) return;
+  file << report.dump(2) << "\n";
+  if (!file.flush()) fail(cat("cannot write ", f.json, ": is the disk full?"));
+}
+
+}  // namespace
+}  // namespace ito::bench
+
+int main(int argc, char** argv) {
+  CLI::App app{"Times the way of pictures into training, beside libjpeg-turbo alone.", "bench_data"};
+  ito::bench::Flags flags;
+  ito::bench::add_flags(app, flags);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    ito::bench::run(flags);
+    return 0;
+  } catch (const std::exception& e) {
+    std::cerr << "bench_data: " << e.what() << "\n";
+    return 1;
+  }
+}
