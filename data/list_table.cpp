@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kBlanks = " \t\v\f";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr const char* kPictureColumn = "image_id";
+constexpr size_t kMostColumns = 1000;  // every column is looked for among all, and every picture has them
 
 /// A list's lines, cut into cells. Empty lines are passed over.
 class Lines {
@@ -120,6 +121,9 @@ size_t index_of(const std::vector<std::string>& cells, const std::string& name) 
 /// From the header. A column without a name is the row's number, as pandas writes it.
 Shape read_header(const Lines& lines, const ListRules& rules, std::vector<std::string>& columns) {
   const std::vector<std::string>& header = lines.cells;
+  if (header.size() > kMostColumns)
+    lines.fail_here(
+        cat("it names ", header.size(), " columns, at most ", kMostColumns, " are read; get the list again"));
   Shape shape;
   shape.picture = index_of(header, kPictureColumn);
   const bool named = shape.picture < header.size();

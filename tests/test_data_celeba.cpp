@@ -234,6 +234,9 @@ TEST_CASE("bad lines of attributes are named") {
   CHECK(contains(error("1.jpg 1 1\n"), "line 1: no line with names of attributes before it"));
   CHECK(contains(error("A B A\n"), "line 1: two columns are called A"));
   CHECK(contains(error("image_id\n1.jpg\n"), "line 1: no column of attributes"));
+  std::string many;
+  for (int i = 0; i < 100'000; ++i) many += "A" + std::to_string(i) + " ";
+  CHECK(contains(error(many), "line 1: it names 100000 columns, at most 1000 are read"));
   CHECK(contains(error("A,B\n1.jpg,1\n"), "line 1: no column is called image_id; they are A, B"));
   CHECK(contains(error("image_id,A\n1.jpg,1,\n"), "line 2: 2 values for 1 attributes"));
   CHECK(contains(error("image_id,A\n\"1.jpg,1\n"), "line 2: a quote that is not closed"));

@@ -184,5 +184,16 @@ TEST_CASE("options that make no run are refused") {
   CHECK(to_json(training_options_from_json(to_json(run.options))) == to_json(run.options));
 }
 
+TEST_CASE("an options.json that is nested without end is an error, not a stack that is too small") {
+  Run run;
+  std::string text = to_json(run.options);
+  const std::string network = "\"network\": {";
+  const size_t at = text.find(network);
+  REQUIRE(at != std::string::npos);
+  text.insert(at + network.size(), "\"a\": " + std::string(500'000, '[') + std::string(500'000, ']') + ",");
+  CHECK(error_of([&] { training_options_from_json(text); }) ==
+        "a run's options.json is not as expected: it is nested too deeply");
+}
+
 }  // namespace
 }  // namespace ito::model

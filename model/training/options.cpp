@@ -104,6 +104,14 @@ json as_json(const TrainingOptions& o) {
           {"max_bad_steps", o.max_bad_steps}};
 }
 
+/// Refuses what is nested without end: dump() calls itself for each level.
+json parse_shallow(const std::string& text) {
+  return json::parse(text, [](int depth, json::parse_event_t, json&) {
+    if (depth > 8) fail("a run's options.json is not as expected: it is nested too deeply");
+    return true;
+  });
+}
+
 const std::set<std::string> kMayChange = {"steps",        "save_every", "sample_every",   "sample_count",
                                           "sample_steps", "keep",       "validate_every", "max_bad_steps"};
 
@@ -146,7 +154,7 @@ std::string to_json(const TrainingOptions& options) { return as_json(options).du
 
 TrainingOptions training_options_from_json(const std::string& text) {
   try {
-    const json j = json::parse(text);
+    const json j = parse_shallow(text);
     TrainingOptions o;
     o.preset = j.at("preset");
     o.network = network_config_from_json(j.at("network").dump());
