@@ -1,7 +1,8 @@
 #include "kernels/cuda_map.cuh"
 #include "kernels/dropout.h"
 
-// Reads x once and writes y once, which is the minimum: the mask is drawn, never stored.
+// An element costs 2 bytes read and 2 written in bf16 (4 + 4 in f32), which is the minimum: the mask is
+// drawn, never stored.
 namespace ito::kernels {
 
 template <class T>

@@ -2,7 +2,9 @@
 #include "kernels/embedding.h"
 #include "kernels/vector_math.h"
 
-// A vector a sample: too small for its bytes to matter.
+// A sample's vector of 2 half elements is written once, 4 half bytes in bf16 (8 half in f32), and its
+// condition read, 4 bytes, which is the minimum; the Fourier features' 4 half bytes of w come from memory
+// once for all samples. Too little to matter.
 namespace ito::kernels {
 
 /// Sine and cosine of an angle in whole turns, which is reduced in f64. Of the magnitude, so that small

@@ -3,6 +3,8 @@
 #include "kernels/pointwise.h"
 
 // Every element of an operand is read once and every element of a result written once, which is the minimum.
+// Bytes an element in bf16, twice that in f32: activation 4, its gradient 6; add_scaled 6, 4 without b; fill
+// 2; add_channels 4, its gradient 2 (the sums are a pixel's size); scale_samples 4. A cast moves 2 + 4.
 namespace ito::kernels {
 
 template <class T, Activation kind, int V>

@@ -1,7 +1,8 @@
 #include "kernels/cuda_map.cuh"
 #include "kernels/resample.h"
 
-// Both read each element of x once and write each element of y once, which is the minimum.
+// Both read each element of x once and write each element of y once, which is the minimum: 10 bytes for an
+// element of the small image and its four of the large one in bf16, 20 in f32.
 namespace ito::kernels {
 
 /// Where a vector of the small image lies in the large one: its upper left of four, which are c apart along

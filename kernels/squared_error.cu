@@ -2,7 +2,8 @@
 #include "kernels/cuda_sum.cuh"
 #include "kernels/squared_error.h"
 
-// Forward reads y and target once, backward once more and writes dy once, which is the minimum.
+// Forward reads y and target once, 2 + 4 bytes an element in bf16 (4 + 4 in f32); backward reads them once
+// more and writes dy, 2 + 4 + 2 (4 + 4 + 4). That is the minimum of each.
 namespace ito::kernels {
 
 inline constexpr int kErrorThreads = 512;

@@ -144,6 +144,14 @@ std::vector<int64_t> turns_of(const std::vector<std::string>& calls) {
   return turns;
 }
 
+/// Whether a call is for what only people read: where it fails a run says so and goes on.
+bool is_display(const std::vector<std::string>& calls, size_t i) {
+  const std::string& call = calls[i] == "fsync ." && i > 0 ? calls[i - 1] : calls[i];
+  for (const char* name : {"index.html", "run_data.js", "log.jsonl", "tensorboard"})
+    if (call.find(name) != std::string::npos) return true;
+  return false;
+}
+
 /// Every call of a run, or a share of them by ITO_KILLS, ends it or fails; then it goes on.
 void disturb(int error) {
   const SmallRun run = three_saves();
@@ -163,7 +171,8 @@ void disturb(int error) {
       run.train(folder);
     }));
     const bool removes = calls[size_t(chosen)].find("checkpoints/.removing-") != std::string::npos;
-    CHECK(status == (!error ? -SIGKILL : removes ? 0 : 1));  // what cannot be removed harms nobody
+    const bool harmless = removes || is_display(calls, size_t(chosen));
+    CHECK(status == (!error ? -SIGKILL : harmless ? 0 : 1));
     CHECK(wait_for(start([&] { run.train(folder); })) == 0);
     CHECK(contents_of(folder / "checkpoints") == want);
     fs::remove_all(folder);

@@ -43,7 +43,8 @@ void with_type(DType dtype, F&& f) {
   dtype == DType::bf16 ? f(bf16{}) : f(float{});
 }
 
-/// Moves each element once in and once out, the least there is.
+/// Moves each element once in and once out, the least there is: 4 bytes from bf16 to bf16, 6 with one side in
+/// f32.
 template <class From, class To, int V>
 __global__ void __launch_bounds__(kThreads)
     copy_columns_kernel(int64_t rows, int width, const From* from, int from_pitch, To* to, int to_pitch) {
@@ -122,7 +123,8 @@ struct Total {
   __device__ void merge(const Total& other) { value += other.value; }
 };
 
-/// sums[part, c] = sum of x[row, c] over the part's rows. Grid: columns x parts.
+/// sums[part, c] = sum of x[row, c] over the part's rows. Grid: columns x parts. Reads each element of x once
+/// (2 bytes in bf16); the parts' sums are one for 256 of them.
 template <class T>
 __global__ void __launch_bounds__(kSumColumns* kSumRows)
     column_sums_kernel(int64_t rows, int64_t rows_each, int columns, const T* x, float* sums) {

@@ -11,6 +11,9 @@
 namespace simt {
 
 inline std::vector<Schedule> all_schedules() {
+#if defined(SIMT_THREAD_SANITIZER)
+  return {{Order::random, 1}};  // a race is reported in whatever order its threads come
+#endif
   return {{Order::in_order, 0}, {Order::reverse, 0}, {Order::random, 1}, {Order::random, 2}};
 }
 

@@ -9,8 +9,9 @@
 #include "tests/simt/emulator/memory.h"
 #include "tests/simt/emulator/runtime.h"
 
-/// Runs the tests and what they have left in queues, then leaves the names of the kernels they executed in
-/// PROGRAM.kernels, for simt.coverage.
+/// Runs the tests and what they have left in queues, then leaves in PROGRAM.kernels which kernels they
+/// executed, a line each: name, symbol, most bytes of dynamic shared memory. For simt.coverage and
+/// scripts/kernel_report.
 int main(int argc, char** argv) {
   simt::install_fault_handler();
   int failed = doctest::Context(argc, argv).run();
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
     failed = 1;
   }
   std::ofstream record(std::string(argv[0]) + ".kernels");
-  for (const std::string& kernel : simt::executed_kernels()) record << kernel << "\n";
+  for (const auto& [symbol, kernel] : simt::executed_kernels())
+    record << kernel.name << " " << symbol << " " << kernel.most_shared << "\n";
   return failed;
 }

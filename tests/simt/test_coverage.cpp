@@ -45,7 +45,7 @@ TEST_CASE("every kernel has been executed by a test") {
   std::ifstream records(SIMT_RECORDS);
   for (std::string record; std::getline(records, record);) {
     std::ifstream in(record);
-    for (std::string kernel; std::getline(in, kernel);) executed.insert(kernel);
+    for (std::string line; std::getline(in, line);) executed.insert(line.substr(0, line.find(' ')));
   }
   size_t count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(ITO_SOURCE_DIR "/kernels")) {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -17,6 +18,17 @@ using cuda_library::DynamicLibrary;
 using simt::DeviceArray;
 
 namespace {
+
+/// Whether the library that a case is about is there; where it is not, a line says what is skipped.
+bool is_there(const char* library, bool available) {
+#if defined(ITO_SIMT)
+  REQUIRE(available);
+#endif
+  if (!available)
+    std::cout << "skipped, no " << library << ": " << doctest::getContextOptions()->currentTest->m_name
+              << "\n";
+  return available;
+}
 
 /// Half a unit in the last place, relative.
 template <class T>
@@ -147,12 +159,14 @@ void check_convolution(const Conv2dDims& d) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("cuDNN's place answers with the convolution's results", T, float, bf16) {
+  if (!is_there("cuDNN", cudnn_available())) return;
   check_convolution<T>({2, 5, 4, 3, 0, 5, 3, 3, 1, 1, 1, 1, 1});  // single elements
   check_convolution<T>({1, 6, 6, 8, 4, 8, 3, 3, 2, 1, 1, 1, 1});  // two sources, packs, stride 2
   check_convolution<T>({1, 4, 3, 5, 2, 4, 1, 1, 1, 0, 0, 0, 0});  // two sources off the packs
 }
 
 TEST_CASE("of two sources' gradients either may be left out") {
+  if (!is_there("cuDNN", cudnn_available())) return;
   const Problem p{{1, 3, 3, 4, 4, 4, 1, 1, 1, 0, 0, 0, 0}};
   const ConvResults<float> both = run_cudnn<float>(p, {});
   CudaStream stream;
@@ -168,6 +182,7 @@ TEST_CASE("of two sources' gradients either may be left out") {
 }
 
 TEST_CASE("what cuDNN cannot do is not asked of it") {
+  if (!is_there("cuDNN", cudnn_available())) return;
   CudaStream stream;
   const Conv2dDims even{1, 8, 8, 4, 0, 4, 3, 3, 2, 1, 1, 1, 1}, uneven{1, 8, 8, 4, 0, 4, 3, 3, 2, 0, 0, 1, 1};
   CHECK(cudnn_supports(stream, even, DType::bf16, ConvPass::forward));
@@ -178,6 +193,7 @@ TEST_CASE("what cuDNN cannot do is not asked of it") {
 }
 
 TEST_CASE_TEMPLATE("cuBLASLt's place answers with the products' results", T, float, bf16) {
+  if (!is_there("cuBLASLt", cublaslt_available())) return;
   struct Shape {
     int m, in, out;
   };
@@ -220,22 +236,43 @@ TEST_CASE_TEMPLATE("cuBLASLt's place answers with the products' results", T, flo
   }
 }
 
-TEST_CASE("cuRAND's places give our random blocks") {
+namespace {
+
+/// Random words on the device.
+struct Words {
   CudaStream stream;
-  DeviceArray<float> words(stream, 4 * 150);  // only its bits matter
-  const auto word = [&](int i) {
+  DeviceArray<float> words{stream, 4 * 150};  // only its bits matter
+  uint32_t* data() { return reinterpret_cast<uint32_t*>(words.data()); }
+  uint32_t at(int i) {
     const std::vector<float> all = words.read();
     uint32_t bits;
     std::memcpy(&bits, &all[size_t(i)], 4);
     return bits;
-  };
-  const RandomKey key{0x123456789abcdefULL, Purpose::dropout, 7, 9};
-  curand_device_words(stream, key, 1000, 150, reinterpret_cast<uint32_t*>(words.data()));
-  CHECK(word(0) == random_block(key, 1000).v[0]);
-  CHECK(word(4 * 149 + 3) == random_block(key, 1149).v[3]);
-  REQUIRE(curand_available());
-  curand_library_words(stream, key.seed, 150, reinterpret_cast<uint32_t*>(words.data()));
-  CHECK(word(4 * 77 + 1) == philox4x32_10({{0, 0, 77, 0}}, 0x89abcdefu, 0x01234567u).v[1]);
+  }
+};
+
+const RandomKey kRandom{0x123456789abcdefULL, Purpose::dropout, 7, 9};
+
+}  // namespace
+
+TEST_CASE("the device function of cuRAND's header gives our random blocks") {
+  Words words;
+  try {
+    curand_device_words(words.stream, kRandom, 1000, 150, words.data());
+  } catch (const ito::Error& e) {
+    if (std::string(e.what()) != "this program was compiled without curand.h") throw;
+    is_there("curand.h when this was compiled", false);
+    return;
+  }
+  CHECK(words.at(0) == random_block(kRandom, 1000).v[0]);
+  CHECK(words.at(4 * 149 + 3) == random_block(kRandom, 1149).v[3]);
+}
+
+TEST_CASE("cuRAND's generator gives our random blocks") {
+  if (!is_there("cuRAND", curand_available())) return;
+  Words words;
+  curand_library_words(words.stream, kRandom.seed, 150, words.data());
+  CHECK(words.at(4 * 77 + 1) == philox4x32_10({{0, 0, 77, 0}}, 0x89abcdefu, 0x01234567u).v[1]);
 }
 
 namespace {
@@ -292,6 +329,7 @@ TEST_CASE("a plan's bad line is named") {
 }
 
 TEST_CASE("a shape runs on what was asked for, or on what was found faster") {
+  if (!is_there("cuDNN", cudnn_available())) return;
   CudaStream stream;
   ConvLibrary& library = stream.state<ConvLibrary>();
   const Conv2dDims d{1, 4, 4, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1};

@@ -122,6 +122,43 @@ TEST_CASE_FIXTURE(Step, "a second stream joins a capture by an event") {
   for (cudaEvent_t event : {fork, join}) CHECK(cudaEventDestroy(event) == cudaSuccess);
 }
 
+TEST_CASE_FIXTURE(Step, "a forked stream that is not joined again is reported") {
+  CudaStream other;
+  cudaEvent_t fork = nullptr, join = nullptr;
+  for (cudaEvent_t* event : {&fork, &join}) CHECK(cudaEventCreateWithFlags(event, 0) == cudaSuccess);
+  cudaGraph_t graph = nullptr;
+  // joins: 0 never; 1 before the forked work; 2 behind its first half; 3 behind all of it.
+  for (int joins = 0; joins <= 3; ++joins) {
+    CAPTURE(joins);
+    const auto scale = [&] {
+      launch(scale_kernel, config(1, 32), other, x.data(), static_cast<const float*>(factor.data()));
+    };
+    const auto join_at = [&](int place) {
+      if (place != joins) return;
+      CHECK(cudaEventRecord(join, other.handle()) == cudaSuccess);
+      CHECK(cudaStreamWaitEvent(stream.handle(), join) == cudaSuccess);
+    };
+    begin();
+    run();
+    CHECK(cudaEventRecord(fork, stream.handle()) == cudaSuccess);
+    CHECK(cudaStreamWaitEvent(other.handle(), fork) == cudaSuccess);
+    join_at(1);
+    scale();
+    join_at(2);
+    scale();
+    join_at(3);
+    CHECK(cudaStreamEndCapture(stream.handle(), &graph) ==
+          (joins == 3 ? cudaSuccess : cudaErrorStreamCaptureUnjoined));
+    CHECK((graph != nullptr) == (joins == 3));
+    cudaStreamCaptureStatus status{};
+    CHECK(cudaStreamIsCapturing(other.handle(), &status) == cudaSuccess);
+    CHECK(status == cudaStreamCaptureStatusNone);  // both are free again
+  }
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+  CHECK(std::string(cudaGetErrorName(cudaErrorStreamCaptureUnjoined)) == "cudaErrorStreamCaptureUnjoined");
+  for (cudaEvent_t event : {fork, join}) CHECK(cudaEventDestroy(event) == cudaSuccess);
+}
+
 TEST_CASE("memory runs out where the limit says") {
   const AfterwardsReset afterwards;
   simt::reset_device();

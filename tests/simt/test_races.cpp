@@ -20,6 +20,27 @@ __global__ void neighbour_kernel(float* out, bool barrier) {
 /// All threads write the same value, so the result is always right.
 __global__ void same_value_kernel(float* out) { *out = 1; }
 
+/// A result a thread, or one that a block reads of the one before it.
+__global__ void blocks_kernel(float* out, bool neighbour) {
+  SharedMemory shared;
+  const auto slots = shared.take<float>(int(blockDim.x));
+  slots[int(threadIdx.x)] = 1;
+  __syncthreads();
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (threadIdx.x == 0 && neighbour && blockIdx.x > 0) slots[0] = out[i - blockDim.x];
+  out[i] = slots[int(threadIdx.x)];
+}
+
+/// The block that comes last reads what each has left.
+__global__ void last_block_kernel(unsigned* done, float* out, bool fence) {
+  out[blockIdx.x] = 1;
+  if (fence) __threadfence();
+  const bool is_last = atomicAdd(done, 1u) == gridDim.x - 1;
+  if (fence) __threadfence();
+  if (!is_last) return;
+  for (unsigned i = 1; i < gridDim.x; ++i) out[0] += out[i];
+}
+
 /// A thread reads what its neighbour's asynchronous copy brings, and the next copy follows at once.
 __global__ void copies_kernel(const float* x, float* out, bool barrier_before_read, bool barrier_after_read) {
   SharedMemory shared;
@@ -79,7 +100,7 @@ bool races(const Run& run) {
 TEST_CASE("a missing barrier on shared memory is a race") {
   const auto neighbour = [](bool barrier) {
     return [barrier](CudaStream& stream, float*, float* out) {
-      launch(neighbour_kernel, config(2, 64, 256), stream, out, barrier);
+      launch(neighbour_kernel, config(1, 64, 256), stream, out, barrier);
     };
   };
   CHECK(races(neighbour(false)));
@@ -94,6 +115,31 @@ TEST_CASE("two writers of a result are a race, two launches are none") {
   };
   CHECK(races(write(2, 1)));
   CHECK(!races(write(1, 3)));
+}
+
+TEST_CASE("blocks of a launch are ordered by nothing") {
+  const auto same_value = [](CudaStream& stream, float*, float* out) {
+    launch(same_value_kernel, config(2, 1), stream, out);
+  };
+  CHECK(races(same_value));
+  const auto blocks = [](bool neighbour, int launches) {
+    return [=](CudaStream& stream, float*, float* out) {
+      for (int i = 0; i < launches; ++i) launch(blocks_kernel, config(5, 8, 32), stream, out, neighbour);
+    };
+  };
+  CHECK(races(blocks(true, 1)));
+  CHECK(!races(blocks(false, 2)));
+}
+
+TEST_CASE("fences order what stands around them") {
+  const auto last_block = [](bool fence) {
+    return [fence](CudaStream& stream, float*, float* out) {
+      stream.zero(out, 5 * sizeof(float));
+      launch(last_block_kernel, config(4, 1), stream, reinterpret_cast<unsigned*>(out + 4), out, fence);
+    };
+  };
+  CHECK(races(last_block(false)));
+  CHECK(!races(last_block(true)));
 }
 
 TEST_CASE("asynchronous copies belong to the thread that issues them") {

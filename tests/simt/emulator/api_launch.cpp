@@ -21,10 +21,14 @@ namespace {
 
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
 
+struct Symbol {
+  std::string mangled, name;
+};
+
 struct Kernels {
   std::map<const void*, size_t> allowed_shared;  // by cudaFuncSetAttribute
-  std::map<const void*, std::string> names;
-  std::set<std::string> executed;
+  std::map<const void*, Symbol> symbols;
+  std::map<std::string, Executed> executed;
 };
 
 Kernels& kernels() {
@@ -39,9 +43,9 @@ std::string base_name(const std::string& signature) {
   return before == std::string::npos ? head : head.substr(before + 1);
 }
 
-const std::string& name_of(const void* kernel) {
-  std::string& name = kernels().names[kernel];
-  if (!name.empty()) return name;
+const Symbol& symbol_of(const void* kernel) {
+  Symbol& symbol = kernels().symbols[kernel];
+  if (!symbol.name.empty()) return symbol;
   Dl_info info{};
   if (!dladdr(kernel, &info) || !info.dli_sname || info.dli_saddr != kernel)
     throw Violation(
@@ -50,8 +54,8 @@ const std::string& name_of(const void* kernel) {
   int status = 0;
   const std::unique_ptr<char, decltype(&std::free)> full(
       abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), std::free);
-  name = base_name(status == 0 ? full.get() : info.dli_sname);
-  return name;
+  symbol = {info.dli_sname, base_name(status == 0 ? full.get() : info.dli_sname)};
+  return symbol;
 }
 
 size_t allowed_shared(const void* kernel) {
@@ -76,7 +80,7 @@ cudaError_t check_config(const cudaLaunchConfig_t& config, const void* kernel) {
 
 }  // namespace
 
-const std::set<std::string>& executed_kernels() { return kernels().executed; }
+const std::map<std::string, Executed>& executed_kernels() { return kernels().executed; }
 
 cudaError_t allow_shared(const void* kernel, cudaFuncAttribute, int bytes) {
   return call("cudaFuncSetAttribute", [&] {
@@ -101,10 +105,12 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::fu
     if (const cudaError_t error = check_config(config, kernel); error != cudaSuccess) return error;
     CUstream_st* const stream = queues().find(config.stream);
     if (!stream) return cudaErrorInvalidResourceHandle;
-    const Launch launch{config.gridDim, config.blockDim, config.dynamicSmemBytes, name_of(kernel)};
-    return queues().push(*stream, [launch, body = std::move(body)] {
+    const Symbol& symbol = symbol_of(kernel);
+    const Launch launch{config.gridDim, config.blockDim, config.dynamicSmemBytes, symbol.name};
+    return queues().push(*stream, [launch, &symbol, body = std::move(body)] {
       machine().run(launch, body);
-      kernels().executed.insert(launch.kernel);
+      Executed& executed = kernels().executed[symbol.mangled];
+      executed = {symbol.name, std::max(executed.most_shared, launch.shared_bytes)};
       device_memory().check_guards(launch.kernel);
     });
   });

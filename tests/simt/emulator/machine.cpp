@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/error.h"
-#include "tests/simt/emulator/sanitizer.h"
+#include "kernels/philox.h"
 
 namespace simt {
 
@@ -37,6 +37,8 @@ void report_misaligned(const void* p, size_t bytes, const Place& place) {
 void Machine::run_thread(void* self) {
   Machine& machine = *static_cast<Machine*>(self);
   sanitizer::acquire(&machine.begun_);
+  Team& team = *machine.team_;
+  sanitizer::acquire(&team.ended[(team.blocks + 1) % 2]);  // of the block that the team had before
   (*machine.body_)();
   machine.leave_thread();
 }
@@ -44,56 +46,73 @@ void Machine::run_thread(void* self) {
 void Machine::run(const Launch& launch, const std::function<void()>& body) {
   body_ = &body;
   start(launch);
-  for (unsigned z = 0; z < launch.grid.z; ++z)
-    for (unsigned y = 0; y < launch.grid.y; ++y)
-      for (unsigned x = 0; x < launch.grid.x; ++x) {
-        start_block({x, y, z});
-        run_block();
-      }
+  sanitizer::release(&begun_);
+  const uint64_t blocks = uint64_t(launch.grid.x) * launch.grid.y * launch.grid.z;
+  for (uint64_t i = 0; i < blocks; ++i) {
+    team_ = &teams_[i % teams_.size()];
+    start_block(block_at(i, blocks));
+    run_block();
+  }
+  for (Team& team : teams_)
+    for (char& ended : team.ended) sanitizer::acquire(&ended);
   launch_.kernel.clear();
 }
 
+/// The block that comes `position`-th under the schedule.
+uint3 Machine::block_at(uint64_t position, uint64_t blocks) const {
+  uint64_t i = position;
+  if (schedule_.order == Order::reverse) i = blocks - 1 - position;
+  if (schedule_.order == Order::random) i = ito::kernels::permuted_index(schedule_.seed, 0, position, blocks);
+  const dim3& grid = launch_.grid;
+  return {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
+}
+
 void Machine::start(const Launch& launch) {
-  const size_t had = launch_.shared_bytes;
+  for (Team& team : teams_) start(team, launch);
   launch_ = launch;
   random_state_ = schedule_.seed;
   count_ = launch.block.x * launch.block.y * launch.block.z;
-  while (threads_.size() < count_) threads_.push_back(std::make_unique<Thread>(run_thread, this));
-  for (unsigned i = 0; i < count_; ++i) {
-    const unsigned x = launch.block.x, y = launch.block.y;
-    threads_[i]->number = i;
-    threads_[i]->index = {i % x, i / x % y, i / (x * y)};
-  }
-  if (!shared_ || had != launch.shared_bytes) {
-    const size_t bytes = (launch.shared_bytes / kSharedAlign + 1) * kSharedAlign;
-    shared_.reset(static_cast<unsigned char*>(std::aligned_alloc(kSharedAlign, bytes)));
-  }
   blockDim = launch.block;
   gridDim = launch.grid;
 }
 
+/// Before launch_ changes.
+void Machine::start(Team& team, const Launch& launch) {
+  const unsigned x = launch.block.x, y = launch.block.y, count = x * y * launch.block.z;
+  while (team.threads.size() < count) team.threads.push_back(std::make_unique<Thread>(run_thread, this));
+  for (unsigned i = 0; i < count; ++i) {
+    team.threads[i]->number = i;
+    team.threads[i]->index = {i % x, i / x % y, i / (x * y)};
+  }
+  if (!team.shared || launch_.shared_bytes != launch.shared_bytes) {
+    const size_t bytes = (launch.shared_bytes / kSharedAlign + 1) * kSharedAlign;
+    team.shared.reset(static_cast<unsigned char*>(std::aligned_alloc(kSharedAlign, bytes)));
+  }
+}
+
 void Machine::start_block(const uint3& index) {
   blockIdx = index;
+  ++team_->blocks;
   at_barrier_ = 0;
   alive_ = count_;
   for (unsigned warp = 0; warp * 32 < count_; ++warp) {
     const unsigned lanes = count_ - warp * 32;
-    warps_[warp].absent = lanes < 32 ? ~0u << lanes : 0;
-    warps_[warp].open = 0;
+    team_->warps[warp].absent = lanes < 32 ? ~0u << lanes : 0;
+    team_->warps[warp].open = 0;
   }
   // All ones is a NaN in every floating-point format, so that what was never written shows in the result.
-  std::memset(shared_.get(), 0xff, launch_.shared_bytes);
+  const sanitizer::Unseen by_the_host;
+  std::memset(team_->shared.get(), 0xff, launch_.shared_bytes);
   ready_.fill(count_);
-  for (unsigned i = 0; i < count_; ++i) threads_[i]->async.reset();
+  for (unsigned i = 0; i < count_; ++i) team_->threads[i]->async.reset();
 }
 
 void Machine::run_block() {
-  sanitizer::release(&begun_);
   host_.switch_to(choose());
-  sanitizer::acquire(&ended_);
   current_ = nullptr;
   if (error_.empty()) return;
-  for (auto& thread : threads_) thread->fiber.restart();
+  for (Team& team : teams_)
+    for (auto& thread : team.threads) thread->fiber.restart();
   launch_.kernel.clear();
   const std::string message = std::move(error_);
   error_.clear();
@@ -109,7 +128,7 @@ Fiber& Machine::choose() {
     return host_;
   }
   ready_.erase(next);
-  current_ = threads_[next].get();
+  current_ = team_->threads[next].get();
   threadIdx = current_->index;
   return current_->fiber;
 }
@@ -132,11 +151,11 @@ unsigned Machine::next_thread() {
 }
 
 void Machine::leave_thread() {
-  sanitizer::release(&ended_);
+  sanitizer::release(&team_->ended[team_->blocks % 2]);
   const unsigned number = current_->number;
   current_->state = State::done;
   --alive_;
-  Warp& warp = warps_[number / 32];
+  Warp& warp = team_->warps[number / 32];
   warp.absent |= 1u << (number % 32);
   for (int i = warp.open; i-- > 0;) try_complete(number / 32, i);
   pause();
@@ -149,7 +168,7 @@ void Machine::barrier(const Place& place) {
   barrier_ = place;
   current_->state = State::barrier;
   current_->place = place;
-  char* const passed = &barrier_passed_[barriers_ % 2];
+  char* const passed = &team_->barrier_passed[barriers_ % 2];
   sanitizer::release(passed);
   if (++at_barrier_ == count_) {
     at_barrier_ = 0;
@@ -164,7 +183,7 @@ void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place
   const unsigned lane = current_->number % 32, number = current_->number / 32;
   if (!(mask >> lane & 1))
     report(cat("lane ", lane, " calls a collective whose mask ", hex(mask), " leaves it out"), place);
-  Warp& warp = warps_[number];
+  Warp& warp = team_->warps[number];
   int i = 0;
   while (i < warp.open && warp.meetings[size_t(i)].mask != mask) ++i;
   Meeting& meeting = warp.meetings[size_t(i)];
@@ -187,7 +206,7 @@ void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place
 
 /// Ends the meeting where nobody is awaited any more: CUDA excuses lanes that have returned or never were.
 bool Machine::try_complete(unsigned number, int which) {
-  Warp& warp = warps_[number];
+  Warp& warp = team_->warps[number];
   Meeting& meeting = warp.meetings[size_t(which)];
   if (meeting.mask & ~(meeting.arrived | warp.absent)) return false;
   Lanes lanes(meeting.arrived, warp.brought.data());
@@ -195,7 +214,7 @@ bool Machine::try_complete(unsigned number, int which) {
   meeting.combine(lanes);
   sanitizer::release(meeting.met);
   if (lanes.bad_lane >= 0)
-    record(lanes.wrong, meeting.place, *threads_[number * 32 + unsigned(lanes.bad_lane)]);
+    record(lanes.wrong, meeting.place, *team_->threads[number * 32 + unsigned(lanes.bad_lane)]);
   ready_.insert_warp(number, meeting.arrived);
   meeting = warp.meetings[size_t(--warp.open)];
   return true;
@@ -205,7 +224,7 @@ void Machine::explain_deadlock() {
   std::string who;
   const Thread* example = nullptr;
   for (unsigned i = 0; i < count_; ++i) {
-    const Thread& thread = *threads_[i];
+    const Thread& thread = *team_->threads[i];
     if (thread.state == State::done) continue;
     if (example && thread.place == example->place && thread.state == example->state) continue;
     who += cat(example ? "; thread " : "thread ", text(thread.index),
@@ -220,7 +239,13 @@ void Machine::explain_deadlock() {
 
 bool Machine::is_shared(const void* p, size_t bytes) const {
   const auto* const at = static_cast<const unsigned char*>(p);
-  return at >= shared_.get() && at + bytes <= shared_.get() + launch_.shared_bytes;
+  const unsigned char* const shared = team_->shared.get();
+  return at >= shared && at + bytes <= shared + launch_.shared_bytes;
+}
+
+void Machine::fence() {
+  sanitizer::acquire(&fence_);
+  sanitizer::release(&fence_);
 }
 
 void Machine::record(std::string what, const Place& place, const Thread& thread) {

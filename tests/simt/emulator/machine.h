@@ -13,6 +13,7 @@
 #include "tests/simt/emulator/fiber.h"
 #include "tests/simt/emulator/place.h"
 #include "tests/simt/emulator/ready_set.h"
+#include "tests/simt/emulator/sanitizer.h"
 #include "tests/simt/include/vector_types.h"
 
 /// Executes CUDA kernels on a CPU, for tests: one cluster at a time (a cluster is one block today), each CUDA
@@ -91,9 +92,11 @@ class Machine {
   void collective(uint32_t mask, void* mine, Combine, const Place&);
   int lane() const { return int(current_->number % 32); }
   AsyncCopies& async_copies() { return current_->async; }
-  unsigned char* shared() { return shared_.get(); }
+  unsigned char* shared() { return team_->shared.get(); }
   size_t shared_bytes() const { return launch_.shared_bytes; }
   bool is_shared(const void* p, size_t bytes) const;
+  /// What came before it in the threads that have passed one, is seen by whoever passes one later.
+  void fence();
   /// Ends the launch with a Violation. Never returns to the thread: what its stack owns is not freed.
   [[noreturn]] void report(std::string what, const Place&);
 
@@ -127,8 +130,22 @@ class Machine {
     void operator()(void* p) const { std::free(p); }
   };
 
+  /// Executes one block at a time. Blocks of a launch are ordered by nothing; so that ThreadSanitizer sees
+  /// it, one block and the next have nothing in common there but the device's memory.
+  struct Team {
+    std::vector<std::unique_ptr<Thread>> threads;
+    std::array<Warp, kMaxThreads / 32> warps;
+    std::unique_ptr<unsigned char, FreeDeleter> shared;
+    // For ThreadSanitizer: what barriers order and what ends of blocks order; two, so that each orders itself
+    // alone.
+    unsigned blocks = 0;
+    char barrier_passed[2], ended[2];
+  };
+
   static void run_thread(void* machine);
   void start(const Launch&);
+  void start(Team&, const Launch&);
+  uint3 block_at(uint64_t position, uint64_t blocks) const;
   void start_block(const uint3& index);
   void run_block();
   void leave_thread();
@@ -144,17 +161,15 @@ class Machine {
   Launch launch_;
   const std::function<void()>* body_ = nullptr;
   Fiber host_;
-  std::vector<std::unique_ptr<Thread>> threads_;
+  std::array<Team, sanitizer::kTeams> teams_;
+  Team* team_ = nullptr;
   unsigned count_ = 0;  // threads of the block
   Thread* current_ = nullptr;
   ReadySet ready_;
   unsigned at_barrier_ = 0, alive_ = 0;
   Place barrier_{};
   unsigned barriers_ = 0;
-  char barrier_passed_[2], begun_,
-      ended_;  // for ThreadSanitizer; two barriers, so that each orders itself alone
-  std::array<Warp, kMaxThreads / 32> warps_;
-  std::unique_ptr<unsigned char, FreeDeleter> shared_;
+  char begun_, fence_;  // for ThreadSanitizer
   std::string error_;
 };
 

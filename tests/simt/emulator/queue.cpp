@@ -45,6 +45,8 @@ cudaError_t Queues::push(CUstream_st& stream, Work work) {
   if (stream.capture) {
     if (stream.capture->broken) return cudaErrorStreamCaptureInvalidated;
     stream.capture->nodes.push_back(std::move(work));
+    stream.before.resize(stream.capture->nodes.size());
+    stream.before.back() = true;
     return cudaSuccess;
   }
   CUstream_st& legacy = *streams_[0];
@@ -60,6 +62,7 @@ std::shared_ptr<Mark> Queues::record(CUstream_st& stream) {
   auto mark = std::make_shared<Mark>();
   mark->stream = stream.shared_from_this();
   mark->capture = stream.capture;
+  mark->before = stream.before;
   if (!stream.capture)
     put(stream, [mark] {
       mark->done = true;
@@ -69,14 +72,16 @@ std::shared_ptr<Mark> Queues::record(CUstream_st& stream) {
 }
 
 cudaError_t Queues::wait(CUstream_st& stream, const std::shared_ptr<Mark>& mark) {
-  if (mark->capture && mark->capture != stream.capture) {
-    if (stream.capture) return stream.capture->broken = true, cudaErrorStreamCaptureIsolation;
-    stream.capture = mark->capture;  // it joins
-  } else if (stream.capture && !mark->capture) {
-    return stream.capture->broken = true, cudaErrorStreamCaptureIsolation;
-  } else if (!stream.capture) {
+  const bool forks = mark->capture && !stream.capture;
+  if (forks) stream.capture = mark->capture, stream.before.clear();
+  if (stream.capture != mark->capture) return stream.capture->broken = true, cudaErrorStreamCaptureIsolation;
+  if (!stream.capture) {
     put(stream, [this, mark] { finish(*mark); });
+    return cudaSuccess;
   }
+  stream.before.resize(std::max(stream.before.size(), mark->before.size()));
+  for (size_t i = 0; i < mark->before.size(); ++i)
+    if (mark->before[i]) stream.before[i] = true;
   return cudaSuccess;
 }
 
@@ -161,6 +166,7 @@ cudaError_t Queues::begin_capture(CUstream_st& stream, cudaStreamCaptureMode mod
   if (&stream == streams_[0].get()) return cudaErrorStreamCaptureUnsupported;
   if (stream.capture) return cudaErrorIllegalState;
   stream.capture = std::make_shared<Capture>(Capture{&stream, mode, std::this_thread::get_id(), {}, false});
+  stream.before.clear();
   captures_.push_back(stream.capture);
   return cudaSuccess;
 }
@@ -173,6 +179,9 @@ cudaError_t Queues::end_capture(CUstream_st& stream, std::vector<Work>& nodes) {
     if (one->capture == capture) one->capture = nullptr;
   captures_.erase(std::find(captures_.begin(), captures_.end(), capture));
   if (capture->broken) return cudaErrorStreamCaptureInvalidated;
+  stream.before.resize(capture->nodes.size());
+  if (std::find(stream.before.begin(), stream.before.end(), false) != stream.before.end())
+    return cudaErrorStreamCaptureUnjoined;
   nodes = std::move(capture->nodes);
   return cudaSuccess;
 }

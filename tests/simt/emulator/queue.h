@@ -16,6 +16,9 @@ namespace simt {
 
 using Work = std::function<void()>;
 
+/// Nodes of a capture, by their numbers.
+using Nodes = std::vector<bool>;
+
 /// What a stream records instead of queueing it.
 struct Capture {
   CUstream_st* origin;
@@ -29,6 +32,7 @@ struct Capture {
 struct Mark {
   std::shared_ptr<CUstream_st> stream;
   std::shared_ptr<Capture> capture;  // where it was recorded in one
+  Nodes before;                      // it, there
   bool done = false;
   std::chrono::steady_clock::time_point when;
 };
@@ -45,6 +49,7 @@ struct CUstream_st : std::enable_shared_from_this<CUstream_st> {
   bool destroyed = false;
   std::deque<simt::Queued> queue;
   std::shared_ptr<simt::Capture> capture;
+  simt::Nodes before;  // what it captures next
 };
 struct CUevent_st {
   bool timed = true;

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 #include <functional>
-#include <set>
+#include <map>
 #include <string>
 
 #include "tests/simt/include/runtime_types.h"
@@ -44,7 +44,11 @@ void finish();
 /// graph that is captured.
 cudaError_t run_in_stream(cudaStream_t, std::function<void()> work);
 
-/// Names of the kernels that this process has executed, without namespace and template arguments.
-const std::set<std::string>& executed_kernels();
+struct Executed {
+  std::string name;        // without namespace and template arguments
+  size_t most_shared = 0;  // bytes of dynamic shared memory in a launch
+};
+/// The kernels that this process has executed, by symbol: nvcc's name for them.
+const std::map<std::string, Executed>& executed_kernels();
 
 }  // namespace simt

@@ -7,6 +7,9 @@
 #include <sanitizer/common_interface_defs.h>
 #elif defined(SIMT_THREAD_SANITIZER)
 #include <sanitizer/tsan_interface.h>
+// Of the library, without a header.
+extern "C" void AnnotateIgnoreWritesBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreWritesEnd(const char* file, int line);
 #endif
 
 /// What the sanitizers must be told of stacks and of synchronisation; nothing in builds without them. The
@@ -39,6 +42,12 @@ inline void end_thread(void* thread) { __tsan_destroy_fiber(thread); }
 inline void switch_thread(void* thread) { __tsan_switch_to_fiber(thread, __tsan_switch_to_fiber_no_sync); }
 inline void acquire(void* what) { __tsan_acquire(what); }
 inline void release(void* what) { __tsan_release(what); }
+/// While it lives, nobody is seen to write.
+struct Unseen {
+  Unseen() { AnnotateIgnoreWritesBegin(__FILE__, __LINE__); }
+  ~Unseen() { AnnotateIgnoreWritesEnd(__FILE__, __LINE__); }
+};
+inline constexpr int kTeams = 2;  // of fibers, see Machine::Team
 #else
 inline void* this_thread() { return nullptr; }
 inline void* make_thread() { return nullptr; }
@@ -46,6 +55,10 @@ inline void end_thread(void*) {}
 inline void switch_thread(void*) {}
 inline void acquire(void*) {}
 inline void release(void*) {}
+struct Unseen {
+  Unseen() {}
+};
+inline constexpr int kTeams = 1;
 #endif
 
 }  // namespace simt::sanitizer

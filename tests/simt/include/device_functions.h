@@ -61,7 +61,7 @@ inline int __all_sync(unsigned mask, bool vote, const simt::Place& place = {}) {
 
 // ---- memory ----
 
-inline void __threadfence() {}
+inline void __threadfence() { simt::machine().fence(); }
 inline void __threadfence_block() {}
 template <class T>
 T __ldg(const T* p) {
