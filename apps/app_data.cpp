@@ -29,10 +29,9 @@ data::Dataset open_pictures(const std::string& folder, data::DatasetOptions opti
   };
   options.progress = [&](size_t done, size_t total) {
     if (interrupted()) fail("interrupted; the same command goes on with the decoding");
-    const double left =
-        done > already ? (wall_clock() - start) / double(done - already) * double(total - done) : 0;
-    line.show(cat("decoding   ", count(done), " of ", count(total),
-                  done > already ? cat("   ", duration(left), " left") : ""));
+    if (done == already) return;
+    const double left = (wall_clock() - start) / double(done - already) * double(total - done);
+    line.show(cat("decoding   ", count(done), " of ", count(total), "   ", duration(left), " left"));
   };
   options.waiting = [&] {
     std::cout << "waiting    for another process that decodes these pictures" << std::endl;

@@ -175,14 +175,14 @@ class Decoding {
     return done;
   }
 
-  /// From decoding some of the pictures that are left, evenly spaced, as many as go into a quarter of a
-  /// second.
+  /// From decoding one in fifty of the pictures that are left, evenly spaced, for a quarter of a second at
+  /// most.
   DecodeForecast forecast(size_t already) const {
     constexpr double kSeconds = 0.25;
     DecodeForecast result;
     result.done = already, result.pictures = list_.names.size() - already;
     result.bytes = list_.names.size() * image_bytes_;
-    const size_t samples = std::min(result.pictures, size_t(512) * size_t(options_.threads));
+    const size_t samples = std::min(result.pictures, result.pictures / 50 + 8 * size_t(options_.threads));
     const auto start = std::chrono::steady_clock::now();
     std::atomic<size_t> decoded{0};
     parallel_for(samples, options_.threads, [&](size_t i) {

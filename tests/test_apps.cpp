@@ -103,7 +103,16 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   REQUIRE(place.run("sample --run run --steps 4 --count 3 --out many").code == 0);
   REQUIRE(place.run("sample --run run --steps 4 --seeds 2 --out one").code == 0);
   const auto many = place.files("many"), one = place.files("one");
-  CHECK(many.size() == 4);  // three images and the grid
+  CHECK(many.size() == 5);  // three images, the grid and what they are
+  const auto note = nlohmann::json::parse(many.at("samples.json"));
+  CHECK(note == nlohmann::json({{"run", "run"},
+                                {"step", 8},
+                                {"sampler", "euler-maruyama"},
+                                {"sampler_steps", 4},
+                                {"seeds", {0, 1, 2}},
+                                {"crop", "ddim128"},
+                                {"height", 16},
+                                {"width", 16}}));
   CHECK(one.at("000002.png") == many.at("000002.png"));
   CHECK(many.at("000001.png") != many.at("000002.png"));
   CHECK(place.run("sample --run run --sampler heun --steps 3 --count 2 --out heun").code == 0);
@@ -160,6 +169,9 @@ TEST_CASE("inspect shows checkpoints, data and the bare network") {
   const Output data = place.run("inspect data faces --size 32");
   CHECK(data.code == 0);
   CHECK(contains(data.out, "Smiling"));
+  for (const char* part : {"decoding   ", " pictures, about ", "train    ", "valid    ", "test     ",
+                           "all      40", "red        mean", "farthest   ", "advice     --sigma-max "})
+    CHECK(contains(data.out, part));
   CHECK(fs::exists(place.path() / "contact_sheet.png"));
   std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 16, 16), }";
   header.resize(117, ' ');
@@ -186,6 +198,30 @@ TEST_CASE("Ctrl-C saves, and the same command goes on") {
   CHECK(std::system(line.c_str()) == 0);
   CHECK(contains(text_of(place.path() / "out.txt"), "go on with the same command"));
   CHECK_FALSE(fs::is_empty(place.path() / "run/checkpoints"));
+}
+
+TEST_CASE("another crop or size is refused with both names: a run's, and that of samples in a folder") {
+  const Place place("crops");
+  place.faces();
+  REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --out face").code == 0);
+  REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --crop none --out whole").code == 0);
+  const auto before = place.files("face/checkpoints");
+  const Output crop = place.run("train_celeba" + kTiny + "--steps 2 --crop none --out face");
+  CHECK(crop.code == 1);
+  CHECK(contains(crop.err, "crop: \"ddim128\" there, \"none\" now"));
+  const Output size = place.run("train_celeba" + kTiny + "--steps 2 --size 32 --out face");
+  CHECK(size.code == 1);
+  CHECK(contains(size.err, "height: 16 there, 32 now"));
+  CHECK(contains(size.err, "width: 16 there, 32 now"));
+  CHECK(place.files("face/checkpoints") == before);
+  REQUIRE(place.run("sample --run face --steps 2 --count 1 --out samples").code == 0);
+  const auto samples = place.files("samples");
+  refused(place, "sample --run whole --steps 2 --count 1 --out samples",
+          "samples holds samples of crop ddim128 at 16x16, and these are of crop none at 16x16");
+  CHECK(place.files("samples") == samples);
+  std::ofstream(place.path() / "samples/samples.json") << "{}";
+  refused(place, "sample --run face --steps 2 --count 1 --out samples",
+          "samples.json is not as ./sample writes it");
 }
 
 TEST_CASE("mistakes are named in one line, and nothing is lost") {
