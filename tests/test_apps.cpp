@@ -208,8 +208,7 @@ TEST_CASE("another crop or size is refused with both names: a run's, and that of
   CHECK(contains(crop.err, "crop: \"ddim128\" there, \"none\" now"));
   const Output size = place.run("train_celeba" + kTiny + "--steps 2 --size 32 --out face");
   CHECK(size.code == 1);
-  CHECK(contains(size.err, "height: 16 there, 32 now"));
-  CHECK(contains(size.err, "width: 16 there, 32 now"));
+  CHECK(contains(size.err, "sample_size: 16 there, 32 now"));
   CHECK(place.files("face/checkpoints") == before);
   REQUIRE(place.run("sample --run face --steps 2 --count 1 --out samples").code == 0);
   const auto samples = place.files("samples");
