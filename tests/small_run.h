@@ -80,12 +80,6 @@ inline std::map<std::string, std::string> contents_of(const std::filesystem::pat
   return contents;
 }
 
-/// Where files may be flushed as often as a test likes: in memory. What a process sees of files, and leaves
-/// when it is killed, does not depend on the disk.
-inline std::filesystem::path fast_place() {
-  return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::current_path();
-}
-
 /// Runs `action` in a process of its own. Threads of this one do not go along, so this one must have none.
 template <class F>
 pid_t start(F&& action) {

@@ -95,7 +95,7 @@ void make_set(const fs::path& folder) {
 }  // namespace
 
 TEST_CASE("a build that is killed at random moments ends as one that was not, byte for byte") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_set(folder / "set");
   DatasetOptions options = options_for(folder, 32, 32);
   open_dataset(folder / "set", options);
@@ -131,7 +131,7 @@ TEST_CASE("a build that is killed at random moments ends as one that was not, by
 }
 
 TEST_CASE("an interrupted build goes on where it ended, with any number of threads") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_set(folder / "set");
   DatasetOptions options = options_for(folder, 32, 32);
   options.threads = 1;  // chunks of 32 pictures
@@ -157,7 +157,7 @@ TEST_CASE("an interrupted build goes on where it ended, with any number of threa
 }
 
 TEST_CASE("what an interrupted build left is checked, and used up to the first damage") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_set(folder / "set");
   DatasetOptions options = options_for(folder, 32, 32);
   options.threads = 1;
@@ -186,7 +186,7 @@ TEST_CASE("what an interrupted build left is checked, and used up to the first d
 }
 
 TEST_CASE("what a build of other pictures left is thrown away") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_set(folder / "set");
   DatasetOptions options = options_for(folder, 32, 32);
   options.threads = 1;
@@ -201,7 +201,7 @@ TEST_CASE("what a build of other pictures left is thrown away") {
 }
 
 TEST_CASE("a full disk ends a build, and what was decoded is kept") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_set(folder / "set");
   DatasetOptions options = options_for(folder, 32, 32);
   options.threads = 1;
@@ -221,7 +221,7 @@ TEST_CASE("a full disk ends a build, and what was decoded is kept") {
 }
 
 TEST_CASE("an interruption from progress keeps what was decoded") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_set(folder / "set");
   DatasetOptions options = options_for(folder, 32, 32);
   options.threads = 1;
@@ -233,7 +233,7 @@ TEST_CASE("an interruption from progress keeps what was decoded") {
 }
 
 TEST_CASE("a cache of another version is not used, said once and made anew in its place") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_pngs(folder / "set", 3, 20, 20);
   const DatasetOptions options = options_for(folder, 16, 16);
   open_dataset(folder / "set", options);
@@ -254,7 +254,7 @@ TEST_CASE("a cache of another version is not used, said once and made anew in it
 }
 
 TEST_CASE("a cache under another's name is refused with both crops and sizes") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_celeba(folder / "celeba", 6);
   DatasetOptions options = options_for(folder, 32, 32);
   open_dataset(folder / "celeba", options);
@@ -271,7 +271,7 @@ TEST_CASE("a cache under another's name is refused with both crops and sizes") {
 }
 
 TEST_CASE("pixels are checked once a file: copies and changes are noticed, the rest is not read again") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_pngs(folder / "set", 3, 20, 20);
   DatasetOptions options = options_for(folder, 16, 16);
   open_dataset(folder / "set", options);
@@ -298,7 +298,7 @@ TEST_CASE("pixels are checked once a file: copies and changes are noticed, the r
 }
 
 TEST_CASE("neither pictures nor a whole cache need a folder that can be written to") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   make_pngs(folder / "set", 3, 20, 20);
   DatasetOptions options = options_for(folder, 16, 16);
   fs::create_directories(folder / "cache");

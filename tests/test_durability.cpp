@@ -108,7 +108,7 @@ size_t find_call(const std::vector<std::string>& calls, size_t from, const std::
 }
 
 TEST_CASE("an old checkpoint is removed only after the new one, its name and the links are on the disk") {
-  const TempFolder place(tests::fast_place());
+  const TempFolder place(memory_folder());
   const auto calls = calls_of(three_saves(), place / "run");
   const std::string fresh = "checkpoints/.step-00000002.", done = "checkpoints/step-00000002";
   const size_t begun = find_call(calls, 0, "mkdir " + fresh);
@@ -155,7 +155,7 @@ bool is_display(const std::vector<std::string>& calls, size_t i) {
 /// Every call of a run, or a share of them by ITO_KILLS, ends it or fails; then it goes on.
 void disturb(int error) {
   const SmallRun run = three_saves();
-  const TempFolder place(tests::fast_place());
+  const TempFolder place(memory_folder());
   const auto calls = calls_of(run, place / "straight");
   const auto want = contents_of(place / "straight/checkpoints");
   const std::vector<int64_t> turns = turns_of(calls);

@@ -44,7 +44,7 @@ bool was_saving(const fs::path& run) {
 
 TEST_CASE("killed at any moment, a run goes on from its newest checkpoint and ends with the same bytes") {
   const SmallRun run;
-  const TempFolder place(tests::fast_place());
+  const TempFolder place(memory_folder());
   const Clock::time_point begin = Clock::now();
   REQUIRE(wait_for(start([&] { run.train(place / "straight"); })) == 0);
   const double duration = seconds_since(begin);
