@@ -42,20 +42,26 @@ struct SmallRun {
     return {others.data() + pixels.size(), kImages, kSize, kSize, 3, "none", {}};
   }
 
-  model::SessionResult train(const std::filesystem::path& folder, model::SessionHooks hooks = {}) const {
+  /// A session with the hooks that `hooks_for` makes for its trainer.
+  template <class F>
+  model::SessionResult train_with(const std::filesystem::path& folder, F&& hooks_for) const {
     engine::Device device({1, engine::Backend::cpu});
     model::Trainer trainer(device, options, images());
     const model::RunFolder run(folder);
     const model::ImageSet validation = held_out();
-    return run_session(device, trainer, run, hooks, &validation);
+    return run_session(device, trainer, run, hooks_for(trainer), &validation);
+  }
+  model::SessionResult train(const std::filesystem::path& folder,
+                             const model::SessionHooks& hooks = {}) const {
+    return train_with(folder, [&](model::Trainer&) { return hooks; });
   }
   /// The same, ended as by Ctrl-C after step `last`.
   model::SessionResult train_until(int64_t last, const std::filesystem::path& folder) const {
-    model::SessionHooks hooks;
-    int64_t step = -1;
-    hooks.report = [&](const model::Progress& p) { step = p.step; };
-    hooks.interrupted = [&] { return step + 1 >= last; };
-    return train(folder, hooks);
+    return train_with(folder, [&](model::Trainer& trainer) {
+      model::SessionHooks hooks;
+      hooks.interrupted = [&trainer, last] { return trainer.step_number() == last; };
+      return hooks;
+    });
   }
 };
 

@@ -88,9 +88,13 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   CHECK(fs::exists(place.path() / "run/checkpoints/step-00000004"));
   CHECK(place.files("run/checkpoints/step-00000006").count("unet/config.json") == 1);
   std::istringstream log(text_of(place.path() / "run/log.jsonl"));
-  std::string line, last;
-  while (std::getline(log, line)) last = line;
-  CHECK(nlohmann::json::parse(last).at("step") == 6);
+  std::map<std::string, int> last_step;  // with a loss, with a validation loss
+  for (std::string line; std::getline(log, line);) {
+    const auto json = nlohmann::json::parse(line);
+    for (const char* key : {"loss", "validation_loss"})
+      if (json.contains(key)) last_step[key] = json.at("step");
+  }
+  CHECK(last_step == std::map<std::string, int>{{"loss", 6}, {"validation_loss", 6}});
 
   const Output again = place.run(train);
   CHECK(again.code == 0);
@@ -100,6 +104,7 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   CHECK(fs::exists(place.path() / "run/checkpoints/step-00000008"));
   CHECK_FALSE(fs::exists(place.path() / "run/checkpoints/step-00000004"));  // --keep 2
 
+  CHECK(place.run("sample --checkpoint run/checkpoints/best --steps 4 --count 1 --out best").code == 0);
   REQUIRE(place.run("sample --run run --steps 4 --count 3 --out many").code == 0);
   REQUIRE(place.run("sample --run run --steps 4 --seeds 2 --out one").code == 0);
   const auto many = place.files("many"), one = place.files("one");
@@ -132,6 +137,26 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
   CHECK(dry.code == 0);
   for (const char* part : {"parameters", "GFLOP", "memory", "time"}) CHECK(contains(dry.out, part));
   CHECK_FALSE(fs::exists(place.path() / "c"));
+}
+
+TEST_CASE("what is validated on is said; a run that diverges says so and leaves its last good checkpoint") {
+  const Place place("diverges");
+  place.faces();
+  const std::string train = "train_celeba" + kTiny + "--save-every 1 --out run --max-bad-steps 2 ";
+  const Output good = place.run(train + "--steps 2 --split all");
+  CHECK(contains(good.out, "validation is on images that are learned from: the split all holds"));
+  fs::remove_all(place.path() / "run");
+  const Output bad = place.run(train + "--steps 40 --lr 1e30 --warmup 0");
+  CAPTURE(bad.out);
+  CAPTURE(bad.err);
+  CHECK(bad.code == 1);
+  CHECK_FALSE(contains(bad.out, "validation is on"));
+  CHECK(contains(bad.out, "was skipped, its "));
+  CHECK(contains(bad.err, "2 steps in a row (--max-bad-steps)"));
+  CHECK(contains(bad.err, "There is no checkpoint yet"));
+  refused(place, "train_celeba faces --preset tiny --max-bad-steps 0", "--max-bad-steps");
+  refused(place, "train_celeba faces --preset tiny --validate-count -1", "--validate-count");
+  refused(place, "train_celeba faces --preset tiny --lr 1e39", "--lr must be positive and finite");
 }
 
 TEST_CASE("every preset's objective and every SDE trains and samples") {

@@ -34,7 +34,7 @@ class Session {
   void write(const Due&);
   void draw_grid();
   std::optional<double> validate();
-  void save(const CheckpointRecord&);
+  void save(const CheckpointRecord&, bool good);
   bool is_last() const { return trainer_.step_number() == options_.steps; }
   bool is_due(int64_t every) const { return is_last() || trainer_.step_number() % every == 0; }
   Progress progress() const;
@@ -138,14 +138,13 @@ std::optional<double> Session::validate() {
   return {};
 }
 
-void Session::save(const CheckpointRecord& record) {
+void Session::save(const CheckpointRecord& record, bool good) {
   // Before the checkpoint that was made with it.
   if (const std::string plan = device_.conv_plan(); !plan.empty()) folder_.write_conv_plan(plan);
   const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
   save_checkpoint(path, trainer_, record);
   checkpoint_ = path;
-  // While steps are bad the weights may be, too: what was saved before is not removed for their sake.
-  if (trainer_.bad_steps() == 0) settle_checkpoints(folder_, options_.keep);
+  if (good) settle_checkpoints(folder_, options_.keep);  // else nothing earlier is removed for its sake
   journal_->saved(trainer_.step_number());
   hooks_.saved(path);
 }
@@ -154,13 +153,16 @@ void Session::save(const CheckpointRecord& record) {
 /// there is complete.
 void Session::write(const Due& due) {
   if (due.grid) draw_grid();
-  const bool good = trainer_.bad_steps() == 0;
   CheckpointRecord record{due.save, {}};
-  if (due.validation && good) record.validation_loss = validate();
+  bool good = trainer_.bad_steps() == 0;
+  if (due.validation && good) {
+    record.validation_loss = validate();
+    good = record.validation_loss.has_value();
+  }
   if (due.stop || is_last() || (due.save && good))
-    save(record);
+    save(record, good);
   else if (due.save)
-    note(cat("step ", trainer_.step_number(), " is not saved, because it was skipped"));
+    note(cat("step ", trainer_.step_number(), " is not saved: its numbers are not finite"));
 }
 
 /// One step; true if it is the session's last.

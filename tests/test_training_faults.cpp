@@ -1,0 +1,234 @@
+#include <doctest/doctest.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#include <cmath>
+
+#include "model/training/checkpoint.h"
+#include "tests/error_of.h"
+#include "tests/small_run.h"
+#include "tests/temp_folder.h"
+
+/// What a run does where the disk is full, the folder unfit, another process in it, memory short, or a number
+/// not finite.
+namespace ito::model {
+namespace {
+
+namespace fs = std::filesystem;
+using tests::contents_of, tests::error_of, tests::start, tests::wait_for, tests::SmallRun;
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// What `action`, run as somebody without root's rights, fails with.
+template <class F>
+std::string error_as_nobody(const fs::path& place, F&& action) {
+  const fs::path answer = place / "answer";
+  std::ofstream(answer).close();
+  fs::permissions(answer, fs::perms::all);
+  CHECK(wait_for(start([&] {
+          if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(2);
+          std::ofstream(answer) << error_of(action);
+        })) == 0);
+  return tests::bytes_of(answer);
+}
+
+/// Goes on after the disk was full in step 4, and has then what a run without that has.
+void check_goes_on(const SmallRun& run, const fs::path& folder, const fs::path& straight) {
+  CHECK(newest_checkpoint(folder)->filename() == "step-00000002");
+  for (const auto& [name, bytes] : contents_of(folder / "checkpoints")) CHECK_FALSE(has(name, ".tmp"));
+  CHECK(run.train(folder).finished);
+  run.train(straight);
+  CHECK(contents_of(folder / "checkpoints") == contents_of(straight / "checkpoints"));
+}
+
+TEST_CASE(
+    "a file that may not grow while a checkpoint is saved: a clear line, nothing half done, and it goes on") {
+  const SmallRun run;
+  const TempFolder place;
+  const fs::path folder = place / "run";
+  run.train_until(2, folder);
+  const pid_t child = start([&] {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit small{100000, 100000};
+    setrlimit(RLIMIT_FSIZE, &small);
+    const std::string error = error_of([&] { run.train(folder); });
+    for (const std::string& part :
+         {std::string("step 4: "), std::string("cannot write: File too large; make room there"),
+          "The last good checkpoint is " + newest_checkpoint(folder)->string(),
+          std::string("the same command goes on from there")})
+      if (!has(error, part)) fail(cat("no '", part, "' in: ", error));
+  });
+  CHECK(wait_for(child) == 0);
+  check_goes_on(run, folder, place / "straight");
+}
+
+/// A file system of `bytes` in memory; false where this process may not mount.
+struct SmallDisk {
+  fs::path path;
+  bool mounted;
+  SmallDisk(const fs::path& path, const std::string& size) : path(path) {
+    fs::create_directories(path);
+    mounted = mount("none", path.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted) umount(path.c_str());
+  }
+};
+
+TEST_CASE("a disk that is full while a checkpoint is saved") {
+  const SmallRun run;
+  const TempFolder place;
+  const SmallDisk disk(place / "disk", "32m");
+  if (!disk.mounted) {
+    MESSAGE("left out: this process may not mount a file system");
+    return;
+  }
+  const fs::path folder = disk.path / "run", filler = disk.path / "filler";
+  run.train_until(2, folder);
+  const uintmax_t room = fs::space(disk.path).available, checkpoint = 3 << 20;
+  REQUIRE(room > checkpoint);
+  std::ofstream(filler) << std::string(room - checkpoint / 2, 'x');
+  const std::string error = error_of([&] { run.train(folder); });
+  CAPTURE(error);
+  CHECK(has(error, "step 4: "));
+  CHECK(has(error, "No space left on device; make room there"));
+  CHECK(has(error, "The last good checkpoint is " + (folder / "checkpoints/step-00000002").string()));
+  engine::Device device({1, engine::Backend::cpu});
+  CHECK(load_model(device, folder / "checkpoints/step-00000002").step == 2);
+  fs::remove(filler);
+  check_goes_on(run, folder, place / "straight");
+}
+
+TEST_CASE("run folders that are no folders, or may not be read or written") {
+  const TempFolder place(fs::temp_directory_path());
+  fs::permissions(place.path(), fs::perms::all);
+  std::ofstream(place / "file") << "x";
+  CHECK(has(error_of([&] { RunFolder run(place / "file"); }), "file is a file: choose another --out"));
+  { RunFolder run(place / "run"); }
+  const auto opened = [&](const char* name) {
+    return error_as_nobody(place.path(), [&] { RunFolder run(place / name); });
+  };
+  CHECK(has(opened("run"), "cannot write into"));
+  fs::permissions(place / "run/.lock", fs::perms::all);
+  fs::permissions(place / "run/checkpoints", fs::perms::none);
+  CHECK(has(opened("run"), "cannot read " + (place / "run/checkpoints").string()));
+  fs::permissions(place / "run/checkpoints", fs::perms::all);
+  CHECK(opened("run") == "");
+  fs::create_directory(place / "locked");
+  CHECK(has(opened("locked"), "cannot make the run folder"));
+}
+
+TEST_CASE("two processes in one folder: the second is told the first one's number; a killed one is none") {
+  const TempFolder place;
+  const fs::path folder = place / "run";
+  const pid_t child = start([&] {
+    const RunFolder run(folder);
+    std::ofstream(place / "ready") << "x";
+    pause();
+  });
+  while (!fs::exists(place / "ready")) usleep(1000);
+  const std::string error = error_of([&] { RunFolder second(folder); });
+  CHECK(has(error, "process " + std::to_string(child) + " is training into " + folder.string()));
+  kill(child, SIGKILL);
+  CHECK(wait_for(child) == -SIGKILL);
+  CHECK(error_of([&] { RunFolder second(folder); }) == "");
+}
+
+TEST_CASE("memory that does not suffice is said before training, with a batch that fits") {
+  SmallRun run;
+  run.options.batch = 1 << 19, run.options.accumulate = 1;
+  engine::Device device({1, engine::Backend::cpu});
+  const std::string error = error_of([&] { Trainer trainer(device, run.options, run.images()); });
+  CAPTURE(error);
+  CHECK(has(error, "a step of 524288 images needs"));
+  const size_t offer = error.find("--batch ");
+  REQUIRE(offer != std::string::npos);
+  int batch = 0, accumulate = 0;
+  REQUIRE(std::sscanf(error.c_str() + offer, "--batch %d --accumulate %d fits", &batch, &accumulate) == 2);
+  CHECK(batch * accumulate == 1 << 19);
+  run.options.batch = batch;
+  CHECK(Trainer(device, run.options, run.images()).plan().step_bytes < device.free_bytes());
+}
+
+/// Makes the last layer say numbers whose squares are too large.
+void spoil(Trainer& trainer) {
+  const int last = trainer.store().find("conv_out.weight");
+  std::vector<float> weights = trainer.store().read(last, engine::Track::master);
+  for (float& w : weights) w = 1e30f;
+  trainer.store().write(last, engine::Track::master, weights);
+}
+
+/// A rate at which weights overflow soon, and nothing that would hold them back.
+SmallRun diverging() {
+  SmallRun run;
+  run.options.optimizer.learning_rate = {engine::LearningRate::Decay::constant, 1e30, 4, 0, 0};
+  run.options.max_bad_steps = 3, run.options.save_every = 1, run.options.keep = 1;
+  set_steps(run.options, 20);
+  return run;
+}
+
+TEST_CASE("steps whose loss is not finite are skipped, named and counted; too many in a row end the run") {
+  SmallRun run;
+  run.options.max_bad_steps = 3, run.options.save_every = 1, run.options.keep = 1;
+  const TempFolder place;
+  const fs::path good = place / "run/checkpoints/step-00000004";
+  std::vector<std::string> notes;
+  const std::string error = error_of([&] {
+    run.train_with(place / "run", [&](Trainer& trainer) {
+      SessionHooks hooks;
+      hooks.note = [&](const std::string& text) { notes.push_back(text); };
+      hooks.saved = [&](const fs::path& path) {
+        if (path == good) spoil(trainer);
+      };
+      return hooks;
+    });
+  });
+  CAPTURE(error);
+  CHECK(has(error, "step 7 was skipped, its "));
+  CHECK(has(error, "so were 3 steps in a row (--max-bad-steps)"));
+  CHECK(has(error, "lower --lr"));
+  CHECK(has(error, "The last good checkpoint is " + good.string()));
+  REQUIRE(notes.size() == 4);
+  CHECK(has(notes[0], "step 5 was skipped, its "));
+  CHECK(has(notes[0], "(1 in a row, 1 in all)"));
+  CHECK(notes[1] == "step 5 is not saved: its numbers are not finite");
+  CHECK(has(notes[2], "(2 in a row, 2 in all)"));
+  CHECK(*newest_checkpoint(place / "run") == good);
+  CHECK(fs::read_symlink(place / "run/checkpoints/last") == good.filename());
+  run.train(place / "run");
+  run.train(place / "straight");
+  CHECK(contents_of(place / "run/checkpoints") == contents_of(place / "straight/checkpoints"));
+}
+
+TEST_CASE("weights that were lost in one step are not saved, and none is said to be good") {
+  const SmallRun run = diverging();
+  const TempFolder place;
+  const std::string error = error_of([&] { run.train(place / "run"); });
+  CAPTURE(error);
+  CHECK(has(error, "There is no checkpoint yet"));
+  CHECK_FALSE(newest_checkpoint(place / "run"));
+  CHECK(error_of([&] { run.train(place / "run"); }) == error);
+}
+
+TEST_CASE("a skipped step leaves every number as it was, is counted over a resumption, and its streak, too") {
+  SmallRun run = diverging();
+  run.options.max_bad_steps = 1000;
+  const TempFolder place;
+  run.options.save_every = 1000;
+  run.train_until(15, place / "run");
+  engine::Device device({1, engine::Backend::cpu});
+  Trainer trainer(device, run.options, run.images());
+  resume_from(*newest_checkpoint(place / "run"), trainer);
+  CHECK(trainer.bad_steps() >= 3);
+  CHECK(trainer.skipped() == 15 - trainer.updates());
+  const auto before = trainer.store().read(0, engine::Track::master);
+  const int64_t bad = trainer.bad_steps(), updates = trainer.updates();
+  const StepReport report = trainer.step();
+  CHECK(report.skipped);
+  CHECK(report.bad_steps == bad + 1);
+  CHECK(trainer.updates() == updates);
+  CHECK(trainer.store().read(0, engine::Track::master) == before);
+}
+
+}  // namespace
+}  // namespace ito::model
