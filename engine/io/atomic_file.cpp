@@ -26,15 +26,15 @@ void AtomicFile::write(const void* data, uint64_t bytes) {
   }
 }
 
-void AtomicFile::commit() {
-  if (fsync(temporary_.descriptor()) != 0 && errno != EINVAL) {
+void AtomicFile::commit(bool durable) {
+  if (durable && fsync(temporary_.descriptor()) != 0 && errno != EINVAL) {
     fail(cat(path_.string(), ": cannot flush to disk: ", reason_of(errno)));
   }
   std::error_code error;
   fs::rename(temporary_.path(), path_, error);
   if (error) fail(cat(path_.string(), ": cannot put the finished file in place: ", reason_of(error.value())));
   temporary_.release();
-  sync_path(folder_of(path_));
+  if (durable) sync_path(folder_of(path_));
 }
 
 void write_file_atomic(const fs::path& path, std::string_view bytes) {

@@ -16,7 +16,9 @@ class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
   void write(const void* data, uint64_t bytes);
-  void commit();
+  /// Not `durable`: readers find it whole all the same, but when the machine fails it may be lost; never
+  /// waits for the disk.
+  void commit(bool durable = true);
 
  private:
   std::filesystem::path path_;

@@ -156,7 +156,10 @@ void RunJournal::show_page(bool at_once) {
   if (last_page_ > 0) page_.longest_pause = std::max(page_.longest_pause, begun - last_page_);
   last_page_ = begun;
   attempt(page_output_, [&] {
-    io::write_file_atomic(folder_ / "run_data.js", run_page_data(page_, seconds_since_1970()));
+    const std::string data = run_page_data(page_, seconds_since_1970());
+    io::AtomicFile file(folder_ / "run_data.js");
+    file.write(data.data(), data.size());
+    file.commit(false);
   });
   const double took = seconds_running() - begun;
   next_page_ = begun + took + std::max(kSecondsBetweenPages, kRestPerPage * took);

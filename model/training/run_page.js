@@ -1,5 +1,5 @@
-// The page asks for run_data.js again and again, as a script: a page from a disk may read no other way. The
-// file calls showRun with the run as it stands; nothing is reloaded, so slider and scroll stay where they are.
+// The page asks for run_data.js again and again, as a script: a page from a disk may read no other way.
+// The file calls showRun with the run as it stands; nothing is reloaded, so slider and scroll stay in place.
 const kPollSeconds = 3;
 const $ = (id) => document.getElementById(id);
 let run = null;
@@ -58,6 +58,12 @@ function notice(silent) {
   return run.state === "stopped" ? `Stopped at step ${count(run.step)}: ${run.reason}` : "";
 }
 
+function timeLeft() {
+  if (!run.seconds_left) return "time left not known yet";
+  const end = run.updated + run.seconds_left;
+  return `${duration(end - Date.now() / 1000)} left, until ${clock(end)}`;
+}
+
 function showProgress() {
   const silent = isSilent();
   const share = run.steps ? Math.min(1, run.step / run.steps) : 0;
@@ -70,16 +76,13 @@ function showProgress() {
   $("bar").firstElementChild.style.width = 100 * share + "%";
   $("bar").setAttribute("aria-valuenow", Math.floor(100 * share));
 
-  const parts = [element("b", "", `step ${count(run.step)}`), ` of ${count(run.steps)}`];
-  if (run.images_per_second) parts.push(` · ${value(Math.round(run.images_per_second))} images/s`);
-  if (run.state === "running" && !silent)
-    parts.push(run.seconds_left
-      ? ` · ${duration(run.seconds_left + run.updated - Date.now() / 1000)} left, until ` +
-        clock(run.updated + run.seconds_left)
-      : " · time left not known yet");
-  if (run.skipped) parts.push(` · ${count(run.skipped)} skipped`);
-  if (run.saved) parts.push(` · saved at ${count(run.saved)}`);
-  $("progress").replaceChildren(...parts);
+  const parts = [`step ${count(run.step)} of ${count(run.steps)}`];
+  if (run.images_per_second) parts.push(`${value(Math.round(run.images_per_second))} images/s`);
+  if (run.state === "running" && !silent) parts.push(timeLeft());
+  if (run.skipped) parts.push(`${count(run.skipped)} skipped`);
+  if (run.saved) parts.push(`saved at ${count(run.saved)}`);
+  // Lines break between the parts only.
+  $("progress").replaceChildren(...parts.flatMap((part, i) => [i ? " · " : "", element("span", "", part)]));
   $("notice").textContent = notice(silent);
   $("notice").hidden = !$("notice").textContent;
   $("updated").textContent = `Updated ${new Date(run.updated * 1000).toLocaleString()}`;
@@ -101,8 +104,12 @@ async function showGrid(step) {
   const next = new Image();
   next.src = gridFile(step);
   // Decoded before it is shown, so that nothing flickers. One that is missing leaves the last one standing.
-  try { await next.decode(); } catch { $("grid-step").textContent = `step ${count(step)} is missing`; return; }
+  const decoded = await next.decode().then(() => true, () => false);
   if (faces.step !== step) return;
+  if (!decoded) {
+    $("grid-step").textContent = `step ${count(step)} is missing`;
+    return;
+  }
   const grid = $("grid");
   grid.src = next.src;
   grid.alt = `faces drawn after step ${count(step)}`;
@@ -112,12 +119,12 @@ async function showGrid(step) {
 }
 
 function firstGridWords() {
-  const first = run.options.sample_every || 0, left = run.steps - run.step;
-  if (!run.options.sample_count) return "This run draws no grids (--sample-count 0).";
+  const { sample_count, sample_every } = run.options;
+  if (!sample_count) return "This run draws no grids (--sample-count 0).";
   if (run.state !== "running") return "No grid was drawn.";
-  const wait = run.seconds_left && left ? (run.seconds_left / left) * (Math.min(first, run.steps) - run.step) : 0;
-  return `The first faces come at step ${count(Math.min(first, run.steps))}` +
-    (wait > 0 ? `, in about ${duration(wait)}.` : ".");
+  const next = Math.min(run.steps, (Math.floor(run.step / sample_every) + 1) * sample_every);
+  const wait = (run.seconds_left * (next - run.step)) / (run.steps - run.step);
+  return `The first faces come at step ${count(next)}` + (wait > 0 ? `, in about ${duration(wait)}.` : ".");
 }
 
 function showFaces() {
@@ -180,9 +187,10 @@ function optionTable(title, options) {
 
 function showOptions() {
   const isGroup = (v) => v !== null && typeof v === "object" && !Array.isArray(v);
-  const all = Object.entries(run.options);
+  const all = Object.entries(run.options), size = (v) => Object.keys(v).length;
   const tables = [optionTable("run", Object.fromEntries(all.filter(([, v]) => !isGroup(v))))];
-  for (const [key, v] of all) if (isGroup(v)) tables.push(optionTable(key, v));
+  for (const [key, v] of all.filter(([, v]) => isGroup(v)).sort(([, a], [, b]) => size(a) - size(b)))
+    tables.push(optionTable(key, v));
   $("options").replaceChildren(...tables);
   $("folder").textContent = run.folder;
 }
@@ -228,7 +236,7 @@ $("grid-slider").addEventListener("input", (e) => { stopPlaying(); moveTo(Number
 $("play").addEventListener("click", play);
 $("smoothing").addEventListener("input", () => run && drawCharts());
 document.addEventListener("visibilitychange", poll);
-addEventListener("resize", () => { if (run) { sizeGrid(); drawCharts(); } });
+new ResizeObserver(() => { if (run) { sizeGrid(); drawCharts(); } }).observe($("charts"));
 setInterval(poll, 1000 * kPollSeconds);
 setInterval(() => run && showProgress(), 1000);
 poll();

@@ -1,11 +1,12 @@
 // ---- Curves, drawn as SVG
 
-// Each series has a name among the run's curves; "auto" is logarithmic where the values span much.
+// Each series has a name among the run's curves. A scale is "linear", "zero" (linear from 0), "log" or
+// "auto": logarithmic where the values span much.
 const kCharts = [
   { title: "Loss", series: [["loss", "training"], ["validation_loss", "validation"]], scale: "auto" },
   { title: "Gradient norm", series: [["grad_norm", ""]], scale: "auto" },
-  { title: "Learning rate", series: [["learning_rate", ""]], scale: "linear", exact: true },
-  { title: "Images per second", series: [["speed", ""]], scale: "linear" },
+  { title: "Learning rate", series: [["learning_rate", ""]], scale: "zero", exact: true },
+  { title: "Images per second", series: [["speed", ""]], scale: "zero" },
 ];
 const kMargin = { left: 46, right: 12, top: 10, bottom: 24 };
 
@@ -19,9 +20,8 @@ function svg(name, attributes, text) {
 // Means over neighbours, weighted by a bell: unlike a trailing mean they do not lag behind.
 function smoothed(values, strength) {
   const width = strength === 0 ? 0 : (values.length / 400) * 1.45 ** strength;
-  if (width < 0.3) return values;
-  const reach = Math.ceil(3 * width), bell = [];
-  for (let k = 0; k <= reach; ++k) bell.push(Math.exp(-0.5 * (k / width) ** 2));
+  const reach = Math.ceil(3 * width), bell = [1];
+  for (let k = 1; k <= reach; ++k) bell.push(Math.exp(-0.5 * (k / width) ** 2));
   return values.map((_, i) => {
     let sum = 0, weight = 0;
     // As far to one side as to the other, so that the ends are not pulled inwards.
@@ -37,29 +37,29 @@ function smoothed(values, strength) {
 function linearTicks(low, high, wanted) {
   const rough = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((m) => m * power >= rough) * power;
-  const ticks = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high * (1 + 1e-12); ++k) ticks.push(k * step + 0);  // + 0: no -0
+  const ticks = [], first = Math.ceil(low / step - 1e-9) || 0;  // not -0
+  for (let k = first; k * step <= high * (1 + 1e-12); ++k) ticks.push(k * step);
   return ticks;
 }
 
 function logTicks(low, high) {
   const ticks = [], decades = Math.log10(high / low);
-  const digits = decades > 3 ? [1] : decades > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8];
+  const digits = decades > 3 ? [1] : decades > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7];
   for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); ++e)
     for (const d of digits) if (d * 10 ** e >= low && d * 10 ** e <= high) ticks.push(d * 10 ** e);
   return ticks;
 }
 
 // What the axis spans: nearly all means, so that one wild step does not flatten the rest.
-function span(series, wantsLog) {
+function span(series, scale) {
   const all = series.flatMap((s) => [...s.mean].sort((a, b) => a - b).filter((_, i, sorted) => {
     const tail = Math.floor(sorted.length / 200);
     return i >= tail && i < sorted.length - tail;
   }));
   let low = Math.min(...all), high = Math.max(...all);
-  const log = low > 0 && (wantsLog === "auto" ? high / low > 4 : wantsLog === "log");
+  const log = low > 0 && (scale === "auto" ? high / low > 4 : scale === "log");
   if (log) return { log, low: low / (high / low) ** 0.06 / 1.02, high: high * (high / low) ** 0.06 * 1.02 };
-  if (low >= 0 && (low < 0.6 * high || low === high)) low = 0;
+  if (low >= 0 && (scale === "zero" || low < 0.6 * high || low === high)) low = 0;
   const room = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
   return { log, low: low === 0 ? 0 : low - room, high: high + room };
 }
@@ -87,9 +87,15 @@ class Chart {
 
   x(step) { return kMargin.left + (step / this.last) * (this.width - kMargin.left - kMargin.right); }
   y(v) {
-    const { log, low, high } = this.axis, f = log ? Math.log : Number;
-    const share = (f(log ? Math.max(v, low / 1e3) : v) - f(low)) / (f(high) - f(low));
+    const low = this.scaled(this.axis.low), high = this.scaled(this.axis.high);
+    const share = (this.scaled(v) - low) / (high - low);
     return this.height - kMargin.bottom - share * (this.height - kMargin.bottom - kMargin.top);
+  }
+  scaled(v) { return this.axis.log ? Math.log(Math.max(v, this.axis.low / 1e3)) : v; }
+  // As the eye sees them: logarithms where the axis has them, so that one wild value stays one.
+  smooth(values, strength) {
+    const means = smoothed(values.map((v) => this.scaled(v)), strength);
+    return this.axis.log ? means.map(Math.exp) : means;
   }
   stepAt(event) {
     const at = event.clientX - this.svg.getBoundingClientRect().left - kMargin.left;
@@ -98,10 +104,9 @@ class Chart {
 
   draw() {
     ({ width: this.width, height: this.height } = this.svg.getBoundingClientRect());
-    const strength = this.exact ? 0 : Number($("smoothing").value);
+    if (!this.width) return;  // not laid out yet
     this.shown = this.series.map(([name, label], i) => ({
       ...run.curves[name], label, color: ["first", "second"][i],
-      smooth: smoothed(run.curves[name].mean, strength),
     })).filter((s) => s.steps.length);
     this.svg.replaceChildren();
     this.button.hidden = this.exact || !this.shown.length;
@@ -112,10 +117,12 @@ class Chart {
       return;
     }
     this.axis = span(this.shown, this.scale);
+    const strength = this.exact ? 0 : Number($("smoothing").value);
+    for (const s of this.shown) s.smooth = this.smooth(s.mean, strength);
     this.button.textContent = this.axis.log ? "log" : "linear";
     this.last = Math.max(1, ...Object.values(run.curves).map((c) => c.steps.at(-1) ?? 0));
     this.drawAxes();
-    this.drawSeries();
+    this.drawSeries(strength);
     this.cursor = svg("g", {});
     this.svg.append(this.cursor);
     this.point(pointed);
@@ -137,7 +144,7 @@ class Chart {
     }
   }
 
-  drawSeries() {
+  drawSeries(strength) {
     const clip = `clip-${this.title.replaceAll(" ", "-")}`, shape = svg("clipPath", { id: clip });
     shape.append(svg("rect", {
       x: kMargin.left, y: kMargin.top - 4, width: this.width - kMargin.left - kMargin.right + 6,
@@ -151,37 +158,43 @@ class Chart {
         group.append(svg("polygon", {
           class: `band ${s.color}`, points: [...path(s.high), ...path(s.low).reverse()].join(" "),
         }));
-      else if (s.smooth !== s.mean)
+      else if (strength > 0)
         group.append(svg("polyline", { class: `line raw ${s.color}`, points: path(s.mean).join(" ") }));
       group.append(svg("polyline", { class: `line ${s.color}`, points: path(s.smooth).join(" ") }));
       if (s.steps.length === 1)
-        group.append(svg("circle", { class: `point ${s.color}`, r: 4, cx: this.x(s.steps[0]), cy: this.y(s.mean[0]) }));
+        group.append(this.dot(s, 0));
     }
     this.svg.append(shape, group);
   }
 
-  // The values at a step, or the newest, beside the title.
+  dot(s, i) {
+    const cx = this.x(s.steps[i]), cy = this.y(s.smooth[i]);
+    return svg("circle", { class: `point ${s.color}`, r: 4, cx, cy });
+  }
+
+  // The values at a step, or the newest, beside the title; the step under the line that points to it.
   point(step) {
     if (!this.shown?.length) return;
     this.cursor.replaceChildren();
-    const words = this.shown.map((s) => {
+    this.readout.replaceChildren();
+    for (const s of this.shown) {
       let i = s.steps.length - 1;
       while (step !== null && i > 0 && Math.abs(s.steps[i - 1] - step) <= Math.abs(s.steps[i] - step)) --i;
-      if (step !== null)
-        this.cursor.append(svg("circle", { class: `point ${s.color}`, r: 4, cx: this.x(s.steps[i]), cy: this.y(s.smooth[i]) }));
       const word = element("span");
       word.append(element("i", s.color, s.label), element("b", "", value(s.smooth[i])));
-      return { word, step: s.steps[i] };
-    });
-    if (step !== null) {
-      const x = this.x(words[0].step);
-      this.cursor.prepend(
-        svg("line", { class: "cursor", x1: x, x2: x, y1: kMargin.top, y2: this.height - kMargin.bottom }));
-      this.readout.replaceChildren(`step ${count(words[0].step)}`);
-    } else {
-      this.readout.replaceChildren();
+      this.readout.append(this.readout.hasChildNodes() ? " \u2002 " : "", word);
+      if (step === null) continue;
+      if (s === this.shown[0]) this.cursor.append(...this.pointer(s.steps[i]));
+      this.cursor.append(this.dot(s, i));
     }
-    for (const { word } of words) this.readout.append(this.readout.hasChildNodes() ? " \u2002 " : "", word);
+  }
+  pointer(step) {
+    const x = this.x(step), bottom = this.height - kMargin.bottom;
+    const inside = Math.min(Math.max(x, kMargin.left), this.width - kMargin.left);
+    return [
+      svg("line", { class: "cursor", x1: x, x2: x, y1: kMargin.top, y2: bottom }),
+      svg("text", { class: "at", x: inside, y: bottom + 17 }, `step ${count(step)}`),
+    ];
   }
 }
 
