@@ -146,7 +146,7 @@ TEST_CASE("what is validated on is said; a run that diverges says so and leaves 
   const Output good = place.run(train + "--steps 2 --split all");
   CHECK(contains(good.out, "validation is on images that are learned from: the split all holds"));
   fs::remove_all(place.path() / "run");
-  const Output bad = place.run(train + "--steps 40 --lr 1e30 --warmup 0");
+  const Output bad = place.run(train + "--steps 40 --lr 1e30");
   CAPTURE(bad.out);
   CAPTURE(bad.err);
   CHECK(bad.code == 1);
