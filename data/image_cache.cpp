@@ -8,6 +8,7 @@
 
 #include "data/byte_stream.h"
 #include "data/celeba_lists.h"
+#include "data/crop.h"
 #include "data/hash.h"
 #include "data/parallel.h"
 #include "engine/io/atomic_file.h"
@@ -77,9 +78,15 @@ void read_all_but_pixels(ImageCache& cache) {
   if (trailer.trailer_hash != hash_of(trailer)) fail("its trailer is damaged");
   if (trailer.version != kCacheVersion)
     fail(cat("it is of version ", trailer.version, ", and this program's is ", kCacheVersion));
+  if (trailer.height < 1 || trailer.width < 1 || trailer.height > kLargestSide ||
+      trailer.width > kLargestSide)
+    fail(cat("it says that its images are ", trailer.height, "x", trailer.width));
+  constexpr uint64_t kNameBytes = sizeof(uint64_t);  // at least: its length
   const uint64_t image_bytes = uint64_t(trailer.height) * trailer.width * 3;
   const uint64_t pixel_bytes = trailer.count * image_bytes;
-  if (file_bytes != pixel_bytes + trailer.description_bytes + sizeof trailer) fail("its length is wrong");
+  if (trailer.count > file_bytes / image_bytes || trailer.count > trailer.description_bytes / kNameBytes ||
+      file_bytes != pixel_bytes + trailer.description_bytes + sizeof trailer)
+    fail("its length is wrong");
   const uint8_t* description = bytes + pixel_bytes;
   if (Hash().add(description, trailer.description_bytes).value() != trailer.description_hash)
     fail("its description is damaged");

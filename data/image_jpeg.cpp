@@ -215,15 +215,20 @@ ImagePart decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name
   check_cost(decoder, size, name);
   const jpeg_decompress_struct& info = decoder.info;
   const Rectangle part = choose({int(info.image_width), int(info.image_height)});
-  JDIMENSION left = JDIMENSION(std::max(0, part.left - kReach));
-  const JDIMENSION right = std::min(info.image_width, JDIMENSION(part.left + part.width + kReach));
+  // Where a progressive picture lacks scans libjpeg smooths over several blocks: the edge of a part would
+  // show.
+  const bool whole = info.progressive_mode;
+  JDIMENSION left = whole ? 0 : JDIMENSION(std::max(0, part.left - kReach));
+  const JDIMENSION right =
+      whole ? info.image_width : std::min(info.image_width, JDIMENSION(part.left + part.width + kReach));
+  const JDIMENSION top = whole ? 0 : JDIMENSION(part.top);
+  const JDIMENSION bottom = whole ? info.image_height : JDIMENSION(part.top + part.height);
   const auto fail_here = [&] { fail(cat(name, ": unreadable JPEG: ", decoder.errors.message)); };
   if (!start(decoder, left, right - left)) fail_here();
-  Image image(int(info.output_width), part.height);
+  Image image(int(info.output_width), int(bottom - top));
   std::vector<uint8_t> spare(size_t(info.output_width) * 4);
-  const JDIMENSION top = JDIMENSION(part.top);
-  if (!read_rows(decoder, top, top + JDIMENSION(part.height), image.rgb.data(), spare.data())) fail_here();
-  return {std::move(image), {part.left - int(left), 0, part.width, part.height}};
+  if (!read_rows(decoder, top, bottom, image.rgb.data(), spare.data())) fail_here();
+  return {std::move(image), {part.left - int(left), part.top - int(top), part.width, part.height}};
 }
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {

@@ -212,6 +212,23 @@ TEST_CASE("a JPEG of a hundred scans is read, one of more is not") {
   CHECK(error_in(with_scans(101)) == "picture: unreadable JPEG: it has more than 100 scans");
 }
 
+TEST_CASE("a part of a JPEG that lacks scans has the whole picture's pixels") {
+  const std::vector<jpeg_scan_info> scans = many_scans(4);
+  const std::string bytes = jpeg_of(picture(40, 30, 1), [&](jpeg_compress_struct& info) {
+    info.scan_info = scans.data(), info.num_scans = int(scans.size());
+  });
+  const Image whole = decode(bytes);
+  for (const Rectangle place : {Rectangle{8, 0, 9, 3}, {17, 9, 6, 11}, {39, 29, 1, 1}}) {
+    const ImagePart some = decode_part(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(),
+                                       "picture", [&](ImageSize) { return place; });
+    for (int y = 0; y < place.height; ++y) {
+      const uint8_t* expected = whole.pixel(place.left, place.top + y);
+      CHECK(std::equal(expected, expected + 3 * place.width,
+                       some.image.pixel(some.part.left, some.part.top + y)));
+    }
+  }
+}
+
 TEST_CASE("PNGs that contradict themselves say how") {
   const std::string row = chunk("IDAT", packed(std::string(1 + 2, '\0')));
   const auto error = [](const std::string& kind, const std::string& chunks) {

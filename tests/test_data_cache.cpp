@@ -232,6 +232,15 @@ TEST_CASE("an interruption from progress keeps what was decoded") {
   CHECK(open_and_watch(folder / "set", options).progress.front() == 32);
 }
 
+/// Writes a number into the trailer of a cache file, and its checksum.
+template <class Number>
+void set_in_trailer(std::vector<uint8_t>& bytes, size_t at, Number number) {
+  uint8_t* trailer = bytes.data() + bytes.size() - 64;
+  std::memcpy(trailer + at, &number, sizeof number);
+  const uint64_t hash = Hash().add(trailer, 56).value();
+  std::memcpy(trailer + 56, &hash, sizeof hash);
+}
+
 TEST_CASE("a cache of another version is not used, said once and made anew in its place") {
   const TempFolder folder(memory_folder());
   make_pngs(folder / "set", 3, 20, 20);
@@ -239,18 +248,34 @@ TEST_CASE("a cache of another version is not used, said once and made anew in it
   open_dataset(folder / "set", options);
   const fs::path file = only(folder / "cache", ".images");
   const std::vector<uint8_t> good = read_bytes(file);
-  rewrite(file, good, [](auto& bytes) {
-    uint8_t* trailer = bytes.data() + bytes.size() - 64;
-    const uint32_t version = 1;
-    std::memcpy(trailer + 8, &version, sizeof version);
-    const uint64_t hash = Hash().add(trailer, 56).value();
-    std::memcpy(trailer + 56, &hash, sizeof hash);
-  });
+  rewrite(file, good, [](auto& bytes) { set_in_trailer(bytes, 8, uint32_t(1)); });
   const Opening opening = open_and_watch(folder / "set", options);
   REQUIRE(opening.notes.size() == 1);
   CHECK(contains(opening.notes[0], "it is of version 1, and this program's is 2; it is made anew"));
   CHECK(read_bytes(file) == good);
   CHECK(open_and_watch(folder / "set", options).notes.empty());
+}
+
+TEST_CASE("a cache that claims sizes or counts that cannot be is made anew") {
+  const TempFolder folder(memory_folder());
+  make_pngs(folder / "set", 3, 20, 20);
+  const DatasetOptions options = options_for(folder, 16, 16);
+  open_dataset(folder / "set", options);
+  const fs::path file = only(folder / "cache", ".images");
+  const std::vector<uint8_t> good = read_bytes(file);
+  const auto note = [&](uint32_t height, uint32_t width, uint64_t count) {
+    rewrite(file, good, [&](auto& bytes) {
+      bytes.erase(bytes.begin(), bytes.begin() + 3 * 16 * 16 * 3);  // as of images without pixels
+      set_in_trailer(bytes, 12, height), set_in_trailer(bytes, 16, width), set_in_trailer(bytes, 24, count);
+    });
+    const Opening opening = open_and_watch(folder / "set", options);
+    REQUIRE(opening.notes.size() == 1);
+    CHECK(read_bytes(file) == good);
+    return opening.notes[0];
+  };
+  CHECK(contains(note(0, 0, uint64_t(1) << 40), "it says that its images are 0x0; it is made anew"));
+  CHECK(contains(note(0x80000000, 0x80000000, 4), "it says that its images are 2147483648x2147483648"));
+  CHECK(contains(note(16, 16, uint64_t(1) << 56), "its length is wrong"));
 }
 
 TEST_CASE("a cache under another's name is refused with both crops and sizes") {

@@ -1,0 +1,68 @@
+#include <cstring>
+#include <fstream>
+
+#include "data/hash.h"
+#include "data/partial_cache.h"
+#include "fuzz_target.h"
+
+namespace {
+
+using namespace ito;
+namespace fs = std::filesystem;
+
+constexpr size_t kImageBytes = 6;
+
+/// In memory, and gone with the process.
+class Folder {
+ public:
+  Folder() : path_(fs::path("/dev/shm") / ("fuzz_cache_journal." + std::to_string(getpid()))) {
+    fs::create_directories(path_);
+  }
+  ~Folder() { fs::remove_all(path_); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+void write(const fs::path& path, std::string_view bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+/// Goes on with a cache of four images that an interrupted process left with this journal.
+void resume(std::string_view journal) {
+  static const Folder folder;
+  const fs::path target = folder.path() / "a.images";
+  write(data::beside_cache(target, "journal"), journal);
+  write(data::beside_cache(target, "partial"), std::string(4 * kImageBytes, 'a'));
+  uint64_t key = 0;
+  std::memcpy(&key, journal.data(), std::min(journal.size(), sizeof key));
+  fuzz::only_errors([&] {
+    data::PartialCache cache(target);
+    std::vector<uint64_t> hashes;
+    uint64_t kept = 0;
+    for (const data::CacheChunk& chunk : cache.resume(key, kImageBytes, 1, hashes)) kept += chunk.kept();
+    fuzz::expect(kept == hashes.size() && kept <= 4, "what is kept is there");
+    cache.discard();
+  });
+}
+
+/// The same with right checksums: after the key, each record is its body's hash, length and bytes.
+std::string with_checksums(std::string journal) {
+  for (size_t at = 8; at + 16 <= journal.size();) {
+    uint64_t size = 0;
+    std::memcpy(&size, journal.data() + at + 8, sizeof size);
+    if (size > journal.size() - at - 16) break;
+    const uint64_t hash = data::Hash().add(journal.data() + at + 16, size).value();
+    std::memcpy(journal.data() + at, &hash, sizeof hash);
+    at += 16 + size;
+  }
+  return journal;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
+  const std::string journal(fuzz::text_of(bytes, size));
+  resume(journal);
+  resume(with_checksums(journal));
+  return 0;
+}
