@@ -74,11 +74,10 @@ ImageList list_celeba(const Celeba& celeba, const std::string& split) {
   list.identity_list = celeba.identities;
   list.landmark_list = celeba.landmarks;
   if (wanted != kAll && !celeba.partition.empty()) list.lists.push_back(celeba.partition);
-  if (list.attribute_list.empty()) {
+  for (const ListFile& known : {list.attribute_list, list.identity_list, list.landmark_list})
+    if (!known.empty()) list.lists.push_back(known);
+  if (list.attribute_list.empty())
     list.notes.push_back("there is no list_attr_celeba.txt or .csv: the pictures have no attributes");
-  } else {
-    list.lists.push_back(list.attribute_list);
-  }
   return list;
 }
 

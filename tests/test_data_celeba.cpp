@@ -110,7 +110,7 @@ TEST_CASE("all lists are found, and the folder names the set") {
   CHECK(found(celeba.landmarks, folder.path()) == "faces/Anno/list_landmarks_align_celeba.txt");
   put(folder / "faces/Eval/list_eval_partition.txt", "000001.jpg 1\r\n");
   const ImageList valid = list_celeba(celeba, "valid");
-  CHECK(valid.lists.size() == 2);
+  CHECK(valid.lists.size() == 4);
   CHECK(valid.notes.empty());
   CHECK(valid.kind == "celeba");
   CHECK(valid.identity_list.name == "identity_CelebA.txt");
