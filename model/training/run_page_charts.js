@@ -136,7 +136,7 @@ class Chart {
         svg("line", { class: "rule", x1: kMargin.left, x2: this.width - kMargin.right, y1: y, y2: y }),
         svg("text", { x: kMargin.left - 7, y: y + 4, "text-anchor": "end" }, value(v)));
     }
-    const ticks = linearTicks(0, this.last, Math.max(2, Math.floor(this.width / 100)));
+    const ticks = linearTicks(0, this.last, Math.max(2, Math.floor(this.width / 70)));
     for (const step of ticks.filter(Number.isInteger)) {
       const anchor = this.x(step) > this.width - 24 ? "end" : "middle";
       const x = anchor === "end" ? this.width - 1 : this.x(step);
