@@ -46,7 +46,11 @@ void check_beside(Device& device, Trial trial, double tolerance) {
     }
     CHECK(distance(trial.result.to_doubles(), ours) < tolerance);
   }
-  CHECK(refused == (trial.beside.name == "cuDNN best"));  // as the emulator's last algorithm does
+#if defined(ITO_SIMT)  // whose last algorithm always refuses
+  CHECK(refused == (trial.beside.name == "cuDNN best"));
+#else
+  CHECK(refused < int(ways.size()));
+#endif
 }
 
 /// Weights, moments and average after some steps, fused or pass by pass.
