@@ -63,6 +63,16 @@ std::ofstream open_json(const std::string& path) {
   return file;
 }
 
+/// A GPU's clocks depend on what it does: they are looked at while a case runs.
+Machine machine_at_work(Operands& operands, const Case& c) {
+  engine::Device& device = operands.device();
+  Machine machine = machine_of(device);
+  if (machine.gpu.empty()) return machine;
+  const Trial trial = c.prepare(operands);
+  machine.observed = observe_gpu([&] { trial.work(), device.synchronize(); });
+  return machine;
+}
+
 void run(const Flags& f) {
   const Setting setting = setting_of(f);
   const Cases cases = cases_of(f, setting);
@@ -76,7 +86,8 @@ void run(const Flags& f) {
   const std::string what =
       cat("Kernels over the shapes of ", f.preset, ", batch ", setting.batch, ", ", name_of(setting.dtype));
   Table table(std::cout, ceilings);
-  table.head(machine_of(device), what);
+  const Machine machine = machine_at_work(operands, cases.front());
+  table.head(machine, what);
   std::vector<Measurement> measurements;
   for (const Case& c : cases) {
     measurements.push_back(measure(operands, watch, c));
@@ -84,7 +95,7 @@ void run(const Flags& f) {
   }
   table.foot(now() - start);
   if (!json.is_open()) return;
-  json << to_json(machine_of(device), what, ceilings, measurements) << "\n";
+  json << to_json(machine, what, ceilings, measurements) << "\n";
   if (!json.flush()) fail(cat("cannot write ", f.json, ": is the disk full?"));
 }
 

@@ -32,7 +32,8 @@ class Operands {
 /// What does the same job otherwise: another library, or several unfused kernels of ours.
 struct Beside {
   std::string name;
-  Work work;  // empty: there is none
+  Work work;                      // empty: there is none
+  std::vector<Work> others = {};  // other ways, which may refuse: the fastest of all is what stands beside
 };
 
 /// A case with its operands, ready to run; they live as long as it does.

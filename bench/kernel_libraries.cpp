@@ -1,5 +1,7 @@
 #include "bench/kernel_libraries.h"
 
+#include <algorithm>
+
 #include "bench/onednn_loop.h"
 
 #if defined(HAVE_CUDA)
@@ -18,23 +20,33 @@ Work with_scratch(Tensor scratch, std::function<void(kernels::Out)> work) {
   return [scratch, work = std::move(work)]() mutable { work(scratch.out()); };
 }
 
+/// By every algorithm that is offered; the first is the deterministic one that --conv cudnn takes.
 Beside cudnn(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
   kernels::CudaStream& s = *operands.device().cuda_stream();
   const auto& d = t->dims;
   const DType dtype = t->x.dtype();
-  if (!kernels::cudnn_available() || !kernels::cudnn_supports(s, d, dtype, t->pass)) return {};
-  const auto scratch = operands.workspace(kernels::cudnn_workspace_bytes(s, d, dtype, t->pass));
-  return {"cuDNN", with_scratch(scratch, [&s, t](kernels::Out workspace) {
-            if (t->pass == ConvPass::forward)
-              kernels::cudnn_forward(s, t->dims, t->x.in(), t->x2.in(), t->w.in(), {t->bias.in(), {}, {}},
-                                     t->y.out(), workspace);
-            else if (t->pass == ConvPass::backward_data)
-              kernels::cudnn_backward_data(s, t->dims, t->y.in(), t->w.in(), t->x.out(), t->x2.out(),
-                                           workspace);
-            else
-              kernels::cudnn_backward_weights(s, t->dims, t->y.in(), t->x.in(), t->x2.in(), t->w.out(),
-                                              t->bias.out(), workspace);
-          })};
+  const int algorithms = kernels::cudnn_available() ? kernels::cudnn_algorithms(s, d, dtype, t->pass) : 0;
+  size_t bytes = 0;
+  for (int a = 0; a < algorithms; ++a)
+    bytes = std::max(bytes, kernels::cudnn_workspace_bytes(s, d, dtype, t->pass, a));
+  const Tensor scratch = operands.workspace(bytes);
+  const auto work = [&](int algorithm) {
+    return with_scratch(scratch, [&s, t, algorithm](kernels::Out workspace) {
+      if (t->pass == ConvPass::forward)
+        kernels::cudnn_forward(s, t->dims, t->x.in(), t->x2.in(), t->w.in(), {t->bias.in(), {}, {}},
+                               t->y.out(), workspace, algorithm);
+      else if (t->pass == ConvPass::backward_data)
+        kernels::cudnn_backward_data(s, t->dims, t->y.in(), t->w.in(), t->x.out(), t->x2.out(), workspace,
+                                     algorithm);
+      else
+        kernels::cudnn_backward_weights(s, t->dims, t->y.in(), t->x.in(), t->x2.in(), t->w.out(),
+                                        t->bias.out(), workspace, algorithm);
+    });
+  };
+  if (algorithms == 0) return {};
+  Beside beside{"cuDNN best", work(0), {}};
+  for (int a = 1; a < algorithms; ++a) beside.others.push_back(work(a));
+  return beside;
 }
 
 Beside cublaslt(Operands& operands, const std::shared_ptr<ProductTensors>& t) {

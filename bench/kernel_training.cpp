@@ -1,5 +1,6 @@
 #include "bench/kernel_maps.h"
 #include "bench/machine.h"
+#include "bench/plain_passes.h"
 #include "engine/buffer.h"
 #include "kernels/adamw.h"
 #include "kernels/make_batch.h"
@@ -31,6 +32,19 @@ struct BatchTensors {
   engine::Buffer<kernels::SampleRecipe> recipes;
   engine::Buffer<uint32_t> step;
   Tensor input, target;
+  engine::Buffer<uint8_t> chosen;  // and between the passes of the unfused sequence:
+  Tensor x0, z;
+
+  PlainBatch plain(const kernels::MakeBatchDims& dims) {
+    return {dims,
+            pixels.data(),
+            recipes.data(),
+            input.out(),
+            target.out(),
+            chosen.data(),
+            static_cast<float*>(x0.data()),
+            static_cast<float*>(z.data())};
+  }
 };
 
 /// A set of images several times the batch, of which it takes some in no order.
@@ -47,13 +61,16 @@ BatchTensors batch_tensors(Operands& operands, const Images& d, DType dtype) {
           {device, recipes},
           {device, std::vector<uint32_t>{1}},
           operands.zeros(d.shape, dtype),
+          operands.zeros(d.shape, DType::f32),
+          {device, size_t(d.n) * size_t(d.per_image())},
+          operands.zeros(d.shape, DType::f32),
           operands.zeros(d.shape, DType::f32)};
 }
 
 /// Gradient, weights, moments and average of as many parameters.
 struct OptimizerTensors {
   int64_t count;
-  Tensor grad, w, m, v, ema, half;
+  Tensor grad, w, m, v, ema, half, clipped;
   engine::Buffer<uint8_t> decayed;
   engine::Buffer<kernels::StepInput> input;
   engine::Buffer<kernels::StepState> state;
@@ -66,7 +83,7 @@ struct OptimizerTensors {
         state(operands.device(), {kernels::StepState{}}),
         scratch(operands.device(), kernels::kGradientNormScratch) {
     for (Tensor* t : {&grad, &w}) *t = operands.normal({n}, DType::f32);
-    for (Tensor* t : {&m, &v, &ema}) *t = operands.zeros({n}, DType::f32);
+    for (Tensor* t : {&m, &v, &ema, &clipped}) *t = operands.zeros({n}, DType::f32);
     if (with_half) half = operands.zeros({n}, DType::bf16);
   }
   template <class Stream>
@@ -75,9 +92,20 @@ struct OptimizerTensors {
   }
   template <class Stream>
   void update(Stream& s) {
-    kernels::adamw_update(s, count, {}, input.data(), state.data(),
-                          {floats(grad), decayed.data(), floats(w), floats(m), floats(v), floats(ema),
-                           static_cast<kernels::bf16*>(half.data())});
+    kernels::adamw_update(s, count, {}, input.data(), state.data(), buffers());
+  }
+  template <class Stream>
+  void update_by_passes(Stream& s) {
+    adamw_by_passes(s, {count, {}, input.data(), state.data(), buffers(), floats(clipped)});
+  }
+  kernels::AdamWBuffers buffers() {
+    return {floats(grad),
+            decayed.data(),
+            floats(w),
+            floats(m),
+            floats(v),
+            floats(ema),
+            static_cast<kernels::bf16*>(half.data())};
   }
   static float* floats(Tensor& t) { return static_cast<float*>(t.data()); }
 };
@@ -95,7 +123,11 @@ Case optimizer_case(int64_t count, bool with_half, bool update) {
             const auto t = std::make_shared<OptimizerTensors>(operands, count, with_half);
             Device& device = operands.device();
             device.launch([&](auto& s) { t->norm(s); });  // the corrections that the update reads
-            if (update) return {[&device, t] { device.launch([&](auto& s) { t->update(s); }); }, {}, {}};
+            if (update)
+              return {[&device, t] { device.launch([&](auto& s) { t->update(s); }); },
+                      {"clip, moments, update, EMA, cast",
+                       [&device, t] { device.launch([&](auto& s) { t->update_by_passes(s); }); }},
+                      {}};  // both go on from what the other left
             return {[&device, t] { device.launch([&](auto& s) { t->norm(s); }); }, {}, {}};
           }};
 }
@@ -117,8 +149,11 @@ Cases batch_cases(const Setting& setting) {
                                              t->target.out());
                        });
                      },
-                     {},
-                     {}};
+                     {"gather, mirror, noise, scale",
+                      [&device, t, dims] {
+                        device.launch([&](auto& s) { make_batch_by_passes(s, t->plain(dims)); });
+                      }},
+                     t->input};
            }}};
 }
 
@@ -152,7 +187,7 @@ Cases loss_cases(const Setting& setting) {
 }
 
 Cases optimizer_cases(const Setting& setting, int64_t parameters) {
-  constexpr int64_t kBytes = 24, kAlign = kernels::kParameterAlign;
+  constexpr int64_t kBytes = 28, kAlign = kernels::kParameterAlign;
   const bool with_half = setting.backend == engine::Backend::cuda && setting.dtype == DType::bf16;
   int64_t count = (parameters + kAlign - 1) / kAlign * kAlign;
   // Fewer on a machine that is short of memory; the row says how many.

@@ -1,8 +1,12 @@
 #include "bench/machine.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 
@@ -20,7 +24,33 @@ std::string version_text(int version) { return cat(version / 1000, ".", version 
 
 std::string Machine::text() const {
   if (gpu.empty()) return cat(processor, ", ", threads, threads == 1 ? " thread" : " threads");
-  return cat(gpu, " (driver for CUDA ", driver, ", runtime ", runtime, ")");
+  std::string more;
+  if (!observed.driver.empty()) more += "; driver " + observed.driver;
+  if (observed.clock_mhz > 0)
+    more += cat("; at work ", observed.clock_mhz, " MHz, memory ", observed.memory_clock_mhz, " MHz");
+  return cat(gpu, " (driver for CUDA ", driver, ", runtime ", runtime, more, ")");
+}
+
+Machine::Observed observe_gpu(const std::function<void()>& work) {
+  const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  std::string gpu = visible ? visible : "0";
+  gpu.erase(
+      std::find_if_not(gpu.begin(), gpu.end(), [](unsigned char c) { return std::isalnum(c) || c == '-'; }),
+      gpu.end());
+  const std::string command =
+      cat("nvidia-smi -i '", gpu,
+          "' --query-gpu=driver_version,clocks.sm,clocks.mem --format=csv,noheader,nounits"
+          " 2>/dev/null");
+  Machine::Observed observed;
+  FILE* const answer = popen(command.c_str(), "r");
+  if (!answer) return observed;
+  pollfd waits{fileno(answer), POLLIN, 0};
+  while (poll(&waits, 1, 0) == 0) work();
+  char driver[32] = "";
+  if (fscanf(answer, "%31[0-9.], %d, %d", driver, &observed.clock_mhz, &observed.memory_clock_mhz) > 0)
+    observed.driver = driver;
+  pclose(answer);
+  return observed;
 }
 
 Machine machine_of(engine::Device& device) {

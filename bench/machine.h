@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
 #include "engine/device.h"
@@ -11,16 +12,24 @@ namespace ito::bench {
 struct Machine {
   std::string processor;  // "AMD EPYC 7B13"
   int threads = 0;
-  std::string gpu;              // empty on the CPU
-  std::string driver, runtime;  // CUDA versions, "13.0"; empty on the CPU
-  int clock_mhz = 0,
-      memory_clock_mhz = 0;  // the GPU's highest; what it runs at under load is nvidia-smi's to say
+  std::string gpu;                          // empty on the CPU
+  std::string driver, runtime;              // CUDA versions, "13.0"; empty on the CPU
+  int clock_mhz = 0, memory_clock_mhz = 0;  // the GPU's highest
+  /// What nvidia-smi said of the GPU at work: "580.65.06", clocks in MHz; empty and 0 where there is none.
+  struct Observed {
+    std::string driver;
+    int clock_mhz = 0, memory_clock_mhz = 0;
+  } observed;
 
-  /// "NVIDIA H100 80GB HBM3 (driver 13.0, runtime 13.0)" or "AMD EPYC 7B13, 2 threads"
+  /// "NVIDIA H100 80GB HBM3 (driver for CUDA 13.0, runtime 13.0; driver 580.65.06; at work 1755 MHz, memory
+  /// 2619 MHz)" or "AMD EPYC 7B13, 2 threads"
   std::string text() const;
 };
 
 Machine machine_of(engine::Device&);
+/// Asks nvidia-smi, and runs `work` until it has answered. The GPU is the first of CUDA_VISIBLE_DEVICES, or
+/// number 0.
+Machine::Observed observe_gpu(const std::function<void()>& work);
 /// The commit this program was built from, "-dirty" behind it where files had been changed; or "unknown".
 std::string commit();
 /// "2026-11-24 17:38", local time.

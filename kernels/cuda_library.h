@@ -67,15 +67,20 @@ bool cudnn_available();
 /// Padding must be the same at both ends, and cuDNN must know a deterministic algorithm. Which one it is
 /// does not depend on the number of images; what cuDNN does inside it may.
 bool cudnn_supports(CudaStream&, const Conv2dDims&, DType, ConvPass);
-size_t cudnn_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
+/// How many algorithms there are to choose from, for benchmarks: 0 is the deterministic one that everything
+/// else takes; those from 1 on are what cuDNN offers for this shape, the likely fastest first, deterministic
+/// or not, and may refuse in the end.
+int cudnn_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass);
+size_t cudnn_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int algorithm = 0);
 
 /// As conv2d_forward and so on (kernels/conv2d.h). cuDNN writes y and dw in x's dtype: in bf16 a result with
 /// an epilogue is rounded twice, and dw to 8 bits of mantissa. dbias is summed in f32.
 void cudnn_forward(CudaStream&, const Conv2dDims&, In x, In x2, In w, const ConvEpilogue&, Out y,
-                   Out workspace);
-void cudnn_backward_data(CudaStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);
+                   Out workspace, int algorithm = 0);
+void cudnn_backward_data(CudaStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace,
+                         int algorithm = 0);
 void cudnn_backward_weights(CudaStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias,
-                            Out workspace);
+                            Out workspace, int algorithm = 0);
 
 // ---- matrix products: cuBLASLt ----
 

@@ -166,6 +166,31 @@ TEST_CASE("a whole small run on the CPU, as table and as JSON") {
   }
 }
 
+TEST_CASE("a GPU is looked at while it works") {
+  const TempFolder folder;
+  const std::string path = std::getenv("PATH");
+  const auto observed = [&](const std::string& answer, int& worked) {
+    const std::filesystem::path program = folder.path() / "nvidia-smi";
+    std::ofstream(program) << "#!/bin/sh\nsleep 0.1\n" << answer << "\n";
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+    setenv("PATH", (folder.path().string() + ":" + path).c_str(), 1);
+    const Machine::Observed result = observe_gpu([&] { ++worked; });
+    setenv("PATH", path.c_str(), 1);
+    return result;
+  };
+  int worked = 0;
+  Machine machine;
+  machine.gpu = "A card", machine.driver = machine.runtime = "13.0";
+  CHECK(machine.text() == "A card (driver for CUDA 13.0, runtime 13.0)");
+  machine.observed = observed("echo '580.65.06, 1755, 2619'", worked);
+  CHECK(worked > 0);
+  CHECK(machine.text() ==
+        "A card (driver for CUDA 13.0, runtime 13.0; driver 580.65.06; at work 1755 MHz, memory 2619 MHz)");
+  CHECK(observed("echo '580.65.06, [N/A], [N/A]'", worked).driver == "580.65.06");
+  CHECK(observed("echo '580.65.06, [N/A], [N/A]'", worked).clock_mhz == 0);
+  CHECK(observed("exit 1", worked).driver.empty());
+}
+
 /// The program itself: exit code, and what it printed in both streams.
 struct Output {
   int code;

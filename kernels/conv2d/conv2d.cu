@@ -62,8 +62,8 @@ size_t conv2d_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dty
 void conv2d_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
                     Out workspace) {
   const auto run = [&](ConvChoice choice) {
-    const auto pass = choice == ConvChoice::cudnn ? cudnn_forward : conv2d::own_forward;
-    pass(stream, d, x, x2, w, e, y, workspace);
+    if (choice == ConvChoice::cudnn) return cudnn_forward(stream, d, x, x2, w, e, y, workspace);
+    conv2d::own_forward(stream, d, x, x2, w, e, y, workspace);
   };
   run(choose_convolution(stream, d, x.dtype, ConvPass::forward, run));
 }
@@ -71,8 +71,8 @@ void conv2d_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, 
 void conv2d_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
                           Out workspace) {
   const auto run = [&](ConvChoice choice) {
-    const auto pass = choice == ConvChoice::cudnn ? cudnn_backward_data : conv2d::own_backward_data;
-    pass(stream, d, dy, w, dx, dx2, workspace);
+    if (choice == ConvChoice::cudnn) return cudnn_backward_data(stream, d, dy, w, dx, dx2, workspace);
+    conv2d::own_backward_data(stream, d, dy, w, dx, dx2, workspace);
   };
   run(choose_convolution(stream, d, dy.dtype, ConvPass::backward_data, run));
 }
@@ -80,8 +80,9 @@ void conv2d_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, 
 void conv2d_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
                              Out workspace) {
   const auto run = [&](ConvChoice choice) {
-    const auto pass = choice == ConvChoice::cudnn ? cudnn_backward_weights : conv2d::own_backward_weights;
-    pass(stream, d, dy, x, x2, dw, dbias, workspace);
+    if (choice == ConvChoice::cudnn)
+      return cudnn_backward_weights(stream, d, dy, x, x2, dw, dbias, workspace);
+    conv2d::own_backward_weights(stream, d, dy, x, x2, dw, dbias, workspace);
   };
   run(choose_convolution(stream, d, x.dtype, ConvPass::backward_weights, run));
 }

@@ -21,10 +21,12 @@ struct Scratch {
   void *engine, *source, *weights, *sums;
   size_t bytes;
 
-  Scratch(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, void* memory = nullptr) {
+  Scratch(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
+          void* memory = nullptr) {
     const size_t size = size_of(dtype);
     Carver workspace(memory, kWorkspaceAlign);
-    engine = workspace.take<std::byte>(convolution_workspace_bytes(stream, one_source(d), dtype, pass));
+    engine =
+        workspace.take<std::byte>(convolution_workspace_bytes(stream, one_source(d), dtype, pass, algorithm));
     source = workspace.take<std::byte>(d.c2 > 0 ? size * size_t(input_pixels(d)) * size_t(d.c()) : 0);
     weights =
         workspace.take<std::byte>(dtype == DType::f32 ? 0 : size * size_t(d.k) * size_t(filter_size(d)));
@@ -59,29 +61,37 @@ bool cudnn_supports(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPa
          convolution_supported(stream, one_source(d), dtype, pass);
 }
 
-size_t cudnn_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+int cudnn_algorithms(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  return cudnn_supports(stream, d, dtype, pass) ? convolution_algorithms(stream, one_source(d), dtype, pass)
+                                                : 0;
+}
+
+size_t cudnn_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
+                             int algorithm) {
   check_dtype("cudnn", dtype);
-  return Scratch(stream, d, dtype, pass).bytes;
+  return Scratch(stream, d, dtype, pass, algorithm).bytes;
 }
 
 void cudnn_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
-                   Out workspace) {
+                   Out workspace, int algorithm) {
   check_dtype("cudnn", x.dtype);
-  const Scratch scratch(stream, d, x.dtype, ConvPass::forward, workspace.data);
+  const Scratch scratch(stream, d, x.dtype, ConvPass::forward, algorithm, workspace.data);
   const void* const source = join(stream, d, x, x2, scratch.source);
   const void* const weights = rounded_weights(stream, d, w, x.dtype, scratch.weights);
-  convolve(stream, one_source(d), x.dtype, ConvPass::forward, source, weights, y.data, scratch.engine);
+  convolve(stream, one_source(d), x.dtype, ConvPass::forward, algorithm, source, weights, y.data,
+           scratch.engine);
   if (!e.bias && !e.shift && !e.residual) return;
   finish(stream, output_pixels(d), d.k, y, {e.bias, e.shift, e.residual, d.out_h() * d.out_w()}, y);
 }
 
-void cudnn_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
-                         Out workspace) {
+void cudnn_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2, Out workspace,
+                         int algorithm) {
   check_dtype("cudnn", dy.dtype);
-  const Scratch scratch(stream, d, dy.dtype, ConvPass::backward_data, workspace.data);
+  const Scratch scratch(stream, d, dy.dtype, ConvPass::backward_data, algorithm, workspace.data);
   const void* const weights = rounded_weights(stream, d, w, dy.dtype, scratch.weights);
   void* const whole = d.c2 > 0 ? scratch.source : dx.data;
-  convolve(stream, one_source(d), dy.dtype, ConvPass::backward_data, dy.data, weights, whole, scratch.engine);
+  convolve(stream, one_source(d), dy.dtype, ConvPass::backward_data, algorithm, dy.data, weights, whole,
+           scratch.engine);
   if (d.c2 == 0) return;
   const In left{whole, dy.dtype}, right{static_cast<std::byte*>(whole) + size_of(dy.dtype) * d.c1, dy.dtype};
   if (dx) copy_columns(stream, input_pixels(d), d.c1, left, d.c(), dx, d.c1);
@@ -89,12 +99,12 @@ void cudnn_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, O
 }
 
 void cudnn_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
-                            Out workspace) {
+                            Out workspace, int algorithm) {
   check_dtype("cudnn", x.dtype);
-  const Scratch scratch(stream, d, x.dtype, ConvPass::backward_weights, workspace.data);
+  const Scratch scratch(stream, d, x.dtype, ConvPass::backward_weights, algorithm, workspace.data);
   const void* const source = join(stream, d, x, x2, scratch.source);
   void* const narrow_dw = x.dtype == DType::f32 ? dw.data : scratch.weights;
-  convolve(stream, one_source(d), x.dtype, ConvPass::backward_weights, dy.data, source, narrow_dw,
+  convolve(stream, one_source(d), x.dtype, ConvPass::backward_weights, algorithm, dy.data, source, narrow_dw,
            scratch.engine);
   if (narrow_dw != dw.data)
     copy_columns(stream, d.k, filter_size(d), {narrow_dw, x.dtype}, filter_size(d), dw, filter_size(d));

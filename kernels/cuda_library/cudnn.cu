@@ -1,8 +1,10 @@
 #if defined(__CUDACC__)
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <tuple>
+#include <vector>
 
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
@@ -123,37 +125,43 @@ struct Description {
 struct Algorithm {
   int number = -1;  // none
   cudnnMathType_t math = CUDNN_FMA_MATH;
+  bool deterministic = false;
 };
 
-/// The first that may be used of those that ask(places, found, list) lists, fastest first.
+/// Those that may be used of what ask(places, found, list) lists, fastest first.
 template <class Listed, class Ask>
-Algorithm first_deterministic(bool fma_only, Ask ask) {
+std::vector<Algorithm> usable(bool fma_only, Ask ask) {
   constexpr int kMost = 16;
   constexpr size_t kMostWorkspace = size_t(256) << 20;  // of the images that are asked about
   Listed list[kMost] = {};
   int found = 0;
-  if (ask(kMost, &found, list) != CUDNN_STATUS_SUCCESS) return {};
+  std::vector<Algorithm> result;
+  if (ask(kMost, &found, list) != CUDNN_STATUS_SUCCESS) return result;
   for (int i = 0; i < found; ++i) {
-    if (list[i].status != CUDNN_STATUS_SUCCESS || list[i].determinism != CUDNN_DETERMINISTIC) continue;
+    if (list[i].status != CUDNN_STATUS_SUCCESS || list[i].memory > kMostWorkspace) continue;
     if (fma_only && list[i].mathType == CUDNN_TENSOR_OP_MATH) continue;
-    if (list[i].memory > kMostWorkspace) continue;
-    return {int(list[i].algo), fma_only ? CUDNN_FMA_MATH : list[i].mathType};
+    result.push_back({int(list[i].algo), fma_only ? CUDNN_FMA_MATH : list[i].mathType,
+                      list[i].determinism == CUDNN_DETERMINISTIC});
   }
-  return {};
+  return result;
 }
 
-Algorithm choose_algorithm(cudnnHandle_t handle, const Description& d, ConvPass pass, bool fma_only) {
+/// What the heuristics offer for a description, in arithmetic as exact as its dtype.
+std::vector<Algorithm> offered(cudnnHandle_t handle, const Description& d, DType dtype, ConvPass pass) {
+  const bool fma_only = dtype == DType::f32;
+  check(cudnn().set_math(d.convolution, fma_only ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH),
+        "choose its arithmetic");
   switch (pass) {
     case ConvPass::forward:
-      return first_deterministic<cudnnConvolutionFwdAlgoPerf_t>(fma_only, [&](auto... to) {
+      return usable<cudnnConvolutionFwdAlgoPerf_t>(fma_only, [&](auto... to) {
         return cudnn().forward_algorithms(handle, d.x, d.w, d.convolution, d.y, to...);
       });
     case ConvPass::backward_data:
-      return first_deterministic<cudnnConvolutionBwdDataAlgoPerf_t>(fma_only, [&](auto... to) {
+      return usable<cudnnConvolutionBwdDataAlgoPerf_t>(fma_only, [&](auto... to) {
         return cudnn().data_algorithms(handle, d.w, d.y, d.convolution, d.x, to...);
       });
     case ConvPass::backward_weights:
-      return first_deterministic<cudnnConvolutionBwdFilterAlgoPerf_t>(fma_only, [&](auto... to) {
+      return usable<cudnnConvolutionBwdFilterAlgoPerf_t>(fma_only, [&](auto... to) {
         return cudnn().filter_algorithms(handle, d.x, d.y, d.convolution, d.w, to...);
       });
   }
@@ -176,33 +184,41 @@ cudnnStatus_t ask_workspace(cudnnHandle_t handle, const Description& d, ConvPass
   return CUDNN_STATUS_NOT_SUPPORTED;
 }
 
-/// A pass of a shape, ready to run.
+constexpr int kMostOffered = 8;  // of them benchmarks try
+
+/// A pass of a shape, ready to run by one algorithm (cudnn_algorithms).
 struct Convolution {
   Description description;
   Algorithm algorithm;
   size_t workspace = 0;
   bool supported = false;
 
-  Convolution(cudnnHandle_t handle, const Conv2dDims& d, DType dtype, ConvPass pass)
+  Convolution(cudnnHandle_t handle, const Conv2dDims& d, DType dtype, ConvPass pass, int number)
       : description(d, dtype, d.n) {
-    constexpr int kImages = 32;  // the algorithm is chosen for, whatever the batch
-    const bool fma_only = dtype == DType::f32;
-    const Description usual(d, dtype, kImages);
-    const cudnnMathType_t wanted = dtype == DType::bf16 ? CUDNN_TENSOR_OP_MATH
-                                   : fma_only           ? CUDNN_FMA_MATH
-                                                        : CUDNN_DEFAULT_MATH;
-    check(cudnn().set_math(usual.convolution, wanted), "choose its arithmetic");
-    algorithm = choose_algorithm(handle, usual, pass, fma_only);
+    algorithm = number == 0 ? deterministic(handle, d, dtype, pass) : offered_as(handle, dtype, pass, number);
     if (algorithm.number < 0) return;
     check(cudnn().set_math(description.convolution, algorithm.math), "choose its arithmetic");
     supported =
         ask_workspace(handle, description, pass, algorithm.number, &workspace) == CUDNN_STATUS_SUCCESS;
   }
+
+ private:
+  /// The same whatever the batch.
+  static Algorithm deterministic(cudnnHandle_t handle, const Conv2dDims& d, DType dtype, ConvPass pass) {
+    constexpr int kImages = 32;
+    for (const Algorithm& one : offered(handle, Description(d, dtype, kImages), dtype, pass))
+      if (one.deterministic) return one;
+    return {};
+  }
+  Algorithm offered_as(cudnnHandle_t handle, DType dtype, ConvPass pass, int number) const {
+    const auto list = offered(handle, description, dtype, pass);
+    return size_t(number) <= list.size() ? list[size_t(number) - 1] : Algorithm{};
+  }
 };
 
 /// A stream's.
 struct CudnnState {
-  using Key = std::tuple<int, int, int, int, int, int, int, int, int, int, DType, ConvPass>;
+  using Key = std::tuple<int, int, int, int, int, int, int, int, int, int, DType, ConvPass, int>;
   cudnnHandle_t handle = nullptr;
   std::map<Key, std::unique_ptr<Convolution>> convolutions;
   ~CudnnState() {
@@ -211,50 +227,65 @@ struct CudnnState {
   }
 };
 
-const Convolution& prepared(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+cudnnHandle_t handle_of(CudaStream& stream) {
   CudnnState& state = stream.state<CudnnState>();
   if (!state.handle) {
     check(cudnn().create(&state.handle), "start");
     check(cudnn().set_stream(state.handle, stream.handle()), "use a stream");
   }
-  const CudnnState::Key key{d.n, d.h, d.w, d.c1, d.k, d.r, d.s, d.stride, d.pad_top, d.pad_left, dtype, pass};
-  auto& slot = state.convolutions[key];
-  if (!slot) slot = std::make_unique<Convolution>(state.handle, d, dtype, pass);
+  return state.handle;
+}
+
+const Convolution& prepared(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
+                            int algorithm) {
+  const cudnnHandle_t handle = handle_of(stream);
+  const CudnnState::Key key{d.n,      d.h,       d.w,        d.c1,  d.k,  d.r,      d.s,
+                            d.stride, d.pad_top, d.pad_left, dtype, pass, algorithm};
+  auto& slot = stream.state<CudnnState>().convolutions[key];
+  if (!slot) slot = std::make_unique<Convolution>(handle, d, dtype, pass, algorithm);
   return *slot;
 }
 
 }  // namespace
 
 bool convolution_supported(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
-  return prepared(stream, d, dtype, pass).supported;
+  return prepared(stream, d, dtype, pass, 0).supported;
 }
 
-size_t convolution_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
-  return prepared(stream, d, dtype, pass).workspace;
+int convolution_algorithms(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  const size_t count = offered(handle_of(stream), Description(d, dtype, d.n), dtype, pass).size();
+  return 1 + std::min(kMostOffered, int(count));
 }
 
-void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass pass, const void* a,
-              const void* b, void* result, void* workspace) {
-  const Convolution& c = prepared(stream, dims, dtype, pass);
-  if (!c.supported) fail("cuDNN has no deterministic algorithm for this convolution: use --conv ours");
+size_t convolution_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
+                                   int algorithm) {
+  return prepared(stream, d, dtype, pass, algorithm).workspace;
+}
+
+void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass pass, int algorithm,
+              const void* a, const void* b, void* result, void* workspace) {
+  const Convolution& c = prepared(stream, dims, dtype, pass, algorithm);
+  if (!c.supported)
+    fail(cat("cuDNN has no ", algorithm == 0 ? "deterministic" : "such",
+             " algorithm for this convolution: use --conv ours"));
   const Description& d = c.description;
-  const cudnnHandle_t handle = stream.state<CudnnState>().handle;
+  const cudnnHandle_t handle = handle_of(stream);
   const float one = 1, zero = 0;
-  const int algorithm = c.algorithm.number;
+  const int chosen = c.algorithm.number;
   switch (pass) {
     case ConvPass::forward:
       return check(
-          cudnn().forward(handle, &one, d.x, a, d.w, b, d.convolution, cudnnConvolutionFwdAlgo_t(algorithm),
+          cudnn().forward(handle, &one, d.x, a, d.w, b, d.convolution, cudnnConvolutionFwdAlgo_t(chosen),
                           workspace, c.workspace, &zero, d.y, result),
           "convolve");
     case ConvPass::backward_data:
       return check(cudnn().backward_data(handle, &one, d.w, b, d.y, a, d.convolution,
-                                         cudnnConvolutionBwdDataAlgo_t(algorithm), workspace, c.workspace,
-                                         &zero, d.x, result),
+                                         cudnnConvolutionBwdDataAlgo_t(chosen), workspace, c.workspace, &zero,
+                                         d.x, result),
                    "compute a convolution's dx");
     case ConvPass::backward_weights:
       return check(cudnn().backward_filter(handle, &one, d.x, b, d.y, a, d.convolution,
-                                           cudnnConvolutionBwdFilterAlgo_t(algorithm), workspace, c.workspace,
+                                           cudnnConvolutionBwdFilterAlgo_t(chosen), workspace, c.workspace,
                                            &zero, d.w, result),
                    "compute a convolution's dw");
   }
@@ -272,8 +303,9 @@ namespace ito::kernels {
 namespace cuda_library {
 
 bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { return false; }
-size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
-void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, const void*, const void*, void*, void*) {
+int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
+size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
+void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int, const void*, const void*, void*, void*) {
   fail("this program was compiled without cudnn.h: use --conv ours");
 }
 

@@ -7,10 +7,12 @@ namespace ito::kernels::cuda_library {
 
 /// A convolution of one source (c2 = 0), every operand of one dtype.
 /// forward: a = x, b = w, result y; backward_data: dy, w, dx; backward_weights: dy, x, dw.
+/// algorithm: see cudnn_algorithms (kernels/cuda_library.h).
 bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass);
-size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
-void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, const void* a, const void* b, void* result,
-              void* workspace);
+int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass);
+size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int algorithm);
+void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int algorithm, const void* a, const void* b,
+              void* result, void* workspace);
 
 /// c [rows,columns] = a [rows,depth] b [depth,columns], row-major; a transposed operand stands as its
 /// transpose. a and b of one dtype, c of theirs or f32; sums in f32, rounded once.

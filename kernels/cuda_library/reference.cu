@@ -58,10 +58,13 @@ __global__ void reference_convolution_kernel(Conv2dDims d, ConvPass pass, Triple
 }
 
 bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { return true; }
-size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
+/// The last one refuses when it is run, as may happen with the library.
+int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 3; }
+size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
 
-void convolve(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, const void* a,
-              const void* b, void* result, void*) {
+void convolve(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
+              const void* a, const void* b, void* result, void*) {
+  if (algorithm == 2) fail("the convolution's last algorithm refuses");
   const int64_t results = pass == ConvPass::forward         ? int64_t(d.n) * d.out_h() * d.out_w() * d.k
                           : pass == ConvPass::backward_data ? int64_t(d.n) * d.h * d.w * d.c1
                                                             : int64_t(d.k) * d.r * d.s * d.c1;
