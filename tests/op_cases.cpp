@@ -26,6 +26,13 @@ OpCase two_source_conv(std::string name, Shape a, Shape b, Shape w) {
       {false, false, true, true}};
 }
 
+OpCase pooled(std::string name, Shape x, Pooling kind, Window window, int stride, Padding padding) {
+  return {std::move(name),
+          {x},
+          [=](const Inputs& t) { return pool(t[0], kind, window, stride, padding); },
+          window.height * window.width};
+}
+
 OpCase norm(std::string name, Shape x, int groups, Activation act, double offset = 0) {
   return {std::move(name),
           {x, {x[3]}, {x[3]}},
@@ -108,6 +115,12 @@ const std::vector<OpCase>& op_cases() {
        {false, true},
        {true, false}},
       {"nearest_up", {{2, 3, 4, 5}}, [](const Inputs& t) { return nearest_up(t[0]); }, 4},
+      pooled("pool max 3x3 stride 2", {2, 7, 9, 5}, Pooling::max, {3, 3}, 2, {}),
+      pooled("pool max 3x3, padded", {2, 4, 5, 3}, Pooling::max, {3, 3}, 1, Padding::same(3)),
+      pooled("pool max 2x3 stride 3, sides padded", {1, 5, 8, 4}, Pooling::max, {2, 3}, 3, {0, 2, 1, 1}),
+      pooled("pool mean 3x3, padded", {2, 4, 5, 3}, Pooling::mean, {3, 3}, 1, Padding::same(3)),
+      pooled("pool mean 3x2 stride 2, sides padded", {2, 6, 5, 9}, Pooling::mean, {3, 2}, 2, {2, 1, 1, 0}),
+      pooled("pool mean of whole images", {3, 4, 6, 7}, Pooling::mean, {4, 6}, 1, {}),
       {"box_down", {{2, 4, 6, 5}}, [](const Inputs& t) { return box_down(t[0]); }, 4},
       {"squared_error",
        {{3, 4, 4, 3}, {3, 4, 4, 3}, {3}},
