@@ -79,6 +79,10 @@ struct Window {
 /// divides by the pixels of x it has. The gradient of a maximum goes to the first pixel that holds it.
 Tensor pool(const Tensor& x, Pooling kind, const Window& window, int stride, const Padding& padding);
 
+/// Images side by side along the channels: N tensors [N,H,W,C_i] -> [N,H,W,sum of C_i]. Where a convolution
+/// or a norm reads two, Concat does without the copy.
+Tensor join(const std::vector<Tensor>& parts);
+
 /// x / (1-p) where kept, else 0; the mask is a function of (seed, *step, layer, sample) alone. p = 0 returns
 /// x.
 Tensor dropout(const Tensor& x, float p, const kernels::DropoutKey& key);
