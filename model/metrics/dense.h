@@ -1,0 +1,28 @@
+#pragma once
+
+#include <Eigen/Core>
+#include <vector>
+
+#include "model/metrics/features.h"
+
+/// What the metrics share of Eigen; only their .cpp files include it.
+namespace ito::model {
+
+using Matrix = Eigen::MatrixXd;
+using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// Rows begin .. begin + count - 1 in f64.
+inline RowMatrix widened(const FeatureRows& x, int64_t begin, int64_t count) {
+  using Floats = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  return Eigen::Map<const Floats>(x.row(begin), count, x.columns).cast<double>();
+}
+
+/// Eigenvalues of a symmetric matrix, ascending; only its lower triangle is read. Error: not finite.
+std::vector<double> symmetric_eigenvalues(const Matrix& symmetric);
+
+/// Errors, naming `metric`: two sets of different width; fewer than `least` rows; numbers that are not
+/// finite.
+void check_features(const char* metric, const FeatureRows& x, int64_t least);
+void check_same_width(const char* metric, const FeatureRows& a, const FeatureRows& b);
+
+}  // namespace ito::model
