@@ -10,9 +10,11 @@
 
 namespace ito::io {
 
-Inflater::Inflater(std::function<std::string_view()> next)
+Inflater::Inflater(std::function<std::string_view()> next, Frame frame)
     : next_(std::move(next)), stream_(std::make_unique<z_stream>()) {
-  if (inflateInit(stream_.get()) != Z_OK) fail("zlib has no memory to begin with: close other programs");
+  const int window = frame == Frame::zlib ? MAX_WBITS : -MAX_WBITS;
+  if (inflateInit2(stream_.get(), window) != Z_OK)
+    fail("zlib has no memory to begin with: close other programs");
 }
 
 Inflater::~Inflater() { inflateEnd(stream_.get()); }
@@ -38,6 +40,8 @@ bool Inflater::read(uint8_t* out, size_t size) {
   return true;
 }
 
-uint32_t crc32(const uint8_t* bytes, size_t size) { return uint32_t(::crc32_z(0, bytes, size)); }
+uint32_t crc32(const uint8_t* bytes, size_t size, uint32_t before) {
+  return size == 0 ? before : uint32_t(::crc32_z(before, bytes, size));
+}
 
 }  // namespace ito::io

@@ -1,9 +1,9 @@
 #include "engine/io/npy.h"
 
 #include <array>
-#include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/mapped_file.h"
@@ -128,68 +128,62 @@ ElementType type_from_descr(std::string_view descr) {
   fail(cat("its type is '", descr, "'; expected one of <f4 <f8 |u1 <i4 <i8 (in Python: x.astype('<f4'))"));
 }
 
-/// Finds the header behind magic, version and length; returns where the data begins.
-uint64_t locate_header(const MappedFile& file, std::string_view& header) {
-  const char* text = reinterpret_cast<const char*>(file.data());
-  if (file.size() < 10)
-    fail(cat("truncated: an .npy file has more than 10 bytes, this one has ", file.size()));
-  if (std::string_view(text, kMagic.size()) != kMagic)
-    fail("not an .npy file: it does not begin with \\x93NUMPY");
-  const int major = static_cast<unsigned char>(text[6]);
+}  // namespace
+
+uint64_t find_npy_data(std::string_view start, uint64_t size) {
+  if (size < 10) fail(cat("truncated: an .npy file has more than 10 bytes, this one has ", size));
+  if (start.substr(0, kMagic.size()) != kMagic) fail("not an .npy file: it does not begin with \\x93NUMPY");
+  const int major = static_cast<unsigned char>(start[6]);
   if (major != 1 && major != 2) fail(cat("is of .npy version ", major, "; versions 1 and 2 are read"));
-  const uint64_t prefix = major == 1 ? 10 : 12;
-  if (file.size() < prefix) fail("truncated: the file ends inside its header's length");
+  const uint64_t prefix = major == 1 ? 10 : kNpyPrefix;
+  if (size < prefix) fail("truncated: the file ends inside its header's length");
   uint64_t length = 0;
-  for (uint64_t i = prefix; i > 8; --i) length = length << 8 | static_cast<unsigned char>(text[i - 1]);
-  if (length > file.size() - prefix) {
-    fail(cat("truncated: says its header has ", length, " bytes, the file has ", file.size() - prefix,
-             " after it"));
+  for (uint64_t i = prefix; i > 8; --i) length = length << 8 | static_cast<unsigned char>(start[i - 1]);
+  if (length > size - prefix) {
+    fail(cat("truncated: says its header has ", length, " bytes, the file has ", size - prefix, " after it"));
   }
-  header = std::string_view(text + prefix, length);
   return prefix + length;
 }
 
-NpyArray parse(const MappedFile& file) {
-  std::string_view header;
-  const uint64_t begin = locate_header(file, header), available = file.size() - begin;
-  HeaderParser parser(header);
+NpyHeader parse_npy_header(std::string_view start, uint64_t size) {
+  NpyHeader header;
+  header.begin = find_npy_data(start, size);
+  const uint64_t prefix = start[6] == 1 ? 10 : kNpyPrefix;
+  HeaderParser parser(start.substr(prefix, header.begin - prefix));
   parser.parse();
-  NpyArray array;
-  array.type = type_from_descr(parser.descr);
-  array.shape = parser.shape;
+  header.type = type_from_descr(parser.descr);
+  header.shape = parser.shape;
   if (parser.fortran_order)
     fail("is in Fortran order; save it in C order (in Python: np.ascontiguousarray(x))");
-  const auto bytes = bytes_of(array.type, array.shape);
-  if (!bytes) fail(cat("has the impossible shape ", shape_text(array.shape)));
+  const auto bytes = bytes_of(header.type, header.shape);
+  const uint64_t available = size - header.begin;
+  if (!bytes) fail(cat("has the impossible shape ", shape_text(header.shape)));
   if (*bytes != available) {
-    fail(cat(*bytes > available ? "truncated" : "too long", ": shape ", shape_text(array.shape), " needs ",
+    fail(cat(*bytes > available ? "truncated" : "too long", ": shape ", shape_text(header.shape), " needs ",
              *bytes, " bytes of data, file has ", available));
   }
-  array.bytes.assign(file.data() + begin, file.data() + file.size());
-  return array;
+  header.bytes = *bytes;
+  return header;
 }
-
-}  // namespace
 
 NpyArray read_npy(const std::filesystem::path& path) {
   const MappedFile file(path);
   try {
-    return parse(file);
+    const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
+    NpyHeader header = parse_npy_header(bytes, bytes.size());
+    return {header.type, std::move(header.shape), {file.data() + header.begin, file.data() + file.size()}};
   } catch (const Error& error) {
     throw Error(cat(path.string(), ": ", error.what()), error.location());
   }
 }
 
-void write_npy(const std::filesystem::path& path, ElementType type, const std::vector<int64_t>& shape,
-               const void* data) {
+std::string npy_header(ElementType type, const std::vector<int64_t>& shape) {
   std::string_view descr;
   for (const TypeName& row : kTypeNames) {
     if (row.type == type) descr = row.name;
   }
-  const auto bytes = bytes_of(type, shape);
-  if (descr.empty() || !bytes) {
-    fail(cat(path.string(), ": ", name_of(type), " ", shape_text(shape), " cannot be written as .npy"));
-  }
+  if (descr.empty() || !bytes_of(type, shape))
+    fail(cat(name_of(type), " ", shape_text(shape), " cannot be written as .npy"));
   std::string dimensions;
   for (const int64_t dimension : shape) dimensions += cat(dimension, shape.size() == 1 ? "," : ", ");
   if (shape.size() > 1) dimensions.resize(dimensions.size() - 2);
@@ -200,10 +194,20 @@ void write_npy(const std::filesystem::path& path, ElementType type, const std::v
   std::string prefix = std::string(kMagic) + '\x01' + '\0';
   prefix += char(header.size() & 0xff);
   prefix += char(header.size() >> 8);
+  return prefix + header;
+}
+
+void write_npy(const std::filesystem::path& path, ElementType type, const std::vector<int64_t>& shape,
+               const void* data) {
+  std::string header;
+  try {
+    header = npy_header(type, shape);
+  } catch (const Error& error) {
+    throw Error(cat(path.string(), ": ", error.what()), error.location());
+  }
   AtomicFile file(path);
-  file.write(prefix.data(), prefix.size());
   file.write(header.data(), header.size());
-  file.write(data, *bytes);
+  file.write(data, *bytes_of(type, shape));
   file.commit();
 }
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/io/element_type.h"
@@ -27,6 +29,22 @@ struct NpyArray {
     return reinterpret_cast<const T*>(bytes.data());
   }
 };
+
+/// What stands before the numbers.
+struct NpyHeader {
+  ElementType type = ElementType::f32;
+  std::vector<int64_t> shape;
+  uint64_t begin = 0, bytes = 0;  // of the numbers: from which byte on, how many
+};
+
+constexpr uint64_t kNpyPrefix = 12;  // bytes that tell a header's length, in both versions
+
+/// Where the numbers begin, from the first kNpyPrefix bytes (or all, if there are fewer) of `size`.
+uint64_t find_npy_data(std::string_view start, uint64_t size);
+/// From the bytes before the numbers, or more, of `size`. Error: as for read_npy, without a name.
+NpyHeader parse_npy_header(std::string_view start, uint64_t size);
+/// The bytes before the numbers, version 1; the numbers begin at a multiple of 64.
+std::string npy_header(ElementType type, const std::vector<int64_t>& shape);
 
 /// Reads a whole array. Nothing is allocated before the header agrees with the file's true size.
 /// Error: not .npy, truncated or too long, Fortran order, big-endian or another type.

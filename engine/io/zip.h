@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/io/atomic_file.h"
+#include "engine/io/inflate.h"
 #include "engine/io/mapped_file.h"
 
 /// Zip archives (PKWARE's APPNOTE.TXT 6.3), stored and deflated entries, with zip64: local headers, each with
@@ -50,18 +51,42 @@ class ZipReader {
   /// The entry's bytes, checked against its checksum. Error, the place first: damaged, or more than
   /// `max_bytes`.
   std::vector<uint8_t> read(const ZipEntry& entry, uint64_t max_bytes = uint64_t(1) << 30) const;
+  /// The entry's bytes as the archive has them, compressed or not, in place; nothing is checked but where
+  /// they are. Error, the place first: its header is not the directory's.
+  std::string_view packed(const ZipEntry& entry) const;
 
  private:
   [[noreturn]] void fail_archive(const std::string& what) const;
   void open();
   void check_layout(uint64_t directory);
-  std::string_view packed(const ZipEntry& entry) const;
+  std::string_view locate(const ZipEntry& entry) const;
 
   std::string name_;
   std::unique_ptr<MappedFile> file_;
   std::string_view bytes_;
   std::vector<ZipEntry> entries_;
   std::unordered_map<std::string_view, size_t> index_;
+};
+
+/// One entry's bytes in order, in any pieces, none of them held. The reader and the entry outlive the stream.
+/// Error, the place first: damaged, or asked for more than there is. The checksum is compared with the last
+/// byte.
+class ZipStream {
+ public:
+  ZipStream(const ZipReader& zip, const ZipEntry& entry);
+  uint64_t left() const { return entry_->bytes - done_; }
+  void read(void* to, uint64_t bytes);
+
+ private:
+  [[noreturn]] void fail_entry(const std::string& what) const;
+  void check_end() const;
+
+  const ZipReader* zip_;
+  const ZipEntry* entry_;
+  std::string_view stored_;
+  std::unique_ptr<Inflater> inflater_;  // null for an entry that is not compressed
+  uint64_t done_ = 0;
+  uint32_t checksum_ = 0;
 };
 
 /// Writes an archive whose bytes depend on what is added alone (every time is 1980-01-01). Complete under its

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/io/printable.h"
 #include "engine/io/web_page.h"
 #include "engine/io/zip.h"
 #include "engine/io/zip_format.h"
@@ -144,13 +145,6 @@ void read_extra64(std::string_view extra, ZipEntry& entry, uint32_t& disk) {
   }
 }
 
-/// A name as an error may carry it: a terminal obeys control characters.
-std::string printable(std::string name) {
-  for (char& c : name)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return name;
-}
-
 std::string method_name(uint16_t method) {
   const char* known = method == 9    ? "Deflate64, "
                       : method == 12 ? "bzip2, "
@@ -262,7 +256,7 @@ const ZipEntry* ZipReader::find(std::string_view name) const {
 std::string ZipReader::place(const ZipEntry& entry) const { return cat(name_, "/", printable(entry.name)); }
 
 /// Lengths come from the directory: local headers may leave them to a record after the data.
-std::string_view ZipReader::packed(const ZipEntry& entry) const {
+std::string_view ZipReader::locate(const ZipEntry& entry) const {
   Fields fields(bytes_.substr(entry.begin, entry.end - entry.begin));
   const bool marked = fields.u32() == kLocalHeader;
   fields.take(4);  // version, flags
@@ -275,10 +269,18 @@ std::string_view ZipReader::packed(const ZipEntry& entry) const {
   return fields.take(entry.packed_bytes);
 }
 
+std::string_view ZipReader::packed(const ZipEntry& entry) const {
+  try {
+    return locate(entry);
+  } catch (const Error& error) {
+    fail(cat(place(entry), ": ", error.what()));
+  }
+}
+
 std::vector<uint8_t> ZipReader::read(const ZipEntry& entry, uint64_t max_bytes) const {
   try {
     if (entry.bytes > max_bytes) fail(cat("has ", entry.bytes, " bytes; at most ", max_bytes, " are read"));
-    const std::string_view data = packed(entry);
+    const std::string_view data = locate(entry);
     std::vector<uint8_t> bytes(entry.bytes);
     if (entry.method == kStored)
       std::copy(data.begin(), data.end(), bytes.begin());

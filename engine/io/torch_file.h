@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/io/element_type.h"
+#include "engine/io/mapped_file.h"
+
+/// Files of PyTorch's torch.save that hold a state_dict: a pickle that describes the tensors, and their
+/// storages. Until PyTorch 1.6 one after the other, since then in a zip archive; both are read.
+namespace ito::io {
+
+struct TorchTensor {
+  std::string name;
+  ElementType type = ElementType::f32;
+  std::vector<int64_t> shape, strides;  // strides and offset count elements of the storage
+  int64_t offset = 0;
+  std::string_view storage;  // its bytes, in the file
+
+  int64_t size() const;
+};
+
+/// Opening reads and checks everything but the numbers, and in the zip form their checksums, too. The pickle
+/// is not run, and what it may name is a closed list. Any number of threads may read. Error: neither form,
+/// truncated or overlong, damaged, a name twice, a pickle that names what weights do not need, tensors beyond
+/// their storage, storages beyond the file, big-endian, anything but a flat dict of tensors.
+class TorchFileReader {
+ public:
+  explicit TorchFileReader(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  /// In the dict's order.
+  const std::vector<TorchTensor>& tensors() const { return tensors_; }
+  /// Null if there is no such tensor.
+  const TorchTensor* find(const std::string& name) const;
+  /// Error: no such tensor.
+  const TorchTensor& at(const std::string& name) const;
+  /// The numbers of one tensor in C order, rounded to f32. Error: no such tensor, as many numbers as `to`
+  /// does not have, not of a real type.
+  void read(const std::string& name, std::span<float> to) const;
+  std::vector<float> values(const std::string& name) const;
+
+ private:
+  MappedFile file_;
+  std::vector<TorchTensor> tensors_;
+  std::unordered_map<std::string, size_t> index_;
+};
+
+}  // namespace ito::io
