@@ -124,12 +124,13 @@ json measure(const Flags& f, const Setting& setting, const model::ImageSet& imag
   device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
   Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
   const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
-  model::Trainer trainer(device, options_of(f), images);
-  const double before = used_bytes(device, free_before);
-  std::vector<engine::ConvCall> calls;
+  std::vector<engine::ConvCall> calls;  // of the trainer's one dry run
   device.trace_convolutions(&calls);
+  model::Trainer trainer(device, options_of(f), images);
   const model::MemoryPlan plan = trainer.plan();
   device.trace_convolutions(nullptr);
+  if (calls.empty()) fail("the dry run of a training step showed no convolution");
+  const double before = used_bytes(device, free_before);
   const double step = step_time(device, trainer, watch);
   const double used = used_bytes(device, free_before);
   const size_t sealed = device.arena().peak_bytes();

@@ -1,0 +1,35 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/temp_folder.h"
+
+/// bench_train's report: every figure was measured, and the shares are shares.
+namespace ito {
+namespace {
+
+TEST_CASE("a step of tiny, with and without Winograd") {
+  const TempFolder folder;
+  const std::string file = (folder.path() / "report.json").string();
+  const std::string command = ITO_APP_DIR "/bench_train --preset tiny --batch 2 --repeats 3 --device cpu >" + file;
+  REQUIRE(std::system(command.c_str()) == 0);
+  std::ifstream stream(file);
+  const auto report = nlohmann::json::parse(stream);
+  REQUIRE(report["rows"].size() == 2);
+  for (const auto& row : report["rows"]) {
+    INFO(row.dump(2));
+    CHECK(row["images_per_second"] > 0);
+    CHECK(row["evaluations_per_second"] > 0);
+    CHECK(row["our_convolutions_alone_seconds"] > 0);
+    CHECK(row["convolution_share"] > 0);
+    CHECK(row["data_share"] > 0);
+    CHECK(row["arena_bytes_used"] == row["arena_bytes_predicted"]);
+  }
+  CHECK(report["rows"][0]["convolutions"] == "winograd");
+  CHECK(report["rows"][1]["convolutions"] == "direct");
+}
+
+}  // namespace
+}  // namespace ito
