@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "apps/app_evaluation_networks.h"
 #include "apps/app_evaluation_report.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
@@ -15,10 +16,15 @@ namespace fs = std::filesystem;
 struct Flags {
   std::string generated, reference, json, html, save_stats, device = "auto", conv = "ours";
   SideOptions sides;
+  NetworkFiles files;
   EvaluationOptions evaluation;
 };
 
 void add_files(CLI::App& app, Flags& f) {
+  app.add_option("--inception", f.files.inception,
+                 "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors");
+  app.add_option("--alexnet", f.files.alexnet, "AlexNet's weights, for LPIPS: alexnet-owt-7be5be79.pth");
+  app.add_option("--lpips", f.files.lpips, "LPIPS' linear heads: alex.pth of its version 0.1");
   app.add_option("--json", f.json, "writes the numbers as JSON");
   app.add_option("--html", f.html, "writes a page with images, histogram and nearest neighbours");
   app.add_option("--save-stats", f.save_stats,
@@ -31,6 +37,8 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--reference", f.reference, std::string("the real images: ") + kForms);
   app.add_option("--count", f.sides.count, "images of each side, at most")->capture_default_str();
   add_files(app, f);
+  app.add_option("--resize", f.files.resize, "how images reach 299x299: pytorch-fid, tf1 or clean")
+      ->capture_default_str();
   app.add_option("--crop", f.sides.crop,
                  data::crop_names() + ", of CelebA (default: the other side's, else ddim128)");
   app.add_option("--size", f.sides.size, "N or HxW, of CelebA and of folders that are to be scaled");
@@ -40,6 +48,7 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--pairwise", f.evaluation.pairwise,
                  "images of a side whose features are kept, for KID, neighbours and Vendi")
       ->capture_default_str();
+  app.add_flag("--inception-score", f.evaluation.inception_score, "adds it; says little about faces");
   app.add_option("--seed", f.evaluation.seed, "of pairs, halves and of which images are taken")
       ->capture_default_str();
   app.add_option("--sampler", f.sides.sampler, "of a checkpoint: euler-maruyama or heun")
@@ -90,25 +99,29 @@ int evaluate_sides(Flags& f) {
   check_flags(f);
   const engine::Backend backend = engine::parse_backend(f.device);
   engine::Device device({f.sides.threads, backend, kernels::parse_conv_choice(f.conv)});
-  MetricNetworks networks;
-  networks.inception_missing = "of .npz files with features or statistics alone";
-  networks.lpips_missing = "no LPIPS in this build";
+  const OpenedNetworks opened = open_networks(f.files, device);
   Side generated = open_side(f.generated, f.sides, device);
   std::optional<Side> reference;
   if (!f.reference.empty()) reference = open_reference(f, generated, device);
-  if (!f.save_stats.empty() && !generated.statistics && generated.features.empty())
-    fail(cat("--save-stats needs features, and ", generated.place, " has none"));
+  if (!f.save_stats.empty() && !generated.statistics && generated.features.empty() &&
+      !opened.networks.inception)
+    fail("--save-stats needs --inception FILE: " + opened.notes.at(0));
+
+  if (f.evaluation.inception_score && generated.used < 10)
+    fail(cat("--inception-score needs an image for each of its ten splits, there are ", generated.used));
 
   EvaluationReport report;
   report.generated = &generated, report.reference = reference ? &*reference : nullptr;
+  report.facts = opened.facts;
   report.facts.push_back({"seed", cat(f.evaluation.seed)});
   report.facts.push_back({"on", where(device)});
+  report.notes = opened.notes;
   for (const Side* side : {report.generated, report.reference})
     if (side) report.notes.insert(report.notes.end(), side->notes.begin(), side->notes.end());
   for (Side* side : {&generated, reference ? &*reference : nullptr})
     if (side && side->prepare) side->prepare();
   const double start = wall_clock();
-  report.evaluation = evaluate(generated, report.reference, networks, f.evaluation);
+  report.evaluation = evaluate(generated, report.reference, opened.networks, f.evaluation);
   std::cout << report_text(report) << "took       " << duration(wall_clock() - start) << "\n";
   write_results(f, report);
   return 0;

@@ -11,8 +11,12 @@
 
 #include "data/image.h"
 #include "engine/io/npz.h"
+#include "engine/io/safetensors.h"
+#include "feature_recipe.h"
 #include "metric_recipe.h"
 #include "model/metrics/frechet.h"
+#include "model/metrics/inception.h"
+#include "model/metrics/lpips.h"
 #include "model/metrics/ms_ssim.h"
 #include "model/metrics/random_pairs.h"
 
@@ -111,9 +115,77 @@ model::FeatureStatistics statistics_of(const RecipeFeatures& x) {
   return sums.statistics();
 }
 
+/// Random weights, and a file of all that were asked for, under the published files' names.
+class RandomWeights {
+ public:
+  model::WeightSource source() {
+    return [this](const std::string& name, const std::vector<int64_t>& shape) {
+      values_.push_back(feature_weight(name, shape));
+      specs_.push_back({name, io::ElementType::f32, shape});
+      return values_.back();
+    };
+  }
+  void write(const fs::path& file) const {
+    std::vector<io::TensorEntry> entries;
+    for (size_t i = 0; i < specs_.size(); ++i) entries.push_back({specs_[i], values_[i].data()});
+    io::write_safetensors(file, entries);
+  }
+
+ private:
+  std::vector<std::vector<float>> values_;
+  std::vector<io::TensorSpec> specs_;
+};
+
+model::FeatureStatistics statistics_of(const model::InceptionFeatures& network, int first, int count) {
+  model::FeatureSums sums(model::Inception::kFeatures);
+  std::vector<float> row(model::Inception::kFeatures);
+  for (int i = first; i < first + count; ++i) {
+    network(picture(i, 64, 64).rgb.data(), 1, 64, 64, row.data());
+    sums.add({row.data(), 1, model::Inception::kFeatures});
+  }
+  return sums.statistics();
+}
+
 }  // namespace
 
-TEST_CASE("two folders without weights: what needs none is measured, and why the rest is missing is said") {
+TEST_CASE("with weights every number is there, and is what the networks and the metrics give") {
+  Place place("weights");
+  constexpr int kMade = 10, kReal = 7;
+  write_pictures(place / "made", 0, kMade), write_pictures(place / "real", 50, kReal);
+  engine::Device device;
+  RandomWeights inception, alexnet, heads;
+  const model::InceptionFeatures features(device, inception.source(), model::ResizeMode::pytorch_fid);
+  model::Lpips lpips(device, alexnet.source(), heads.source());
+  inception.write(place / "i.safetensors"), alexnet.write(place / "a.safetensors");
+  heads.write(place / "l.safetensors");
+  const std::string networks = " --inception i.safetensors --alexnet a.safetensors --lpips l.safetensors";
+  const json r =
+      place.evaluate("made --reference real --html r.html --save-stats s.npz --inception-score" + networks);
+  for (const char* key : {"fid", "fid_floor", "kid", "precision", "recall", "density", "coverage",
+                          "diversity", "ms_ssim3", "vendi"}) {
+    CAPTURE(key);
+    CHECK(r.at(key).is_number());
+  }
+  const model::FeatureStatistics made = statistics_of(features, 0, kMade),
+                                 real = statistics_of(features, 50, kReal);
+  CHECK(r.at("fid").get<double>() == Approx(frechet_distance(made, real)).epsilon(1e-6));
+  std::vector<double> distances;
+  for (const auto& [a, b] : model::random_pairs(kMade, 10000, 0)) {
+    distances.push_back(0);
+    lpips.distances(picture(int(a), 64, 64).rgb.data(), picture(int(b), 64, 64).rgb.data(), 1, 64, 64,
+                    &distances.back());
+  }
+  CHECK(r.at("diversity").get<double>() == Approx(model::mean_and_error(distances).mean).epsilon(1e-6));
+  CHECK(r.at("about").at("figures").at("diversity").at("reference").is_number());
+  CHECK(contains(place.out, "is not the published file of the FID network"));
+  CHECK(contains(text_of(place / "r.html"), "The closest"));
+  // The saved statistics stand for the folder.
+  const json saved = place.evaluate("s.npz --reference real" + networks);
+  CHECK(saved.at("fid").get<double>() == Approx(r.at("fid").get<double>()).epsilon(1e-6));
+  place.refused("made --inception a.safetensors", "a.safetensors");
+}
+
+TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is said") {
   Place place("folders");
   write_pictures(place / "made", 0, 20), write_pictures(place / "real", 50, 31);
   const json r = place.evaluate("made --reference real --seed 3 --html r.html");
@@ -127,10 +199,12 @@ TEST_CASE("two folders without weights: what needs none is measured, and why the
        {"fid", "fid_floor", "kid", "precision", "recall", "density", "coverage", "diversity", "vendi"}) {
     CAPTURE(key);
     CHECK(r.at(key).is_null());
-    CHECK_FALSE(r.at("about").at("figures").at(key).at("missing").get<std::string>().empty());
+    CHECK(contains(r.at("about").at("figures").at(key).at("missing"), "needs --"));
   }
   CHECK(r.at("about").at("generated").at("images") == 20);
   CHECK(r.at("about").at("reference").at("height") == 64);
+  for (const char* part : {"pt_inception-2015-12-05-6726825d.pth", "alexnet-owt-7be5be79.pth", "alex.pth"})
+    CHECK(contains(place.out, part));
   const std::string page = text_of(place / "r.html");
   CHECK(contains(page, "data:image/png;base64,"));
   for (const char* outside : {"src=\"http", " href=", "url(", "@import"})
@@ -225,10 +299,14 @@ TEST_CASE("what cannot be measured is refused in one line, before the work") {
   write_pictures(place / "made", 0, 4), write_pictures(place / "small", 0, 4, 48, 48);
   place.refused("nowhere", "nowhere: there is no such file or folder");
   place.refused("made --reference small", "made has size 64x64, small has size 48x48");
-  place.refused("made --save-stats s.npz", "--save-stats needs features");
+  place.refused("made --save-stats s.npz", "pt_inception-2015-12-05-6726825d.pth");
   place.refused("made --json nowhere/r.json", "there is no folder");
   place.refused("made --count 1", "--count must be at least 2");
-  place.refused("made --refrence x", "did you mean --reference?");
+  place.refused("made --inceptoin x", "did you mean --inception?");
+  place.refused("made --alexnet x.pth", "LPIPS needs both");
+  place.refused("made --resize bicubic", "pytorch-fid");
+  place.refused("made --inception-score", "ten splits, there are 4");
+  place.refused("made --inception nowhere.pth", "nowhere.pth");
   data::write_png(place / "made/odd.png", picture(1, 50, 64));
   place.refused("made", "images of one size are needed");
   std::ofstream(place / "bad.npz") << "no archive";
