@@ -1,7 +1,9 @@
 #include "bench/kernel_maps.h"
+#include "kernels/copy_channels.h"
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
 #include "kernels/pointwise.h"
+#include "kernels/pool.h"
 #include "kernels/resample.h"
 
 namespace ito::bench {
@@ -117,6 +119,36 @@ Case dropout_case(const Level& l) {
   });
 }
 
+/// 3x3, of the same size: what Inception's blocks do most.
+Case pool_case(const Level& l, kernels::Pooling kind, bool forward) {
+  const kernels::PoolDims d{l.n, int(l.shape[1]), int(l.shape[2]), l.c, 3, 3, 1, 1, 1, 1, 1};
+  const bool is_max = kind == kernels::Pooling::max;
+  const std::string name =
+      cat("pool_", forward ? "forward" : "backward", is_max ? " (max 3x3)" : " (mean 3x3)");
+  if (forward)
+    return map_case(l.head("pointwise", name, 2), l.tensors(1),
+                    [=](auto& s, List& t) { kernels::pool_forward(s, kind, d, t[0].in(), t[1].out()); });
+  return map_case(l.head("pointwise", name, is_max ? 3 : 2), l.tensors(2), [=](auto& s, List& t) {
+    kernels::pool_backward(s, kind, d, t[0].in(), is_max ? t[1].in() : kernels::In{}, t[2].out());
+  });
+}
+
+/// Into the second half of images with twice the channels, or out of it.
+Case copy_channels_case(const Level& l, bool scatter) {
+  const auto tensors = [l](Operands& operands) -> List {
+    const Shape both{l.shape[0], l.shape[1], l.shape[2], 2 * l.c};
+    return {operands.normal(l.shape, l.dtype), operands.normal(both, l.dtype)};
+  };
+  const kernels::ChannelRange all{l.c, 0}, half{2 * l.c, l.c};
+  return map_case(l.head("pointwise", scatter ? "copy_channels (scatter)" : "copy_channels (gather)", 2),
+                  tensors, [=](auto& s, List& t) {
+                    if (scatter)
+                      kernels::copy_channels(s, l.n, l.hw, l.c, all, t[0].in(), half, t[1].out());
+                    else
+                      kernels::copy_channels(s, l.n, l.hw, l.c, half, t[1].in(), all, t[0].out());
+                  });
+}
+
 }  // namespace
 
 Cases pointwise_cases(const Setting& setting) {
@@ -129,7 +161,13 @@ Cases pointwise_cases(const Setting& setting) {
           add_channels_case(l, false),
           scale_case(l),
           fill_case(l),
-          dropout_case(l)};
+          dropout_case(l),
+          pool_case(l, kernels::Pooling::max, true),
+          pool_case(l, kernels::Pooling::max, false),
+          pool_case(l, kernels::Pooling::mean, true),
+          pool_case(l, kernels::Pooling::mean, false),
+          copy_channels_case(l, true),
+          copy_channels_case(l, false)};
 }
 
 Cases resampling_cases(const Setting& setting, const std::vector<Used<ImageShape>>& upsamplings) {

@@ -5,6 +5,7 @@
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
 #include "kernels/group_norm.h"
+#include "kernels/pool.h"
 
 /// Every op there is. Each checks its shapes, launches its kernels and states its gradient, in ops/<op>.cpp.
 /// x [N,H,W,C] unless said; weights, gradients and statistics are f32 (f64 where x is f64); results have x's
@@ -12,6 +13,7 @@
 namespace ito::engine {
 
 using kernels::Activation;
+using kernels::Pooling;
 
 /// One tensor, or two side by side along channels, never materialised: what a U-Net's decoder reads.
 struct Concat {
@@ -68,6 +70,18 @@ Tensor cast(const Tensor& x, DType dtype);
 Tensor nearest_up(const Tensor& x);
 /// [N,H,W,C] -> [N,H/2,W/2,C], means of 2x2; H and W must be even.
 Tensor box_down(const Tensor& x);
+
+/// Height and width of what is pooled, in pixels.
+struct Window {
+  int height, width;
+};
+/// The largest number, or the mean, of each window; padding, less than the window, is no number: a mean
+/// divides by the pixels of x it has. The gradient of a maximum goes to the first pixel that holds it.
+Tensor pool(const Tensor& x, Pooling kind, const Window& window, int stride, const Padding& padding);
+
+/// Images side by side along the channels: N tensors [N,H,W,C_i] -> [N,H,W,sum of C_i]. Where a convolution
+/// or a norm reads two, Concat does without the copy.
+Tensor join(const std::vector<Tensor>& parts);
 
 /// x / (1-p) where kept, else 0; the mask is a function of (seed, *step, layer, sample) alone. p = 0 returns
 /// x.

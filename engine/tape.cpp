@@ -34,7 +34,7 @@ Tensor Tape::new_slot(Tensor x, Slot slot) {
   return x;
 }
 
-Tensor Tape::record(const char* op, Tensor y, std::initializer_list<Tensor> inputs, Vjp vjp) {
+Tensor Tape::record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Vjp vjp) {
   if (!enabled_) return y;
   Node node{op, {}, -1, std::move(vjp)};
   bool needed = false;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <initializer_list>
 #include <vector>
 
 #include "engine/tensor.h"
@@ -21,7 +20,7 @@ using Vjp = std::function<Gradients(const Tensor& dy, const Wanted& wanted)>;
 class Tape {
  public:
   /// Marks y as computed from `inputs`. Without a leaf behind any of them nothing is kept. Returns y.
-  Tensor record(const char* op, Tensor y, std::initializer_list<Tensor> inputs, Vjp vjp);
+  Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Vjp vjp);
 
   /// A leaf whose gradient is kept until the next step: `gradient(leaf)` after backward.
   Tensor watch(const Tensor& x);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernel_arrays.h"
+#include "kernels/copy_channels.h"
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
 #include "kernels/pointwise.h"
@@ -143,6 +144,25 @@ TEST_CASE_TEMPLATE("nearest_up, box_down, and that each is the other's transpose
     check_close(down, expected_down, epsilon<T>(), 4 * epsilon<arithmetic_t<T>>());
     CHECK(up_product == doctest::Approx(down_product).epsilon(4 * epsilon<T>()).scale(double(large.size())));
   }
+}
+
+TEST_CASE_TEMPLATE("copy_channels copies its channels and no others", T, float, bf16, double) {
+  CpuStream stream(2);
+  for (const auto& [hw, count, cx, x_first, cy, y_first] :
+       {std::tuple{1, 1, 1, 0, 1, 0}, {35, 3, 7, 4, 5, 1}, {9001, 5, 5, 0, 6, 1}}) {
+    const Array<T> x(normals(size_t(2) * hw * cx, 1)), before(normals(size_t(2) * hw * cy, 2));
+    Array<T> y = before;
+    copy_channels(stream, 2, hw, count, {cx, x_first}, x.in(), {cy, y_first}, y.out());
+    std::vector<double> expected = before.values();
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const int channel = int(i) % cy - y_first;
+      if (channel >= 0 && channel < count) expected[i] = x[i / cy * cx + x_first + channel];
+    }
+    check_close(y, expected, 0, 0);
+  }
+  Array<T> one(1);
+  CHECK_THROWS_WITH_AS(copy_channels(stream, 1, 1, 2, {3, 2}, one.in(), {2, 0}, one.out()),
+                       "copy_channels: 2 channels from 2 on do not fit an image of 3", Error);
 }
 
 TEST_CASE_TEMPLATE("dropout keeps a share, scales it, and draws the same mask for the gradient", T, float,

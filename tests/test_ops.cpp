@@ -116,6 +116,14 @@ TEST_CASE("ops refuse shapes that do not fit, and name them") {
   CHECK(says([&] { engine::attention(zeros({1, 4, 6}), zeros({1, 4, 6}), zeros({1, 4, 6}), 4); }, "4 heads"));
   CHECK(says([&] { engine::add(zeros({2, 3}), zeros({3, 2})); }, "[3,2]"));
   CHECK(says([&] { engine::box_down(zeros({1, 3, 4, 1})); }, "even"));
+  CHECK(says([&] { engine::join({}); }, "nothing to join"));
+  CHECK(says([&] { engine::join({zeros({1, 3, 4, 1}), zeros({1, 4, 3, 1})}); }, "[1,4,3,1]"));
+  const auto pooled = [&](engine::Window window, int stride, engine::Padding padding) {
+    engine::pool(zeros({1, 3, 4, 2}), engine::Pooling::mean, window, stride, padding);
+  };
+  CHECK(says([&] { pooled({4, 4}, 1, {}); }, "windows of 4x4, stride 1"));
+  CHECK(says([&] { pooled({3, 3}, 0, {}); }, "do not fit [1,3,4,2]"));
+  CHECK(says([&] { pooled({1, 3}, 1, {1, 0, 0, 0}); }, "a padding less than its window"));
 }
 
 }  // namespace
