@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -133,49 +134,65 @@ struct Row {
   std::string what;
   int threads;
   Work work;
-  std::vector<double> seconds;
+  std::vector<double> seconds, processor;  // by the clock, and of all threads together
   double median() const { return quantile(seconds, 0.5); }
+  double median_processor() const { return quantile(processor, 0.5); }
 };
 
-void print(const std::string& what, int threads, double seconds, size_t pictures, double beside) {
-  std::printf("  %-44s %7d %12.0f", what.c_str(), threads, double(pictures) / seconds);
-  if (beside > 0) std::printf("   %6.1f %%", 100 * beside / seconds);
+/// A row beside libjpeg's with as many threads, which may be itself.
+json print(const Row& row, const Row& libjpeg, size_t pictures) {
+  const double share = libjpeg.median() / row.median();
+  const double processor_share = libjpeg.median_processor() / row.median_processor();
+  std::printf("  %-44s %7d %12.0f", row.what.c_str(), row.threads, double(pictures) / row.median());
+  std::printf(" %12.3f", row.median_processor() / double(pictures) * 1e3);
+  if (&row != &libjpeg) std::printf("   %6.1f %% %6.1f %%", 100 * share, 100 * processor_share);
   std::printf("\n");
+  return {{"what", row.what},
+          {"threads", row.threads},
+          {"pictures_per_second", double(pictures) / row.median()},
+          {"processor_ms_per_picture", row.median_processor() / double(pictures) * 1e3},
+          {"of_libjpeg", share},
+          {"of_libjpeg_by_processor", processor_share}};
 }
 
-/// Decoding, in rounds in which everything has its turn; every second row is ours, beside libjpeg's before
-/// it.
+/// Decoding, in rounds in which everything has its turn; with one thread, then with all. Beside other
+/// programs the processor's time says more than the clock.
 json measure_decoding(const Flags& f, const Pictures& pictures, const fs::path& scratch, int all) {
   const fs::path cache = scratch / "cache";
   std::vector<double> forecasts;
   std::vector<Row> rows;
-  rows.push_back({"libjpeg-turbo alone, in memory", 1, [&] { libjpeg_alone(pictures, 1); }, {}});
-  rows.push_back({"decode, crop and resize, in memory", 1, [&] { our_decoding(pictures, 1); }, {}});
-  rows.push_back({"libjpeg-turbo alone, in memory", all, [&] { libjpeg_alone(pictures, all); }, {}});
-  rows.push_back({"decode, crop and resize, in memory", all, [&] { our_decoding(pictures, all); }, {}});
-  rows.push_back(
-      {"the whole cache, from files to a synced file",
-       all,
-       [&] { forecasts.push_back(open(pictures.folder, pictures.crop, pictures.size, cache, all)); },
-       {}});
+  for (const int threads : {1, all}) {
+    const auto build = [&, threads] {
+      const double seconds = open(pictures.folder, pictures.crop, pictures.size, cache, threads);
+      if (threads == all) forecasts.push_back(seconds);
+    };
+    rows.push_back({"libjpeg-turbo alone, in memory",
+                    threads,
+                    [&, threads] { libjpeg_alone(pictures, threads); },
+                    {},
+                    {}});
+    rows.push_back({"decode, crop and resize, in memory",
+                    threads,
+                    [&, threads] { our_decoding(pictures, threads); },
+                    {},
+                    {}});
+    rows.push_back({"the whole cache, from files to a synced file", threads, build, {}, {}});
+  }
   for (int round = 0; round < f.rounds; ++round) {
     for (Row& row : rows) {
       fs::remove_all(cache);
       const double start = now();
+      const std::clock_t processor = std::clock();
       row.work();
       row.seconds.push_back(now() - start);
+      row.processor.push_back(double(std::clock() - processor) / CLOCKS_PER_SEC);
     }
   }
-  std::printf("  %-44s %7s %12s   %s\n", "decoding", "threads", "pictures/s", "of libjpeg-turbo's");
+  std::printf("  %-44s %7s %12s %12s   %s\n", "decoding", "threads", "pictures/s", "processor ms",
+              "of libjpeg-turbo's rate, by processor");
   json result = json::array();
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const double libjpeg = rows[i < 2 ? 0 : 2].median(), seconds = rows[i].median();
-    print(rows[i].what, rows[i].threads, seconds, pictures.bytes.size(), i == 0 || i == 2 ? 0 : libjpeg);
-    result.push_back({{"what", rows[i].what},
-                      {"threads", rows[i].threads},
-                      {"pictures_per_second", double(pictures.bytes.size()) / seconds},
-                      {"of_libjpeg", libjpeg / seconds}});
-  }
+  for (size_t i = 0; i < rows.size(); ++i)
+    result.push_back(print(rows[i], rows[i / 3 * 3], pictures.bytes.size()));
   const double built = rows.back().median(), scale = double(kCelebA) / double(pictures.bytes.size());
   std::printf(
       "\n  CelebA's %zu pictures: %.1f min at that rate; forecast before each build: %.1f min (median)\n",
@@ -212,16 +229,19 @@ json measure_opening(const Flags& f, const fs::path& scratch, int threads) {
   const auto opening = [&] { open(root, data::Crop::none, {8, 8}, cache, threads); };
   opening();  // decodes
   opening();  // notes that all is checked
-  std::vector<double> seconds;
+  std::vector<double> seconds, processor;
   for (int round = 0; round < f.rounds; ++round) {
     const double start = now();
+    const std::clock_t begin = std::clock();
     opening();
     seconds.push_back(now() - start);
+    processor.push_back(double(std::clock() - begin) / CLOCKS_PER_SEC);
   }
-  const double median = quantile(seconds, 0.5);
-  std::printf("\n  a finished cache of %d pictures of CelebA's layout is open after %.2f s\n", f.many,
-              median);
-  return {{"pictures", f.many}, {"seconds", median}};
+  const double median = quantile(seconds, 0.5), busy = quantile(processor, 0.5);
+  std::printf(
+      "\n  a finished cache of %d pictures of CelebA's layout is open after %.2f s, %.2f of a processor\n",
+      f.many, median, busy);
+  return {{"pictures", f.many}, {"seconds", median}, {"processor_seconds", busy}};
 }
 
 /// make_batch for `small` at batch 16 on the CPU, as a training step calls it.

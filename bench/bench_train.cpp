@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -7,12 +10,13 @@
 #include "bench/timing.h"
 #include "kernels/names.h"
 #include "model/diffusion/sampler.h"
+#include "model/training/run_journal.h"
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
 
 /// Speed and memory of a whole training step, as JSON: images per second, evaluations per second, the share
-/// of the step that its convolutions alone would take, the share of the data work, and peak memory beside
-/// what the dry run predicted.
+/// of the step that its convolutions alone would take, the shares of the data work and of the run's log and
+/// page, and peak memory beside what the dry run predicted.
 namespace ito::bench {
 namespace {
 
@@ -158,6 +162,39 @@ json measure(const Flags& f, const Setting& setting, const model::ImageSet& imag
   return row;
 }
 
+/// A folder for what is written while timing, gone at the end.
+struct Scratch {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / cat("bench_train-", getpid());
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+};
+
+/// What a run writes for people: a line of the log and its events, every ten steps, and the page with curves
+/// as full as they become, every three seconds at most.
+json measure_journal(const Flags& f, double step) {
+  constexpr int kLines = int(model::Curve::kMostPoints), kPages = 25, kStepsPerLine = 10;
+  constexpr double kSecondsPerPage = 3;
+  const Scratch scratch;
+  const model::RunFolder folder(scratch.path);
+  model::RunJournal journal(folder, options_of(f), 0, [](const std::string& what) { fail(what); });
+  for (int i = 1; i <= kLines; ++i) journal.validation(i * kStepsPerLine, 1.0 / i);
+  double begin = now();
+  for (int i = 1; i <= kLines; ++i) {
+    model::Progress progress;
+    progress.step = i * kStepsPerLine, progress.loss = 1.0 / i, progress.images_per_second = 30 + 1.0 / i;
+    journal.step(progress, {progress.step - 1, progress.loss, 2 + 1.0 / i, 2e-4, false});
+  }
+  const double line = (now() - begin) / kLines;
+  begin = now();
+  for (int i = 0; i < kPages; ++i) journal.ended("timed");
+  const double page = (now() - begin) / kPages;
+  return {{"log_line_seconds", line},
+          {"page_seconds", page},
+          {"share_of_step", line / (kStepsPerLine * step) + page / kSecondsPerPage}};
+}
+
 void run(const Flags& f) {
   const Setting setting = setting_of(f);
   const Pixels pixels(setting.network);
@@ -172,7 +209,8 @@ void run(const Flags& f) {
                        {"preset", f.preset},
                        {"batch", f.batch},
                        {"precision", f.precision},
-                       {"rows", rows}};
+                       {"rows", rows},
+                       {"journal", measure_journal(f, rows[0]["step_seconds"])}};
   std::cout << report.dump(2) << "\n";
 }
 

@@ -65,8 +65,8 @@ Attributes parse_attributes(std::string_view text, const std::string& place,
 
 Partition parse_partition(std::string_view text, const std::string& place,
                           const std::vector<std::string>& pictures) {
-  const PictureRows rows = rows_for(parse_list(text, place, partition_rules()), pictures, -1);
-  return {{rows.values.begin(), rows.values.end()}, rows.unused};
+  PictureRows rows = rows_for(parse_list(text, place, partition_rules()), pictures, -1);
+  return {std::move(rows.values), rows.unused};
 }
 
 std::vector<int32_t> parse_identities(std::string_view text, const std::string& place,

@@ -23,8 +23,8 @@ Attributes read_attributes(const ListFile& list, const std::vector<std::string>&
 
 /// list_eval_partition: 0 train, 1 valid, 2 test, -1 where the list has no line.
 struct Partition {
-  std::vector<int> splits;  // [pictures]
-  size_t unused = 0;        // lines for none of the pictures
+  std::vector<int32_t> splits;  // [pictures]
+  size_t unused = 0;            // lines for none of the pictures
 };
 Partition parse_partition(std::string_view text, const std::string& place,
                           const std::vector<std::string>& pictures);

@@ -6,6 +6,7 @@
 
 #include "data/celeba.h"
 #include "data/folder.h"
+#include "data/folder_entries.h"
 #include "kernels/error.h"
 
 /// Where CelebA's parts lie.
@@ -43,14 +44,10 @@ bool is_file(const fs::path& path) {
 /// Up to `most` names of the pictures right in a folder.
 std::vector<std::string> image_names(const fs::path& folder, size_t most = std::string::npos) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end && names.size() < most;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    std::error_code broken_link;
-    if (is_image_name(name) && entry->is_regular_file(broken_link)) names.push_back(name);
-  }
-  if (error) fail(cat(folder.string(), ": cannot be listed: ", error.message()));
+  visit_folder(folder, [&](const FolderEntry& entry) {
+    if (is_image_name(entry.name()) && entry.is_file()) names.emplace_back(entry.name());
+    return names.size() < most;
+  });
   std::sort(names.begin(), names.end());
   return names;
 }

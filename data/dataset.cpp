@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include <algorithm>
 #include <cctype>
 #include <set>
 
@@ -83,12 +84,22 @@ std::optional<ImageCache> read_or_note(const fs::path& path, const CacheRequest&
   }
 }
 
-size_t count_unknown(const ImageCache& cache) {
+/// What the attributes leave open: a list may say 0 of any of them, or nothing of a picture.
+void note_unknown(const ImageCache& cache, const std::string& list, std::vector<std::string>& notes) {
   const size_t columns = cache.attribute_names.size();
-  size_t unknown = 0;
-  for (size_t row = 0; columns > 0 && row < cache.names.size(); ++row)
-    unknown += cache.attributes[row * columns] == 0;
-  return unknown;
+  if (columns == 0) return;
+  size_t pictures = 0, values = 0, partly = 0;
+  for (size_t row = 0; row < cache.names.size(); ++row) {
+    const auto begin = cache.attributes.begin() + std::ptrdiff_t(row * columns);
+    const auto zeros = size_t(std::count(begin, begin + std::ptrdiff_t(columns), 0));
+    if (zeros == columns) ++pictures;
+    if (zeros > 0 && zeros < columns) values += zeros, ++partly;
+  }
+  if (pictures > 0)
+    notes.push_back(
+        cat(pictures, " picture(s) of which ", list, " says nothing: their attributes are 0, unknown"));
+  if (values > 0)
+    notes.push_back(cat(values, " attribute(s) of ", partly, " picture(s) are 0 in ", list, ", unknown"));
 }
 
 DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
@@ -137,10 +148,7 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
       cache = read_cache(file, request);
     }
   }
-  if (const size_t unknown = count_unknown(*cache); unknown > 0) {
-    list.notes.push_back(
-        cat(unknown, " picture(s) without a line in ", list.attribute_list.name, ": their attributes are 0"));
-  }
+  note_unknown(*cache, list.attribute_list.name, list.notes);
   Dataset dataset(std::move(*cache));
   dataset.root_ = list.root;
   dataset.kind_ = list.kind;

@@ -102,8 +102,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Decodes picture after picture into a file, a chunk at a time; while one is decoded, the one before is
-/// written.
+/// Decodes picture after picture into a file, which is written a chunk at a time.
 class Decoding {
  public:
   Decoding(const ImageList& list, const DecodeOptions& options, PartialCache& file)
@@ -124,21 +123,23 @@ class Decoding {
     file_.check_room((total - already) * image_bytes_);
     if (options_.starting) options_.starting(forecast(already));
     if (options_.progress) options_.progress(already, total);
-    Batch being_decoded, being_written;
-    for (size_t first = already; first < total || !being_written.outcomes.empty();) {
-      being_decoded.first = first;
-      being_decoded.outcomes.assign(std::min(chunk_pictures(), total - first), {});
-      being_decoded.pixels.resize(being_decoded.outcomes.size() * image_bytes_);
-      parallel_for(being_decoded.outcomes.size() + 1, options_.threads, [&](size_t i) {
-        if (i == 0)
-          keep(being_written);
-        else
-          decode(being_decoded, i - 1);
-      });
-      first += being_decoded.outcomes.size();
-      if (options_.progress && !being_written.outcomes.empty()) options_.progress(being_decoded.first, total);
-      std::swap(being_decoded, being_written);
-    }
+    const size_t chunk = chunk_pictures();
+    Batch batches[2];
+    const auto batch_of = [&](size_t c) -> Batch& { return batches[c % 2]; };
+    const auto prepare = [&](size_t c) {
+      Batch& batch = batch_of(c);
+      batch.first = std::min(total, already + c * chunk);
+      batch.outcomes.assign(std::min(chunk, total - batch.first), {});
+      batch.pixels.resize(batch.outcomes.size() * image_bytes_);
+    };
+    prepare(0), prepare(1);
+    const auto decode_next = [&](size_t i) { decode(batch_of(i / chunk), i % chunk); };
+    const auto write_next = [&](size_t c) {
+      keep(batch_of(c));
+      if (options_.progress) options_.progress(batch_of(c).first + batch_of(c).outcomes.size(), total);
+      prepare(c + 2);
+    };
+    OrderedWork(total - already, chunk, decode_next, write_next).run(options_.threads);
     cache_.content_hash = content_.value();
     file_.finish(cache_ending(cache_));
   }
@@ -201,7 +202,6 @@ class Decoding {
     CacheChunk chunk;
     Hash chunk_hash;
     chunk.pictures = batch.outcomes.size();
-    if (chunk.pictures == 0) return;
     for (size_t i = 0, kept = 0; i < batch.outcomes.size(); ++i) {
       if (batch.outcomes[i].state == Outcome::too_small) {
         file_.discard();

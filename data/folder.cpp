@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "data/folder_entries.h"
 #include "kernels/error.h"
 
 namespace ito::data {
@@ -44,21 +45,19 @@ class FolderWalk {
   void visit(const std::string& prefix) {
     const fs::path folder = root_ / prefix;
     if (!is_new(folder)) return;
-    std::error_code error;
     std::vector<std::string> folders;
-    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-      const std::string name = entry->path().filename().string();
-      std::error_code broken_link;
-      if (name[0] == '.') continue;
-      if (entry->is_directory(broken_link)) {
-        folders.push_back(name);
+    visit_folder(folder, [&](const FolderEntry& entry) {
+      const std::string_view name = entry.name();
+      if (name[0] == '.') return true;
+      if (entry.is_folder()) {
+        folders.emplace_back(name);
       } else if (!is_image_name(name)) {
-        ++found.other_endings[ending_of(name)];
-      } else if (entry->is_regular_file(broken_link)) {
-        found.names.push_back(prefix + name);
+        ++found.other_endings[ending_of(std::string(name))];
+      } else if (entry.is_file()) {
+        found.names.push_back(prefix + std::string(name));
       }
-    }
-    if (error) fail(cat(folder.string(), ": cannot be listed: ", error.message()));
+      return true;
+    });
     std::sort(folders.begin(), folders.end());
     for (const std::string& name : folders) visit(prefix + name + "/");
   }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace ito::data {
@@ -20,8 +19,9 @@ struct ListRules {
 /// A list of numbers, a line a picture.
 struct ListTable {
   std::vector<std::string> columns;
-  std::unordered_map<std::string, size_t> rows;  // of the pictures, by picture_stem
-  std::vector<int32_t> values;                   // [rows, columns]
+  std::vector<std::string> pictures;  // [rows], by picture_stem
+  std::vector<size_t> by_picture;     // rows in the order of their pictures
+  std::vector<int32_t> values;        // [rows, columns]
 };
 
 /// Reads a list as CelebA and its copies have them; its content tells which. Cells are parted by blanks, or,

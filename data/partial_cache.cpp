@@ -170,6 +170,8 @@ void PartialCache::check_room(uint64_t bytes) const {
 
 void PartialCache::append(const CacheChunk& chunk, const uint8_t* pixels, size_t bytes) {
   write_at(pixels_, pixel_bytes_, pixels, bytes, pixels_path_);
+  // The disk may begin: all that is left for finish() would be waited for there.
+  sync_file_range(pixels_, off_t(pixel_bytes_), off_t(bytes), SYNC_FILE_RANGE_WRITE);
   const std::vector<uint8_t> record = record_of(chunk);
   write_at(journal_, journal_bytes_, record.data(), record.size(), journal_path_);
   pixel_bytes_ += bytes;

@@ -63,6 +63,29 @@ TEST_CASE("CelebA: split, crop, attributes, and a second opening from the cache"
   CHECK(files_in(folder / "cache").size() == 3);
 }
 
+TEST_CASE("attributes that a list leaves open are counted, in whichever column they stand") {
+  const TempFolder folder;
+  make_celeba(folder / "celeba", 12);  // 1, 4, 7 and 10 are in the train split
+  const auto notes = [&](const std::string& lines) {
+    put(folder / "celeba/list_attr_celeba.txt", "12\nSmiling Wearing_Hat Young\n" + lines);
+    const Dataset dataset = open_dataset(folder / "celeba", options_for(folder, 16, 16));
+    CHECK(open_dataset(folder / "celeba", options_for(folder, 16, 16)).notes() == dataset.notes());
+    return dataset.notes();
+  };
+  using Notes = std::vector<std::string>;
+  const std::string known = "000001.jpg 1 -1 1\n000004.jpg -1 -1 1\n";
+  CHECK(notes(known + "000007.jpg 1 1 1\n000010.jpg -1 1 -1\n").empty());
+  CHECK(notes(known + "000007.jpg 1 1 0\n000010.jpg -1 0 0\n") ==
+        Notes{"3 attribute(s) of 2 picture(s) are 0 in list_attr_celeba.txt, unknown"});
+  CHECK(notes(known + "000007.jpg 0 0 0\n") ==  // and no line for the last one
+        Notes{"2 picture(s) of which list_attr_celeba.txt says nothing: their attributes are 0, unknown"});
+  CHECK(notes(known + "000007.jpg 0 1 1\n") ==
+        Notes{"1 picture(s) of which list_attr_celeba.txt says nothing: their attributes are 0, unknown",
+              "1 attribute(s) of 1 picture(s) are 0 in list_attr_celeba.txt, unknown"});
+  CHECK(contains(error_of([&] { notes(known + "000007.jpg 1 1 2\n"); }),
+                 "line 5: '2' for Young, where -1, 0 or 1 is expected"));
+}
+
 TEST_CASE("a folder of mixed pictures, not square") {
   const TempFolder folder;
   make_pngs(folder / "mixed/a", 3, 50, 40);

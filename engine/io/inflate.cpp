@@ -3,45 +3,103 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "kernels/error.h"
 
 namespace ito::io {
+namespace {
+
+constexpr size_t kPiece = size_t(1) << 30;  // zlib counts in 32 bits
+
+/// The first piece of `rest`, which loses it.
+std::string_view take_piece(std::string_view& rest) {
+  const std::string_view piece = rest.substr(0, kPiece);
+  rest.remove_prefix(piece.size());
+  return piece;
+}
+
+void give(z_stream& stream, std::string_view piece) {
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(piece.data()));
+  stream.avail_in = uInt(piece.size());
+}
+
+[[noreturn]] void fail_start() { fail("zlib has no memory to begin with: close other programs"); }
+
+}  // namespace
 
 Inflater::Inflater(std::function<std::string_view()> next, Frame frame)
     : next_(std::move(next)), stream_(std::make_unique<z_stream>()) {
-  const int window = frame == Frame::zlib ? MAX_WBITS : -MAX_WBITS;
-  if (inflateInit2(stream_.get(), window) != Z_OK)
-    fail("zlib has no memory to begin with: close other programs");
+  if (inflateInit2(stream_.get(), frame == Frame::zlib ? MAX_WBITS : -MAX_WBITS) != Z_OK) fail_start();
 }
 
 Inflater::~Inflater() { inflateEnd(stream_.get()); }
 
-bool Inflater::read(uint8_t* out, size_t size) {
-  constexpr size_t kMost = std::numeric_limits<uInt>::max();
+/// Up to `size` bytes, which becomes how many came; zlib's state.
+int Inflater::step(uint8_t* out, size_t& size) {
   z_stream& stream = *stream_;
+  if (stream.avail_in == 0) {
+    const std::string_view piece = next_();
+    if (piece.size() > kPiece) return Z_MEM_ERROR;
+    give(stream, piece);
+  }
+  const uInt wanted = uInt(std::min(size, kPiece));
+  stream.next_out = out;
+  stream.avail_out = wanted;
+  const int state = inflate(&stream, Z_NO_FLUSH);
+  size = wanted - stream.avail_out;
+  return state;
+}
+
+bool Inflater::read(uint8_t* out, size_t size) {
   while (size > 0) {
-    if (stream.avail_in == 0) {
-      const std::string_view piece = next_();
-      if (piece.size() > kMost) return false;
-      stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(piece.data()));
-      stream.avail_in = uInt(piece.size());
-    }
-    const uInt wanted = uInt(std::min(size, kMost));
-    stream.next_out = out;
-    stream.avail_out = wanted;
-    const int status = inflate(&stream, Z_NO_FLUSH);
-    const size_t made = wanted - stream.avail_out;
-    out += made, size -= made;
-    if (status != Z_OK && (status != Z_STREAM_END || size > 0)) return false;
+    size_t came = size;
+    const int state = step(out, came);
+    out += came, size -= came;
+    if (state != Z_OK && (state != Z_STREAM_END || size > 0)) return false;
   }
   return true;
 }
 
-uint32_t crc32(const uint8_t* bytes, size_t size, uint32_t before) {
-  return size == 0 ? before : uint32_t(::crc32_z(before, bytes, size));
+bool Inflater::ends() {
+  for (;;) {
+    uint8_t more;
+    size_t came = 1;
+    const int state = step(&more, came);
+    if (came > 0) return false;
+    if (state == Z_STREAM_END) return stream_->avail_in == 0 && next_().empty();
+    if (state != Z_OK) return false;
+  }
+}
+
+bool inflate_all(std::string_view packed, uint8_t* out, uint64_t size) {
+  Inflater inflater([&] { return take_piece(packed); }, Inflater::Frame::none);
+  return inflater.read(out, size) && inflater.ends();
+}
+
+std::vector<uint8_t> deflate_all(std::string_view bytes) {
+  z_stream stream{};
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    fail_start();
+  std::vector<uint8_t> packed(deflateBound(&stream, uLong(bytes.size())));
+  size_t done = 0;
+  int state = Z_OK;
+  for (std::string_view rest = bytes; state == Z_OK;) {
+    if (stream.avail_in == 0) give(stream, take_piece(rest));
+    const uInt room = uInt(std::min(packed.size() - done, kPiece));
+    stream.next_out = packed.data() + done;
+    stream.avail_out = room;
+    state = deflate(&stream, rest.empty() ? Z_FINISH : Z_NO_FLUSH);
+    done += room - stream.avail_out;
+  }
+  deflateEnd(&stream);
+  if (state != Z_STREAM_END) fail(cat("zlib cannot deflate ", bytes.size(), " bytes"));
+  packed.resize(done);
+  return packed;
+}
+
+uint32_t crc32(const void* bytes, size_t size, uint32_t before) {
+  return size == 0 ? before : uint32_t(::crc32_z(before, static_cast<const Bytef*>(bytes), size));
 }
 
 }  // namespace ito::io

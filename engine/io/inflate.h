@@ -5,9 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 struct z_stream_s;
 
+/// zlib, which is called nowhere else: deflate and its checksum.
 namespace ito::io {
 
 /// Undoes zlib's compression (RFC 1950), or deflate's without zlib's frame (RFC 1951), as far as is asked
@@ -24,13 +26,23 @@ class Inflater {
 
   /// The next `size` bytes. False if the stream is damaged or ends before them.
   bool read(uint8_t* out, size_t size);
+  /// Whether the stream ends here, undamaged, and the pieces with it.
+  bool ends();
 
  private:
+  int step(uint8_t* out, size_t& size);
+
   std::function<std::string_view()> next_;
   std::unique_ptr<z_stream_s> stream_;
 };
 
+/// False unless `packed` is one whole stream without a frame, of `size` bytes.
+bool inflate_all(std::string_view packed, uint8_t* out, uint64_t size);
+
+/// One whole stream without a frame.
+std::vector<uint8_t> deflate_all(std::string_view bytes);
+
 /// CRC-32 as in zip archives, gzip and PNG (ISO 3309), of what has the CRC `before` and the bytes behind it.
-uint32_t crc32(const uint8_t* bytes, size_t size, uint32_t before = 0);
+uint32_t crc32(const void* bytes, size_t size, uint32_t before = 0);
 
 }  // namespace ito::io

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 /// What the reader and the writer of zip archives share. Private to engine/io.
 namespace ito::io::zip {
@@ -21,9 +19,5 @@ constexpr uint16_t kStored = 0, kDeflated = 8;
 
 /// What is wrong with an entry's name: nothing ("") unless it would lead out of the folder it is unpacked in.
 std::string complaint_about(std::string_view name);
-
-/// Raw deflate (RFC 1951). False unless `packed` is one whole stream of `size` bytes.
-bool inflate_all(std::string_view packed, uint8_t* out, uint64_t size);
-std::vector<uint8_t> deflate_all(std::string_view bytes);
 
 }  // namespace ito::io::zip

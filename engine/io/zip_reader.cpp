@@ -1,8 +1,7 @@
-#include <zlib.h>
-
 #include <algorithm>
 #include <numeric>
 
+#include "engine/io/inflate.h"
 #include "engine/io/printable.h"
 #include "engine/io/web_page.h"
 #include "engine/io/zip.h"
@@ -286,7 +285,7 @@ std::vector<uint8_t> ZipReader::read(const ZipEntry& entry, uint64_t max_bytes) 
       std::copy(data.begin(), data.end(), bytes.begin());
     else if (!inflate_all(data, bytes.data(), bytes.size()))
       fail("its compressed data is damaged");
-    if (crc32_z(0, bytes.data(), bytes.size()) != entry.checksum) fail("its checksum is wrong");
+    if (crc32(bytes.data(), bytes.size()) != entry.checksum) fail("its checksum is wrong");
     return bytes;
   } catch (const Error& error) {
     fail(cat(place(entry), ": ", error.what()));

@@ -1,5 +1,4 @@
-#include <zlib.h>
-
+#include "engine/io/inflate.h"
 #include "engine/io/zip.h"
 #include "engine/io/zip_format.h"
 #include "kernels/error.h"
@@ -101,7 +100,7 @@ void ZipWriter::add(const std::string& name, const void* data, uint64_t bytes, P
   ZipEntry entry;
   entry.name = name;
   entry.bytes = bytes;
-  entry.checksum = uint32_t(crc32_z(0, static_cast<const Bytef*>(data), bytes));
+  entry.checksum = crc32(data, bytes);
   std::vector<uint8_t> packed;
   if (packing == Packing::deflated) {
     packed = deflate_all(content);

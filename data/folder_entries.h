@@ -1,0 +1,30 @@
+#pragma once
+
+#include <dirent.h>
+
+#include <filesystem>
+#include <functional>
+#include <string_view>
+
+namespace ito::data {
+
+/// One thing in a folder. Links are followed, and one that leads nowhere is neither of the two.
+class FolderEntry {
+ public:
+  FolderEntry(int folder, const dirent& entry) : folder_(folder), entry_(entry) {}
+  std::string_view name() const { return entry_.d_name; }
+  bool is_file() const { return is(DT_REG); }
+  bool is_folder() const { return is(DT_DIR); }
+
+ private:
+  bool is(unsigned char kind) const;
+
+  int folder_;
+  const dirent& entry_;
+};
+
+/// visit(entry) for all that a folder holds but "." and "..", in any order, until it returns false. Error,
+/// naming the folder: it cannot be listed.
+void visit_folder(const std::filesystem::path& folder, const std::function<bool(const FolderEntry&)>& visit);
+
+}  // namespace ito::data
