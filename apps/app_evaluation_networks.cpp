@@ -1,0 +1,75 @@
+#include "apps/app_evaluation_networks.h"
+
+#include "engine/io/sha256.h"
+#include "kernels/error.h"
+#include "model/metrics/inception.h"
+#include "model/metrics/lpips.h"
+
+namespace ito::apps {
+
+namespace {
+
+/// Published weights by the first digits of their SHA-256, which also stand in the file's name.
+struct Published {
+  const char* what;
+  std::vector<std::string> hashes;
+  const char* get;
+};
+
+const Published kInception{"the FID network",
+                           {"6726825d"},
+                           "get pt_inception-2015-12-05-6726825d.pth (91 MiB) from "
+                           "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+                           "pt_inception-2015-12-05-6726825d.pth"};
+const Published kAlexNet{"AlexNet",
+                         {"7be5be79", "4df8aa71"},
+                         "get alexnet-owt-7be5be79.pth (233 MiB) from "
+                         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"};
+constexpr const char* kGetHeads =
+    "alex.pth (6 kB) from https://github.com/richzhang/PerceptualSimilarity, lpips/weights/v0.1";
+
+void identify(OpenedNetworks& opened, const std::string& flag, const std::string& file,
+              const Published* published) {
+  const std::string hash = io::sha256_of_file(file);
+  opened.facts.push_back({flag, cat(file, ", sha256 ", hash)});
+  if (!published) return;
+  for (const std::string& known : published->hashes)
+    if (hash.compare(0, known.size(), known) == 0) return;
+  opened.notes.push_back(cat(file, " is not the published file of ", published->what, " (sha256 ",
+                             published->hashes[0], "...): its numbers compare with none but its own"));
+}
+
+}  // namespace
+
+OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device) {
+  OpenedNetworks opened;
+  const model::ResizeMode resize = model::parse_resize_mode(files.resize);
+  if (files.alexnet.empty() != files.lpips.empty()) fail("LPIPS needs both --alexnet FILE and --lpips FILE");
+  if (files.inception.empty()) {
+    opened.networks.inception_missing = "needs --inception FILE";
+    opened.notes.push_back(cat("--inception: ", kInception.get));
+  } else {
+    identify(opened, "inception", files.inception, &kInception);
+    opened.facts.push_back({"resize", files.resize});
+    const auto network = std::make_shared<const model::InceptionFeatures>(
+        device, model::weights_of_file(files.inception), resize);
+    opened.networks.inception = [=](const uint8_t* images, int64_t n, int h, int w, float* features,
+                                    float* logits) { (*network)(images, n, h, w, features, logits); };
+  }
+  if (files.alexnet.empty()) {
+    opened.networks.lpips_missing = "needs --alexnet FILE --lpips FILE";
+    opened.notes.push_back(cat("--alexnet: ", kAlexNet.get));
+    opened.notes.push_back(cat("--lpips: get ", kGetHeads));
+  } else {
+    identify(opened, "alexnet", files.alexnet, &kAlexNet);
+    identify(opened, "lpips", files.lpips, nullptr);
+    const auto network = std::make_shared<model::Lpips>(device, model::weights_of_file(files.alexnet),
+                                                        model::weights_of_file(files.lpips));
+    opened.networks.lpips = [=](const uint8_t* a, const uint8_t* b, int64_t pairs, int h, int w, double* d) {
+      network->distances(a, b, pairs, h, w, d);
+    };
+  }
+  return opened;
+}
+
+}  // namespace ito::apps

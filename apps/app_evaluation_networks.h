@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/app_evaluation.h"
+#include "engine/device.h"
+
+namespace ito::apps {
+
+/// The files of weights that the user has, and how images enter the FID network.
+struct NetworkFiles {
+  std::string inception, alexnet, lpips, resize = "pytorch-fid";
+};
+
+/// The networks, with what identifies them.
+struct OpenedNetworks {
+  MetricNetworks networks;
+  std::vector<std::pair<std::string, std::string>> facts;  // file, SHA-256, resize mode
+  std::vector<std::string> notes;  // what is missing and where to get it; unknown hashes
+};
+
+/// Opens those whose files are named; for the others says which file to get. Error: a file is missing or
+/// holds other weights; --alexnet without --lpips, or the reverse.
+OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device);
+
+}  // namespace ito::apps

@@ -1,0 +1,203 @@
+#include "apps/app_sides.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "apps/app_data.h"
+#include "apps/app_main.h"
+#include "apps/app_samples.h"
+#include "apps/app_sides_npz.h"
+#include "data/celeba.h"
+#include "data/folder.h"
+#include "data/parallel.h"
+#include "kernels/philox.h"
+#include "model/diffusion/sampler.h"
+#include "model/training/checkpoint.h"
+#include "model/training/run_folder.h"
+
+namespace ito::apps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string size_text(int height, int width) { return cat(height, "x", width); }
+
+/// Images of one size: the first one's. Error, naming one of another size.
+data::ImageSize common_size(const data::ImageList& list, const std::vector<int64_t>& numbers, int threads) {
+  std::vector<data::ImageSize> sizes(numbers.size());
+  data::parallel_for(numbers.size(), threads, [&](size_t i) {
+    const std::string& name = list.names[size_t(numbers[i])];
+    const std::vector<uint8_t> bytes = list.source->read(name);
+    sizes[i] = data::read_image_size(bytes.data(), bytes.size(), list.source->place(name));
+  });
+  for (size_t i = 1; i < sizes.size(); ++i) {
+    if (sizes[i].width == sizes[0].width && sizes[i].height == sizes[0].height) continue;
+    fail(cat(list.source->place(list.names[size_t(numbers[i])]), " is ",
+             size_text(sizes[i].height, sizes[i].width), ", ", list.names[size_t(numbers[0])], " is ",
+             size_text(sizes[0].height, sizes[0].width),
+             ": images of one size are needed; --size HxW cuts and scales them"));
+  }
+  return sizes[0];
+}
+
+/// What ./sample left beside its images says which crop they show, and that grid.png is none of them.
+void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side) {
+  list.names.erase(std::remove(list.names.begin(), list.names.end(), "grid.png"), list.names.end());
+  if (list.names.empty()) fail(cat(side.place, ": no images in it but grid.png"));
+  side.crop = note.crop;
+  side.facts = {{"run", note.run},
+                {"step", cat(note.step)},
+                {"sampler", note.sampler},
+                {"sampler steps", cat(note.sampler_steps)}};
+}
+
+/// Any folder or zip, its images as they are.
+void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, const SideOptions& o) {
+  side.kind = "folder";
+  side.available = int64_t(list->names.size());
+  const auto numbers = std::make_shared<const std::vector<int64_t>>(chosen_images(side.available, o));
+  side.used = int64_t(numbers->size());
+  const data::ImageSize size = common_size(*list, *numbers, data::thread_count(o.threads));
+  side.height = size.height, side.width = size.width;
+  side.name = [=](int64_t i) { return list->names[size_t((*numbers)[size_t(i)])]; };
+  side.read = [list, name = side.name](int64_t i, uint8_t* out) {
+    const std::string picture = name(i);
+    const std::vector<uint8_t> bytes = list->source->read(picture);
+    const data::Image image = data::decode_image(bytes.data(), bytes.size(), list->source->place(picture));
+    std::copy(image.rgb.begin(), image.rgb.end(), out);
+  };
+}
+
+/// CelebA, or images that are to be cut and scaled: by way of the cache, as for training.
+void open_cut(Side& side, const std::string& crop, const std::string& size_wanted, const SideOptions& o) {
+  data::DatasetOptions options;
+  const data::ImageSize size = data::parse_image_size(size_wanted);
+  options.split = o.split, options.crop = crop, options.cache_dir = o.cache;
+  options.height = size.height, options.width = size.width, options.threads = o.threads;
+  const auto images = std::make_shared<const data::Dataset>(open_pictures(side.place, options));
+  side.kind = images->kind(), side.split = images->split(), side.crop = images->crop();
+  if (side.kind == "folder" && side.crop == "none") side.crop.clear();  // what its images show is not known
+  side.height = size.height, side.width = size.width;
+  side.available = int64_t(images->count());
+  side.facts = {{"content", images->content_hash()}};
+  const auto numbers = std::make_shared<const std::vector<int64_t>>(chosen_images(side.available, o));
+  side.used = int64_t(numbers->size());
+  side.name = [=](int64_t i) { return images->names()[size_t((*numbers)[size_t(i)])]; };
+  side.read = [=](int64_t i, uint8_t* out) {
+    const size_t bytes = size_t(images->height()) * size_t(images->width()) * 3;
+    std::copy_n(images->pixels() + size_t((*numbers)[size_t(i)]) * bytes, bytes, out);
+  };
+}
+
+std::string first_of(const std::string& a, const std::string& b, const std::string& c = "") {
+  return !a.empty() ? a : !b.empty() ? b : c;
+}
+
+/// Images that have the wanted size already are taken as they are.
+void open_folder(Side& side, const SideOptions& o) {
+  const auto list = std::make_shared<data::ImageList>(data::list_folder(side.place));
+  if (const auto note = fs::is_directory(side.place) ? read_sample_note(side.place) : std::nullopt) {
+    heed_sample_note(*note, *list, side);
+    return open_plain(side, list, o);
+  }
+  const std::string wanted = !o.size.empty() || o.crop.empty() ? o.size : first_of(o.known_size, "64");
+  if (wanted.empty()) return open_plain(side, list, o);
+  const data::ImageSize size = data::parse_image_size(wanted), first = common_size(*list, {0}, 1);
+  if (first.width == size.width && first.height == size.height) return open_plain(side, list, o);
+  open_cut(side, o.crop, wanted, o);
+}
+
+/// Seeds 0 .. count - 1, quantised as the files of ./sample would be.
+void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, engine::Device& device) {
+  const auto loaded = std::make_shared<const model::LoadedModel>(model::load_model(device, folder));
+  const model::NetworkConfig& net = loaded->options.network;
+  const auto plan =
+      std::make_shared<const model::SamplerPlan>(model::make_sampler_plan(o.sampler, loaded->sde, o.steps));
+  side.kind = "checkpoint", side.crop = loaded->options.crop;
+  side.height = net.height, side.width = net.width;
+  side.available = side.used = o.count;
+  side.facts = {{"checkpoint", folder.string()}, {"preset", loaded->options.preset},
+                {"step", cat(loaded->step)},     {"sampler", o.sampler},
+                {"sampler steps", cat(o.steps)}, {"seeds", cat("0-", o.count - 1)}};
+  const auto pixels = std::make_shared<std::vector<uint8_t>>();
+  side.prepare = [=, &device] {
+    std::vector<uint64_t> seeds(size_t(o.count));
+    std::iota(seeds.begin(), seeds.end(), uint64_t(0));
+    LiveLine line;
+    const double start = wall_clock();
+    *pixels = model::sample_images(
+        device, loaded->denoiser(), *plan, {loaded->options.network.height, loaded->options.network.width, 3},
+        seeds, [&](int64_t done, int64_t total) {
+          if (interrupted()) fail("interrupted: nothing was written");
+          const double left = (wall_clock() - start) / double(done) * double(total - done);
+          line.show(cat("sampling   ", done * 100 / total, " %, ", duration(left), " left"));
+        });
+    line.end();
+  };
+  const size_t bytes = size_t(net.height) * size_t(net.width) * 3;
+  side.read = [=](int64_t i, uint8_t* out) { std::copy_n(pixels->data() + size_t(i) * bytes, bytes, out); };
+  side.name = [](int64_t i) { return cat("seed ", i); };
+}
+
+/// The checkpoint that a folder is, or a run's newest.
+std::optional<fs::path> checkpoint_at(const fs::path& place) {
+  if (fs::exists(place / "unet" / "config.json")) return place;
+  if (fs::is_directory(place / "checkpoints")) {
+    const auto newest = model::newest_checkpoint(place);
+    if (!newest) fail(cat(place.string(), ": the run has no checkpoint yet"));
+    return newest;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<int64_t> chosen_images(int64_t available, const SideOptions& o) {
+  std::vector<int64_t> numbers(size_t(std::min(available, o.count)));
+  if (available <= o.count) {
+    std::iota(numbers.begin(), numbers.end(), int64_t(0));
+  } else {
+    for (size_t i = 0; i < numbers.size(); ++i)
+      numbers[i] = int64_t(kernels::permuted_index(o.seed, 1, i, uint64_t(available)));
+    std::sort(numbers.begin(), numbers.end());
+  }
+  return numbers;
+}
+
+Side open_side(const std::string& place, const SideOptions& options, engine::Device& device) {
+  if (options.count < 2) fail(cat("--count must be at least 2, is ", options.count));
+  Side side;
+  side.place = place;
+  if (!fs::exists(place))
+    fail(cat(place,
+             ": there is no such file or folder; a folder of images, CelebA, an .npz or a checkpoint "
+             "is needed"));
+  if (fs::is_regular_file(place) && fs::path(place).extension() == ".npz") {
+    open_npz(side, options);
+  } else if (const std::optional<fs::path> checkpoint = checkpoint_at(place)) {
+    open_checkpoint(side, *checkpoint, options, device);
+  } else if (!data::find_celeba(place).empty()) {
+    open_cut(side, first_of(options.crop, options.known_crop),
+             first_of(options.size, options.known_size, "64"), options);
+  } else {
+    open_folder(side, options);
+  }
+  return side;
+}
+
+void check_comparable(const Side& generated, const Side& reference) {
+  const auto differ = [&](const std::string& what, const std::string& a, const std::string& b) {
+    fail(cat(generated.place, " has ", what, " ", a, ", ", reference.place, " has ", what, " ", b,
+             ": such sets cannot be compared; --crop and --size say how images of CelebA or a folder are "
+             "made"));
+  };
+  if (generated.height && reference.height &&
+      (generated.height != reference.height || generated.width != reference.width))
+    differ("size", size_text(generated.height, generated.width),
+           size_text(reference.height, reference.width));
+  if (!generated.crop.empty() && !reference.crop.empty() && generated.crop != reference.crop)
+    differ("crop", generated.crop, reference.crop);
+}
+
+}  // namespace ito::apps
