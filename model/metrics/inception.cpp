@@ -169,12 +169,16 @@ Tensor Inception::logits(const Tensor& pool3) const {
 InceptionFeatures::InceptionFeatures(Device& device, const WeightSource& weights, ResizeMode mode, int batch)
     : network_(device, weights), mode_(mode), batch_(batch) {
   if (batch < 1) fail(cat("a batch of ", batch, " images; it takes at least one"));
+  const engine::DryRun dry(device);
+  network_.logits(network_.pool3({device, {batch, kInceptionSize, kInceptionSize, 3}, DType::f32}));
+  batch_bytes_ = dry.peak_bytes();
 }
 
 void InceptionFeatures::operator()(const uint8_t* images, int64_t n, int h, int w, float* features,
                                    float* logits) const {
   if (h < 1 || w < 1) fail(cat("images of ", w, "x", h, " pixels have no features"));
   Device& device = network_.device();
+  device.reserve(batch_bytes_);
   constexpr int64_t kInput = int64_t(kInceptionSize) * kInceptionSize * 3;
   std::vector<float> inputs(size_t(std::min<int64_t>(n, batch_) * kInput));
   for (int64_t first = 0; first < n; first += batch_) {

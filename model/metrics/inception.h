@@ -65,6 +65,7 @@ class InceptionFeatures {
   Inception network_;
   ResizeMode mode_;
   int batch_;
+  size_t batch_bytes_;  // of the arena
 };
 
 }  // namespace ito::model

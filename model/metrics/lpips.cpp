@@ -74,9 +74,18 @@ std::vector<Tensor> Lpips::layers(const Tensor& input) const {
   return results;
 }
 
+size_t Lpips::batch_bytes(int64_t count, int h, int w) const {
+  const engine::DryRun dry(*device_);
+  const auto features = [&] { return layers({*device_, {count, h, w, 3}, DType::f32}); };
+  const std::vector<Tensor> one = features(), other = features();
+  return dry.peak_bytes();
+}
+
 void Lpips::distances(const uint8_t* a, const uint8_t* b, int64_t pairs, int h, int w, double* d) const {
   if (h < kLeastSize || w < kLeastSize)
     fail(cat("LPIPS with AlexNet takes images of ", kLeastSize, " pixels at least, these have ", w, "x", h));
+  if (pairs == 0) return;
+  device_->reserve(batch_bytes(std::min<int64_t>(batch_, pairs), h, w));
   const int64_t image = int64_t(h) * w * 3;
   for (int64_t first = 0; first < pairs; first += batch_) {
     const int64_t count = std::min<int64_t>(batch_, pairs - first);

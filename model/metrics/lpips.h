@@ -25,6 +25,9 @@ class Lpips {
   Tensor input(const uint8_t* images, int64_t count, int h, int w) const;
 
  private:
+  /// Of the arena, for two batches of images.
+  size_t batch_bytes(int64_t count, int h, int w) const;
+
   Device* device_;
   std::vector<ConvUnit> convolutions_;
   std::vector<std::vector<float>> heads_;
