@@ -53,7 +53,7 @@ class Inception {
 /// pool3 of images: uint8 in, f32 out, a batch at a time.
 class InceptionFeatures {
  public:
-  /// batch: images that the network sees together, which costs about 25 MB each.
+  /// batch: images that the network sees together, which takes 12 MB of the arena each.
   InceptionFeatures(Device&, const WeightSource&, ResizeMode, int batch = 8);
   /// images u8 [n,h,w,3] -> features [n,2048] and, unless null, logits [n,1008]. An image's numbers do not
   /// depend on the others.
