@@ -41,21 +41,25 @@ void identify(OpenedNetworks& opened, const std::string& flag, const std::string
 
 }  // namespace
 
-OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device) {
-  OpenedNetworks opened;
+void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::Device& device) {
   const model::ResizeMode resize = model::parse_resize_mode(files.resize);
-  if (files.alexnet.empty() != files.lpips.empty()) fail("LPIPS needs both --alexnet FILE and --lpips FILE");
   if (files.inception.empty()) {
     opened.networks.inception_missing = "needs --inception FILE";
     opened.notes.push_back(cat("--inception: ", kInception.get));
-  } else {
-    identify(opened, "inception", files.inception, &kInception);
-    opened.facts.push_back({"resize", files.resize});
-    const auto network = std::make_shared<const model::InceptionFeatures>(
-        device, model::weights_of_file(files.inception), resize);
-    opened.networks.inception = [=](const uint8_t* images, int64_t n, int h, int w, float* features,
-                                    float* logits) { (*network)(images, n, h, w, features, logits); };
+    return;
   }
+  identify(opened, "inception", files.inception, &kInception);
+  opened.facts.push_back({"resize", files.resize});
+  const auto network = std::make_shared<const model::InceptionFeatures>(
+      device, model::weights_of_file(files.inception), resize);
+  opened.networks.inception = [=](const uint8_t* images, int64_t n, int h, int w, float* features,
+                                  float* logits) { (*network)(images, n, h, w, features, logits); };
+}
+
+OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device) {
+  OpenedNetworks opened;
+  if (files.alexnet.empty() != files.lpips.empty()) fail("LPIPS needs both --alexnet FILE and --lpips FILE");
+  open_inception(opened, files, device);
   if (files.alexnet.empty()) {
     opened.networks.lpips_missing = "needs --alexnet FILE --lpips FILE";
     opened.notes.push_back(cat("--alexnet: ", kAlexNet.get));

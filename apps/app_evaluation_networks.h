@@ -22,6 +22,9 @@ struct OpenedNetworks {
   std::vector<std::string> notes;  // what is missing and where to get it; unknown hashes
 };
 
+/// Opens the FID network where its file is named, else says which file to get.
+void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::Device& device);
+
 /// Opens those whose files are named; for the others says which file to get. Error: a file is missing or
 /// holds other weights; --alexnet without --lpips, or the reverse.
 OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device);

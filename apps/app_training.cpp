@@ -41,6 +41,14 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
       "steps between validations (default: at each save); a checkpoint of such a step can be the best");
   app.add_option("--validate-count", f.validate_count, "images of a validation; 0: none")
       ->capture_default_str();
+  app.add_option("--fid-every", f.fid_every,
+                 "steps between measurements of FID, which take long; 0: none (needs --inception)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--fid-count", f.fid_count, "images that a FID is measured on; compare only equal numbers")
+      ->capture_default_str();
+  app.add_option("--inception", f.inception,
+                 "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors");
   app.add_option("--max-bad-steps", f.max_bad_steps,
                  "stop after so many steps in a row whose loss or gradient is not finite")
       ->capture_default_str();

@@ -15,7 +15,8 @@ struct TrainingFlags {
       embedding, decay = "constant";
   std::string device = "auto", conv = "ours", cache = "runs/cache", split, precision = "f32";
   std::optional<int64_t> steps, epochs;
-  int64_t save_every = 1000, sample_every = 1000, validate_every = 0;
+  int64_t save_every = 1000, sample_every = 1000, validate_every = 0, fid_every = 0, fid_count = 1000;
+  std::string inception;
   int validate_count = 256, max_bad_steps = 10;
   int batch = 32, accumulate = 1, threads = 0, sample_count = 64, sample_steps = 18, keep = 2;
   double lr = 2e-4, weight_decay = 0, clip = 1, ema = 0.9999, final_lr = 0, dropout = 0;

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <iostream>
 
+#include "apps/app_fid.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
 #include "apps/app_training.h"
@@ -92,7 +93,7 @@ double probe(engine::Device& device, const model::TrainingOptions& options, cons
 
 /// Steps that fill --minutes, grids included; a run that has begun keeps its number.
 int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const model::TrainingOptions& o,
-                          const model::ImageSet& images) {
+                          const model::ImageSet& images, const std::optional<RunFid>& fid) {
   const std::filesystem::path begun = std::filesystem::path(run_path(f)) / "options.json";
   if (std::filesystem::exists(begun)) return model::training_options_from_json(io::read_file(begun)).steps;
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
@@ -100,12 +101,36 @@ int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const 
   const double grid = o.sample_count * (2.0 * o.sample_steps - 1) / (3 * rate);
   // One of a validation one.
   const double validation = o.validate_count / (3 * rate);
+  const double measuring = fid ? fid->seconds(rate) : 0;
   const double per_step = batch / rate + grid / double(o.sample_every) +
-                          validation / double(o.validate_every ? o.validate_every : o.save_every);
-  const int64_t steps = std::max<int64_t>(1, int64_t((f.minutes * 60 - grid - validation) / per_step));
+                          validation / double(o.validate_every ? o.validate_every : o.save_every) +
+                          (fid ? measuring / double(f.fid_every) : 0);
+  const double at_the_end = grid + validation + measuring;
+  const int64_t steps = std::max<int64_t>(1, int64_t((f.minutes * 60 - at_the_end) / per_step));
   std::cout << "probe      " << std::lround(rate) << " images/s: " << f.minutes << " minutes are "
             << thousands(steps) << " steps, " << thousands(int64_t(double(steps) * batch)) << " images\n";
   return steps;
+}
+
+/// The FID network, its cost said, where --fid-every asks for it.
+std::optional<RunFid> open_fid(const TrainingFlags& f, engine::Device& device, const model::ImageSet& images) {
+  if (f.fid_every == 0) return std::nullopt;
+  std::optional<RunFid> fid(std::in_place, device,
+                            RunFid::Options{f.inception, f.fid_count, f.sample_steps}, images);
+  std::cout << "fid        of " << thousands(fid->count()) << " images every " << thousands(f.fid_every)
+            << " steps: " << fid->cost() << "\n";
+  for (const std::string& note : fid->notes()) std::cout << "note       " << note << "\n";
+  return fid;
+}
+
+std::optional<double> measure_fid(RunFid& fid, model::Trainer& trainer, LiveLine& line) {
+  line.end();
+  const std::optional<double> value = fid.measure(trainer, line);
+  line.end();
+  if (value)
+    std::cout << "fid        step " << thousands(trainer.step_number()) << ": FID-" << fid.count() << " is "
+              << four_digits(*value) << std::endl;
+  return value;
 }
 
 int finished(const model::RunFolder& folder, const std::string& out) {
@@ -126,8 +151,9 @@ int train(const TrainingFlags& flags) {
     std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
     return 0;
   }
+  std::optional<RunFid> fid = open_fid(flags, device, image_set(images, options));
   if (flags.minutes > 0)
-    set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options)));
+    set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options), fid));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
   if (flags.dry_run) return dry_run(device, trainer, size);
@@ -146,6 +172,10 @@ int train(const TrainingFlags& flags) {
                         int h, int w) {
     data::write_png(path, data::make_grid(pixels.data(), size_t(count), h, w, grid_columns(count)));
   };
+  if (fid) {
+    hooks.fid_every = flags.fid_every;
+    hooks.fid = [&] { return measure_fid(*fid, trainer, line); };
+  }
   std::cout << "run        " << out << "   (Ctrl-C saves; the same command goes on)" << std::endl;
   const std::optional<data::Dataset> held_out = open_validation(flags, options, images);
   const model::ImageSet validation = image_set(held_out ? *held_out : images, options);

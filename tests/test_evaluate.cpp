@@ -185,6 +185,36 @@ TEST_CASE("with weights every number is there, and is what the networks and the 
   place.refused("made --inception a.safetensors", "a.safetensors");
 }
 
+TEST_CASE("training measures the FID that is measured afterwards") {
+  Place place("training");
+  write_pictures(place / "real", 0, 9, 16, 16);
+  engine::Device device;
+  RandomWeights inception;
+  model::Inception(device, inception.source());
+  inception.write(place / "i.safetensors");
+  const std::string train =
+      "train_celeba real --preset tiny --batch 2 --steps 3 --warmup 1 --sample-count 0 --sample-steps 2 "
+      "--validate-count 0 --out run --fid-every 2 --fid-count 5 ";
+  REQUIRE(place.run(train + "--inception i.safetensors") == 0);
+  CHECK(contains(place.out, "fid        of 5 images every 2 steps: drawing 5 images takes as long as"));
+  std::vector<std::pair<int, double>> measured;
+  std::ifstream log(place / "run/log.jsonl");
+  for (std::string line; std::getline(log, line);)
+    if (const json entry = json::parse(line); entry.contains("fid"))
+      measured.push_back({entry.at("step"), entry.at("fid")});
+  REQUIRE(measured.size() == 2);
+  CHECK(measured[0].first == 2);
+  CHECK(measured[1].first == 3);
+  CHECK(measured[0].second != measured[1].second);
+  CHECK(contains(place.out, "fid        step 3: FID-5 is "));
+  CHECK(contains(text_of(place / "run/run_data.js"), "\"fid\":{\"high\":["));
+  const json r = place.evaluate(
+      "run --reference real --count 5 --sampler heun --steps 2 --inception i.safetensors");
+  CHECK(r.at("fid").get<double>() == Approx(measured[1].second).epsilon(1e-9));
+  CHECK(place.run(train) == 1);
+  CHECK(contains(place.err, "--fid-every needs the FID network. --inception: get pt_inception-2015-12-05"));
+}
+
 TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is said") {
   Place place("folders");
   write_pictures(place / "made", 0, 20), write_pictures(place / "real", 50, 31);

@@ -36,6 +36,7 @@ void show_line(RunPage& page, const json& line) {
   const int64_t step = line.value("step", int64_t(0));
   page.loss.add(step, number(line, "loss"));
   page.validation_loss.add(step, number(line, "validation_loss"));
+  page.fid.add(step, number(line, "fid"));
   page.grad_norm.add(step, number(line, "grad_norm"));
   page.learning_rate.add(step, number(line, "lr"));
   // 0 before it is known
@@ -83,6 +84,11 @@ void RunJournal::progress(const Progress& p) {
 void RunJournal::validation(int64_t step, double loss) {
   append_log(json({{"step", step}, {"validation_loss", loss}}).dump());
   append_event([&](EventFile& events) { events.scalars(step, {{"loss/validation", loss}}); });
+}
+
+void RunJournal::fid(int64_t step, double value) {
+  append_log(json({{"step", step}, {"fid", value}}).dump());
+  append_event([&](EventFile& events) { events.scalars(step, {{"fid", value}}); });
 }
 
 void RunJournal::grid(int64_t step, const fs::path& png) {

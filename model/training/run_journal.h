@@ -30,6 +30,7 @@ class RunJournal {
   /// Where the run stands, for the page alone; for every step.
   void progress(const Progress& progress);
   void validation(int64_t step, double loss);
+  void fid(int64_t step, double value);
   void grid(int64_t step, const std::filesystem::path& png);
   void saved(int64_t step);
   /// Something that people should know, e.g. a step that was skipped.

@@ -83,6 +83,7 @@ std::string run_page_data(const RunPage& page, double now) {
                      {"curves",
                       {{"loss", to_json(page.loss)},
                        {"validation_loss", to_json(page.validation_loss)},
+                       {"fid", to_json(page.fid)},
                        {"grad_norm", to_json(page.grad_norm)},
                        {"learning_rate", to_json(page.learning_rate)},
                        {"speed", to_json(page.speed)}}},

@@ -36,7 +36,7 @@ struct RunPage {
   int64_t step = 0, steps = 0, skipped = 0, saved = 0;
   double images_per_second = 0, seconds_left = 0;  // 0: not known yet
   double longest_pause = 0;                        // between two times it was written, in seconds
-  Curve loss, validation_loss, grad_norm, learning_rate, speed;
+  Curve loss, validation_loss, fid, grad_norm, learning_rate, speed;
   std::vector<int64_t> grids;  // steps of samples/step-*.png, ascending
   struct Message {
     int64_t step = 0;

@@ -1,9 +1,10 @@
 // ---- Curves, drawn as SVG
 
 // Each series has a name among the run's curves. A scale is "linear", "zero" (linear from 0), "log" or
-// "auto": logarithmic where the values span much.
+// "auto": logarithmic where the values span much. An optional chart shows only with values.
 const kCharts = [
   { title: "Loss", series: [["loss", "training"], ["validation_loss", "validation"]], scale: "auto" },
+  { title: "FID", series: [["fid", ""]], scale: "auto", optional: true },
   { title: "Gradient norm", series: [["grad_norm", ""]], scale: "auto" },
   { title: "Learning rate", series: [["learning_rate", ""]], scale: "zero", exact: true },
   { title: "Images per second", series: [["speed", ""]], scale: "zero" },
@@ -103,6 +104,7 @@ class Chart {
   }
 
   draw() {
+    this.box.hidden = Boolean(this.optional) && !this.series.some(([name]) => run.curves[name].steps.length);
     ({ width: this.width, height: this.height } = this.svg.getBoundingClientRect());
     if (!this.width) return;  // not laid out yet
     this.shown = this.series.map(([name, label], i) => ({

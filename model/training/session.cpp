@@ -3,7 +3,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "model/diffusion/sampler.h"
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
 #include "model/training/run_journal.h"
@@ -24,8 +23,8 @@ class Session {
  private:
   /// What is to be written after a step.
   struct Due {
-    bool grid, validation, save, stop;
-    bool any() const { return grid || validation || save || stop; }
+    bool grid, fid, validation, save, stop;
+    bool any() const { return grid || fid || validation || save || stop; }
   };
   void go_on();
   bool step();
@@ -33,6 +32,7 @@ class Session {
   void note_bad_step(const StepReport&);
   void write(const Due&);
   void draw_grid();
+  void measure_fid();
   std::optional<double> validate();
   void save(const CheckpointRecord&, bool good);
   bool is_last() const { return trainer_.step_number() == options_.steps; }
@@ -125,9 +125,16 @@ void Session::draw_grid() {
   if (!hooks_.write_grid || options_.sample_count < 1) return;
   trainer_.pause();
   const std::filesystem::path path = folder_.sample_grid(trainer_.step_number());
-  hooks_.write_grid(path, sample_ema(device_, trainer_, options_.sample_count, options_.sample_steps),
-                    options_.sample_count, options_.network.height, options_.network.width);
+  std::vector<uint64_t> seeds(static_cast<size_t>(options_.sample_count));
+  std::iota(seeds.begin(), seeds.end(), uint64_t(0));
+  hooks_.write_grid(path, sample_ema(device_, trainer_, seeds, options_.sample_steps), options_.sample_count,
+                    options_.network.height, options_.network.width);
   journal_->grid(trainer_.step_number(), path);
+}
+
+void Session::measure_fid() {
+  trainer_.pause();
+  if (const std::optional<double> fid = hooks_.fid()) journal_->fid(trainer_.step_number(), *fid);
 }
 
 std::optional<double> Session::validate() {
@@ -149,10 +156,11 @@ void Session::save(const CheckpointRecord& record, bool good) {
   hooks_.saved(path);
 }
 
-/// Grid, validation and checkpoint, where they are due, in this order: what is there when the checkpoint is
-/// there is complete.
+/// Grid, FID, validation and checkpoint, where they are due, in this order: what is there when the checkpoint
+/// is there is complete.
 void Session::write(const Due& due) {
   if (due.grid) draw_grid();
+  if (due.fid) measure_fid();
   CheckpointRecord record{due.save, {}};
   bool good = trainer_.bad_steps() == 0;
   if (due.validation && good) {
@@ -170,8 +178,8 @@ bool Session::step() {
   const double before = now();
   take(trainer_.advance());
   const int64_t validate_every = options_.validate_every ? options_.validate_every : options_.save_every;
-  const Due due{is_due(options_.sample_every), validation_ && is_due(validate_every),
-                is_due(options_.save_every), hooks_.interrupted()};
+  const Due due{is_due(options_.sample_every), hooks_.fid_every > 0 && is_due(hooks_.fid_every),
+                validation_ && is_due(validate_every), is_due(options_.save_every), hooks_.interrupted()};
   if (due.any()) take(trainer_.finish());
   meter_->count_step(now() - before);
   hooks_.report(progress());
@@ -207,15 +215,14 @@ SessionResult Session::run() {
 
 }  // namespace
 
-std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, int count, int steps) {
+std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const std::vector<uint64_t>& seeds,
+                                int steps, const SampleProgress& progress) {
   const TrainingOptions& o = trainer.options();
   const Sde sde = make_sde(o.diffusion.sde);
-  std::vector<uint64_t> seeds(static_cast<size_t>(count));
-  std::iota(seeds.begin(), seeds.end(), uint64_t(0));
   return sample_images(
       device, network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, compute_type(o)}),
       heun_plan(sde, heun_options(sde, steps)), {o.network.height, o.network.width, o.network.channels},
-      seeds);
+      seeds, progress);
 }
 
 SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder,

@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "model/diffusion/sampler.h"
 #include "model/training/meter.h"
 #include "model/training/run_folder.h"
 #include "model/training/trainer.h"
@@ -21,6 +23,10 @@ struct SessionHooks {
   std::function<void(const std::filesystem::path&, const std::vector<uint8_t>& pixels, int count, int height,
                      int width)>
       write_grid;
+  /// FID of what the averaged weights draw, every so many steps and after the last one; nothing if it was
+  /// interrupted.
+  int64_t fid_every = 0;  // 0: never
+  std::function<std::optional<double>()> fid;
 };
 
 struct SessionResult {
@@ -38,7 +44,8 @@ struct SessionResult {
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 
-/// Grid of `count` images from the EMA weights: seeds 0.., Heun. u8 [count,H,W,C].
-std::vector<uint8_t> sample_ema(engine::Device&, Trainer&, int count, int steps);
+/// Images of these seeds from the EMA weights, by Heun. u8 [seeds,H,W,C].
+std::vector<uint8_t> sample_ema(engine::Device&, Trainer&, const std::vector<uint64_t>& seeds, int steps,
+                                const SampleProgress& progress = {});
 
 }  // namespace ito::model
