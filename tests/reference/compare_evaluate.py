@@ -1,7 +1,7 @@
 """./evaluate on two folders of photos beside the published programs, with random weights in the published files' form:
 every number must agree to 1e-3. Prints the table; the exit code is 1 where one does not.
 
-    pip install torch torchvision pytorch-fid torch-fidelity lpips prdc scipy pillow
+    pip install torch torchvision pytorch-fid torch-fidelity clean-fid lpips prdc scipy pillow
     python3 tests/reference/compare_evaluate.py GENERATED REFERENCE [PROGRAM]
 
 FID: pytorch-fid's features; the trace of the root as the nuclear norm of X1 X2^T, since with fewer images than
@@ -21,10 +21,10 @@ import torch
 from PIL import Image
 from prdc import compute_prdc
 from pytorch_fid import fid_score
-from pytorch_fid import inception as pytorch_fid
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 import feature_recipe
+from inception_features import published_network
 from lpips_features import alexnet_name
 
 BOUND = 1e-3
@@ -37,17 +37,9 @@ def files_of(folder):
 
 def published_inception(place):
     """pytorch-fid's network, and its random weights in the file's legacy form."""
-    networks = []
-
-    def build(*args, **kwargs):
-        networks.append(original(*args, **kwargs))
-        return networks[-1]
-
-    original, pytorch_fid._inception_v3 = pytorch_fid._inception_v3, build
-    pytorch_fid.load_state_dict_from_url = lambda *_, **__: feature_recipe.state_dict(networks[-1])
-    wrapper = pytorch_fid.InceptionV3([3]).eval()
-    torch.save(feature_recipe.state_dict(networks[-1]), place / "inception.pth", _use_new_zipfile_serialization=False)
-    return wrapper
+    network, wrapper = published_network()
+    torch.save(feature_recipe.state_dict(network), place / "inception.pth", _use_new_zipfile_serialization=False)
+    return wrapper.float()
 
 
 def published_lpips(place):
