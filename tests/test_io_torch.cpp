@@ -293,7 +293,7 @@ TEST_CASE("other files, and pickles that stumble") {
 
 TEST_CASE("memory is bounded whatever a pickle says") {
   const TempFolder folder;
-  const int64_t before = peak_memory();
+  [[maybe_unused]] const int64_t before = peak_memory();
   const auto root = [&](const std::string& pickle) { return error_in(folder, legacy(pickle, {}, "")); };
   CHECK(contains(root("X\xff\xff\xff\xff"), "truncated"));
   const size_t megabyte = 1 << 20;
@@ -312,5 +312,7 @@ TEST_CASE("memory is bounded whatever a pickle says") {
   for (int i = 0; i < 125000; ++i) tensors += "U\x05" + std::to_string(100000 + i).substr(1) + "h\x01";
   tensors += "u";
   CHECK(contains(error_in(folder, legacy(tensors, {"0"}, numbers(1, 1))), "twice"));
+#ifndef __SANITIZE_ADDRESS__  // which keeps what was freed
   CHECK(peak_memory() - before < (int64_t(192) << 20));
+#endif
 }
