@@ -146,7 +146,7 @@ TEST_CASE("what a pickle names beyond weights is refused by name, and not run") 
 }
 
 TEST_CASE("cut anywhere it is an error that says so") {
-  const TempFolder folder;
+  const TempFolder folder(memory_folder());
   for (const char* name : {"torch_legacy.pth", "torch_zip.pth"}) {
     const std::string whole = read_file(fixture(name));
     for (size_t size = 0; size < whole.size(); ++size) {
