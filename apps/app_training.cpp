@@ -43,7 +43,6 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
       ->capture_default_str();
   app.add_option("--fid-every", f.fid_every,
                  "steps between measurements of FID, which take long; 0: none (needs --inception)")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--fid-count", f.fid_count, "images that a FID is measured on; compare only equal numbers")
       ->capture_default_str();
@@ -160,6 +159,11 @@ void check_lengths(const TrainingFlags& f) {
   if (f.epochs && *f.epochs < 1) fail(cat("--epochs must be at least 1, is ", *f.epochs));
 }
 
+void check_fid(const TrainingFlags& f) {
+  if (f.fid_every < 0) fail(cat("--fid-every must be at least 0, is ", f.fid_every));
+  if (f.fid_every == 0 && !f.inception.empty()) fail("--inception does nothing without --fid-every N");
+}
+
 data::Dataset open_split(const TrainingFlags& f, const TrainingOptions& o, const std::string& split) {
   data::DatasetOptions options;
   options.split = split, options.crop = f.crop;
@@ -187,6 +191,7 @@ std::string run_path(const TrainingFlags& f) {
 
 TrainingOptions training_options(const TrainingFlags& f) {
   check_lengths(f);
+  check_fid(f);
   TrainingOptions o;
   const model::Preset& preset = chosen_preset(f);
   const data::ImageSize size = image_size(f, preset);

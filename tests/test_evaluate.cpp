@@ -211,6 +211,10 @@ TEST_CASE("training measures the FID that is measured afterwards") {
   const json r = place.evaluate(
       "run --reference real --count 5 --sampler heun --steps 2 --inception i.safetensors");
   CHECK(r.at("fid").get<double>() == Approx(measured[1].second).epsilon(1e-9));
+  CHECK(place.run("train_celeba real --inception i.safetensors") == 1);
+  CHECK(contains(place.err, "--inception does nothing without --fid-every N"));
+  CHECK(place.run("train_celeba real --fid-every -3") == 1);
+  CHECK(contains(place.err, "--fid-every must be at least 0, is -3"));
   CHECK(place.run(train) == 1);
   CHECK(contains(place.err, "--fid-every needs the FID network. --inception: get pt_inception-2015-12-05"));
 }
