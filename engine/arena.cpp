@@ -11,7 +11,7 @@
 namespace ito::engine {
 
 namespace {
-constexpr size_t kAlign = 64;
+constexpr size_t kAlign = 256;  // what cuBLASLt wants of a workspace
 // A measuring arena's addresses are never used; any base that is not null will do.
 std::byte* const kMeasuringBase = reinterpret_cast<std::byte*>(kAlign);
 }  // namespace

@@ -26,7 +26,7 @@ class Arena {
   void* exchange_block(void* base, size_t bytes);
   size_t block_bytes() const { return kind_ == Kind::block ? capacity_ : 0; }
 
-  /// `bytes` rounded up to 64, 64-byte aligned. Error: out of memory, or growth after seal().
+  /// `bytes` rounded up to 256, 256-byte aligned. Error: out of memory, or growth after seal().
   void* allocate(size_t bytes);
   void release(void* pointer);
 

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include "kernels/error.h"
 
 namespace ito::kernels {
 
@@ -11,7 +14,10 @@ class Carver {
   static constexpr size_t kCacheLine = 64;
   /// base is a multiple of `align`, and so is every array's start.
   explicit Carver(void* base, size_t align = kCacheLine)
-      : base_(static_cast<std::byte*>(base)), align_(align) {}
+      : base_(static_cast<std::byte*>(base)), align_(align) {
+    if (reinterpret_cast<uintptr_t>(base) % align != 0)
+      fail(cat("a workspace must start at a multiple of ", align, " bytes"));
+  }
 
   template <class T>
   T* take(size_t count) {

@@ -39,7 +39,7 @@ TEST_CASE("the arena repeats addresses, reuses the best hole and joins neighbour
   void* b = arena.allocate(100);
   void* c = arena.allocate(2000);
   arena.allocate(10);
-  CHECK(reinterpret_cast<uintptr_t>(a) % 64 == 0);
+  CHECK(reinterpret_cast<uintptr_t>(a) % 256 == 0);
   arena.release(a);
   arena.release(c);
   CHECK(arena.allocate(900) == a);  // 1024 fits better than 2048
@@ -47,8 +47,8 @@ TEST_CASE("the arena repeats addresses, reuses the best hole and joins neighbour
   arena.release(a);
   arena.release(b);
   arena.release(c);
-  CHECK(arena.allocate(1024 + 128 + 2048) == a);  // the three have become one
-  CHECK(arena.live_bytes() == 1024 + 128 + 2048 + 64);
+  CHECK(arena.allocate(1024 + 256 + 2048) == a);  // the three have become one
+  CHECK(arena.live_bytes() == 1024 + 256 + 2048 + 256);
 }
 
 TEST_CASE("a sealed arena refuses to grow and says so") {
@@ -178,7 +178,7 @@ TEST_CASE("a captured step finds its peak dry, repeats it and leaves nothing beh
     if (keep) kept = z;
   });
   const size_t peak = step.peak_bytes();
-  CHECK(peak == 3 * 4032);
+  CHECK(peak == 3 * 4096);
   for (int i = 0; i < 4; ++i) step.run();
   CHECK(device.arena().peak_bytes() == peak);
   CHECK(device.arena().sealed());
