@@ -236,12 +236,15 @@ cudnnHandle_t handle_of(CudaStream& stream) {
   return state.handle;
 }
 
+CudnnState::Key key_of(const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm) {
+  return {d.n,      d.h,       d.w,        d.c1,  d.k,  d.r,      d.s,
+          d.stride, d.pad_top, d.pad_left, dtype, pass, algorithm};
+}
+
 const Convolution& prepared(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
                             int algorithm) {
   const cudnnHandle_t handle = handle_of(stream);
-  const CudnnState::Key key{d.n,      d.h,       d.w,        d.c1,  d.k,  d.r,      d.s,
-                            d.stride, d.pad_top, d.pad_left, dtype, pass, algorithm};
-  auto& slot = stream.state<CudnnState>().convolutions[key];
+  auto& slot = stream.state<CudnnState>().convolutions[key_of(d, dtype, pass, algorithm)];
   if (!slot) slot = std::make_unique<Convolution>(handle, d, dtype, pass, algorithm);
   return *slot;
 }
@@ -249,6 +252,8 @@ const Convolution& prepared(CudaStream& stream, const Conv2dDims& d, DType dtype
 }  // namespace
 
 bool convolution_supported(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  if (stream.capturing() && stream.state<CudnnState>().convolutions.count(key_of(d, dtype, pass, 0)) == 0)
+    return false;
   return prepared(stream, d, dtype, pass, 0).supported;
 }
 

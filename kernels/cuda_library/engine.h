@@ -7,7 +7,8 @@ namespace ito::kernels::cuda_library {
 
 /// A convolution of one source (c2 = 0), every operand of one dtype.
 /// forward: a = x, b = w, result y; backward_data: dy, w, dx; backward_weights: dy, x, dw.
-/// algorithm: see cudnn_algorithms (kernels/cuda_library.h).
+/// algorithm: see cudnn_algorithms (kernels/cuda_library.h). While a step is captured only what was supported
+/// before is: getting ready for a convolution allocates, which would break the capture.
 bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass);
 int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass);
 size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int algorithm);

@@ -1,5 +1,8 @@
 #if !defined(__CUDACC__)  // the tests' emulator alone
 
+#include <set>
+#include <tuple>
+
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
@@ -57,13 +60,27 @@ __global__ void reference_convolution_kernel(Conv2dDims d, ConvPass pass, Triple
   static_cast<T*>(t.result)[i] = T(sum);
 }
 
-bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { return true; }
+/// What a stream has asked about. Like cuDNN, no convolution gets ready while a step is captured.
+struct Prepared {
+  std::set<std::tuple<int, int, int, int, int, int, DType, ConvPass>> shapes;
+};
+
+bool is_prepared(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  auto& shapes = stream.state<Prepared>().shapes;
+  if (!stream.capturing()) shapes.insert({d.n, d.h, d.w, d.c1, d.k, d.r, dtype, pass});
+  return shapes.count({d.n, d.h, d.w, d.c1, d.k, d.r, dtype, pass}) > 0;
+}
+
+bool convolution_supported(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+  return is_prepared(stream, d, dtype, pass);
+}
 /// The last one refuses when it is run, as may happen with the library.
 int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 3; }
 size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
 
 void convolve(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
               const void* a, const void* b, void* result, void*) {
+  if (!is_prepared(stream, d, dtype, pass)) fail("a convolution would get ready while a step is captured");
   if (algorithm == 2) fail("the convolution's last algorithm refuses");
   const int64_t results = pass == ConvPass::forward         ? int64_t(d.n) * d.out_h() * d.out_w() * d.k
                           : pass == ConvPass::backward_data ? int64_t(d.n) * d.h * d.w * d.c1

@@ -372,17 +372,19 @@ TEST_CASE("a shape runs on what was asked for, or on what was found faster") {
 }
 
 TEST_CASE("while a step is captured, an unknown shape runs on ours and is not timed") {
-  CudaStream stream;
-  stream.state<ConvLibrary>().choice = ConvChoice::automatic;
-  const Conv2dDims d{1, 4, 4, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1};
-  int runs = 0;
-  stream.begin_capture();
-  const ConvChoice choice =
-      choose_convolution(stream, d, DType::f32, ConvPass::forward, [&](ConvChoice) { ++runs; });
-  stream.end_capture();
-  CHECK(choice == ConvChoice::ours);
-  CHECK(runs == 0);
-  CHECK(stream.state<ConvLibrary>().plan.size() == 0);
+  for (ConvChoice wanted : {ConvChoice::automatic, ConvChoice::cudnn}) {
+    CudaStream stream;
+    stream.state<ConvLibrary>().choice = wanted;
+    const Conv2dDims d{1, 4, 4, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1};
+    int runs = 0;
+    stream.begin_capture();
+    const ConvChoice choice =
+        choose_convolution(stream, d, DType::f32, ConvPass::forward, [&](ConvChoice) { ++runs; });
+    stream.end_capture();
+    CHECK(choice == ConvChoice::ours);
+    CHECK(runs == 0);
+    CHECK(stream.state<ConvLibrary>().plan.size() == 0);
+  }
 }
 
 namespace {
