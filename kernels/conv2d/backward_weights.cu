@@ -8,12 +8,18 @@ namespace ito::kernels {
 namespace conv2d {
 
 WeightParts::WeightParts(const Conv2dDims& d) {
-  constexpr int kBlocks = 264;       // two for each multiprocessor of an H100
+  constexpr int kBlocks = 264;       // large ones, two for each multiprocessor of an H100; twice as many others
   constexpr int kLeastPixels = 256;  // so that a part's tiles are written for enough multiplications
   const int64_t pixels = int64_t(d.n) * d.out_h() * d.out_w(), entries = int64_t(d.r) * d.s * d.c();
-  large = d.k >= 128 && entries >= 128;
-  const int64_t tile = large ? 128 : 64, tiles = tiles_of(d.k, tile) * tiles_of(entries, tile);
-  const int64_t wanted = std::clamp<int64_t>(kBlocks / tiles, 1, tiles_of(pixels, kLeastPixels));
+  tiles = entries < 128 ? WeightTiles::medium
+          : d.k >= 128  ? WeightTiles::large
+          : d.k > 16    ? WeightTiles::wide
+                        : WeightTiles::flat;
+  const int64_t high = tiles == WeightTiles::large ? 128 : tiles == WeightTiles::flat ? 16 : 64;
+  const int64_t wide = tiles == WeightTiles::medium ? 64 : 128;
+  const int64_t count_of_tiles = tiles_of(d.k, high) * tiles_of(entries, wide);
+  const int64_t blocks = tiles == WeightTiles::large ? kBlocks : 2 * kBlocks;
+  const int64_t wanted = std::clamp<int64_t>(blocks / count_of_tiles, 1, tiles_of(pixels, kLeastPixels));
   pixels_each = int(tiles_of(tiles_of(pixels, wanted), 32) * 32);
   count = int(tiles_of(pixels, pixels_each));
 }
@@ -47,13 +53,23 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, 
   float *const to_dw = in_place ? dw : scratch.dw, *const to_dbias =
                                                        in_place || !dbias ? dbias : scratch.dbias;
   const WeightOutput output{to_dw, to_dbias, d.k, entries, entries % 4 == 0 && are_aligned({to_dw})};
-  const bool wide = are_wide<T>({d.k, d.c1, d.c2}) && are_aligned({dy, x, x2});
-  if (!wide)
-    multiply<typename S::Medium, false>(stream, a, b, output, pixels, parts.pixels_each);
-  else if (parts.large)
-    multiply<typename S::Large, true>(stream, a, b, output, pixels, parts.pixels_each);
+  const bool wide_dy = are_wide<T>({d.k}) && are_aligned({dy});
+  const bool wide_x = are_wide<T>({d.c1, d.c2}) && are_aligned({x, x2});
+  const auto run = [&](auto shape, auto wide_a, auto wide_b) {
+    multiply<decltype(shape), wide_a.value, wide_b.value>(stream, a, b, output, pixels, parts.pixels_each);
+  };
+  constexpr std::true_type yes;
+  constexpr std::false_type no;
+  if (wide_x && parts.tiles == WeightTiles::flat)
+    run(typename S::Flat(), no, yes);  // of so few filters the elements may come singly
+  else if (!wide_x || !wide_dy)
+    run(typename S::Medium(), no, no);
+  else if (parts.tiles == WeightTiles::large)
+    run(typename S::Large(), yes, yes);
+  else if (parts.tiles == WeightTiles::wide)
+    run(typename S::Wide(), yes, yes);
   else
-    multiply<typename S::Medium, true>(stream, a, b, output, pixels, parts.pixels_each);
+    run(typename S::Medium(), yes, yes);
   if (in_place) return;
   const int64_t weights = int64_t(d.k) * entries;
   LaunchConfig config;

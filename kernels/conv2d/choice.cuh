@@ -15,6 +15,9 @@ struct Shapes<float> {
   using Large = F32Shape<128, 128, 8, 8>;
   using Medium = F32Shape<64, 64, 8, 4>;
   using Narrow = F32Shape<64, 8, 2, 4>;
+  using Tall = Medium;
+  using Wide = Medium;
+  using Flat = Medium;
 };
 
 template <>
@@ -22,6 +25,9 @@ struct Shapes<bf16> {
   using Large = Bf16Shape<128, 128, 64, 64>;
   using Medium = Bf16Shape<64, 64, 32, 32>;
   using Narrow = Bf16Shape<64, 16, 16, 16>;
+  using Tall = Bf16Shape<128, 64, 64, 32>;
+  using Wide = Bf16Shape<64, 128, 32, 64>;
+  using Flat = Bf16Shape<16, 128, 16, 32>;
 };
 
 /// Large tiles where there are enough of them to fill a card: about one for every other multiprocessor.
@@ -36,14 +42,21 @@ void multiply_pixels(CudaStream& stream, const A& a, const B& b, const Output& o
                      bool wide) {
   using S = Shapes<T>;
   const int64_t tiles = tiles_of(output.rows, S::Large::kM) * tiles_of(output.columns, S::Large::kN);
+  const bool few = tiles < kEnoughTiles;
+  const auto run = [&](auto shape, auto wide_both) {
+    multiply<decltype(shape), wide_both.value, wide_both.value>(stream, a, b, output, depths, depths);
+  };
+  constexpr std::true_type yes;
   if (!wide)
-    multiply<typename S::Medium, false>(stream, a, b, output, depths, depths);
+    run(typename S::Medium(), std::false_type());
   else if (output.columns <= S::Narrow::kN)
-    multiply<typename S::Narrow, true>(stream, a, b, output, depths, depths);
-  else if (output.columns <= S::Medium::kN || tiles < kEnoughTiles)
-    multiply<typename S::Medium, true>(stream, a, b, output, depths, depths);
+    run(typename S::Narrow(), yes);
+  else if (few)
+    run(typename S::Medium(), yes);
+  else if (output.columns <= S::Tall::kN)
+    run(typename S::Tall(), yes);
   else
-    multiply<typename S::Large, true>(stream, a, b, output, depths, depths);
+    run(typename S::Large(), yes);
 }
 
 /// Whether 16-byte accesses may be used: each of the pointers is at a multiple of 16 bytes, null ones too.

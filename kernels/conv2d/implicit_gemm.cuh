@@ -114,7 +114,7 @@ __device__ void write_line_sums(const float (&thread_sums)[Tiling::kVector], con
   __syncthreads();
 }
 
-template <class Shape, class A, class B, class Output, bool wide>
+template <class Shape, class A, class B, class Output, bool wide_a, bool wide_b>
 __global__ void __launch_bounds__(Shape::kThreads)
     implicit_gemm_kernel(const A a, const B b, const Output output, const Work work) {
   using Tiles = Tiling<Shape, A, B>;
@@ -122,8 +122,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
   SharedMemory shared;
   const auto a_tiles = shared.take<typename Tiles::Chunk>(Shape::kStages * Tiles::LayoutA::kChunks);
   const auto b_tiles = shared.take<typename Tiles::Chunk>(Shape::kStages * Tiles::LayoutB::kChunks);
-  const TileLoader<A, typename Tiles::LayoutA, Shape::kThreads, wide> load_a(a, block.row);
-  const TileLoader<B, typename Tiles::LayoutB, Shape::kThreads, wide> load_b(b, block.column);
+  const TileLoader<A, typename Tiles::LayoutA, Shape::kThreads, wide_a> load_a(a, block.row);
+  const TileLoader<B, typename Tiles::LayoutB, Shape::kThreads, wide_b> load_b(b, block.column);
   typename Tiles::Product product(output.rows - block.row, output.columns - block.column);
   float line_sums[Tiles::kVector] = {};
   bool sums_lines = false;
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
 }
 
 /// The result, its depth summed in parts of `part`; a multiple of 32, or everything.
-template <class Shape, bool wide, class A, class B, class Output>
+template <class Shape, bool wide_a, bool wide_b, class A, class B, class Output>
 void multiply(CudaStream& stream, const A& a, const B& b, const Output& output, int depths, int part) {
   const auto tiles = [](int size, int tile) { return (size + tile - 1) / tile; };
   const Work work{depths, part, tiles(output.columns, Shape::kN)};
@@ -170,7 +170,7 @@ void multiply(CudaStream& stream, const A& a, const B& b, const Output& output, 
                      unsigned(depths > part ? tiles(depths, part) : 1));
   config.block = dim3(Shape::kThreads);
   config.shared_bytes = Tiling<Shape, A, B>::kSharedBytes;
-  launch(implicit_gemm_kernel<Shape, A, B, Output, wide>, config, stream, a, b, output, work);
+  launch(implicit_gemm_kernel<Shape, A, B, Output, wide_a, wide_b>, config, stream, a, b, output, work);
 }
 
 }  // namespace ito::kernels::conv2d

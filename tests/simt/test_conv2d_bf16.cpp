@@ -86,7 +86,9 @@ TEST_CASE("operands off the alignment of 16 bytes are read singly, to the same b
 TEST_CASE("an image's bits depend on neither its batch nor the tiles") {
   for (const Conv2dDims& d : {Conv2dDims{3, 5, 7, 8, 8, 24, 3, 3, 1, 1, 1, 1, 1},
                               // large tiles for the batch, medium ones for one image
-                              Conv2dDims{3, 52, 53, 8, 64, 72, 1, 1, 1, 0, 0, 0, 0}}) {
+                              Conv2dDims{3, 52, 53, 8, 64, 72, 1, 1, 1, 0, 0, 0, 0},
+                              // tall ones, and medium ones
+                              Conv2dDims{3, 52, 53, 16, 24, 40, 1, 1, 1, 0, 0, 0, 0}}) {
     CAPTURE(name_of(d));
     const Operands o(d);
     Conv2dDims one = d;
