@@ -33,19 +33,34 @@ struct Stopwatch::Marks {
 struct Stopwatch::Marks {};
 #endif
 
+/// What is read to empty a GPU's caches counts as images of so many channels, whose sums are taken.
+constexpr int64_t kFlushChannels = 64;
+int64_t flush_images(const engine::Tensor& scratch) {
+  return std::clamp<int64_t>(scratch.count() / kFlushChannels, 1, 4096);
+}
+
 Stopwatch::Stopwatch(engine::Device& device, const Repeats& repeats, size_t flush_bytes)
     : device_(device), repeats_(repeats) {
   if (flush_bytes)
     scratch_ = engine::Tensor::persistent(device, {int64_t(flush_bytes / 4)}, engine::DType::f32);
-  if (device.backend() == engine::Backend::cuda) marks_ = std::make_unique<Marks>();
+  if (device.backend() == engine::Backend::cuda) {
+    marks_ = std::make_unique<Marks>();
+    if (flush_bytes)
+      sums_ = engine::Tensor::persistent(device, {flush_images(scratch_) * kFlushChannels}, engine::DType::f32);
+  }
 }
 
 Stopwatch::~Stopwatch() = default;
 
-/// Written by a kernel, so that on the CPU every thread empties its own caches.
+/// On the CPU written, by a kernel, so that every thread empties its own caches. On a GPU read: what it wrote would
+/// wait in the L2 cache until what is timed drives it out.
 void Stopwatch::flush() {
   if (!scratch_.defined()) return;
-  device_.launch([&](auto& s) { kernels::fill(s, scratch_.count(), 1, scratch_.out()); });
+  device_.launch([&](auto& s) {
+    if (device_.backend() == engine::Backend::cpu) return kernels::fill(s, scratch_.count(), 1, scratch_.out());
+    const int64_t images = flush_images(scratch_), pixels = scratch_.count() / (images * kFlushChannels);
+    kernels::add_channels_backward(s, int(images), int(pixels), kFlushChannels, scratch_.in(), sums_.out());
+  });
 }
 
 double Stopwatch::once(const Work& work) {

@@ -48,7 +48,7 @@ class Stopwatch {
   struct Marks;
   engine::Device& device_;
   Repeats repeats_;
-  engine::Tensor scratch_;
+  engine::Tensor scratch_, sums_;
   std::unique_ptr<Marks> marks_;
 };
 
