@@ -24,7 +24,7 @@ using engine::Backend;
 using nlohmann::json;
 
 struct Flags {
-  std::string preset = "small", device = "auto", precision = "f32";
+  std::string preset = "small", device = "auto", precision = "f32", conv = "ours";
   int batch = 16, repeats = 5, threads = 0;
 };
 
@@ -124,7 +124,7 @@ double data_time(Device& device, const Setting& setting) {
 /// One row: a step, and its convolutions alone; on the CPU with or without Winograd.
 json measure(const Flags& f, const Setting& setting, const model::ImageSet& images, bool winograd) {
   const bool cpu = setting.backend == Backend::cpu;
-  Device device({f.threads, setting.backend});
+  Device device({f.threads, setting.backend, kernels::parse_conv_choice(f.conv)});
   device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
   Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
   const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
@@ -152,7 +152,7 @@ json measure(const Flags& f, const Setting& setting, const model::ImageSet& imag
               {"arena_bytes_used", sealed},
               {cpu ? "resident_bytes_predicted" : "gpu_bytes_predicted", before + double(plan.step_bytes)},
               {cpu ? "resident_bytes_used" : "gpu_bytes_used", used}};
-  if (cpu) row["convolutions"] = winograd ? "winograd" : "direct";
+  row["convolutions"] = !cpu ? f.conv : winograd ? "winograd" : "direct";
   // Against Winograd a direct convolution would say nothing about the loop around it.
   if (!alone.library_name.empty() && !(cpu && winograd)) {
     row["library_convolutions_alone_by"] = alone.library_name;
@@ -223,6 +223,8 @@ int main(int argc, char** argv) {
   app.add_option("--preset", f.preset)->capture_default_str();
   app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
   app.add_option("--precision", f.precision, "f32 or bf16")->capture_default_str();
+  app.add_option("--conv", f.conv, "convolutions and products on a GPU: ours, cudnn or auto, whichever is faster")
+      ->capture_default_str();
   app.add_option("--batch", f.batch)->check(CLI::Range(1, 65536))->capture_default_str();
   app.add_option("--repeats", f.repeats, "timed steps, on a GPU blocks of 20; the median counts")
       ->check(CLI::Range(1, 100000))

@@ -63,13 +63,15 @@ def kernels(report, history):
 def training(report, history):
     row, precision = report["rows"][0], report["precision"]
     rate, evaluations = row["images_per_second"], row["evaluations_per_second"]
+    conv = row["convolutions"]
     name = f"{precision} x {report['batch']}"
-    text = f"{name:<13} training {rate:.1f} images/s"
-    if precision == "bf16":
+    text = f"{name:<13} training {rate:.1f} images/s (--conv {conv})"
+    if precision == "bf16" and conv == "auto":
         text += f", target {TRAINING_TARGET:.0f}: {judge(rate, TRAINING_TARGET)}"
     print(f"{text}; sampling {evaluations / HEUN_EVALUATIONS:.2f} images/s (Heun, 18 steps)")
-    history[precision + "_images_per_second"] = round(rate, 1)
-    history[precision + "_evaluations_per_second"] = round(evaluations, 1)
+    which = precision if conv == "auto" else f"{precision}_{conv}"
+    history[which + "_images_per_second"] = round(rate, 1)
+    history[which + "_evaluations_per_second"] = round(evaluations, 1)
     history |= dict(gpu=report["machine"], date=report["date"], commit=report["commit"])
 
 
