@@ -45,7 +45,7 @@ __device__ void load_tile(const Plan& plan, const T* x, int64_t base, int first,
       Pack<T, V> pack{};
       if (first + row < plan.tokens && channel + column < plan.width)
         pack = load<V>(x + base + int64_t(first + row) * plan.channels + channel + column);
-      store(&tile[row * kPitch<T, kWidth> + column], pack);
+      store_shared(&tile[row * kPitch<T, kWidth> + column], pack);
     }
   };
   if (plan.wide)
@@ -132,10 +132,24 @@ struct Query {
     const int64_t row = place.base + int64_t(token) * plan.channels;
     lse = exists ? lses[place.head * plan.tokens + token] : 0.0f;
     delta = 0;
-    if (exists)
-      for (int c = int(threadIdx.x) % 4; c < plan.width; c += 4)
-        delta += float(dy[row + c]) * float(y[row + c]);
+    if (exists) add(plan, dy + row, y + row);
     delta = quad_sum(delta);
+  }
+
+ private:
+  /// The lane's share of a row's products: every fourth vector, whether read whole or singly.
+  template <class T>
+  __device__ void add(const Plan& plan, const T* dy, const T* y) {
+    constexpr int V = kWideVector<T>;
+    for (int c = int(threadIdx.x) % 4 * V; c < plan.width; c += 4 * V) {
+      Pack<T, V> a{}, b{};
+      if (plan.wide)
+        a = load<V>(dy + c), b = load<V>(y + c);
+      else
+        for (int i = 0; i < V && c + i < plan.width; ++i) a.v[i] = dy[c + i], b.v[i] = y[c + i];
+      const Pack<float, V> left = widen(a), right = widen(b);
+      for (int i = 0; i < V; ++i) delta += left.v[i] * right.v[i];
+    }
   }
 };
 
