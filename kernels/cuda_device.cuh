@@ -2,6 +2,9 @@
 
 #include <cuda_runtime.h>
 
+#include <cmath>
+#include <cstring>
+
 #include "kernels/bf16.h"
 #include "kernels/cuda_shared.cuh"
 
@@ -26,14 +29,74 @@ using CallSite = simt::Place;
 using simt::check_aligned;
 #endif
 
+#if defined(__CUDACC__)
+/// What moves N bytes by one access.
+template <size_t N>
+struct Word;
+template <>
+struct Word<1> {
+  using Type = unsigned char;
+};
+template <>
+struct Word<2> {
+  using Type = unsigned short;
+};
+template <>
+struct Word<4> {
+  using Type = unsigned;
+};
+template <>
+struct Word<8> {
+  using Type = uint2;
+};
+template <>
+struct Word<16> {
+  using Type = uint4;
+};
+// By hand to global memory: nvcc takes a pack apart whose elements were computed singly, and stores it by twos
+// and fours of bytes.
+template <class Bytes>
+__device__ inline void put(Bytes* p, const Bytes& bytes) {
+  *p = bytes;
+}
+__device__ inline void put(uint4* p, const uint4& b) {
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(b.x), "r"(b.y), "r"(b.z), "r"(b.w)
+               : "memory");
+}
+#else
+template <size_t N>
+struct Word {
+  struct alignas(N) Type {
+    char bytes[N];
+  };
+};
+template <class Bytes>
+void put(Bytes* p, const Bytes& bytes) {
+  *p = bytes;
+}
+#endif
+
 /// p must be a multiple of the pack's size.
 template <int V, class T>
 __device__ inline Pack<T, V> load(const T* p, const CallSite& site = {}) {
   check_aligned(p, sizeof(Pack<T, V>), site);
-  return *reinterpret_cast<const Pack<T, V>*>(p);
+  using Bytes = typename Word<sizeof(Pack<T, V>)>::Type;
+  const Bytes bytes = *reinterpret_cast<const Bytes*>(p);
+  Pack<T, V> pack;
+  memcpy(&pack, &bytes, sizeof(pack));
+  return pack;
 }
+/// To global memory.
 template <int V, class T>
 __device__ inline void store(T* p, const Pack<T, V>& pack, const CallSite& site = {}) {
+  check_aligned(p, sizeof(Pack<T, V>), site);
+  using Bytes = typename Word<sizeof(Pack<T, V>)>::Type;
+  Bytes bytes;
+  memcpy(&bytes, &pack, sizeof(pack));
+  put(reinterpret_cast<Bytes*>(p), bytes);
+}
+template <int V, class T>
+__device__ inline void store_shared(T* p, const Pack<T, V>& pack, const CallSite& site = {}) {
   check_aligned(p, sizeof(Pack<T, V>), site);
   *reinterpret_cast<Pack<T, V>*>(p) = pack;
 }
@@ -43,11 +106,48 @@ template <class T>
 __device__ inline T narrow(float value) {
   return T(value);
 }
+template <class T, int V>
+__device__ inline Pack<T, V> narrow(const Pack<float, V>& values) {
+  Pack<T, V> result;
+  for (int i = 0; i < V; ++i) result.v[i] = narrow<T>(values.v[i]);
+  return result;
+}
+/// As f32, which is exact.
+template <class T, int V>
+__device__ inline Pack<float, V> widen(const Pack<T, V>& values) {
+  Pack<float, V> result;
+  for (int i = 0; i < V; ++i) result.v[i] = float(values.v[i]);
+  return result;
+}
+
 #if defined(__CUDACC__)
 template <>
 __device__ inline bf16 narrow<bf16>(float value) {
   bf16 result;
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+}
+// Two at a time: half an instruction for each value instead of two or three.
+template <>
+__device__ inline Pack<bf16, 8> narrow<bf16, 8>(const Pack<float, 8>& values) {
+  unsigned pairs[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pairs[i]) : "f"(values.v[2 * i + 1]), "f"(values.v[2 * i]));
+  Pack<bf16, 8> result;
+  memcpy(&result, pairs, sizeof(result));
+  return result;
+}
+template <>
+__device__ inline Pack<float, 8> widen<bf16, 8>(const Pack<bf16, 8>& values) {
+  unsigned pairs[4];
+  memcpy(pairs, &values, sizeof(values));
+  Pack<float, 8> result;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    result.v[2 * i] = __uint_as_float(pairs[i] << 16);
+    result.v[2 * i + 1] = __uint_as_float(pairs[i] & 0xffff0000u);
+  }
   return result;
 }
 #endif
@@ -76,7 +176,28 @@ __device__ inline void merge_rows(const SharedArray<State>& slots, int row, int 
   }
 }
 
-/// 1 / (1 + e^-v), to a few units in the last place.
-__device__ inline float sigmoid(float v) { return __fdividef(1.0f, 1.0f + expf(-v)); }
+/// 2^v and 1 / v by the special function unit: to 3 and 2 units of 2^-24; results below 2^-126 are 0.
+#if defined(__CUDACC__)
+__device__ inline float fast_exp2(float v) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(v));
+  return result;
+}
+__device__ inline float fast_reciprocal(float v) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(v));
+  return result;
+}
+#else
+inline float fast_exp2(float v) { return exp2f(v); }
+inline float fast_reciprocal(float v) { return 1 / v; }
+#endif
+
+/// 1 / (1 + e^-v) in four instructions, to 7 + |v| units of 2^-24: -v log2(e) is rounded, which e^-v feels in
+/// proportion to |v|.
+__device__ inline float sigmoid(float v) {
+  constexpr float kLog2E = 1.44269504f;
+  return fast_reciprocal(1 + fast_exp2(-kLog2E * v));
+}
 
 }  // namespace ito::kernels

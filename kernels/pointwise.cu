@@ -7,13 +7,28 @@
 // 2; add_channels 4, its gradient 2 (the sums are a pixel's size); scale_samples 4. A cast moves 2 + 4.
 namespace ito::kernels {
 
+/// activation.h's, exactly in f32. Its division alone would take longer than moving a bf16 element.
+template <class T, Activation kind>
+__device__ inline float activated(float v) {
+  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) return v * sigmoid(v);
+  return activate<kind>(v);
+}
+template <class T, Activation kind>
+__device__ inline float slope_at(float v) {
+  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) {
+    const float s = sigmoid(v);
+    return fmaf(v * s, 1 - s, s);
+  }
+  return activation_slope<kind>(v);
+}
+
 template <class T, Activation kind, int V>
 __global__ void __launch_bounds__(kMapThreads)
     activation_forward_kernel(int64_t count, const T* from, T* to) {
   map_elements<V>(count, [&](auto width, int64_t i) {
-    Pack<T, width.value> x = load<width.value>(from + i);
-    for (int k = 0; k < width.value; ++k) x.v[k] = narrow<T>(activate<kind>(float(x.v[k])));
-    store(to + i, x);
+    Pack<float, width.value> x = widen(load<width.value>(from + i));
+    for (int k = 0; k < width.value; ++k) x.v[k] = activated<T, kind>(x.v[k]);
+    store(to + i, narrow<T>(x));
   });
 }
 
@@ -21,11 +36,10 @@ template <class T, Activation kind, int V>
 __global__ void __launch_bounds__(kMapThreads)
     activation_backward_kernel(int64_t count, const T* gradient, const T* from, T* to) {
   map_elements<V>(count, [&](auto width, int64_t i) {
-    const Pack<T, width.value> dy = load<width.value>(gradient + i);
-    Pack<T, width.value> x = load<width.value>(from + i);
-    for (int k = 0; k < width.value; ++k)
-      x.v[k] = narrow<T>(float(dy.v[k]) * activation_slope<kind>(float(x.v[k])));
-    store(to + i, x);
+    const Pack<float, width.value> dy = widen(load<width.value>(gradient + i));
+    Pack<float, width.value> x = widen(load<width.value>(from + i));
+    for (int k = 0; k < width.value; ++k) x.v[k] = dy.v[k] * slope_at<T, kind>(x.v[k]);
+    store(to + i, narrow<T>(x));
   });
 }
 

@@ -17,8 +17,9 @@ template <class T, int V>
 __global__ void __launch_bounds__(kMapThreads)
     nearest_up_kernel(int h, int w, int c, float scale, const T* x, T* y) {
   map_elements<V>(h * w * c, [&](auto width, int64_t i) {
-    Pack<T, width.value> value = load<width.value>(x + i);
-    for (int k = 0; k < width.value; ++k) value.v[k] = narrow<T>(scale * float(value.v[k]));
+    Pack<float, width.value> scaled = widen(load<width.value>(x + i));
+    for (int k = 0; k < width.value; ++k) scaled.v[k] *= scale;
+    const Pack<T, width.value> value = narrow<T>(scaled);
     T* const upper = y + upper_left(i, w, c, h * w * c);
     T* const lower = upper + int64_t(2) * w * c;
     store(upper, value), store(upper + c, value);
@@ -32,14 +33,11 @@ __global__ void __launch_bounds__(kMapThreads)
   map_elements<V>(h * w * c, [&](auto width, int64_t i) {
     const T* const upper = x + upper_left(i, w, c, h * w * c);
     const T* const lower = upper + int64_t(2) * w * c;
-    const auto a = load<width.value>(upper), b = load<width.value>(upper + c);
-    const auto d = load<width.value>(lower), e = load<width.value>(lower + c);
-    Pack<T, width.value> result;
-    for (int k = 0; k < width.value; ++k) {
-      const float sum = (float(a.v[k]) + float(b.v[k])) + (float(d.v[k]) + float(e.v[k]));
-      result.v[k] = narrow<T>(scale * sum);
-    }
-    store(y + i, result);
+    const auto a = widen(load<width.value>(upper)), b = widen(load<width.value>(upper + c));
+    const auto d = widen(load<width.value>(lower)), e = widen(load<width.value>(lower + c));
+    Pack<float, width.value> mean;
+    for (int k = 0; k < width.value; ++k) mean.v[k] = scale * ((a.v[k] + b.v[k]) + (d.v[k] + e.v[k]));
+    store(y + i, narrow<T>(mean));
   });
 }
 
