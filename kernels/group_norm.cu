@@ -2,23 +2,45 @@
 #include "kernels/group_norm/slice.cuh"
 
 // Bytes an element in bf16, twice that in f32: forward reads x (2) and writes y (2), backward reads dy and x
-// (4) and writes dx (2). That is the minimum, and what is moved where a block can hold its slice; else
-// forward reads x twice (6 in all), backward dy and x (10). Statistics are two floats a group; dgamma's and
-// dbeta's parts, two floats a channel and image, are written and read once.
+// (4) and writes dx (2). That is the minimum, and what is moved where a block can hold its slice. The pixels
+// that it cannot hold are read again, mostly from the L2 cache, where they were seen last. Statistics are two
+// floats a group; dgamma's and dbeta's parts, two floats a channel and image, are written and read once.
 namespace ito::kernels::group_norm {
 
-// Unlike activation.h's these divide inexactly: SiLU in 17 instead of 32 instructions and its slope in 19
-// instead of 35 (sm_90a), where an H100 issues about 35 while it moves the 4 bytes of a bf16 element.
-__device__ inline float activate(Activation activation, float v) {
-  if (activation == Activation::silu) return v * sigmoid(v);
-  return activation == Activation::relu ? fmaxf(v, 0.0f) : v;
+// Unlike activation.h's these divide inexactly: an H100 issues about 45 instructions while it moves the 4
+// bytes of a bf16 element, and SiLU takes 5 of them here, its slope 8.
+template <Activation kind>
+__device__ inline float activate(float v) {
+  if (kind == Activation::silu) return v * sigmoid(v);
+  return kind == Activation::relu ? fmaxf(v, 0.0f) : v;
 }
 
-__device__ inline float slope(Activation activation, float v) {
-  if (activation == Activation::none) return 1;
-  if (activation == Activation::relu) return v > 0 ? 1.0f : 0.0f;
+template <Activation kind>
+__device__ inline float slope(float v) {
+  if (kind == Activation::none) return 1;
+  if (kind == Activation::relu) return v > 0 ? 1.0f : 0.0f;
   const float s = sigmoid(v);
-  return s * (1 + v * (1 - s));
+  return fmaf(v * s, 1 - s, s);
+}
+
+template <Activation kind>
+using Kind = std::integral_constant<Activation, kind>;
+
+/// Calls f(Kind<...>{}).
+template <class F>
+__device__ void with_activation(Activation activation, F f) {
+  if (activation == Activation::silu) return f(Kind<Activation::silu>{});
+  if (activation == Activation::relu) return f(Kind<Activation::relu>{});
+  f(Kind<Activation::none>{});
+}
+
+/// V neighbours of an array of a number for each channel of the slice.
+template <int V>
+__device__ Pack<float, V> of_channels(const SharedArray<float>& array, int vector) {
+  Pack<float, V> result;
+#pragma unroll
+  for (int i = 0; i < V; ++i) result.v[i] = array[vector * V + i];
+  return result;
 }
 
 // ---- forward ----
@@ -29,14 +51,14 @@ struct Moments {
   float mean[V], m2[V], count;
 
   /// One more value a channel, by Welford's recurrence.
-  template <class T>
-  __device__ void add(const Pack<T, V>& values) {
+  __device__ void add(const Pack<float, V>& values) {
     count += 1;
-    const float share = __fdividef(1.0f, count);
+    const float share = fast_reciprocal(count);
+#pragma unroll
     for (int i = 0; i < V; ++i) {
-      const float value = float(values.v[i]), before = value - mean[i];
-      mean[i] += before * share;
-      m2[i] += before * (value - mean[i]);
+      const float before = values.v[i] - mean[i];
+      mean[i] = fmaf(before, share, mean[i]);
+      m2[i] = fmaf(before, values.v[i] - mean[i], m2[i]);
     }
   }
   /// Two disjoint sets, by Chan's formula.
@@ -86,32 +108,34 @@ struct Forward {
   float *mean, *rstd;
 };
 
-/// y of one column of vectors.
+template <class T, int V>
+using ForwardHeld = Held<T, V, 1>;
+
+/// y of one column of vectors; if `asks`, x of the next slice is asked for.
 template <class T, int V>
 __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place& place, int vector,
-                          const SharedArray<float>& group_mean, const SharedArray<float>& group_rstd,
-                          const SharedArray<Pack<T, V>>& held) {
+                          const SharedArray<float>& channel_mean, const SharedArray<float>& channel_scale,
+                          const ForwardHeld<T, V>& held, const typename ForwardHeld<T, V>::Columns& next,
+                          bool asks) {
   const int channel = place.first_channel + vector * V;
-  float centre[V], scale[V], shift[V];
-  for (int i = 0; i < V; ++i) {
-    const int group = (vector * V + i) / plan.group_channels;
-    centre[i] = group_mean[group];
-    scale[i] = args.gamma[channel + i] * group_rstd[group];
-    shift[i] = args.beta[channel + i];
-  }
+  const Pack<float, V> mean = of_channels<V>(channel_mean, vector);
+  const Pack<float, V> scale = of_channels<V>(channel_scale, vector);
+  float shift[V];
+  for (int i = 0; i < V; ++i) shift[i] = args.beta[channel + i];
   const Column<const T> source[1] = {source_column(plan, args.x, args.x2, place.n, channel)};
   const Column<T> out = whole_column(plan, args.y, place.n, channel);
-  each_pixel<false>(plan, place, vector, source, held, [&](int pixel, const Pack<T, V>(&value)[1]) {
-    Pack<T, V> result;
-    for (int i = 0; i < V; ++i) {
-      const float v = (float(value[0].v[i]) - centre[i]) * scale[i] + shift[i];
-      result.v[i] = narrow<T>(activate(plan.activation, v));
-    }
-    store(out.at(pixel), result);
+  with_activation(plan.activation, [&](auto kind) {
+    held.read_again(source, vector, next, asks, [&](int pixel, const Pack<T, V>(&value)[1]) {
+      Pack<float, V> x = widen(value[0]);
+#pragma unroll
+      for (int i = 0; i < V; ++i)
+        x.v[i] = activate<decltype(kind)::value>(fmaf(x.v[i] - mean.v[i], scale.v[i], shift[i]));
+      store(out.at(pixel), narrow<T>(x));
+    });
   });
 }
 
-/// Reads x once where the block can hold its slice, else twice. Grid: slices x images.
+/// Grid: as many blocks as there are slices, or fewer.
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan, Forward<T> args) {
   SharedMemory shared;
@@ -119,88 +143,72 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan,
   const auto channel_mean = shared.take<float>(plan.slice), channel_m2 = shared.take<float>(plan.slice);
   const auto group_mean = shared.take<float>(plan.slice / plan.group_channels);
   const auto group_rstd = shared.take<float>(plan.slice / plan.group_channels);
-  const auto held = shared.take<Pack<T, V>>(plan.held);
-  const Place place(plan, V);
+  const Thread thread(plan);
+  const ForwardHeld<T, V> held(plan, shared, thread.row);
+  const bool in_table = thread.row < plan.rows;
+  const auto source_of = [&](const Place& place, int vector) {
+    return source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V);
+  };
 
-  for (int first = 0; first < place.vectors; first += plan.columns) {
-    const int vector = first + place.column;
-    const bool works = place.row < plan.rows && vector < place.vectors;
-    Moments<V> moments{};
-    if (works) {
-      const Column<const T> source[1] = {
-          source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V)};
-      each_pixel<true>(plan, place, vector, source, held,
-                       [&](int, const Pack<T, V>(&value)[1]) { moments.add(value[0]); });
-    }
-    merge_rows(slots, place.row, plan.rows, place.column, plan.columns, moments);
-    if (works && place.row == 0)
-      for (int i = 0; i < V; ++i) {
-        channel_mean[vector * V + i] = moments.mean[i];
-        channel_m2[vector * V + i] = moments.m2[i];
-      }
+  Place place(plan, int(blockIdx.x), V);
+  for (int vector = thread.column; in_table && vector < place.vectors; vector += plan.columns) {
+    const Column<const T> source[1] = {source_of(place, vector)};
+    held.ask(source, vector);
   }
-  __syncthreads();
-  merge_channels(plan, place, channel_mean, channel_m2, group_mean, group_rstd, args.mean, args.rstd);
-  __syncthreads();
-  if (place.row >= plan.rows) return;
-  for (int vector = place.column; vector < place.vectors; vector += plan.columns)
-    normalise<T, V>(plan, args, place, vector, group_mean, group_rstd, held);
+  for (int item = int(blockIdx.x); item < plan.items(); item += int(gridDim.x)) {
+    for (int first = 0; first < plan.vectors; first += plan.columns) {
+      const int vector = first + thread.column;
+      const bool works = in_table && vector < place.vectors;
+      Moments<V> moments{};
+      if (works) {
+        const Column<const T> source[1] = {source_of(place, vector)};
+        held.read(source, vector, plan.vectors <= plan.columns,
+                  [&](const Pack<T, V>(&value)[1]) { moments.add(widen(value[0])); });
+      }
+      merge_rows(slots, thread.row, plan.rows, thread.column, plan.columns, moments);
+      if (works && thread.row == 0)
+        for (int i = 0; i < V; ++i) {
+          channel_mean[vector * V + i] = moments.mean[i];
+          channel_m2[vector * V + i] = moments.m2[i];
+        }
+      if (first + plan.columns < plan.vectors) __syncthreads();  // the slots are used again
+    }
+    __syncthreads();
+    merge_channels(plan, place, channel_mean, channel_m2, group_mean, group_rstd, args.mean, args.rstd);
+    __syncthreads();
+    // From here on the channels' numbers are what a pixel needs: its group's mean, and gamma rstd.
+    for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
+      const int group = c / plan.group_channels;
+      channel_mean[c] = group_mean[group];
+      channel_m2[c] = args.gamma[place.first_channel + c] * group_rstd[group];
+    }
+    __syncthreads();
+    const int next_item = item + int(gridDim.x);
+    const bool goes_on = next_item < plan.items();
+    const Place next(plan, goes_on ? next_item : item, V);
+    for (int vector = thread.column; in_table && vector < plan.vectors; vector += plan.columns) {
+      const Column<const T> asked[1] = {source_of(next, vector)};
+      const bool asks = goes_on && vector < next.vectors;
+      if (vector < place.vectors)
+        normalise<T, V>(plan, args, place, vector, channel_mean, channel_m2, held, asked, asks);
+      else if (asks)
+        held.ask(asked, vector);
+    }
+    place = next;
+    __syncthreads();  // all have read the channels' numbers
+  }
 }
 
 // ---- backward ----
 
-/// What the backward pass knows of V channels.
-template <int V>
-struct Channels {
-  float mean[V], rstd[V], gamma[V], beta[V];
-
-  template <class Arguments>
-  __device__ Channels(const Plan& plan, const Arguments& args, int n, int channel) {
-    for (int i = 0; i < V; ++i) {
-      const int64_t group = int64_t(n) * plan.groups + (channel + i) / plan.group_channels;
-      mean[i] = args.mean[group];
-      rstd[i] = args.rstd[group];
-      gamma[i] = args.gamma[channel + i];
-      beta[i] = args.beta[channel + i];
-    }
-  }
-  struct Value {
-    float xh, g;  // (x - mean) rstd; dy act'(gamma xh + beta)
-  };
-  __device__ Value evaluate(int i, Activation activation, float x, float dy) const {
-    const float xh = (x - mean[i]) * rstd[i];
-    return {xh, dy * slope(activation, gamma[i] * xh + beta[i])};
-  }
-};
-
-/// Sums of g and of g xh over pixels, for each of V channels.
+/// Sums of g and of g (x - mean) over pixels, for each of V channels.
 template <int V>
 struct Sums {
-  float g[V], gxh[V];
+  float g[V], gx[V];
   __device__ void merge(const Sums& other) {
-    for (int i = 0; i < V; ++i) g[i] += other.g[i], gxh[i] += other.gxh[i];
+    for (int i = 0; i < V; ++i) g[i] += other.g[i], gx[i] += other.gx[i];
   }
 };
-
-/// From the sums of the slice's channels the means of h and h xh over its groups (h = gamma g): a warp for
-/// each group.
-__device__ void average_groups(const Plan& plan, const Place& place, const SharedArray<float>& sum_g,
-                               const SharedArray<float>& sum_gxh, const float* gamma,
-                               const SharedArray<float>& mean_h, const SharedArray<float>& mean_hxh) {
-  const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
-  const int size = plan.group_channels;
-  const float values = float(size) * float(plan.hw);
-  for (int group = warp; group < place.channels / size; group += int(blockDim.x) / kWarpSize) {
-    float h = 0, hxh = 0;
-    for (int c = group * size + lane; c < (group + 1) * size; c += kWarpSize) {
-      h += gamma[place.first_channel + c] * sum_g[c];
-      hxh += gamma[place.first_channel + c] * sum_gxh[c];
-    }
-    h = warp_sum(h) / values;
-    hxh = warp_sum(hxh) / values;
-    if (lane == 0) mean_h[group] = h, mean_hxh[group] = hxh;
-  }
-}
 
 template <class T>
 struct Backward {
@@ -210,81 +218,186 @@ struct Backward {
   float* partial;  // [2,N,C]: sums of g and of g xh over the pixels of an image; null: not wanted
 };
 
+/// The slice's numbers, one for each channel: gamma xh + beta = (x - mean) scale + beta; then the sums, and in
+/// their place what dx = g scale + (x - mean) tilt + level takes from them.
+struct Channels {
+  SharedArray<float> mean, scale, sum_g, sum_gxh;
+
+  __device__ Channels(SharedMemory& shared, int slice)
+      : mean(shared.take<float>(slice)),
+        scale(shared.take<float>(slice)),
+        sum_g(shared.take<float>(slice)),
+        sum_gxh(shared.take<float>(slice)) {}
+  __device__ const SharedArray<float>& level() const { return sum_g; }
+  __device__ const SharedArray<float>& tilt() const { return sum_gxh; }
+};
+
+/// V of them, in registers.
+template <int V>
+struct Normalised {
+  Pack<float, V> mean, scale;
+  float beta[V];
+
+  __device__ Normalised(const Channels& channels, const float* beta_of, int vector)
+      : mean(of_channels<V>(channels.mean, vector)), scale(of_channels<V>(channels.scale, vector)) {
+    for (int i = 0; i < V; ++i) beta[i] = beta_of[i];
+  }
+  /// x becomes x - mean, dy becomes g = dy act'(gamma xh + beta).
+  template <Activation kind>
+  __device__ void evaluate(Pack<float, V>& x, Pack<float, V>& dy) const {
+#pragma unroll
+    for (int i = 0; i < V; ++i) {
+      x.v[i] -= mean.v[i];
+      dy.v[i] *= slope<kind>(fmaf(x.v[i], scale.v[i], beta[i]));
+    }
+  }
+};
+
+template <class T, int V>
+using BackwardHeld = Held<T, V, 2>;
+
 /// The sums of one column of vectors, over the thread's pixels.
 template <class T, int V>
 __device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                              const SharedArray<Pack<T, V>>& held) {
-  const int channel = place.first_channel + vector * V;
-  const Channels<V> channels(plan, args, place.n, channel);
-  const Column<const T> sources[2] = {source_column(plan, args.x, args.x2, place.n, channel),
-                                      whole_column(plan, args.dy, place.n, channel)};
+                              const Channels& channels, const typename BackwardHeld<T, V>::Columns& sources,
+                              const BackwardHeld<T, V>& held) {
+  const Normalised<V> normalised(channels, args.beta + place.first_channel + vector * V, vector);
   Sums<V> sums{};
-  each_pixel<true>(plan, place, vector, sources, held, [&](int, const Pack<T, V>(&value)[2]) {
-    for (int i = 0; i < V; ++i) {
-      const auto at = channels.evaluate(i, plan.activation, float(value[0].v[i]), float(value[1].v[i]));
-      sums.g[i] += at.g;
-      sums.gxh[i] += at.g * at.xh;
-    }
+  with_activation(plan.activation, [&](auto kind) {
+    held.read(sources, vector, plan.vectors <= plan.columns, [&](const Pack<T, V>(&value)[2]) {
+      Pack<float, V> x = widen(value[0]), g = widen(value[1]);
+      normalised.template evaluate<decltype(kind)::value>(x, g);
+#pragma unroll
+      for (int i = 0; i < V; ++i) {
+        sums.g[i] += g.v[i];
+        sums.gx[i] = fmaf(g.v[i], x.v[i], sums.gx[i]);
+      }
+    });
   });
   return sums;
 }
 
-/// dx of one column of vectors.
+/// From the sums of the slice's channels the means of h and h xh over its groups (h = gamma g): a warp for
+/// each group.
+__device__ void average_groups(const Plan& plan, const Place& place, const Channels& channels,
+                               const float* gamma, const SharedArray<float>& mean_h,
+                               const SharedArray<float>& mean_hxh) {
+  const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
+  const int size = plan.group_channels;
+  const float values = float(size) * float(plan.hw);
+  for (int group = warp; group < place.channels / size; group += int(blockDim.x) / kWarpSize) {
+    float h = 0, hxh = 0;
+    for (int c = group * size + lane; c < (group + 1) * size; c += kWarpSize) {
+      h += gamma[place.first_channel + c] * channels.sum_g[c];
+      hxh += gamma[place.first_channel + c] * channels.sum_gxh[c];
+    }
+    h = warp_sum(h) / values;
+    hxh = warp_sum(hxh) / values;
+    if (lane == 0) mean_h[group] = h, mean_hxh[group] = hxh;
+  }
+}
+
+/// dx of one column of vectors; if `asks`, x and dy of the next slice are asked for.
 template <class T, int V>
 __device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                         const SharedArray<float>& mean_h, const SharedArray<float>& mean_hxh,
-                         const SharedArray<Pack<T, V>>& held) {
+                         const Channels& channels, const typename BackwardHeld<T, V>::Columns& sources,
+                         const BackwardHeld<T, V>& held, const typename BackwardHeld<T, V>::Columns& next,
+                         bool asks) {
   const int channel = place.first_channel + vector * V;
   const Column<T> out = source_column(plan, args.dx, args.dx2, place.n, channel);
-  if (!out.data) return;
-  const Channels<V> channels(plan, args, place.n, channel);
-  const Column<const T> sources[2] = {source_column(plan, args.x, args.x2, place.n, channel),
-                                      whole_column(plan, args.dy, place.n, channel)};
-  each_pixel<false>(plan, place, vector, sources, held, [&](int pixel, const Pack<T, V>(&value)[2]) {
-    Pack<T, V> result;
-    for (int i = 0; i < V; ++i) {
-      const int group = (vector * V + i) / plan.group_channels;
-      const auto at = channels.evaluate(i, plan.activation, float(value[0].v[i]), float(value[1].v[i]));
-      result.v[i] =
-          narrow<T>(channels.rstd[i] * (channels.gamma[i] * at.g - mean_h[group] - at.xh * mean_hxh[group]));
-    }
-    store(out.at(pixel), result);
+  const Normalised<V> normalised(channels, args.beta + channel, vector);
+  const Pack<float, V> level = of_channels<V>(channels.level(), vector);
+  const Pack<float, V> tilt = of_channels<V>(channels.tilt(), vector);
+  with_activation(plan.activation, [&](auto kind) {
+    held.read_again(sources, vector, next, asks, [&](int pixel, const Pack<T, V>(&value)[2]) {
+      Pack<float, V> x = widen(value[0]), g = widen(value[1]);
+      normalised.template evaluate<decltype(kind)::value>(x, g);
+#pragma unroll
+      for (int i = 0; i < V; ++i)
+        g.v[i] = fmaf(g.v[i], normalised.scale.v[i], fmaf(x.v[i], tilt.v[i], level.v[i]));
+      if (out.data) store(out.at(pixel), narrow<T>(g));
+    });
   });
 }
 
-/// Reads x and dy once where the block can hold its slices, else twice. Grid: slices x images.
+/// Grid: as many blocks as there are slices, or fewer.
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan, Backward<T> args) {
+  using Columns = typename BackwardHeld<T, V>::Columns;
   SharedMemory shared;
   const auto slots = shared.take<Sums<V>>(plan.rows * plan.columns);
-  const auto sum_g = shared.take<float>(plan.slice), sum_gxh = shared.take<float>(plan.slice);
+  const Channels channels(shared, plan.slice);
   const auto mean_h = shared.take<float>(plan.slice / plan.group_channels);
   const auto mean_hxh = shared.take<float>(plan.slice / plan.group_channels);
-  const auto held = shared.take<Pack<T, V>>(2 * plan.held);
-  const Place place(plan, V);
+  const Thread thread(plan);
+  const BackwardHeld<T, V> held(plan, shared, thread.row);
+  const bool in_table = thread.row < plan.rows;
+  const auto x_of = [&](const Place& place, int vector) {
+    return source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V);
+  };
+  const auto dy_of = [&](const Place& place, int vector) {
+    return whole_column(plan, args.dy, place.n, place.first_channel + vector * V);
+  };
 
-  for (int first = 0; first < place.vectors; first += plan.columns) {
-    const int vector = first + place.column;
-    const bool works = place.row < plan.rows && vector < place.vectors;
-    Sums<V> sums{};
-    if (works) sums = sum_pixels<T, V>(plan, args, place, vector, held);
-    merge_rows(slots, place.row, plan.rows, place.column, plan.columns, sums);
-    if (works && place.row == 0)
-      for (int i = 0; i < V; ++i) {
-        sum_g[vector * V + i] = sums.g[i];
-        sum_gxh[vector * V + i] = sums.gxh[i];
-        if (!args.partial) continue;
-        const int c = plan.c1 + plan.c2, channel = place.first_channel + vector * V + i;
-        args.partial[int64_t(place.n) * c + channel] = sums.g[i];
-        args.partial[int64_t(gridDim.y + place.n) * c + channel] = sums.gxh[i];
-      }
+  Place place(plan, int(blockIdx.x), V);
+  for (int vector = thread.column; in_table && vector < place.vectors; vector += plan.columns) {
+    const Columns sources = {x_of(place, vector), dy_of(place, vector)};
+    held.ask(sources, vector);
   }
-  __syncthreads();
-  average_groups(plan, place, sum_g, sum_gxh, args.gamma, mean_h, mean_hxh);
-  __syncthreads();
-  if (place.row >= plan.rows) return;
-  for (int vector = place.column; vector < place.vectors; vector += plan.columns)
-    write_dx<T, V>(plan, args, place, vector, mean_h, mean_hxh, held);
+  for (int item = int(blockIdx.x); item < plan.items(); item += int(gridDim.x)) {
+    const int64_t first_group = int64_t(place.n) * plan.groups + place.first_channel / plan.group_channels;
+    for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
+      const int64_t group = first_group + c / plan.group_channels;
+      channels.mean[c] = args.mean[group];
+      channels.scale[c] = args.gamma[place.first_channel + c] * args.rstd[group];
+    }
+    __syncthreads();
+    for (int first = 0; first < plan.vectors; first += plan.columns) {
+      const int vector = first + thread.column;
+      const bool works = in_table && vector < place.vectors;
+      Sums<V> sums{};
+      if (works) {
+        const Columns sources = {x_of(place, vector), dy_of(place, vector)};
+        sums = sum_pixels<T, V>(plan, args, place, vector, channels, sources, held);
+      }
+      merge_rows(slots, thread.row, plan.rows, thread.column, plan.columns, sums);
+      if (works && thread.row == 0)
+        for (int i = 0; i < V; ++i) {
+          const int at = vector * V + i, c = plan.c1 + plan.c2, channel = place.first_channel + at;
+          channels.sum_g[at] = sums.g[i];
+          channels.sum_gxh[at] = sums.gx[i] * args.rstd[first_group + at / plan.group_channels];
+          if (!args.partial) continue;
+          args.partial[int64_t(place.n) * c + channel] = channels.sum_g[at];
+          args.partial[int64_t(plan.n + place.n) * c + channel] = channels.sum_gxh[at];
+        }
+      if (first + plan.columns < plan.vectors) __syncthreads();  // the slots are used again
+    }
+    __syncthreads();
+    average_groups(plan, place, channels, args.gamma, mean_h, mean_hxh);
+    __syncthreads();
+    for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
+      const int group = c / plan.group_channels;
+      const float rstd = args.rstd[first_group + group];
+      channels.level()[c] = -rstd * mean_h[group];
+      channels.tilt()[c] = -rstd * rstd * mean_hxh[group];
+    }
+    __syncthreads();
+    const int next_item = item + int(gridDim.x);
+    const bool goes_on = next_item < plan.items();
+    const Place next(plan, goes_on ? next_item : item, V);
+    for (int vector = thread.column; in_table && vector < plan.vectors; vector += plan.columns) {
+      const Columns asked = {x_of(next, vector), dy_of(next, vector)};
+      const bool asks = goes_on && vector < next.vectors;
+      if (vector < place.vectors) {
+        const Columns sources = {x_of(place, vector), dy_of(place, vector)};
+        write_dx<T, V>(plan, args, place, vector, channels, sources, held, asked, asks);
+      } else if (asks) {
+        held.ask(asked, vector);
+      }
+    }
+    place = next;
+    __syncthreads();  // all have read the channels' numbers
+  }
 }
 
 inline constexpr int kReduceChannels = 32, kReduceRows = 16;
@@ -301,12 +414,12 @@ __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
   if (channel < c)
     for (int image = row; image < n; image += kReduceRows) {
       sums.g[0] += partial[int64_t(image) * c + channel];
-      sums.gxh[0] += partial[int64_t(n + image) * c + channel];
+      sums.gx[0] += partial[int64_t(n + image) * c + channel];
     }
   merge_rows(slots, row, kReduceRows, column, kReduceChannels, sums);
   if (row > 0 || channel >= c) return;
   dbeta[channel] = sums.g[0];
-  dgamma[channel] = sums.gxh[0];
+  dgamma[channel] = sums.gx[0];
 }
 
 // ---- launches ----
@@ -323,7 +436,7 @@ void check(const GroupNormDims& d, In x, In x2) {
 template <class T, int V>
 void launch_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
                     Out mean, Out rstd) {
-  const auto [plan, config] = make_plan<T, V>(d, sizeof(Moments<V>), 1, stream.shared_limit());
+  const auto [plan, config] = make_plan<T, V>(stream, d, sizeof(Moments<V>), 1, 2);
   const Forward<T> args{x.as<T>(), x2.as<T>(),       gamma.as<float>(), beta.as<float>(),
                         y.as<T>(), mean.as<float>(), rstd.as<float>()};
   launch(group_norm_forward_kernel<T, V>, config, stream, plan, args);
@@ -332,7 +445,7 @@ void launch_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In 
 template <class T, int V>
 void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<T>& args, float* dgamma,
                      float* dbeta) {
-  const auto [plan, config] = make_plan<T, V>(d, sizeof(Sums<V>), 2, stream.shared_limit());
+  const auto [plan, config] = make_plan<T, V>(stream, d, sizeof(Sums<V>), 2, 4);
   launch(group_norm_backward_kernel<T, V>, config, stream, plan, args);
   if (!dgamma) return;
   LaunchConfig reduce;

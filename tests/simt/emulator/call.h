@@ -11,8 +11,9 @@ namespace simt {
 struct Card {
   int count = 1, major = 9, minor = 0, driver = 13000;
   size_t shared_limit = kSharedLimit;
+  int multiprocessors = kMultiprocessors;
 };
-inline constexpr int kRuntimeVersion = 13000, kMultiprocessors = 132;
+inline constexpr int kRuntimeVersion = 13000;
 
 Card& card();
 
