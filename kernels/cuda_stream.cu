@@ -109,7 +109,6 @@ CudaStream::CudaStream(int device) : device_(device) {
     fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
   check_cuda(cudaSetDevice(device), "use the GPU");
   shared_limit_ = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  multiprocessors_ = attribute(cudaDevAttrMultiProcessorCount, device);
   check_cuda(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "create a stream");
 }
 

@@ -98,7 +98,6 @@ class CudaStream {
   size_t free_bytes() const { return info().free_bytes; }
   /// Bytes of shared memory that a block may ask for.
   size_t shared_limit() const { return shared_limit_; }
-  int multiprocessors() const { return multiprocessors_; }
   CUstream_st* handle() const { return handle_; }
 
   /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's file.
@@ -113,7 +112,6 @@ class CudaStream {
   CUstream_st* handle_ = nullptr;
   int device_ = 0;
   size_t shared_limit_ = 0;
-  int multiprocessors_ = 0;
   bool capturing_ = false;
   std::unordered_map<std::type_index, std::any> states_;
 };

@@ -108,15 +108,11 @@ struct Forward {
   float *mean, *rstd;
 };
 
-template <class T, int V>
-using ForwardHeld = Held<T, V, 1>;
-
-/// y of one column of vectors; if `asks`, x of the next slice is asked for.
+/// y of one column of vectors.
 template <class T, int V>
 __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place& place, int vector,
                           const SharedArray<float>& channel_mean, const SharedArray<float>& channel_scale,
-                          const ForwardHeld<T, V>& held, const typename ForwardHeld<T, V>::Columns& next,
-                          bool asks) {
+                          const Held<T, V, 1>& held) {
   const int channel = place.first_channel + vector * V;
   const Pack<float, V> mean = of_channels<V>(channel_mean, vector);
   const Pack<float, V> scale = of_channels<V>(channel_scale, vector);
@@ -125,7 +121,7 @@ __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place&
   const Column<const T> source[1] = {source_column(plan, args.x, args.x2, place.n, channel)};
   const Column<T> out = whole_column(plan, args.y, place.n, channel);
   with_activation(plan.activation, [&](auto kind) {
-    held.read_again(source, vector, next, asks, [&](int pixel, const Pack<T, V>(&value)[1]) {
+    held.read_again(source, vector, [&](int pixel, const Pack<T, V>(&value)[1]) {
       Pack<float, V> x = widen(value[0]);
 #pragma unroll
       for (int i = 0; i < V; ++i)
@@ -135,7 +131,7 @@ __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place&
   });
 }
 
-/// Grid: as many blocks as there are slices, or fewer.
+/// Grid: slices x images.
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan, Forward<T> args) {
   SharedMemory shared;
@@ -143,60 +139,39 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan,
   const auto channel_mean = shared.take<float>(plan.slice), channel_m2 = shared.take<float>(plan.slice);
   const auto group_mean = shared.take<float>(plan.slice / plan.group_channels);
   const auto group_rstd = shared.take<float>(plan.slice / plan.group_channels);
-  const Thread thread(plan);
-  const ForwardHeld<T, V> held(plan, shared, thread.row);
-  const bool in_table = thread.row < plan.rows;
-  const auto source_of = [&](const Place& place, int vector) {
-    return source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V);
-  };
+  const Place place(plan, V);
+  const Held<T, V, 1> held(plan, place, shared);
 
-  Place place(plan, int(blockIdx.x), V);
-  for (int vector = thread.column; in_table && vector < place.vectors; vector += plan.columns) {
-    const Column<const T> source[1] = {source_of(place, vector)};
-    held.ask(source, vector);
-  }
-  for (int item = int(blockIdx.x); item < plan.items(); item += int(gridDim.x)) {
-    for (int first = 0; first < plan.vectors; first += plan.columns) {
-      const int vector = first + thread.column;
-      const bool works = in_table && vector < place.vectors;
-      Moments<V> moments{};
-      if (works) {
-        const Column<const T> source[1] = {source_of(place, vector)};
-        held.read(source, vector, plan.vectors <= plan.columns,
-                  [&](const Pack<T, V>(&value)[1]) { moments.add(widen(value[0])); });
+  for (int first = 0; first < place.vectors; first += plan.columns) {
+    if (first > 0) __syncthreads();  // the slots have been read
+    const int vector = first + place.column;
+    const bool works = place.row < plan.rows && vector < place.vectors;
+    Moments<V> moments{};
+    if (works) {
+      const Column<const T> source[1] = {
+          source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V)};
+      held.read(source, vector, [&](const Pack<T, V>(&value)[1]) { moments.add(widen(value[0])); });
+    }
+    merge_rows(slots, place.row, plan.rows, place.column, plan.columns, moments);
+    if (works && place.row == 0)
+      for (int i = 0; i < V; ++i) {
+        channel_mean[vector * V + i] = moments.mean[i];
+        channel_m2[vector * V + i] = moments.m2[i];
       }
-      merge_rows(slots, thread.row, plan.rows, thread.column, plan.columns, moments);
-      if (works && thread.row == 0)
-        for (int i = 0; i < V; ++i) {
-          channel_mean[vector * V + i] = moments.mean[i];
-          channel_m2[vector * V + i] = moments.m2[i];
-        }
-      if (first + plan.columns < plan.vectors) __syncthreads();  // the slots are used again
-    }
-    __syncthreads();
-    merge_channels(plan, place, channel_mean, channel_m2, group_mean, group_rstd, args.mean, args.rstd);
-    __syncthreads();
-    // From here on the channels' numbers are what a pixel needs: its group's mean, and gamma rstd.
-    for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
-      const int group = c / plan.group_channels;
-      channel_mean[c] = group_mean[group];
-      channel_m2[c] = args.gamma[place.first_channel + c] * group_rstd[group];
-    }
-    __syncthreads();
-    const int next_item = item + int(gridDim.x);
-    const bool goes_on = next_item < plan.items();
-    const Place next(plan, goes_on ? next_item : item, V);
-    for (int vector = thread.column; in_table && vector < plan.vectors; vector += plan.columns) {
-      const Column<const T> asked[1] = {source_of(next, vector)};
-      const bool asks = goes_on && vector < next.vectors;
-      if (vector < place.vectors)
-        normalise<T, V>(plan, args, place, vector, channel_mean, channel_m2, held, asked, asks);
-      else if (asks)
-        held.ask(asked, vector);
-    }
-    place = next;
-    __syncthreads();  // all have read the channels' numbers
   }
+  __syncthreads();
+  merge_channels(plan, place, channel_mean, channel_m2, group_mean, group_rstd, args.mean, args.rstd);
+  __syncthreads();
+  // From here on the channels' numbers are what a pixel needs: its group's mean, and gamma rstd.
+  for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
+    const int group = c / plan.group_channels;
+    channel_mean[c] = group_mean[group];
+    channel_m2[c] = args.gamma[place.first_channel + c] * group_rstd[group];
+  }
+  __syncthreads();
+  if (place.row >= plan.rows) return;
+  for (int vector = place.column; vector < place.vectors; vector += plan.columns)
+    normalise<T, V>(plan, args, place, vector, channel_mean, channel_m2, held);
 }
 
 // ---- backward ----
@@ -253,18 +228,24 @@ struct Normalised {
   }
 };
 
+/// Of x and dy.
 template <class T, int V>
-using BackwardHeld = Held<T, V, 2>;
+struct Sources {
+  Column<const T> columns[2];
+  __device__ Sources(const Plan& plan, const Backward<T>& args, const Place& place, int vector)
+      : columns{source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V),
+                whole_column(plan, args.dy, place.n, place.first_channel + vector * V)} {}
+};
 
 /// The sums of one column of vectors, over the thread's pixels.
 template <class T, int V>
 __device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                              const Channels& channels, const typename BackwardHeld<T, V>::Columns& sources,
-                              const BackwardHeld<T, V>& held) {
+                              const Channels& channels, const Held<T, V, 2>& held) {
   const Normalised<V> normalised(channels, args.beta + place.first_channel + vector * V, vector);
+  const Sources<T, V> sources(plan, args, place, vector);
   Sums<V> sums{};
   with_activation(plan.activation, [&](auto kind) {
-    held.read(sources, vector, plan.vectors <= plan.columns, [&](const Pack<T, V>(&value)[2]) {
+    held.read(sources.columns, vector, [&](const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
 #pragma unroll
@@ -297,107 +278,76 @@ __device__ void average_groups(const Plan& plan, const Place& place, const Chann
   }
 }
 
-/// dx of one column of vectors; if `asks`, x and dy of the next slice are asked for.
+/// dx of one column of vectors.
 template <class T, int V>
 __device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                         const Channels& channels, const typename BackwardHeld<T, V>::Columns& sources,
-                         const BackwardHeld<T, V>& held, const typename BackwardHeld<T, V>::Columns& next,
-                         bool asks) {
+                         const Channels& channels, const Held<T, V, 2>& held) {
   const int channel = place.first_channel + vector * V;
   const Column<T> out = source_column(plan, args.dx, args.dx2, place.n, channel);
+  if (!out.data) return;
   const Normalised<V> normalised(channels, args.beta + channel, vector);
   const Pack<float, V> level = of_channels<V>(channels.level(), vector);
   const Pack<float, V> tilt = of_channels<V>(channels.tilt(), vector);
+  const Sources<T, V> sources(plan, args, place, vector);
   with_activation(plan.activation, [&](auto kind) {
-    held.read_again(sources, vector, next, asks, [&](int pixel, const Pack<T, V>(&value)[2]) {
+    held.read_again(sources.columns, vector, [&](int pixel, const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
 #pragma unroll
       for (int i = 0; i < V; ++i)
         g.v[i] = fmaf(g.v[i], normalised.scale.v[i], fmaf(x.v[i], tilt.v[i], level.v[i]));
-      if (out.data) store(out.at(pixel), narrow<T>(g));
+      store(out.at(pixel), narrow<T>(g));
     });
   });
 }
 
-/// Grid: as many blocks as there are slices, or fewer.
+/// Grid: slices x images.
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan, Backward<T> args) {
-  using Columns = typename BackwardHeld<T, V>::Columns;
   SharedMemory shared;
   const auto slots = shared.take<Sums<V>>(plan.rows * plan.columns);
   const Channels channels(shared, plan.slice);
   const auto mean_h = shared.take<float>(plan.slice / plan.group_channels);
   const auto mean_hxh = shared.take<float>(plan.slice / plan.group_channels);
-  const Thread thread(plan);
-  const BackwardHeld<T, V> held(plan, shared, thread.row);
-  const bool in_table = thread.row < plan.rows;
-  const auto x_of = [&](const Place& place, int vector) {
-    return source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V);
-  };
-  const auto dy_of = [&](const Place& place, int vector) {
-    return whole_column(plan, args.dy, place.n, place.first_channel + vector * V);
-  };
+  const Place place(plan, V);
+  const Held<T, V, 2> held(plan, place, shared);
+  const int64_t first_group = int64_t(place.n) * plan.groups + place.first_channel / plan.group_channels;
 
-  Place place(plan, int(blockIdx.x), V);
-  for (int vector = thread.column; in_table && vector < place.vectors; vector += plan.columns) {
-    const Columns sources = {x_of(place, vector), dy_of(place, vector)};
-    held.ask(sources, vector);
+  for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
+    const int64_t group = first_group + c / plan.group_channels;
+    channels.mean[c] = args.mean[group];
+    channels.scale[c] = args.gamma[place.first_channel + c] * args.rstd[group];
   }
-  for (int item = int(blockIdx.x); item < plan.items(); item += int(gridDim.x)) {
-    const int64_t first_group = int64_t(place.n) * plan.groups + place.first_channel / plan.group_channels;
-    for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
-      const int64_t group = first_group + c / plan.group_channels;
-      channels.mean[c] = args.mean[group];
-      channels.scale[c] = args.gamma[place.first_channel + c] * args.rstd[group];
-    }
-    __syncthreads();
-    for (int first = 0; first < plan.vectors; first += plan.columns) {
-      const int vector = first + thread.column;
-      const bool works = in_table && vector < place.vectors;
-      Sums<V> sums{};
-      if (works) {
-        const Columns sources = {x_of(place, vector), dy_of(place, vector)};
-        sums = sum_pixels<T, V>(plan, args, place, vector, channels, sources, held);
+  for (int first = 0; first < place.vectors; first += plan.columns) {
+    __syncthreads();  // the channels' numbers are there, the slots have been read
+    const int vector = first + place.column;
+    const bool works = place.row < plan.rows && vector < place.vectors;
+    Sums<V> sums{};
+    if (works) sums = sum_pixels<T, V>(plan, args, place, vector, channels, held);
+    merge_rows(slots, place.row, plan.rows, place.column, plan.columns, sums);
+    if (works && place.row == 0)
+      for (int i = 0; i < V; ++i) {
+        const int at = vector * V + i, c = plan.c1 + plan.c2, channel = place.first_channel + at;
+        channels.sum_g[at] = sums.g[i];
+        channels.sum_gxh[at] = sums.gx[i] * args.rstd[first_group + at / plan.group_channels];
+        if (!args.partial) continue;
+        args.partial[int64_t(place.n) * c + channel] = channels.sum_g[at];
+        args.partial[int64_t(gridDim.y + place.n) * c + channel] = channels.sum_gxh[at];
       }
-      merge_rows(slots, thread.row, plan.rows, thread.column, plan.columns, sums);
-      if (works && thread.row == 0)
-        for (int i = 0; i < V; ++i) {
-          const int at = vector * V + i, c = plan.c1 + plan.c2, channel = place.first_channel + at;
-          channels.sum_g[at] = sums.g[i];
-          channels.sum_gxh[at] = sums.gx[i] * args.rstd[first_group + at / plan.group_channels];
-          if (!args.partial) continue;
-          args.partial[int64_t(place.n) * c + channel] = channels.sum_g[at];
-          args.partial[int64_t(plan.n + place.n) * c + channel] = channels.sum_gxh[at];
-        }
-      if (first + plan.columns < plan.vectors) __syncthreads();  // the slots are used again
-    }
-    __syncthreads();
-    average_groups(plan, place, channels, args.gamma, mean_h, mean_hxh);
-    __syncthreads();
-    for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
-      const int group = c / plan.group_channels;
-      const float rstd = args.rstd[first_group + group];
-      channels.level()[c] = -rstd * mean_h[group];
-      channels.tilt()[c] = -rstd * rstd * mean_hxh[group];
-    }
-    __syncthreads();
-    const int next_item = item + int(gridDim.x);
-    const bool goes_on = next_item < plan.items();
-    const Place next(plan, goes_on ? next_item : item, V);
-    for (int vector = thread.column; in_table && vector < plan.vectors; vector += plan.columns) {
-      const Columns asked = {x_of(next, vector), dy_of(next, vector)};
-      const bool asks = goes_on && vector < next.vectors;
-      if (vector < place.vectors) {
-        const Columns sources = {x_of(place, vector), dy_of(place, vector)};
-        write_dx<T, V>(plan, args, place, vector, channels, sources, held, asked, asks);
-      } else if (asks) {
-        held.ask(asked, vector);
-      }
-    }
-    place = next;
-    __syncthreads();  // all have read the channels' numbers
   }
+  __syncthreads();
+  average_groups(plan, place, channels, args.gamma, mean_h, mean_hxh);
+  __syncthreads();
+  for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
+    const int group = c / plan.group_channels;
+    const float rstd = args.rstd[first_group + group];
+    channels.level()[c] = -rstd * mean_h[group];
+    channels.tilt()[c] = -rstd * rstd * mean_hxh[group];
+  }
+  __syncthreads();
+  if (place.row >= plan.rows) return;
+  for (int vector = place.column; vector < place.vectors; vector += plan.columns)
+    write_dx<T, V>(plan, args, place, vector, channels, held);
 }
 
 inline constexpr int kReduceChannels = 32, kReduceRows = 16;
@@ -436,7 +386,7 @@ void check(const GroupNormDims& d, In x, In x2) {
 template <class T, int V>
 void launch_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
                     Out mean, Out rstd) {
-  const auto [plan, config] = make_plan<T, V>(stream, d, sizeof(Moments<V>), 1, 2);
+  const auto [plan, config] = make_plan<T, V>(d, sizeof(Moments<V>), 1, 2, stream.shared_limit());
   const Forward<T> args{x.as<T>(), x2.as<T>(),       gamma.as<float>(), beta.as<float>(),
                         y.as<T>(), mean.as<float>(), rstd.as<float>()};
   launch(group_norm_forward_kernel<T, V>, config, stream, plan, args);
@@ -445,7 +395,7 @@ void launch_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In 
 template <class T, int V>
 void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<T>& args, float* dgamma,
                      float* dbeta) {
-  const auto [plan, config] = make_plan<T, V>(stream, d, sizeof(Sums<V>), 2, 4);
+  const auto [plan, config] = make_plan<T, V>(d, sizeof(Sums<V>), 2, 4, stream.shared_limit());
   launch(group_norm_backward_kernel<T, V>, config, stream, plan, args);
   if (!dgamma) return;
   LaunchConfig reduce;

@@ -102,7 +102,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     snprintf(properties->name, sizeof properties->name, "CUDA on a CPU");
     properties->major = card.major, properties->minor = card.minor;
     properties->totalGlobalMem = simt::device_memory().limit();
-    properties->multiProcessorCount = card.multiprocessors;
+    properties->multiProcessorCount = simt::kMultiprocessors;
     properties->warpSize = kWarpThreads;
     properties->maxThreadsPerBlock = int(simt::kMaxThreads);
     properties->maxThreadsPerMultiProcessor = kThreadsOfMultiprocessor;
@@ -122,7 +122,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int device)
       case cudaDevAttrMemoryClockRate:
         return *value = 1000 * 1000, cudaSuccess;  // kHz; nothing here keeps time
       case cudaDevAttrMultiProcessorCount:
-        return *value = simt::card().multiprocessors, cudaSuccess;
+        return *value = simt::kMultiprocessors, cudaSuccess;
       case cudaDevAttrComputeCapabilityMajor:
         return *value = simt::card().major, cudaSuccess;
       case cudaDevAttrComputeCapabilityMinor:

@@ -11,9 +11,8 @@ namespace simt {
 struct Card {
   int count = 1, major = 9, minor = 0, driver = 13000;
   size_t shared_limit = kSharedLimit;
-  int multiprocessors = kMultiprocessors;
 };
-inline constexpr int kRuntimeVersion = 13000;
+inline constexpr int kRuntimeVersion = 13000, kMultiprocessors = 132;
 
 Card& card();
 

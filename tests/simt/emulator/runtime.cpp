@@ -83,7 +83,6 @@ cudaError_t end_call(cudaError_t error) {
 }
 
 void set_shared_limit(size_t bytes) { card().shared_limit = bytes; }
-void set_multiprocessors(int count) { card().multiprocessors = count; }
 void set_memory_limit(size_t bytes) { device_memory().set_limit(bytes); }
 void set_device_count(int count) { card().count = count; }
 void set_compute_capability(int major, int minor) { card().major = major, card().minor = minor; }

@@ -13,9 +13,6 @@ namespace simt {
 /// Shared memory that the emulated device gives a block; tests lower it to reach the paths of smaller cards.
 void set_shared_limit(size_t bytes);
 inline constexpr size_t kSharedLimit = 227 * 1024;  // compute capability 9.0
-/// Multiprocessors that it says it has; tests lower their number so that blocks have several pieces of work.
-void set_multiprocessors(int count);
-inline constexpr int kMultiprocessors = 132;
 
 /// Bytes of device memory, 4 GiB if nothing is said.
 void set_memory_limit(size_t bytes);
