@@ -223,7 +223,8 @@ int main(int argc, char** argv) {
   app.add_option("--preset", f.preset)->capture_default_str();
   app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
   app.add_option("--precision", f.precision, "f32 or bf16")->capture_default_str();
-  app.add_option("--conv", f.conv, "convolutions and products on a GPU: ours, cudnn or auto, whichever is faster")
+  app.add_option("--conv", f.conv,
+                 "convolutions and products on a GPU: ours, cudnn or auto, whichever is faster")
       ->capture_default_str();
   app.add_option("--batch", f.batch)->check(CLI::Range(1, 65536))->capture_default_str();
   app.add_option("--repeats", f.repeats, "timed steps, on a GPU blocks of 20; the median counts")

@@ -46,18 +46,20 @@ Stopwatch::Stopwatch(engine::Device& device, const Repeats& repeats, size_t flus
   if (device.backend() == engine::Backend::cuda) {
     marks_ = std::make_unique<Marks>();
     if (flush_bytes)
-      sums_ = engine::Tensor::persistent(device, {flush_images(scratch_) * kFlushChannels}, engine::DType::f32);
+      sums_ =
+          engine::Tensor::persistent(device, {flush_images(scratch_) * kFlushChannels}, engine::DType::f32);
   }
 }
 
 Stopwatch::~Stopwatch() = default;
 
-/// On the CPU written, by a kernel, so that every thread empties its own caches. On a GPU read: what it wrote would
-/// wait in the L2 cache until what is timed drives it out.
+/// On the CPU written, by a kernel, so that every thread empties its own caches. On a GPU read: what it wrote
+/// would wait in the L2 cache until what is timed drives it out.
 void Stopwatch::flush() {
   if (!scratch_.defined()) return;
   device_.launch([&](auto& s) {
-    if (device_.backend() == engine::Backend::cpu) return kernels::fill(s, scratch_.count(), 1, scratch_.out());
+    if (device_.backend() == engine::Backend::cpu)
+      return kernels::fill(s, scratch_.count(), 1, scratch_.out());
     const int64_t images = flush_images(scratch_), pixels = scratch_.count() / (images * kFlushChannels);
     kernels::add_channels_backward(s, int(images), int(pixels), kFlushChannels, scratch_.in(), sums_.out());
   });

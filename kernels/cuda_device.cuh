@@ -53,8 +53,8 @@ template <>
 struct Word<16> {
   using Type = uint4;
 };
-// By hand to global memory: nvcc takes a pack apart whose elements were computed singly, and stores it by twos
-// and fours of bytes.
+// By hand to global memory: nvcc takes a pack apart whose elements were computed singly, and stores it by
+// twos and fours of bytes.
 template <class Bytes>
 __device__ inline void put(Bytes* p, const Bytes& bytes) {
   *p = bytes;

@@ -193,8 +193,8 @@ struct Backward {
   float* partial;  // [2,N,C]: sums of g and of g xh over the pixels of an image; null: not wanted
 };
 
-/// The slice's numbers, one for each channel: gamma xh + beta = (x - mean) scale + beta; then the sums, and in
-/// their place what dx = g scale + (x - mean) tilt + level takes from them.
+/// The slice's numbers, one for each channel: gamma xh + beta = (x - mean) scale + beta; then the sums, and
+/// in their place what dx = g scale + (x - mean) tilt + level takes from them.
 struct Channels {
   SharedArray<float> mean, scale, sum_g, sum_gxh;
 

@@ -8,7 +8,7 @@ namespace ito::kernels {
 namespace conv2d {
 
 WeightParts::WeightParts(const Conv2dDims& d) {
-  constexpr int kBlocks = 264;       // large ones, two for each multiprocessor of an H100; twice as many others
+  constexpr int kBlocks = 264;  // large ones, two for each multiprocessor of an H100; twice as many others
   constexpr int kLeastPixels = 256;  // so that a part's tiles are written for enough multiplications
   const int64_t pixels = int64_t(d.n) * d.out_h() * d.out_w(), entries = int64_t(d.r) * d.s * d.c();
   tiles = entries < 128 ? WeightTiles::medium

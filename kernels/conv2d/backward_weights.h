@@ -4,8 +4,8 @@
 
 namespace ito::kernels::conv2d {
 
-/// Tiles of filters x entries that the weight gradient is cut into: 128 x 128, 64 x 128, 16 x 128, 64 x 64. In
-/// f32 the second and third are 64 x 64, too.
+/// Tiles of filters x entries that the weight gradient is cut into: 128 x 128, 64 x 128, 16 x 128, 64 x 64.
+/// In f32 the second and third are 64 x 64, too.
 enum class WeightTiles { large, wide, flat, medium };
 
 /// How the CUDA weight gradient is cut: the pixels into parts, each of which gets a sum of its own, such that

@@ -237,8 +237,7 @@ cudnnHandle_t handle_of(CudaStream& stream) {
 }
 
 CudnnState::Key key_of(const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm) {
-  return {d.n,      d.h,       d.w,        d.c1,  d.k,  d.r,      d.s,
-          d.stride, d.pad_top, d.pad_left, dtype, pass, algorithm};
+  return {d.n, d.h, d.w, d.c1, d.k, d.r, d.s, d.stride, d.pad_top, d.pad_left, dtype, pass, algorithm};
 }
 
 const Convolution& prepared(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,

@@ -15,8 +15,8 @@
 /// over threads and what is read of each channel cost little beside them.
 namespace ito::kernels::group_norm {
 
-inline constexpr int kThreads = 512;      // of a block, at most
-inline constexpr int kFewThreads = 128;   // narrower slices are widened until they have these
+inline constexpr int kThreads = 512;     // of a block, at most
+inline constexpr int kFewThreads = 128;  // narrower slices are widened until they have these
 inline constexpr int kSectorBytes = 32, kLineBytes = 128;
 inline constexpr int kInFlight = 4;       // vectors that a thread asks for before it uses the first
 inline constexpr int kManyPixels = 1024;  // of an image, from which on a thread takes two rounds of them
@@ -110,7 +110,8 @@ class Held {
       // All that is kept is asked for at once, past registers and the L1 cache, neither of which has room.
       for (int part = 0; part < kParts; ++part) {
         each_of(part, [&](int pixel) {
-          for (int k = 0; k < N; ++k) cp_async16(&memory_[slot(k, vector, pixel)], columns[k].at(pixel), true);
+          for (int k = 0; k < N; ++k)
+            cp_async16(&memory_[slot(k, vector, pixel)], columns[k].at(pixel), true);
         });
         cp_commit();
       }
@@ -136,8 +137,8 @@ class Held {
     }
   }
 
-  /// Calls use(pixel, v) for the thread's pixels again, first for those that are not held, since the caches have
-  /// seen them last.
+  /// Calls use(pixel, v) for the thread's pixels again, first for those that are not held, since the caches
+  /// have seen them last.
   template <class Use>
   __device__ void read_again(const Columns& columns, int vector, Use use) const {
     each_pixel<V>(plan_, plan_.held + place_.row, columns, use);
@@ -184,8 +185,8 @@ struct Cut {
   LaunchConfig config;
 };
 
-/// The cut into slices at least `width` bytes wide. slot_bytes: what a thread hands over in a reduction; tensors:
-/// how many the block would hold; numbers: floats that it keeps for each channel.
+/// The cut into slices at least `width` bytes wide. slot_bytes: what a thread hands over in a reduction;
+/// tensors: how many the block would hold; numbers: floats that it keeps for each channel.
 template <class T, int V>
 Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
   const int group_channels = d.c() / d.groups;
@@ -205,16 +206,17 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
   const size_t pixel_bytes = tensors * vectors * sizeof(Pack<T, V>);
   const size_t room = shared_limit > work + 16 ? (shared_limit - work - 16) / pixel_bytes : 0;
   const int held = room >= size_t(d.hw) ? d.hw : int(room) / rows * rows;
-  Cut result{{d.hw, d.c1, d.c2, d.groups, group_channels, d.eps, d.activation, slice, rows, columns, held}, {}};
+  Cut result{{d.hw, d.c1, d.c2, d.groups, group_channels, d.eps, d.activation, slice, rows, columns, held},
+             {}};
   result.config.grid = dim3(unsigned((d.c() + slice - 1) / slice), unsigned(d.n));
   result.config.block = dim3(unsigned((rows * columns + kWarpSize - 1) / kWarpSize * kWarpSize));
   result.config.shared_bytes = work + shared_size<Pack<T, V>>(size_t(held) * tensors * vectors);
   return result;
 }
 
-/// The L2 cache answers as many requests for 32 bytes as for 64, so slices are two sectors wide where two blocks
-/// of them share a multiprocessor; else one. What a block cannot even hold then comes twice anyway, by lines.
-/// Decided for an H100 whatever the card, whose results so have the same bits.
+/// The L2 cache answers as many requests for 32 bytes as for 64, so slices are two sectors wide where two
+/// blocks of them share a multiprocessor; else one. What a block cannot even hold then comes twice anyway, by
+/// lines. Decided for an H100 whatever the card, whose results so have the same bits.
 template <class T, int V>
 Cut make_plan(const GroupNormDims& d, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
   constexpr size_t kUsualLimit = 227 * 1024;
