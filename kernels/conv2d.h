@@ -20,8 +20,8 @@ struct Conv2dDims {
 enum class ConvPass : uint8_t { forward, backward_data, backward_weights };
 
 /// Scratch a pass needs, in bytes; a fixed function of its arguments, the instruction set and the threads.
-/// Runs nothing. A workspace starts at a multiple of 64 bytes; its contents do not matter before or after a
-/// pass.
+/// Runs nothing. A workspace starts at a multiple of 64 bytes, on CUDA of 256; its contents do not matter
+/// before or after a pass.
 size_t conv2d_workspace_bytes(CpuStream&, const Conv2dDims&, DType, ConvPass);
 size_t conv2d_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
 

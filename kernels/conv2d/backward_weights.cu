@@ -7,19 +7,38 @@
 namespace ito::kernels {
 namespace conv2d {
 
-WeightParts::WeightParts(const Conv2dDims& d) {
-  constexpr int kBlocks = 264;  // large ones, two for each multiprocessor of an H100; twice as many others
-  constexpr int kLeastPixels = 256;  // so that a part's tiles are written for enough multiplications
+/// Calls f with the shape of these tiles.
+template <class T, class F>
+void with_shape(WeightTiles tiles, F&& f) {
+  using S = Shapes<T>;
+  switch (tiles) {
+    case WeightTiles::large:
+      return f(typename S::Large());
+    case WeightTiles::wide:
+      return f(typename S::Wide());
+    case WeightTiles::flat:
+      return f(typename S::Flat());
+    case WeightTiles::medium:
+      return f(typename S::Medium());
+  }
+}
+
+WeightParts::WeightParts(const Conv2dDims& d, DType dtype) {
+  constexpr int kMultiprocessors = 132;  // of an H100
+  constexpr int kLeastPixels = 256;      // so that a part's tiles are written for enough multiplications
   const int64_t pixels = int64_t(d.n) * d.out_h() * d.out_w(), entries = int64_t(d.r) * d.s * d.c();
   tiles = entries < 128 ? WeightTiles::medium
           : d.k >= 128  ? WeightTiles::large
           : d.k > 16    ? WeightTiles::wide
                         : WeightTiles::flat;
-  const int64_t high = tiles == WeightTiles::large ? 128 : tiles == WeightTiles::flat ? 16 : 64;
-  const int64_t wide = tiles == WeightTiles::medium ? 64 : 128;
-  const int64_t count_of_tiles = tiles_of(d.k, high) * tiles_of(entries, wide);
-  const int64_t blocks = tiles == WeightTiles::large ? kBlocks : 2 * kBlocks;
-  const int64_t wanted = std::clamp<int64_t>(blocks / count_of_tiles, 1, tiles_of(pixels, kLeastPixels));
+  int64_t of_a_part = 0;
+  const auto count_tiles = [&](auto shape) {
+    of_a_part = tiles_of(d.k, decltype(shape)::kM) * tiles_of(entries, decltype(shape)::kN);
+  };
+  const bool narrow = dtype == DType::bf16;
+  narrow ? with_shape<bf16>(tiles, count_tiles) : with_shape<float>(tiles, count_tiles);
+  const int64_t blocks = (narrow && tiles != WeightTiles::large ? 4 : 2) * kMultiprocessors;
+  const int64_t wanted = std::clamp<int64_t>(blocks / of_a_part, 1, tiles_of(pixels, kLeastPixels));
   pixels_each = int(tiles_of(tiles_of(pixels, wanted), 32) * 32);
   count = int(tiles_of(pixels, pixels_each));
 }
@@ -47,7 +66,7 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, 
   const PatchColumns<T> b{input_patches(d, x, x2)};
   const int pixels = b.patches.pixels, entries = b.patches.entries;
   const Matrix<T, false> a{dy, d.k, pixels};
-  const WeightParts parts(d);
+  const WeightParts parts(d, dtype_of<T>::value);
   const WeightWorkspace scratch(d, parts, workspace);
   const bool in_place = parts.count == 1;
   float *const to_dw = in_place ? dw : scratch.dw, *const to_dbias =
@@ -60,16 +79,12 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, 
   };
   constexpr std::true_type yes;
   constexpr std::false_type no;
-  if (wide_x && parts.tiles == WeightTiles::flat)
+  if (wide_x && wide_dy)
+    with_shape<T>(parts.tiles, [&](auto shape) { run(shape, yes, yes); });
+  else if (wide_x && parts.tiles == WeightTiles::flat)
     run(typename S::Flat(), no, yes);  // of so few filters the elements may come singly
-  else if (!wide_x || !wide_dy)
-    run(typename S::Medium(), no, no);
-  else if (parts.tiles == WeightTiles::large)
-    run(typename S::Large(), yes, yes);
-  else if (parts.tiles == WeightTiles::wide)
-    run(typename S::Wide(), yes, yes);
   else
-    run(typename S::Medium(), yes, yes);
+    run(typename S::Medium(), no, no);
   if (in_place) return;
   const int64_t weights = int64_t(d.k) * entries;
   LaunchConfig config;

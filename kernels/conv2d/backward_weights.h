@@ -4,16 +4,15 @@
 
 namespace ito::kernels::conv2d {
 
-/// Tiles of filters x entries that the weight gradient is cut into: 128 x 128, 64 x 128, 16 x 128, 64 x 64.
-/// In f32 the second and third are 64 x 64, too.
+/// Which tiles of filters x entries the weight gradient is cut into, of choice.cuh's Shapes.
 enum class WeightTiles { large, wide, flat, medium };
 
 /// How the CUDA weight gradient is cut: the pixels into parts, each of which gets a sum of its own, such that
-/// the tiles of all parts fill a card. A fixed function of the shape.
+/// the tiles of all parts fill a card. A fixed function of the shape and the type.
 struct WeightParts {
   WeightTiles tiles;
   int count, pixels_each;
-  explicit WeightParts(const Conv2dDims&);
+  WeightParts(const Conv2dDims&, DType);
 };
 
 /// The parts' copies of dw and dbias; nothing where one part writes the results themselves.

@@ -51,7 +51,7 @@ void conv2d::check_cuda_shape(const Conv2dDims& d, DType dtype) {
 
 size_t conv2d::own_workspace_bytes(const Conv2dDims& d, DType dtype, ConvPass pass) {
   check_cuda_shape(d, dtype);
-  if (pass == ConvPass::backward_weights) return WeightWorkspace(d, WeightParts(d), nullptr).bytes;
+  if (pass == ConvPass::backward_weights) return WeightWorkspace(d, WeightParts(d, dtype), nullptr).bytes;
   return dtype == DType::bf16 ? rounded_bytes(d) : 0;
 }
 

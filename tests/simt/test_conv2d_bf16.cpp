@@ -25,6 +25,7 @@ const std::vector<Conv2dDims> kShapes{
     {2, 7, 7, 8, 0, 8, 1, 1, 2, 0, 0, 0, 0},      // inputs that no output sees
     {1, 5, 6, 3, 0, 2, 3, 2, 1, 2, 0, 1, 3},      // padding that differs at all ends
     {2, 18, 17, 8, 0, 8, 3, 3, 1, 1, 1, 1, 1},    // dw in several parts, the last one ragged
+    {1, 18, 17, 16, 0, 40, 3, 3, 1, 1, 1, 1, 1},  // the same in wide tiles
     {1, 7, 6, 128, 8, 136, 1, 1, 1, 0, 0, 0, 0},  // large tiles for dw
 };
 
