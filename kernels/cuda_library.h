@@ -51,8 +51,8 @@ struct ConvLibrary {
 };
 
 /// Which one a pass runs on, ours or cudnn: what ConvLibrary says where cuDNN supports the pass. automatic
-/// runs both by `run` (any number of times) and keeps the faster one in the plan; while a graph is captured,
-/// an unknown shape runs on ours and stays unknown.
+/// runs both by `run` (any number of times) and keeps the faster one in the plan. While a graph is captured,
+/// a shape that was not asked for before runs on ours and stays unknown.
 ConvChoice choose_convolution(CudaStream&, const Conv2dDims&, DType, ConvPass,
                               const std::function<void(ConvChoice)>& run);
 /// Bytes of workspace for what choose_convolution may choose. ours: bytes that our kernels need.

@@ -62,17 +62,20 @@ __global__ void reference_convolution_kernel(Conv2dDims d, ConvPass pass, Triple
 
 /// What a stream has asked about. Like cuDNN, no convolution gets ready while a step is captured.
 struct Prepared {
-  std::set<std::tuple<int, int, int, int, int, int, DType, ConvPass>> shapes;
+  using Key = std::tuple<int, int, int, int, int, int, int, int, int, int, DType, ConvPass>;
+  std::set<Key> shapes;
 };
 
-bool is_prepared(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+/// Whether it is ready; it becomes so where nothing is captured.
+bool prepare(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
   auto& shapes = stream.state<Prepared>().shapes;
-  if (!stream.capturing()) shapes.insert({d.n, d.h, d.w, d.c1, d.k, d.r, dtype, pass});
-  return shapes.count({d.n, d.h, d.w, d.c1, d.k, d.r, dtype, pass}) > 0;
+  const Prepared::Key key{d.n, d.h, d.w, d.c1, d.k, d.r, d.s, d.stride, d.pad_top, d.pad_left, dtype, pass};
+  if (!stream.capturing()) shapes.insert(key);
+  return shapes.count(key) > 0;
 }
 
 bool convolution_supported(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
-  return is_prepared(stream, d, dtype, pass);
+  return prepare(stream, d, dtype, pass);
 }
 /// The last one refuses when it is run, as may happen with the library.
 int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 3; }
@@ -80,7 +83,7 @@ size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPa
 
 void convolve(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
               const void* a, const void* b, void* result, void*) {
-  if (!is_prepared(stream, d, dtype, pass)) fail("a convolution would get ready while a step is captured");
+  if (!prepare(stream, d, dtype, pass)) fail("a convolution would get ready while a step is captured");
   if (algorithm == 2) fail("the convolution's last algorithm refuses");
   const int64_t results = pass == ConvPass::forward         ? int64_t(d.n) * d.out_h() * d.out_w() * d.k
                           : pass == ConvPass::backward_data ? int64_t(d.n) * d.h * d.w * d.c1
