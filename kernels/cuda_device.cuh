@@ -24,9 +24,11 @@ inline constexpr int kWideVector = 16 / int(sizeof(T));
 #if defined(__CUDACC__)
 struct CallSite {};
 __device__ inline void check_aligned(const void*, size_t, CallSite) {}
+__device__ inline void check_global(const void*, size_t, CallSite) {}
 #else
 using CallSite = simt::Place;
 using simt::check_aligned;
+using simt::check_global;
 #endif
 
 #if defined(__CUDACC__)
@@ -86,10 +88,11 @@ __device__ inline Pack<T, V> load(const T* p, const CallSite& site = {}) {
   memcpy(&pack, &bytes, sizeof(pack));
   return pack;
 }
-/// To global memory.
+/// To global memory; store_shared to shared memory.
 template <int V, class T>
 __device__ inline void store(T* p, const Pack<T, V>& pack, const CallSite& site = {}) {
   check_aligned(p, sizeof(Pack<T, V>), site);
+  check_global(p, sizeof(Pack<T, V>), site);
   using Bytes = typename Word<sizeof(Pack<T, V>)>::Type;
   Bytes bytes;
   memcpy(&bytes, &pack, sizeof(pack));

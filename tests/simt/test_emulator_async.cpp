@@ -46,6 +46,12 @@ __global__ void misaligned_copy_kernel(const float* x, int to, int from) {
 
 __global__ void misaligned_load_kernel(const float* x, float* out) { store(out, load<4>(x)); }
 
+__global__ void wrong_store_kernel(const float* x) {
+  SharedMemory shared;
+  const auto tile = shared.take<float>(4);
+  store(&tile[0], load<4>(x));
+}
+
 }  // namespace ito::kernels
 
 using namespace ito::kernels;
@@ -125,4 +131,11 @@ TEST_CASE("wide accesses need alignment") {
   check_caught(move(0, 2),
                {"misaligned_load_kernel", "test_emulator_async.cpp:", "misaligned address: 8 bytes"});
   CHECK(simt::violation({}, move(0, 0)) == "");
+}
+
+TEST_CASE("what is stored to global memory may not be shared memory") {
+  CudaStream stream;
+  DeviceArray<float> x(stream, 4);
+  check_caught([&] { launch(wrong_store_kernel, config(1, 1, 64), stream, x.data()); },
+               {"wrong_store_kernel", "test_emulator_async.cpp:", "got an address in shared memory"});
 }

@@ -183,4 +183,10 @@ inline void check_aligned(const void* p, size_t bytes, const Place& place) {
   if (reinterpret_cast<uintptr_t>(p) & (bytes - 1)) report_misaligned(p, bytes, place);
 }
 
+/// Of a write that goes to global memory whatever the address.
+inline void check_global(const void* p, size_t bytes, const Place& place) {
+  if (machine().is_shared(p, bytes))
+    machine().report("a write to global memory got an address in shared memory", place);
+}
+
 }  // namespace simt
