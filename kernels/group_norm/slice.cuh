@@ -18,8 +18,9 @@ namespace ito::kernels::group_norm {
 inline constexpr int kThreads = 512;     // of a block, at most
 inline constexpr int kFewThreads = 128;  // narrower slices are widened until they have these
 inline constexpr int kSectorBytes = 32, kLineBytes = 128;
-inline constexpr int kInFlight = 4;       // vectors that a thread asks for before it uses the first
-inline constexpr int kManyPixels = 1024;  // of an image, from which on a thread takes two rounds of them
+/// Pixels of a thread, in images of fewer and of at least kManyPixels.
+inline constexpr int kFewEach = 8, kManyEach = 16, kManyPixels = 1024;
+inline constexpr int kInFlight = 4;  // vectors that a thread asks for before it uses the first
 
 /// How a launch is cut; the same for all blocks.
 struct Plan {
@@ -122,6 +123,7 @@ class Held {
           use(value);
         });
       };
+      static_assert(kParts == 4);
       cp_wait<3>(), use_part(0);
       cp_wait<2>(), use_part(1);
       cp_wait<1>(), use_part(2);
@@ -190,7 +192,7 @@ struct Cut {
 template <class T, int V>
 Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
   const int group_channels = d.c() / d.groups;
-  const int pixels_each = d.hw >= kManyPixels ? 4 * kInFlight : 2 * kInFlight;
+  const int pixels_each = d.hw >= kManyPixels ? kManyEach : kFewEach;
   const int most_rows = (d.hw + pixels_each - 1) / pixels_each;
   const auto good = [&](int channels) {
     const int bytes = channels * int(sizeof(T));
@@ -202,6 +204,9 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
   const int columns = std::min(vectors, kThreads), rows = std::clamp(kThreads / columns, 1, most_rows);
   const size_t work = shared_size<char>(slot_bytes * rows * columns) + numbers * shared_size<float>(slice) +
                       2 * shared_size<float>(block_groups);
+  if (work > shared_limit)
+    fail(cat("group_norm: a group of ", group_channels, " channels needs ", work >> 10,
+             " KiB of shared memory, and this GPU has ", shared_limit >> 10, ": use more groups"));
   // All pixels, or as many of the threads' rows of them as there is room for.
   const size_t pixel_bytes = tensors * vectors * sizeof(Pack<T, V>);
   const size_t room = shared_limit > work + 16 ? (shared_limit - work - 16) / pixel_bytes : 0;
@@ -219,12 +224,12 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
 /// lines. Decided for an H100 whatever the card, whose results so have the same bits.
 template <class T, int V>
 Cut make_plan(const GroupNormDims& d, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
-  constexpr size_t kUsualLimit = 227 * 1024;
+  constexpr size_t kUsualLimit = 227 * 1024, kReserved = 1024;  // of a multiprocessor less, and of each block
   const auto of_width = [&](int width, size_t limit) {
     return cut<T, V>(d, width, slot_bytes, tensors, numbers, limit);
   };
   int width = 2 * kSectorBytes;
-  if (2 * of_width(width, kUsualLimit).config.shared_bytes > kUsualLimit) {
+  if (2 * (of_width(width, kUsualLimit).config.shared_bytes + kReserved) > kUsualLimit + kReserved) {
     width = kSectorBytes;
     if (of_width(width, kUsualLimit).plan.held < d.hw) width = kLineBytes;
   }

@@ -233,6 +233,7 @@ TEST_CASE("group_norm takes any shape, one source or two") {
   check_both<bf16>({1, 25, 64, 8, 9, 1e-5f, silu});    // the last slice of an image has fewer channels
   check_both<bf16>({2, 3, 1101, 0, 1, 1e-5f, silu});   // more columns than threads
   check_both<bf16>({1, 2, 4160, 0, 1, 1e-5f, silu});   // the same with wide accesses
+  check_both<bf16>({1, 60, 4160, 0, 1, 1e-5f, silu});  // and more pixels than a block holds
   check_both<bf16>({1, 1500, 16, 0, 4, 1e-5f, silu});  // many pixels
   check_both<bf16>({1, 4500, 72, 0, 9, 1e-5f, silu});  // more than a block holds
   check_both<bf16>({20, 4, 8, 0, 2, 1e-5f, silu});     // more images than the reduction of dgamma has rows
@@ -245,10 +246,13 @@ TEST_CASE("statistics survive a mean far above the deviation") {
 #if defined(ITO_SIMT)
 TEST_CASE("a block that cannot hold its slice reads some of it twice, to the same bits") {
   const auto check = [](const auto& in) {
-    const auto held = run(in, {});
-    simt::set_shared_limit(48 * 1024);
-    for (const simt::Schedule& schedule : simt::all_schedules()) CHECK(same(run(in, schedule), held));
-    simt::set_shared_limit(simt::kSharedLimit);
+    for (size_t offset : {0, 1}) {  // by 16 bytes and singly
+      const auto held = run(in, {}, offset);
+      simt::set_shared_limit(48 * 1024);
+      for (const simt::Schedule& schedule : simt::all_schedules())
+        CHECK(same(run(in, schedule, offset), held));
+      simt::set_shared_limit(simt::kSharedLimit);
+    }
   };
   for (const GroupNormDims& d : {GroupNormDims{3, 1500, 16, 16, 4, 1e-5f, Activation::silu},
                                  // the last slice of an image has fewer channels
@@ -303,6 +307,10 @@ TEST_CASE("group_norm refuses what it cannot do") {
   CHECK_THROWS_AS(forward({1, 1, 4, 0, 3, 1e-5f, Activation::none}, x32, {}), ito::Error);
   CHECK_THROWS_AS(forward({1, 1, 4, 4, 2, 1e-5f, Activation::none}, x32, {}), ito::Error);
   CHECK_THROWS_AS(forward({0, 1, 4, 0, 2, 1e-5f, Activation::none}, x32, {}), ito::Error);
+  CHECK_THROWS_WITH(
+      forward({1, 1, 1 << 20, 0, 1, 1e-5f, Activation::none}, x32, {}),
+      "group_norm: a group of 1048576 channels needs 8210 KiB of shared memory, and this GPU has "
+      "227: use more groups");
   CHECK_THROWS_AS(group_norm_backward(stream, {1, 1, 4, 0, 2, 1e-5f, Activation::none}, x32, x32, {}, x32,
                                       x32, x32, x32, out, {}, out, out, {}),
                   ito::Error);
