@@ -96,7 +96,7 @@ double evaluation_time(Device& device, model::Trainer& trainer, const Setting& s
   return watch.time(run).seconds / double(sampler.stages());
 }
 
-/// Seconds that the convolutions of a step take in a bare loop: by our kernels, and by the library.
+/// Seconds that the convolutions of a step take in a bare loop: as the step does them, and by the library.
 struct Alone {
   double ours = 0, library = 0;  // where the library has none, ours counts
   std::string library_name;
@@ -145,7 +145,7 @@ json measure(const Flags& f, const Setting& setting, const model::ImageSet& imag
   json row = {{"step_seconds", step},
               {"images_per_second", f.batch / step},
               {"evaluations_per_second", f.batch / evaluation},
-              {"our_convolutions_alone_seconds", alone.ours},
+              {"convolutions_alone_seconds", alone.ours},
               {"convolution_share", alone.ours / step},
               {"data_share", data_time(device, setting) / step},
               {"arena_bytes_predicted", plan.step_bytes},

@@ -33,11 +33,13 @@ struct Stopwatch::Marks {
 struct Stopwatch::Marks {};
 #endif
 
+namespace {
 /// What is read to empty a GPU's caches counts as images of so many channels, whose sums are taken.
 constexpr int64_t kFlushChannels = 64;
 int64_t flush_images(const engine::Tensor& scratch) {
   return std::clamp<int64_t>(scratch.count() / kFlushChannels, 1, 4096);
 }
+}  // namespace
 
 Stopwatch::Stopwatch(engine::Device& device, const Repeats& repeats, size_t flush_bytes)
     : device_(device), repeats_(repeats) {

@@ -29,7 +29,7 @@ struct Repeats {
 };
 
 /// Times work on a device: on a GPU between two events in its queue, on the CPU by the clock. Before each
-/// repetition, outside of what is timed, a buffer larger than the caches is written.
+/// repetition, outside of what is timed, a buffer larger than the caches is written, on a GPU read.
 class Stopwatch {
  public:
   /// flush_bytes = 0: nothing is flushed.
