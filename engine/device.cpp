@@ -83,7 +83,12 @@ std::string Device::name() {
 void* Device::allocate(size_t bytes) {
   return query([&](auto& s) {
     void* const memory = s.allocate(bytes + kAlign);
-    s.zero(memory, bytes + kAlign);
+    try {
+      s.zero(memory, bytes + kAlign);
+    } catch (...) {
+      s.release(memory);
+      throw;
+    }
     return memory;
   });
 }

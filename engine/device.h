@@ -88,6 +88,9 @@ class Device {
   void synchronize();
   /// Bytes that may still be asked for: of the GPU, or of the machine's memory.
   size_t free_bytes();
+  /// Of these, what a plan may count on: an eighth stays for what nobody has counted (libraries' code,
+  /// recorded steps, a grid's buffers).
+  size_t usable_bytes() { return free_bytes() / 8 * 7; }
 
   Arena& arena() { return dry_ ? measuring_ : memory_; }
   /// Makes room for a step of `bytes` (CapturedStep::peak_bytes()) while the arena is empty.

@@ -22,8 +22,8 @@ struct Mailbox::Slot {
   void wait() { done.wait(); }
 
   kernels::CudaStream& stream;
+  kernels::CudaEvent done;  // first: where it cannot be made, nothing else is there yet
   std::byte *letter, *answer;
-  kernels::CudaEvent done;
 };
 
 #else

@@ -33,6 +33,10 @@ std::vector<float> initial(const ParameterSpec& spec, uint64_t seed, uint32_t in
 
 }  // namespace
 
+bool ParamStore::keeps_half(DType compute) const {
+  return compute == DType::bf16 && device_->backend() != Backend::cpu;
+}
+
 int ParamStore::add(ParameterSpec spec) {
   if (allocated()) fail(cat("parameter ", spec.name, " is declared after the store was allocated"));
   if (find(spec.name) >= 0) fail(cat("two parameters are named ", spec.name));
@@ -52,6 +56,12 @@ int ParamStore::find(const std::string& name) const {
   return -1;
 }
 
+size_t ParamStore::bytes_to_allocate(Use use, DType compute) const {
+  const size_t buffers = use == Use::training ? 5 : 1, half = keeps_half(compute) ? 2 : 0;
+  return size_t(flat_) * (buffers * sizeof(float) + half) + size_t(fixed_flat_) * sizeof(float) +
+         decayed_.size();
+}
+
 void ParamStore::allocate(Use use, uint64_t seed, DType compute) {
   if (allocated()) fail("the parameter store is allocated already");
   const auto buffer = [&](int64_t count) {
@@ -66,8 +76,7 @@ void ParamStore::allocate(Use use, uint64_t seed, DType compute) {
     moment2_ = buffer(flat_);
   }
   decayed_on_device_ = Buffer<uint8_t>(*device_, decayed_);
-  if (compute == DType::bf16 && device_->backend() != Backend::cpu)
-    half_ = Tensor::persistent(*device_, {std::max<int64_t>(flat_, 1)}, DType::bf16);
+  if (keeps_half(compute)) half_ = Tensor::persistent(*device_, {std::max<int64_t>(flat_, 1)}, DType::bf16);
   for (size_t i = 0; i < specs_.size(); ++i)
     write(int(i), Track::master, initial(specs_[i], seed, uint32_t(i)));
   if (use == Use::training) device_->copy(ema(), master(), size_t(flat_) * sizeof(float));

@@ -48,6 +48,8 @@ class ParamStore {
   /// Makes the buffers and initialises the master and the EMA from `seed` (each parameter by its own stream
   /// of numbers). compute = bf16 keeps, on a GPU, a copy of the master rounded to it, which products read.
   void allocate(Use use, uint64_t seed, DType compute = DType::f32);
+  /// What that takes of the device's memory.
+  size_t bytes_to_allocate(Use use, DType compute = DType::f32) const;
   bool allocated() const { return master_.defined(); }
 
   /// The parameter as a tensor; a leaf of the tape with its gradient in gradients() where it is trained and
@@ -83,6 +85,7 @@ class ParamStore {
   void refresh_half();
 
  private:
+  bool keeps_half(DType compute) const;
   static float* floats(Tensor& t) { return static_cast<float*>(t.data()); }
   Tensor view(Tensor& flat, int index);
 

@@ -17,6 +17,12 @@ inline void check_cuda(cudaError_t error, const char* tried, const char* file = 
   if (error != cudaSuccess) fail_cuda(error, tried, file, line);
 }
 
+/// The same for a kernel that cannot be launched, with its name.
+[[noreturn]] void fail_launch(cudaError_t error, const void* kernel, const char* file, int line);
+
+/// Does nothing. Whether a card can take it shows whether the program has code for that card.
+__global__ void empty_kernel();
+
 struct LaunchConfig {
   LaunchConfig(const char* file = __builtin_FILE(), int line = __builtin_LINE()) : file(file), line(line) {}
   dim3 grid = 1, block = 1;
@@ -46,8 +52,9 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, CudaStrea
   how.stream = stream.handle();
   how.attrs = &cluster;
   how.numAttrs = config.cluster > 1;  // cards before 9.0 refuse the attribute
-  check_cuda(cudaLaunchKernelEx(&how, kernel, std::forward<Arguments>(arguments)...), "launch a kernel",
-             config.file, config.line);
+  const cudaError_t error = cudaLaunchKernelEx(&how, kernel, std::forward<Arguments>(arguments)...);
+  if (error != cudaSuccess)
+    fail_launch(error, reinterpret_cast<const void*>(kernel), config.file, config.line);
 }
 
 }  // namespace ito::kernels

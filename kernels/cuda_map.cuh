@@ -29,11 +29,12 @@ bool is_aligned(const T*... operands) {
 }
 
 /// elements: of a sample, for each thread. Fails where a card would refuse the grid.
-inline LaunchConfig map_config(const char* op, int64_t samples, int64_t per_sample, int elements) {
+inline LaunchConfig map_config(const char* op, int64_t samples, int64_t per_sample, int elements,
+                               const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   const int64_t block = int64_t(kMapThreads) * elements, blocks = (per_sample + block - 1) / block;
   if (samples < 1 || samples > 65535 || blocks < 1 || blocks > 0x7fffffff)
     fail(cat(op, ": ", samples, " samples (1..65535) of ", per_sample, " elements do not make a grid"));
-  LaunchConfig config;
+  LaunchConfig config(file, line);
   config.grid = dim3(unsigned(blocks), unsigned(samples));
   config.block = dim3(kMapThreads);
   return config;

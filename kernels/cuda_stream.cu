@@ -1,3 +1,7 @@
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <memory>
 #include <utility>
 
 #include "kernels/cuda_launch.h"
@@ -17,6 +21,9 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
+constexpr const char* kBug =
+    "please report this with the whole command and the GPU's name: it is a bug of Ito";
+
 /// What a user can do about an error.
 const char* hint(cudaError_t error) {
   switch (error) {
@@ -24,17 +31,43 @@ const char* hint(cudaError_t error) {
       return "end what else runs on this GPU (nvidia-smi); training takes a smaller --batch";
     case cudaErrorNoKernelImageForDevice:
       return "this program was built for other GPUs: build it with -DCMAKE_CUDA_ARCHITECTURES=native";
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorInvalidPtx:
+    case cudaErrorJitCompilerNotFound:
+    case cudaErrorJitCompilationDisabled:
+      return "this driver cannot translate the program for this GPU: update the driver, or build with "
+             "-DCMAKE_CUDA_ARCHITECTURES=native";
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureUnmatched:
+    case cudaErrorStreamCaptureUnjoined:
+    case cudaErrorStreamCaptureIsolation:
+    case cudaErrorCapturedEvent:
+      return kBug;
     case cudaErrorDevicesUnavailable:
       return "another process has this GPU for itself (nvidia-smi -q -d COMPUTE)";
     case cudaErrorInvalidValue:
     case cudaErrorInvalidConfiguration:
     case cudaErrorLaunchOutOfResources:
-      return "please report this with the whole command and the GPU's name: it is a bug of Ito";
+      return kBug;
     default:
       return "the newest checkpoint is intact: the same command goes on from it. If it happens again, run "
              "the "
              "command under compute-sanitizer and look for the GPU's own errors (Xid) in dmesg";
   }
+}
+
+/// "ito::kernels::fill_kernel<float, 4>"; "a kernel" where CUDA does not say.
+std::string name_of(const void* kernel) {
+  const char* mangled = nullptr;
+  if (cudaFuncGetName(&mangled, kernel) != cudaSuccess || !mangled) return "a kernel";
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> full(
+      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
+  if (status != 0) return mangled;
+  std::string name = full.get();  // "void ito::kernels::fill_kernel<float, 4>(long, float, float*)"
+  if (name.rfind("void ", 0) == 0) name.erase(0, 5);
+  return name.substr(0, name.rfind('('));
 }
 
 /// From the repository's root on, as compilers may be given other paths.
@@ -50,6 +83,12 @@ void fail_cuda(cudaError_t error, const char* tried, const char* file, int line)
            short_path(file), ":", line, "); ", hint(error)),
        file, line);
 }
+
+void fail_launch(cudaError_t error, const void* kernel, const char* file, int line) {
+  fail_cuda(error, ("launch " + name_of(kernel)).c_str(), file, line);
+}
+
+__global__ void empty_kernel() {}
 
 std::string cuda_problem(int device) {
   int count = 0;
@@ -72,6 +111,12 @@ std::string cuda_problem(int device) {
   if (properties.major < kOldestMajor)
     return cat(properties.name, " has compute capability ", properties.major, ".", properties.minor,
                "; Ito needs ", kOldestMajor, ".0 or newer (A100, RTX 30 and later)");
+  cudaFuncAttributes code{};
+  cudaError_t loaded = cudaSetDevice(device);
+  if (loaded == cudaSuccess) loaded = cudaFuncGetAttributes(&code, empty_kernel);
+  if (loaded != cudaSuccess)
+    return cat(properties.name, " does not take this program's code: ", cudaGetErrorString(loaded), "; ",
+               hint(loaded));
   return "";
 }
 

@@ -14,7 +14,12 @@ float time_of(CudaStream& stream, const std::function<void()>& work) {
   constexpr int kRuns = 5;
   work();
   stream.begin_capture();
-  work();
+  try {
+    work();
+  } catch (...) {
+    if (stream.capturing()) stream.abandon_capture();
+    throw;
+  }
   const CudaGraph graph = stream.end_capture();
   CudaEvent start, end;
   float shortest = std::numeric_limits<float>::infinity();
@@ -33,7 +38,6 @@ float time_of_library(CudaStream& stream, const std::function<void()>& work) {
   try {
     return time_of(stream, work);
   } catch (const Error&) {
-    if (stream.capturing()) stream.abandon_capture();
     return std::numeric_limits<float>::infinity();
   }
 }

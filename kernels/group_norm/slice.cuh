@@ -206,7 +206,7 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
                       2 * shared_size<float>(block_groups);
   if (work > shared_limit)
     fail(cat("group_norm: a group of ", group_channels, " channels needs ", work >> 10,
-             " KiB of shared memory, and this GPU has ", shared_limit >> 10, ": use more groups"));
+             " KiB of shared memory, and a block has ", shared_limit >> 10, ": use more groups"));
   // All pixels, or as many of the threads' rows of them as there is room for.
   const size_t pixel_bytes = tensors * vectors * sizeof(Pack<T, V>);
   const size_t room = shared_limit > work + 16 ? (shared_limit - work - 16) / pixel_bytes : 0;

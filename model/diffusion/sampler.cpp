@@ -41,7 +41,7 @@ int sample_chunk(engine::Device& device, const Denoiser& denoiser, const engine:
     return dry.peak_bytes();
   };
   int chunk = kOnGpu;
-  while (chunk > 1 && evaluation_bytes(chunk) > device.free_bytes()) chunk /= 2;
+  while (chunk > 1 && evaluation_bytes(chunk) > device.usable_bytes()) chunk /= 2;
   return chunk;
 }
 

@@ -13,10 +13,6 @@ using kernels::Purpose;
 
 namespace {
 
-/// An eighth of what is free stays for what nobody has counted: libraries' code, recorded steps, a grid's
-/// buffers.
-size_t usable_bytes(engine::Device& device) { return device.free_bytes() / 8 * 7; }
-
 std::string mebibytes(size_t bytes) { return cat(bytes >> 20, " MiB"); }
 
 }  // namespace
@@ -44,6 +40,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   check(options);
   check_images(options, images);
   network_ = std::make_unique<Network>(Scope(store_), options.network);
+  check_weights();
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
   BatchLetter::Layout layout{int64_t(options.batch) * options.accumulate, options.network.condition, 0};
@@ -53,7 +50,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   // Images live on a GPU where they leave room for a step; else each step brings its own along.
   const size_t each = size_t(images.height) * size_t(images.width) * size_t(images.channels);
   const size_t all = size_t(images.count) * each;
-  if (all + captured_.peak_bytes() <= usable_bytes(device)) {
+  if (all + captured_.peak_bytes() <= device.usable_bytes()) {
     pixels_ = engine::Buffer<uint8_t>(device, all);
     pixels_.write(images.pixels, all);
   } else {
@@ -62,9 +59,18 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   }
 }
 
+/// Says before anything is allocated that not even the network fits.
+void Trainer::check_weights() {
+  const size_t there = device_.usable_bytes();
+  const size_t needed = store_.bytes_to_allocate(engine::ParamStore::Use::training, compute_type(options_));
+  if (needed > there)
+    fail(cat("the network's weights, gradients, moments and averages need ", mebibytes(needed),
+             " of memory, and ", mebibytes(there), " are there: choose a smaller --preset"));
+}
+
 /// Says before the first step that it will not fit, and what would.
 void Trainer::check_memory() {
-  const size_t needed = captured_.peak_bytes(), there = usable_bytes(device_);
+  const size_t needed = captured_.peak_bytes(), there = device_.usable_bytes();
   if (needed <= there) return;
   // Equal parts of the batch, so that all together they learn the same.
   const auto fits = [&](int parts) {

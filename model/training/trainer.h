@@ -73,6 +73,7 @@ class Trainer {
   void stage_pixels(const BatchLetter::Parts&);
   const uint8_t* device_pixels() const;
   DescribedSamples described() const;
+  void check_weights();
   void check_memory();
   void run();
   engine::Tensor micro_batch_loss(int micro);

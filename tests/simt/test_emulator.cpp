@@ -207,9 +207,11 @@ TEST_CASE("blocks and threads have their places in three dimensions") {
 TEST_CASE("launches that a card would refuse are refused") {
   CudaStream stream;
   CHECK_THROWS_WITH(launch(early_return_kernel, config(1, 1025), stream),
-                    doctest::Contains("CUDA cannot launch a kernel: invalid configuration argument"));
+                    doctest::Contains("CUDA cannot launch ito::kernels::early_return_kernel: invalid "
+                                      "configuration argument"));
   CHECK_THROWS_WITH(launch(early_return_kernel, config(0, 32), stream),
-                    doctest::Contains("CUDA cannot launch a kernel: invalid configuration argument"));
+                    doctest::Contains("CUDA cannot launch ito::kernels::early_return_kernel: invalid "
+                                      "configuration argument"));
   CHECK_THROWS_WITH(launch(early_return_kernel, config(1, 32, simt::kSharedLimit + 16), stream),
                     doctest::Contains("CUDA cannot give a kernel its shared memory: invalid argument"));
   CHECK_THROWS_WITH(CudaStream(1), doctest::Contains("there is no GPU 1: CUDA sees 1"));

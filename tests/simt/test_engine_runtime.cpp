@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "kernels/cuda_launch.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/presets.h"
@@ -119,6 +120,15 @@ TEST_CASE("out of memory: what is needed, what is there, and the batch that fits
     for_64 = plan.total();
   }
   REQUIRE(for_two * 4 < for_64);
+  simt::set_memory_limit(2 << 20);  // the network alone takes 3.5 MB
+  {
+    Device device({1, Backend::cuda});
+    const std::string message = error_of([&] { Trainer(device, tiny(2), images_of(values)); });
+    CAPTURE(message);
+    CHECK(has(message, "the network's weights, gradients, moments and averages need 3 MiB"));
+    CHECK(has(message, "choose a smaller --preset"));
+    CHECK(device.persistent_bytes() == 0);
+  }
   simt::set_memory_limit(for_64 / 2);
   Device device({1, Backend::cuda});
   const std::string message = error_of([&] { Trainer(device, tiny(64), images_of(values)); });
@@ -151,9 +161,24 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
   CHECK(has(asked_for_cuda(),
             "the NVIDIA driver supports CUDA 11.4, this program needs 13.0: update the driver"));
   simt::reset_device();
+  simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorNoKernelImageForDevice);
+  CHECK(has(asked_for_cuda(), "this program was built for other GPUs"));
+  simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorUnsupportedPtxVersion);
+  CHECK(engine::parse_backend("auto") == Backend::cpu);
+  CHECK(asked_for_cuda() == "");
   simt::set_compute_capability(7, 5);
   CHECK(has(asked_for_cuda(), "compute capability 7.5; Ito needs 8.0"));
   CHECK(has(error_of([] { Device device({1, Backend::cuda}); }), "compute capability 7.5"));
+}
+
+TEST_CASE("what cannot be launched is named, with its place") {
+  FreshDevice fresh;
+  kernels::CudaStream stream;
+  kernels::launch(kernels::empty_kernel, {}, stream);
+  simt::fail_after("cudaLaunchKernelEx", 1, cudaErrorInvalidConfiguration);
+  CHECK(has(error_of([&] { kernels::launch(kernels::empty_kernel, {}, stream); }),
+            "CUDA cannot launch ito::kernels::empty_kernel: "));
+  stream.synchronize();
 }
 
 TEST_CASE("a device that is lost in the middle of a step: a clear line, and the last checkpoint intact") {

@@ -100,6 +100,13 @@ cudaError_t describe_kernel(cudaFuncAttributes* attributes, const void* kernel) 
   });
 }
 
+cudaError_t name_kernel(const char** name, const void* kernel) {
+  return call("cudaFuncGetName", [&] {
+    *name = symbol_of(kernel).mangled.c_str();
+    return cudaSuccess;
+  });
+}
+
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body) {
   return call("cudaLaunchKernelEx", [&] {
     if (const cudaError_t error = check_config(config, kernel); error != cudaSuccess) return error;

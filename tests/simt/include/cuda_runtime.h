@@ -65,6 +65,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
 namespace simt {
 cudaError_t allow_shared(const void* kernel, cudaFuncAttribute, int bytes);
 cudaError_t describe_kernel(cudaFuncAttributes*, const void* kernel);
+cudaError_t name_kernel(const char** name, const void* kernel);
 cudaError_t count_blocks(int* count, const void* kernel, int threads, size_t shared_bytes);
 cudaError_t launch(const cudaLaunchConfig_t&, const void* kernel, std::function<void()> body);
 }  // namespace simt
@@ -76,6 +77,9 @@ cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute which, int va
 template <class Kernel>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel* kernel) {
   return simt::describe_kernel(attributes, reinterpret_cast<const void*>(kernel));
+}
+inline cudaError_t cudaFuncGetName(const char** name, const void* kernel) {
+  return simt::name_kernel(name, kernel);
 }
 template <class Kernel>
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* count, Kernel* kernel, int threads,
