@@ -24,11 +24,13 @@ inline constexpr int kWideVector = 16 / int(sizeof(T));
 #if defined(__CUDACC__)
 struct CallSite {};
 __device__ inline void check_aligned(const void*, size_t, CallSite) {}
+__device__ inline void check_within_array(const void*, size_t, CallSite) {}
 __device__ inline void check_global(const void*, size_t, CallSite) {}
 #else
 using CallSite = simt::Place;
 using simt::check_aligned;
 using simt::check_global;
+using simt::check_within_array;
 #endif
 
 #if defined(__CUDACC__)
@@ -82,6 +84,7 @@ void put(Bytes* p, const Bytes& bytes) {
 template <int V, class T>
 __device__ inline Pack<T, V> load(const T* p, const CallSite& site = {}) {
   check_aligned(p, sizeof(Pack<T, V>), site);
+  check_within_array(p, sizeof(Pack<T, V>), site);
   using Bytes = typename Word<sizeof(Pack<T, V>)>::Type;
   const Bytes bytes = *reinterpret_cast<const Bytes*>(p);
   Pack<T, V> pack;
@@ -101,6 +104,7 @@ __device__ inline void store(T* p, const Pack<T, V>& pack, const CallSite& site 
 template <int V, class T>
 __device__ inline void store_shared(T* p, const Pack<T, V>& pack, const CallSite& site = {}) {
   check_aligned(p, sizeof(Pack<T, V>), site);
+  check_within_array(p, sizeof(Pack<T, V>), site);
   *reinterpret_cast<Pack<T, V>*>(p) = pack;
 }
 

@@ -52,6 +52,22 @@ __global__ void wrong_store_kernel(const float* x) {
   store(&tile[0], load<4>(x));
 }
 
+enum class WideAccess { load, store, copy };
+
+/// 16 bytes of, or to, an array of 44 that another one follows.
+__global__ void wide_shared_kernel(WideAccess which, int element, float* out) {
+  SharedMemory shared;
+  const auto first = shared.take<float>(11);
+  shared.take<float>(8);
+  if (which == WideAccess::load) store(out, load<4>(&first[element]));
+  if (which == WideAccess::store) store_shared(&first[element], Pack<float, 4>{});
+  if (which == WideAccess::copy) {
+    cp_async16(&first[element], out, true);
+    cp_commit();
+    cp_wait<0>();
+  }
+}
+
 }  // namespace ito::kernels
 
 using namespace ito::kernels;
@@ -119,6 +135,22 @@ TEST_CASE("asynchronous copies need alignment and memory that is there") {
   check_caught(copy(0, 16), {"test_emulator_async.cpp:", "outside every allocation of device memory"});
   check_caught(copy(16, 0), {"shared memory out of bounds: element 16 of the 16"});
   stream.release(memory);
+}
+
+TEST_CASE("a wide access to shared memory stays in the array in which it begins") {
+  CudaStream stream;
+  DeviceArray<float> out(stream, 4);
+  const auto access = [&](WideAccess which, int element) {
+    return [&stream, &out, which, element] {
+      launch(wide_shared_kernel, config(1, 1, 128), stream, which, element, out.data());
+    };
+  };
+  for (const WideAccess which : {WideAccess::load, WideAccess::store, WideAccess::copy}) {
+    access(which, 4)();
+    stream.synchronize();
+    check_caught(access(which, 8), {"wide_shared_kernel", "test_emulator_async.cpp:",
+                                    "out of bounds: 16 bytes from byte 32 of an array of 44"});
+  }
 }
 
 TEST_CASE("wide accesses need alignment") {

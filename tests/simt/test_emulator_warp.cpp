@@ -28,7 +28,7 @@ __global__ void product_kernel(const bf16* a, const bf16* b, bool b_is_transpose
 
 __global__ void row_address_kernel(int index) {
   SharedMemory shared;
-  const auto rows = shared.take<bf16>(64);
+  const auto rows = shared.take<bf16>(60);
   uint32_t matrices[4];
   ldmatrix_x4(matrices, &rows[index]);
 }
@@ -96,7 +96,8 @@ TEST_CASE("matrices need aligned rows in shared memory, and a whole warp") {
     };
   };
   check_caught(load(4, 32), {"row_address_kernel", "test_emulator_warp.cpp:", "misaligned address: 8 bytes"});
-  check_caught(load(64, 32), {"out of bounds: element 64 of the 64"});
+  check_caught(load(64, 32), {"out of bounds: element 64 of the 60"});
+  check_caught(load(56, 32), {"out of bounds: 16 bytes from byte 112 of an array of 120"});
   check_caught(load(0, 31), {"row_address_kernel", "test_emulator_warp.cpp:", "needs all 32 lanes"});
   check_caught([&] { launch(part_of_warp_product_kernel, config(1, 16), stream); },
                {"part_of_warp_product_kernel", "test_emulator_warp.cpp:", "needs all 32 lanes"});

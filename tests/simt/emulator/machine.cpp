@@ -104,7 +104,10 @@ void Machine::start_block(const uint3& index) {
   const sanitizer::Unseen by_the_host;
   std::memset(team_->shared.get(), 0xff, launch_.shared_bytes);
   ready_.fill(count_);
-  for (unsigned i = 0; i < count_; ++i) team_->threads[i]->async.reset();
+  for (unsigned i = 0; i < count_; ++i) {
+    team_->threads[i]->async.reset();
+    team_->threads[i]->arrays.clear();
+  }
 }
 
 void Machine::run_block() {
@@ -241,6 +244,18 @@ bool Machine::is_shared(const void* p, size_t bytes) const {
   const auto* const at = static_cast<const unsigned char*>(p);
   const unsigned char* const shared = team_->shared.get();
   return at >= shared && at + bytes <= shared + launch_.shared_bytes;
+}
+
+void Machine::check_array(const void* p, size_t bytes, const Place& place) {
+  const auto* const at = static_cast<const unsigned char*>(p);
+  for (const Array& array : current_->arrays) {
+    if (at < array.begin || at >= array.begin + array.bytes) continue;
+    if (at + bytes <= array.begin + array.bytes) return;
+    report(cat("shared memory out of bounds: ", bytes, " bytes from byte ", at - array.begin,
+               " of an array of ", array.bytes),
+           place);
+  }
+  report("shared memory out of bounds: between the arrays that were taken", place);
 }
 
 void Machine::fence() {

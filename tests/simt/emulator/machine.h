@@ -95,6 +95,10 @@ class Machine {
   unsigned char* shared() { return team_->shared.get(); }
   size_t shared_bytes() const { return launch_.shared_bytes; }
   bool is_shared(const void* p, size_t bytes) const;
+  /// The running thread has cut an array out of the block's shared memory.
+  void note_array(const unsigned char* begin, size_t bytes) { current_->arrays.push_back({begin, bytes}); }
+  /// Reports an access to shared memory that does not stay in one of the running thread's arrays.
+  void check_array(const void* p, size_t bytes, const Place&);
   /// What came before it in the threads that have passed one, is seen by whoever passes one later.
   void fence();
   /// Ends the launch with a Violation. Never returns to the thread: what its stack owns is not freed.
@@ -102,6 +106,10 @@ class Machine {
 
  private:
   enum class State : uint8_t { running, barrier, warp, done };
+  struct Array {
+    const unsigned char* begin;
+    size_t bytes;
+  };
   struct Thread {
     Thread(void (*run)(void*), void* machine) : fiber(run, machine) {}
     Fiber fiber;
@@ -110,6 +118,7 @@ class Machine {
     State state = State::running;  // or what it waited for last
     Place place{};                 // where
     AsyncCopies async;
+    std::vector<Array> arrays;  // of the block's shared memory, as this thread has cut it
   };
   /// Lanes of one warp that wait for each other.
   struct Meeting {
@@ -181,6 +190,11 @@ Machine& machine();
 /// Of an address from which so many bytes (a power of two) are moved at once.
 inline void check_aligned(const void* p, size_t bytes, const Place& place) {
   if (reinterpret_cast<uintptr_t>(p) & (bytes - 1)) report_misaligned(p, bytes, place);
+}
+
+/// Of an access that is wider than an element: its first one was checked, or it is not in shared memory.
+inline void check_within_array(const void* p, size_t bytes, const Place& place) {
+  if (machine().is_shared(p, 1)) machine().check_array(p, bytes, place);
 }
 
 /// Of a write that goes to global memory whatever the address.

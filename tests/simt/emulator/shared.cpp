@@ -12,12 +12,13 @@ void report_outside(int element, int count, const Place& taken) {
 }
 
 void* SharedMemory::take_bytes(size_t bytes, const Place& place) {
-  void* const piece = machine().shared() + used_;
+  unsigned char* const piece = machine().shared() + used_;
   used_ += (bytes + 15) / 16 * 16;
   if (used_ > machine().shared_bytes())
     machine().report(cat("shared memory out of bounds: ", used_, " bytes taken of the ",
                          machine().shared_bytes(), " of the launch"),
                      place);
+  machine().note_array(piece, bytes);
   return piece;
 }
 

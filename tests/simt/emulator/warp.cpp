@@ -79,6 +79,7 @@ void ldmatrix(uint32_t* result, const bf16* row, const Place& place) {
   check_aligned(row, kRowBytes, place);
   if (!machine().is_shared(row, kRowBytes))
     machine().report("ldmatrix reads outside the block's shared memory", place);
+  machine().check_array(row, kRowBytes, place);
   RowOfMatrix mine{row, result};
   machine().collective(kWholeWarp, &mine, combine_ldmatrix<kTransposed>, place);
 }
@@ -141,6 +142,7 @@ void cp_async16(void* to, const void* from, bool valid, const Place& place) {
   check_aligned(to, AsyncCopies::kBytes, place);
   if (!machine().is_shared(to, AsyncCopies::kBytes))
     machine().report("cp_async16 writes outside the block's shared memory", place);
+  machine().check_array(to, AsyncCopies::kBytes, place);
   if (valid) {
     check_aligned(from, AsyncCopies::kBytes, place);
     if (!device_memory().contains(from, AsyncCopies::kBytes))
