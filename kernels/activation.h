@@ -7,11 +7,29 @@
 
 namespace ito::kernels {
 
+/// Beyond these a sigmoid is 0 or 1, and what it is multiplied with may be infinite.
+template <class A>
+inline constexpr A kSigmoidEnds = sizeof(A) == 4 ? A(88) : A(700);
+
+/// v, not below -kSigmoidEnds; NaN stays NaN.
+template <class A>
+ITO_HOST_DEVICE inline A cut_below(A v) {
+  return v < -kSigmoidEnds<A> ? -kSigmoidEnds<A> : v;
+}
+/// v within +-kSigmoidEnds; NaN stays NaN.
+template <class A>
+ITO_HOST_DEVICE inline A cut_to_ends(A v) {
+  return v > kSigmoidEnds<A> ? kSigmoidEnds<A> : cut_below(v);
+}
+
 /// act(v) for an activation known at compile time, v in f32 or f64. SiLU is v / (1 + e^-v) (Elfwing et al.,
-/// arXiv:1702.03118), within 3 ulp, and within 1e-35 of 0 below -87.
+/// arXiv:1702.03118), within 3 ulp, and within 1e-35 of 0 below -87 and at -infinity.
 template <Activation kind, class A>
 ITO_HOST_DEVICE inline A activate(A v) {
-  if constexpr (kind == Activation::silu) return v / (A(1) + exp_clamped(-v));
+  if constexpr (kind == Activation::silu) {
+    v = cut_below(v);
+    return v / (A(1) + exp_clamped(-v));
+  }
   if constexpr (kind == Activation::relu) return v > A(0) ? v : A(0);
   return v;
 }
@@ -20,6 +38,7 @@ ITO_HOST_DEVICE inline A activate(A v) {
 template <Activation kind, class A>
 ITO_HOST_DEVICE inline A activation_slope(A v) {
   if constexpr (kind == Activation::silu) {
+    v = cut_to_ends(v);
     const A sigmoid = A(1) / (A(1) + exp_clamped(-v));
     return sigmoid * (A(1) + v * (A(1) - sigmoid));
   }

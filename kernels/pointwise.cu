@@ -10,12 +10,16 @@ namespace ito::kernels {
 /// activation.h's, exactly in f32. Its division alone would take longer than moving a bf16 element.
 template <class T, Activation kind>
 __device__ inline float activated(float v) {
-  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) return v * sigmoid(v);
+  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) {
+    v = cut_below(v);
+    return v * sigmoid(v);
+  }
   return activate<kind>(v);
 }
 template <class T, Activation kind>
 __device__ inline float slope_at(float v) {
   if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) {
+    v = cut_to_ends(v);
     const float s = sigmoid(v);
     return fmaf(v * s, 1 - s, s);
   }

@@ -40,6 +40,7 @@ TEST_CASE_TEMPLATE("activation and its slope", T, float, bf16, double) {
   CpuStream stream(2);
   std::vector<double> numbers = normals(kOdd, 1, 0, 4);
   numbers[0] = 0, numbers[1] = -80, numbers[2] = 80, numbers[3] = 300, numbers[4] = -300;
+  numbers[5] = -3e38, numbers[6] = 3e38, numbers[7] = -90, numbers[8] = -1000;
   const Array<T> x(numbers), dy(normals(kOdd, 2));
   for (const Activation a : {Activation::none, Activation::silu, Activation::relu}) {
     Array<T> y(kOdd), dx(kOdd), again(kOdd);
@@ -55,6 +56,20 @@ TEST_CASE_TEMPLATE("activation and its slope", T, float, bf16, double) {
     activation_forward(stream, kOdd, a, in_place.in(), in_place.out());
     CHECK(in_place.same_bits(y));
   }
+}
+
+TEST_CASE_TEMPLATE("SiLU at the ends: its limits, and NaN", T, float, bf16, double) {
+  CpuStream stream(1);
+  const Array<T> x(std::vector<double>{-INFINITY, INFINITY, NAN}), ones(std::vector<double>{1, 1, 1});
+  Array<T> y(3), dx(3);
+  activation_forward(stream, 3, Activation::silu, x.in(), y.out());
+  activation_backward(stream, 3, Activation::silu, ones.in(), x.in(), dx.out());
+  CHECK(std::abs(y.values()[0]) < 1e-35);
+  CHECK(y.values()[1] == INFINITY);
+  CHECK(std::isnan(y.values()[2]));
+  CHECK(std::abs(dx.values()[0]) < 1e-35);
+  CHECK(dx.values()[1] == 1);
+  CHECK(std::isnan(dx.values()[2]));
 }
 
 TEST_CASE("activation_backward is the slope of activation_forward") {
