@@ -195,5 +195,25 @@ TEST_CASE("an options.json that is nested without end is an error, not a stack t
         "a run's options.json is not as expected: it is nested too deeply");
 }
 
+TEST_CASE("whole numbers in an options.json are whole and fit, or are refused by name") {
+  const Run run;
+  const auto with = [&](const std::string& before, const std::string& after) {
+    std::string text = to_json(run.options);
+    const size_t at = text.find(before);
+    REQUIRE(at != std::string::npos);
+    return error_of([&] { training_options_from_json(text.replace(at, before.size(), after)); });
+  };
+  const std::string batch = cat("\"batch\": ", run.options.batch);
+  CHECK(with(batch, "\"batch\": 4294967297") ==
+        "batch must be a whole number from -2147483648 to 2147483647, is 4294967297");
+  CHECK(with(batch, "\"batch\": 2.5").find("is 2.5") != std::string::npos);
+  CHECK(with(batch, "\"batch\": -3000000000").find("is -3000000000") != std::string::npos);
+  const std::string seed = cat("\"seed\": ", run.options.seed);
+  CHECK(with(seed, "\"seed\": -1").find("seed must be a whole number from 0 to") != std::string::npos);
+  CHECK(with(seed, "\"seed\": 18446744073709551615") == "");
+  CHECK(with("\"block_out_channels\": [", "\"block_out_channels\": [ 120e8,")
+            .find("block_out_channels must be a whole number") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace ito::model

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "kernels/cuda_library.h"
+#include "model/json_value.h"
 
 namespace ito::model {
 
@@ -44,13 +44,16 @@ json diffusion_to_json(const DiffusionOptions& d) {
 
 DiffusionOptions diffusion_from_json(const json& j) {
   DiffusionOptions d;
-  d.sde = {j.at("sde"),      j.at("sigma_min"), j.at("sigma_max"),
-           j.at("beta_min"), j.at("beta_max"),  j.at("base")};
-  d.preconditioning = {parse_prediction(j.at("prediction").get<std::string>()),
-                       parse_noise_condition(j.at("noise_condition").get<std::string>()), j.at("sigma_data")};
+  take(j, "sde", d.sde.name);
+  take(j, "sigma_min", d.sde.sigma_min), take(j, "sigma_max", d.sde.sigma_max);
+  take(j, "beta_min", d.sde.beta_min), take(j, "beta_max", d.sde.beta_max), take(j, "base", d.sde.base);
+  d.preconditioning.prediction = parse_prediction(j.at("prediction").get<std::string>());
+  d.preconditioning.condition = parse_noise_condition(j.at("noise_condition").get<std::string>());
+  take(j, "sigma_data", d.preconditioning.sigma_data);
   d.weighting = parse_weighting(j.at("weighting").get<std::string>());
-  d.min_snr_gamma = j.at("min_snr_gamma");
-  d.draw = {parse_level_draw(j.at("level_draw").get<std::string>()), j.at("p_mean"), j.at("p_std")};
+  take(j, "min_snr_gamma", d.min_snr_gamma);
+  d.draw.kind = parse_level_draw(j.at("level_draw").get<std::string>());
+  take(j, "p_mean", d.draw.p_mean), take(j, "p_std", d.draw.p_std);
   make_sde(d.sde);  // checks the numbers
   return d;
 }
@@ -71,12 +74,13 @@ json optimizer_to_json(const engine::OptimizerOptions& o) {
 
 engine::OptimizerOptions optimizer_from_json(const json& j) {
   engine::OptimizerOptions o;
-  o.learning_rate.peak = j.at("lr");
+  take(j, "lr", o.learning_rate.peak);
   o.learning_rate.decay = parse_decay(j.at("lr_decay"));
-  o.learning_rate.final_fraction = j.at("lr_final_fraction");
-  o.learning_rate.warmup = j.at("warmup");
-  o.adamw = {j.at("beta1"), j.at("beta2"), j.at("adam_eps"), j.at("weight_decay"), j.at("clip")};
-  o.ema = {j.at("ema"), j.at("ema_warm_start")};
+  take(j, "lr_final_fraction", o.learning_rate.final_fraction);
+  take(j, "warmup", o.learning_rate.warmup);
+  take(j, "beta1", o.adamw.beta1), take(j, "beta2", o.adamw.beta2), take(j, "adam_eps", o.adamw.eps);
+  take(j, "weight_decay", o.adamw.weight_decay), take(j, "clip", o.adamw.clip);
+  take(j, "ema", o.ema.decay), take(j, "ema_warm_start", o.ema.warm_start);
   return o;
 }
 
@@ -112,8 +116,18 @@ json parse_shallow(const std::string& text) {
   });
 }
 
+constexpr int64_t kMostGridPixels = 16'000'000;
+
 const std::set<std::string> kMayChange = {"steps",        "save_every", "sample_every",   "sample_count",
                                           "sample_steps", "keep",       "validate_every", "max_bad_steps"};
+
+/// A grid that cannot be drawn is found out before the first step.
+void check_grid(const TrainingOptions& o) {
+  if (o.sample_steps < 1) fail(cat("--sample-steps must be at least 1, is ", o.sample_steps));
+  const int64_t most = kMostGridPixels / (int64_t(o.network.height) * o.network.width);
+  if (o.sample_count < 0 || o.sample_count > most)
+    fail(cat("--sample-count must be in 0..", most, " at this size, is ", o.sample_count));
+}
 
 }  // namespace
 
@@ -126,6 +140,7 @@ void check(const TrainingOptions& o) {
   if (o.steps < 1) fail(cat("--steps must be at least 1, is ", o.steps));
   if (o.steps > UINT32_MAX) fail(cat("--steps must be below 4294967296, is ", o.steps));
   if (o.save_every < 1 || o.sample_every < 1) fail("--save-every and --sample-every must be at least 1");
+  check_grid(o);
   if (!(o.optimizer.learning_rate.peak > 0 && std::isfinite(float(o.optimizer.learning_rate.peak))))
     fail(cat("--lr must be positive and finite, is ", o.optimizer.learning_rate.peak));
   if (o.optimizer.learning_rate.warmup < 0)
@@ -156,22 +171,21 @@ TrainingOptions training_options_from_json(const std::string& text) {
   try {
     const json j = parse_shallow(text);
     TrainingOptions o;
-    o.preset = j.at("preset");
+    take(j, "preset", o.preset);
     o.network = network_config_from_json(j.at("network").dump());
     o.diffusion = diffusion_from_json(j.at("diffusion"));
     o.optimizer = optimizer_from_json(j.at("optimizer"));
-    o.batch = j.at("batch"), o.accumulate = j.at("accumulate"), o.steps = j.at("steps"),
-    o.seed = j.at("seed");
-    o.flip = j.at("flip"), o.drop_condition = j.at("drop_condition"), o.precision = j.at("precision"),
-    o.crop = j.at("crop");
-    o.conv = j.value("conv", o.conv);  // runs from before there was a choice had ours
-    o.save_every = j.at("save_every"), o.sample_every = j.at("sample_every"),
-    o.sample_count = j.at("sample_count");
-    o.sample_steps = j.at("sample_steps"), o.keep = j.at("keep");
+    take(j, "batch", o.batch), take(j, "accumulate", o.accumulate), take(j, "steps", o.steps);
+    take(j, "seed", o.seed), take(j, "flip", o.flip), take(j, "drop_condition", o.drop_condition);
+    take(j, "precision", o.precision), take(j, "crop", o.crop);
+    take_if_there(j, "conv", o.conv);  // runs from before there was a choice had ours
+    take(j, "save_every", o.save_every), take(j, "sample_every", o.sample_every);
+    take(j, "sample_count", o.sample_count), take(j, "sample_steps", o.sample_steps);
+    take(j, "keep", o.keep);
     // Runs from before these existed.
-    o.validate_every = j.value("validate_every", o.validate_every);
-    o.validate_count = j.value("validate_count", o.validate_count);
-    o.max_bad_steps = j.value("max_bad_steps", o.max_bad_steps);
+    take_if_there(j, "validate_every", o.validate_every);
+    take_if_there(j, "validate_count", o.validate_count);
+    take_if_there(j, "max_bad_steps", o.max_bad_steps);
     set_steps(o, o.steps);
     return o;
   } catch (const json::exception& e) {

@@ -1,9 +1,9 @@
 #include "model/unet/config.h"
 
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "kernels/error.h"
+#include "model/json_value.h"
 
 namespace ito::model {
 
@@ -54,7 +54,8 @@ double shortest(float value) {
 
 template <class T>
 T get(const json& j, const char* key, T otherwise) {
-  return j.contains(key) && !j.at(key).is_null() ? j.at(key).get<T>() : otherwise;
+  take_if_there(j, key, otherwise);
+  return otherwise;
 }
 
 NetworkConfig parse(const json& j) {
@@ -65,10 +66,10 @@ NetworkConfig parse(const json& j) {
                                 : NetworkKind::unet;
   if (kind != name_of(c.kind)) fail(cat("unknown network '", kind, "'"));
   const json& size = j.at("sample_size");
-  c.height = size.is_array() ? size.at(0).get<int>() : size.get<int>();
-  c.width = size.is_array() ? size.at(1).get<int>() : size.get<int>();
+  c.height = value_as<int>(size.is_array() ? size.at(0) : size, "sample_size");
+  c.width = value_as<int>(size.is_array() ? size.at(1) : size, "sample_size");
   c.channels = get(j, "in_channels", 3);
-  c.block_channels = j.at("block_out_channels").get<std::vector<int>>();
+  take(j, "block_out_channels", c.block_channels);
   c.attention.clear();
   for (const json& type : j.at("down_block_types")) {
     const std::string name = type.get<std::string>();

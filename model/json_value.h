@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/error.h"
+
+/// Values out of JSON files that anybody may have written. nlohmann's own conversions cut off a whole number
+/// that does not fit, and of one with a fraction leave what a cast does.
+namespace ito::model {
+
+template <class T>
+inline constexpr bool is_whole = std::is_integral_v<T> && !std::is_same_v<T, bool>;
+
+template <class T>
+bool fits(const nlohmann::json& value) {
+  if (!value.is_number_integer()) return false;
+  if (value.is_number_unsigned()) return value.get<uint64_t>() <= uint64_t(std::numeric_limits<T>::max());
+  const int64_t number = value.get<int64_t>();
+  return number < 0 ? std::is_signed_v<T> && number >= int64_t(std::numeric_limits<T>::min())
+                    : uint64_t(number) <= uint64_t(std::numeric_limits<T>::max());
+}
+
+/// value as a T; `name` is what errors call it. Error: it must be a whole number and is none, or none of T's.
+/// nlohmann::json::exception: it is of another kind.
+template <class T>
+T value_as(const nlohmann::json& value, const char* name) {
+  if constexpr (is_whole<T>)
+    if (!fits<T>(value))
+      fail(cat(name, " must be a whole number from ", std::numeric_limits<T>::min(), " to ",
+               std::numeric_limits<T>::max(), ", is ",
+               value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 40)));
+  return value.get<T>();
+}
+
+/// object[name] into `to`. Error as above, or there is none.
+template <class T>
+void take(const nlohmann::json& object, const char* name, T& to) {
+  to = value_as<T>(object.at(name), name);
+}
+template <class T>
+void take(const nlohmann::json& object, const char* name, std::vector<T>& to) {
+  to.clear();
+  for (const nlohmann::json& value : object.at(name)) to.push_back(value_as<T>(value, name));
+}
+
+/// The same where there is one that is not null; else `to` stays.
+template <class T>
+void take_if_there(const nlohmann::json& object, const char* name, T& to) {
+  const auto found = object.find(name);
+  if (found != object.end() && !found->is_null()) to = value_as<T>(*found, name);
+}
+
+}  // namespace ito::model
