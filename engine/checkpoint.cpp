@@ -33,6 +33,7 @@ void for_each_number(const ParameterSpec& spec, F&& f) {
       for (int64_t i = 0; i < c; ++i) f((k * taps + t) * c + i, (k * c + i) * taps + t);
 }
 
+/// Neither written nor read: such numbers never train or draw anything again.
 void expect_finite(const std::filesystem::path& file, const std::string& name, const float* values,
                    int64_t count) {
   for (int64_t i = 0; i < count; ++i)
@@ -73,6 +74,7 @@ void save_weights(const std::filesystem::path& file, ParamStore& store, Track tr
   for (size_t i = 0; i < specs.size(); ++i) {
     const ParameterSpec& spec = store.specs()[i];
     const std::vector<float> from = store.read(int(i), track);
+    expect_finite(file, spec.name, from.data(), int64_t(from.size()));
     std::vector<float> values(from.size());
     for_each_number(spec, [&](int64_t here, int64_t there) { values[size_t(there)] = from[size_t(here)]; });
     writer.write(values.data(), values.size() * sizeof(float));
@@ -112,6 +114,7 @@ void save_state(const std::filesystem::path& file, ParamStore& store, Metadata c
   for (const StateBuffer& b : buffers) {
     numbers.resize(size_t(b.count));
     store.device().download(numbers.data(), b.data, numbers.size() * sizeof(float));
+    expect_finite(file, b.name, numbers.data(), b.count);
     writer.write(numbers.data(), numbers.size() * sizeof(float));
   }
   writer.finish();

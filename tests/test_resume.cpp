@@ -23,7 +23,7 @@ TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the o
     CAPTURE(std::string(precision));
     SmallRun run;
     run.options.precision = precision;
-    run.options.save_every = 3;
+    run.options.save_every = 3, run.options.validate_every = 2;
     set_steps(run.options, 10);  // the last step is on no schedule
     const TempFolder place;
     run.train(place / "straight");
@@ -89,6 +89,9 @@ TEST_CASE("the newest and the best stay, and what an interruption made until the
   CHECK(*r.last == 3);
   CHECK(r.superfluous == Steps{1});
   r = choose_checkpoints({{1, true, none}, {2, true, none}, {3, false, none}, {4, true, none}}, 3);
+  CHECK(r.superfluous == Steps{3});
+  r = choose_checkpoints({{2, true, 0.5}, {3, false, 0.1}, {4, true, 0.4}}, 2);
+  CHECK(*r.best == 4);  // not one that an uninterrupted run would not have
   CHECK(r.superfluous == Steps{3});
 }
 

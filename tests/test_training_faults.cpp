@@ -200,6 +200,62 @@ TEST_CASE("steps whose loss is not finite are skipped, named and counted; too ma
   CHECK(contents_of(place / "run/checkpoints") == contents_of(place / "straight/checkpoints"));
 }
 
+TEST_CASE("an interruption amid bad steps removes nothing, neither then nor at the next start") {
+  SmallRun run;
+  run.options.max_bad_steps = 3, run.options.save_every = 1, run.options.keep = 1;
+  run.options.validate_count = 0;
+  const TempFolder place;
+  const fs::path good = place / "run/checkpoints/step-00000004";
+  run.train_with(place / "run", [&](Trainer& trainer) {
+    SessionHooks hooks;
+    hooks.saved = [&](const fs::path& path) {
+      if (path == good) spoil(trainer);
+    };
+    hooks.interrupted = [&trainer] { return trainer.step_number() == 6; };
+    return hooks;
+  });
+  CHECK(newest_checkpoint(place / "run")->filename() == step_name(6));
+  CHECK(has(error_of([&] { run.train(place / "run"); }), "The last good checkpoint is " + good.string()));
+  CHECK(fs::is_directory(good));
+  CHECK(fs::read_symlink(place / "run/checkpoints/last") == good.filename());
+}
+
+TEST_CASE("a grid or an FID that fails is noted, and the run ends as without them") {
+  SmallRun run;
+  run.options.sample_count = 1, run.options.sample_steps = 1, run.options.sample_every = 5;
+  const TempFolder place;
+  std::vector<std::string> notes;
+  SessionHooks hooks;
+  hooks.note = [&](const std::string& text) { notes.push_back(text); };
+  hooks.write_grid = [](auto&&...) { fail("no room"); };
+  hooks.fid_every = 12;
+  hooks.fid = []() -> std::optional<double> { fail("no weights"); };
+  CHECK(run.train(place / "run", hooks).finished);
+  CHECK(notes == std::vector<std::string>{"step 5: no grid: no room; training goes on",
+                                          "step 10: no grid: no room; training goes on",
+                                          "step 12: no grid: no room; training goes on",
+                                          "step 12: no FID: no weights; training goes on"});
+  run.train(place / "straight");
+  CHECK(contents_of(place / "run/checkpoints") == contents_of(place / "straight/checkpoints"));
+}
+
+TEST_CASE("numbers that are not finite are not saved") {
+  const SmallRun run;
+  const TempFolder place;
+  engine::Device device({1, engine::Backend::cpu});
+  Trainer trainer(device, run.options, run.images());
+  const fs::path checkpoint = place / "checkpoint";
+  const auto saved_with = [&](float value) {
+    std::vector<float> weights = trainer.store().read(0, engine::Track::master);
+    weights.back() = value;
+    trainer.store().write(0, engine::Track::master, weights);
+    return error_of([&] { save_checkpoint(checkpoint, trainer, {}); });
+  };
+  CHECK(has(saved_with(INFINITY), "master holds inf"));
+  CHECK(fs::is_empty(place.path()));
+  CHECK(saved_with(1) == "");
+}
+
 TEST_CASE("weights that were lost in one step are not saved, and none is said to be good") {
   const SmallRun run = diverging();
   const TempFolder place;

@@ -38,7 +38,11 @@ TrainingOptions read_options(const fs::path& folder) {
   if (!fs::exists(folder / kOptions) || !fs::exists(folder / kWeights))
     fail(cat(folder.string(), " is not a checkpoint: it needs ", kOptions, " and ", kWeights,
              "; give --checkpoint runs/NAME/checkpoints/step-..."));
-  return training_options_from_json(io::read_file(folder / kOptions));
+  try {
+    return training_options_from_json(io::read_file(folder / kOptions));
+  } catch (const Error& e) {
+    fail(cat((folder / kOptions).string(), ": ", e.what()));
+  }
 }
 
 }  // namespace
@@ -64,8 +68,11 @@ CheckpointRecord read_record(const fs::path& folder) {
   if (!fs::exists(folder / kRecord)) return record;
   const auto json = nlohmann::json::parse(io::read_file(folder / kRecord), nullptr, false);
   if (!json.is_object()) fail(cat((folder / kRecord).string(), " is damaged: remove this checkpoint"));
-  record.scheduled = json.value("scheduled", true);
-  if (json.contains("validation_loss")) record.validation_loss = json["validation_loss"].get<double>();
+  const auto scheduled = json.find("scheduled"), loss = json.find("validation_loss");
+  if ((scheduled != json.end() && !scheduled->is_boolean()) || (loss != json.end() && !loss->is_number()))
+    fail(cat((folder / kRecord).string(), " is damaged: remove this checkpoint"));
+  if (scheduled != json.end()) record.scheduled = *scheduled;
+  if (loss != json.end()) record.validation_loss = loss->get<double>();
   return record;
 }
 

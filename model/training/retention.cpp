@@ -10,7 +10,7 @@ Retention choose_checkpoints(const std::vector<KnownCheckpoint>& checkpoints, in
   result.last = checkpoints.back().step;
   double lowest = 0;
   for (const KnownCheckpoint& c : checkpoints)
-    if (c.validation_loss && (!result.best || *c.validation_loss < lowest))
+    if (c.scheduled && c.validation_loss && (!result.best || *c.validation_loss < lowest))
       result.best = c.step, lowest = *c.validation_loss;
   int kept = 0;
   for (size_t i = checkpoints.size(); i-- > 0;) {

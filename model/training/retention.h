@@ -17,7 +17,7 @@ struct KnownCheckpoint {
 };
 
 struct Retention {
-  std::optional<int64_t> last, best;  // best: the lowest validation loss, the earlier one of equals
+  std::optional<int64_t> last, best;  // best: of the scheduled ones the lowest loss, the earlier of equals
   std::vector<int64_t> superfluous;   // ascending
 };
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
+#include <limits>
 #include <vector>
 
 #include "engine/io/atomic_folder.h"
@@ -34,6 +36,12 @@ int lock_run(const fs::path& path) {
   if (lock < 0)
     fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
   if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    const int reason = errno;
+    if (reason != EWOULDBLOCK) {
+      close(lock);
+      fail(cat("cannot lock ", (path / ".lock").string(), ": ", std::strerror(reason),
+               "; choose an --out on another disk"));
+    }
     char other[32] = {};
     if (read(lock, other, sizeof other - 1) < 0) other[0] = 0;
     close(lock);
@@ -66,6 +74,7 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
   }
   checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin anew
   io::sync_path(path);
+  io::sync_path(io::folder_of(fs::absolute(path).lexically_normal()));  // where the run's own name stands
   lock_ = lock_run(path);
   remove_leftovers(path / "checkpoints");
 }
@@ -119,9 +128,14 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run) {
 }
 
 std::optional<fs::path> newest_checkpoint(const fs::path& run) {
+  return checkpoint_before(run, std::numeric_limits<int64_t>::max());
+}
+
+std::optional<fs::path> checkpoint_before(const fs::path& run, int64_t step) {
   const std::vector<int64_t> steps = checkpoint_steps(run);
-  if (steps.empty()) return {};
-  return run / "checkpoints" / step_name(steps.back());
+  const auto next = std::lower_bound(steps.begin(), steps.end(), step);
+  if (next == steps.begin()) return {};
+  return run / "checkpoints" / step_name(*std::prev(next));
 }
 
 std::optional<fs::path> newest_run(const fs::path& runs) {

@@ -47,6 +47,8 @@ std::string step_name(int64_t step);
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);
 /// The newest complete checkpoint of a run; nothing where there is none.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run);
+/// The newest one of fewer steps than this.
+std::optional<std::filesystem::path> checkpoint_before(const std::filesystem::path& run, int64_t step);
 /// The run below `runs` whose checkpoint is newest; nothing where there is none.
 std::optional<std::filesystem::path> newest_run(const std::filesystem::path& runs);
 

@@ -16,6 +16,7 @@ using nlohmann::json;
 
 namespace {
 
+constexpr const char* kLog = "log.jsonl";
 // The page is written so seldom that it takes neither a hundredth of the time nor a disk's attention.
 constexpr double kSecondsBetweenPages = 3, kRestPerPage = 100;
 
@@ -120,16 +121,24 @@ void RunJournal::attempt(Output& output, const std::function<void()>& write) {
 
 /// Lines of steps that come again are cut off, and one that a kill cut short, which is not JSON.
 void RunJournal::resume_log() {
-  const fs::path path = folder_ / "log.jsonl";
-  std::ifstream log(path);
-  std::string kept, line;
+  std::ifstream log(folder_ / kLog);
+  std::string line;
+  kept_log_.emplace();
   while (std::getline(log, line)) {
     const json parsed = json::parse(line, nullptr, false);
     if (!parsed.is_object() || parsed.value("step", int64_t(0)) > first_step_) continue;
-    kept += line + "\n";
+    *kept_log_ += line + "\n";
     show_line(page_, parsed);
   }
-  io::write_file_atomic(path, kept);
+  log.close();
+  rewrite_log();
+}
+
+/// Nothing is appended to what was not cut.
+void RunJournal::rewrite_log() {
+  if (!kept_log_) return;
+  io::write_file_atomic(folder_ / kLog, *kept_log_);
+  kept_log_.reset();
 }
 
 void RunJournal::resume_grids() {
@@ -144,7 +153,8 @@ void RunJournal::resume_grids() {
 void RunJournal::append_log(const std::string& line) {
   show_line(page_, json::parse(line));
   attempt(log_output_, [&] {
-    if (!log_) log_.emplace(folder_ / "log.jsonl");
+    rewrite_log();
+    if (!log_) log_.emplace(folder_ / kLog);
     log_->append(line + "\n");
   });
 }

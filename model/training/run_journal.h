@@ -46,6 +46,7 @@ class RunJournal {
   };
   void attempt(Output& output, const std::function<void()>& write);
   void resume_log();
+  void rewrite_log();
   void resume_grids();
   void append_log(const std::string& line);
   void append_event(const std::function<void(EventFile&)>& append);
@@ -55,6 +56,7 @@ class RunJournal {
   int64_t first_step_;
   Note note_;
   RunPage page_;
+  std::optional<std::string> kept_log_;  // what the log shall begin with, until it does
   std::optional<io::AppendFile> log_;
   std::optional<EventFile> events_;
   Output log_output_{"log.jsonl"}, page_output_{"the run's page"}, event_output_{"TensorBoard's events"};

@@ -33,6 +33,7 @@ class Session {
   void write(const Due&);
   void draw_grid();
   void measure_fid();
+  void try_to(const char* what, const std::function<void()>& make);
   std::optional<double> validate();
   void save(const CheckpointRecord&, bool good);
   bool is_last() const { return trainer_.step_number() == options_.steps; }
@@ -49,6 +50,7 @@ class Session {
   std::optional<Validation> validation_;
   std::optional<double> validation_loss_;  // the latest
   std::filesystem::path checkpoint_;       // the newest
+  std::filesystem::path good_checkpoint_;  // the newest whose last step was not a bad one
   std::optional<RunJournal> journal_;
   std::optional<Meter> meter_;
 };
@@ -71,7 +73,12 @@ void Session::go_on() {
                       options_.steps, " steps");
     checkpoint_ = *newest;
     validation_loss_ = read_record(*newest).validation_loss;
-    settle_checkpoints(folder_, options_.keep);  // what a kill may have left undone
+    if (trainer_.bad_steps() == 0) {
+      good_checkpoint_ = *newest;
+      settle_checkpoints(folder_, options_.keep);  // what a kill may have left undone
+    } else if (const auto earlier = checkpoint_before(folder_.path(), trainer_.step_number())) {
+      good_checkpoint_ = *earlier;  // an interruption amid bad steps: nothing is removed for its sake
+    }
   }
   device_.set_conv_plan(folder_.conv_plan());
   folder_.write_options(to_json(options_));
@@ -85,8 +92,8 @@ void Session::note(const std::string& text) {
 }
 
 std::string Session::last_good() const {
-  return checkpoint_.empty() ? "There is no checkpoint yet"
-                             : cat("The last good checkpoint is ", checkpoint_.string());
+  return good_checkpoint_.empty() ? "There is no checkpoint yet"
+                                  : cat("The last good checkpoint is ", good_checkpoint_.string());
 }
 
 Progress Session::progress() const {
@@ -132,6 +139,15 @@ void Session::draw_grid() {
   journal_->grid(trainer_.step_number(), path);
 }
 
+/// A picture or a number about the training that cannot be made does not end it.
+void Session::try_to(const char* what, const std::function<void()>& make) {
+  try {
+    make();
+  } catch (const std::exception& e) {
+    note(cat("step ", trainer_.step_number(), ": ", what, ": ", e.what(), "; training goes on"));
+  }
+}
+
 void Session::measure_fid() {
   trainer_.pause();
   if (const std::optional<double> fid = hooks_.fid()) journal_->fid(trainer_.step_number(), *fid);
@@ -151,7 +167,10 @@ void Session::save(const CheckpointRecord& record, bool good) {
   const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
   save_checkpoint(path, trainer_, record);
   checkpoint_ = path;
-  if (good) settle_checkpoints(folder_, options_.keep);  // else nothing earlier is removed for its sake
+  if (good) {  // else nothing earlier is removed for its sake
+    good_checkpoint_ = path;
+    settle_checkpoints(folder_, options_.keep);
+  }
   journal_->saved(trainer_.step_number());
   hooks_.saved(path);
 }
@@ -159,8 +178,8 @@ void Session::save(const CheckpointRecord& record, bool good) {
 /// Grid, FID, validation and checkpoint, where they are due, in this order: what is there when the checkpoint
 /// is there is complete.
 void Session::write(const Due& due) {
-  if (due.grid) draw_grid();
-  if (due.fid) measure_fid();
+  if (due.grid) try_to("no grid", [&] { draw_grid(); });
+  if (due.fid) try_to("no FID", [&] { measure_fid(); });
   CheckpointRecord record{due.save, {}};
   bool good = trainer_.bad_steps() == 0;
   if (due.validation && good) {

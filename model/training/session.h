@@ -39,8 +39,9 @@ struct SessionResult {
 
 /// Goes on from the folder's newest checkpoint, if there is one, until options.steps or an interruption.
 /// Logs, draws grids, validates and saves on the way, none of which changes what is learned. `held_out`: the
-/// images to validate on; null: some of those that are learned from. Error: what RunFolder and checkpoints
-/// report; --max-bad-steps in a row that were not finite. The last good checkpoint stays whatever happens.
+/// images to validate on; null: some of those that are learned from. A grid or an FID that cannot be made is
+/// noted, and training goes on. Error: what RunFolder and checkpoints report; --max-bad-steps in a row that
+/// were not finite. The last good checkpoint stays whatever happens.
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 
