@@ -33,12 +33,19 @@ data::Dataset open_pictures(const std::string& folder, data::DatasetOptions opti
     const double left = (wall_clock() - start) / double(done - already) * double(total - done);
     line.show(cat("decoding   ", count(done), " of ", count(total), "   ", duration(left), " left"));
   };
+  bool waiting = false;
   options.waiting = [&] {
-    std::cout << "waiting    for another process that decodes these pictures" << std::endl;
+    if (interrupted()) fail("interrupted while another process decodes these pictures");
+    if (!waiting) std::cout << "waiting    for another process that decodes these pictures" << std::endl;
+    waiting = true;
   };
   data::Dataset images = data::open_dataset(folder, options);
   line.end();
   for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
+  if (const auto& skipped = images.skipped(); !skipped.empty())
+    std::cout << "note       " << skipped.size()
+              << " picture(s) cannot be used and are left out, the first is " << skipped[0].name << ": "
+              << skipped[0].reason << "; ./inspect data lists them\n";
   return images;
 }
 

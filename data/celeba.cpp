@@ -67,8 +67,9 @@ ImageList list_celeba(const Celeba& celeba, const std::string& split) {
   list.source = celeba.source;
   list.names = names_in_split(celeba, wanted, list.notes);
   if (list.names.empty()) {
-    fail(cat(list.root.string(), ": none of its ", celeba.names.size(), " pictures is in split '", split,
-             "'; try --split all"));
+    throw EmptySplit(cat(list.root.string(), ": none of its ", celeba.names.size(), " pictures is in split '",
+                         split, "'; try --split all"),
+                     cat(__FILE__, ":", __LINE__));
   }
   list.attribute_list = celeba.attributes;
   list.identity_list = celeba.identities;

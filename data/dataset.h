@@ -25,7 +25,7 @@ struct DatasetOptions {
   /// throws ends the decoding; another opening goes on from there.
   std::function<void(const DecodeForecast&)> starting;
   std::function<void(size_t done, size_t total)> progress;
-  std::function<void()> waiting;  // for another process that decodes the same
+  std::function<void()> waiting;  // again and again, while another process decodes the same; may throw
 };
 
 /// A data set, decoded: all its images of one size in one read-only mapping. Movable, not copyable.

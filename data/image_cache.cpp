@@ -85,7 +85,8 @@ void read_all_but_pixels(ImageCache& cache) {
   const uint64_t image_bytes = uint64_t(trailer.height) * trailer.width * 3;
   const uint64_t pixel_bytes = trailer.count * image_bytes;
   if (trailer.count > file_bytes / image_bytes || trailer.count > trailer.description_bytes / kNameBytes ||
-      file_bytes != pixel_bytes + trailer.description_bytes + sizeof trailer)
+      pixel_bytes > file_bytes - sizeof trailer ||
+      trailer.description_bytes != file_bytes - sizeof trailer - pixel_bytes)
     fail("its length is wrong");
   const uint8_t* description = bytes + pixel_bytes;
   if (Hash().add(description, trailer.description_bytes).value() != trailer.description_hash)

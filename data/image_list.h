@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/picture_source.h"
+#include "kernels/error.h"
 
 namespace ito::data {
 
@@ -23,9 +24,16 @@ struct ImageList {
   std::vector<std::string> notes;  // what the user should know, a sentence each
 };
 
+/// A split that is known but holds no pictures.
+class EmptySplit : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The pictures of one split at `path`: CelebA in any of its forms (data/celeba.h), or any other folder or
 /// zip archive of pictures, whose only split is "all". An empty `split` is "train" of CelebA, else "all".
-/// Error: nothing there, no pictures, no such split; see find_celeba, list_celeba and list_folder.
+/// Error: nothing there, no pictures, no such split (EmptySplit: none of CelebA's pictures is in it); see
+/// find_celeba, list_celeba and list_folder.
 ImageList list_pictures(const std::filesystem::path& path, const std::string& split);
 
 }  // namespace ito::data

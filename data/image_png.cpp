@@ -16,7 +16,8 @@ namespace ito::data {
 namespace {
 
 constexpr size_t kSignatureBytes = 8, kHeaderBytes = 13;
-constexpr size_t kMostExpansion = 1032;  // deflate's: two bits for 258 bytes
+constexpr size_t kMostExpansion = 1032;           // deflate's: two bits for 258 bytes
+constexpr size_t kMostBytes = size_t(400) << 20;  // of a picture and its two rows
 
 enum Color : uint8_t { grey = 0, rgb = 2, palette = 3, grey_alpha = 4, rgb_alpha = 6 };
 
@@ -187,6 +188,9 @@ class Decoder {
       fail_png(name_, cat("its ", packed, " bytes of data cannot be ", header_.width, "x", header_.height,
                           " pixels"));
     }
+    const size_t two_rows = 2 * (1 + header_.row_bytes(header_.width));
+    if (two_rows + size_t(header_.width) * header_.height * 3 > kMostBytes)
+      fail_png(name_, cat("a row of ", header_.width, " pixels is too long to be decoded"));
   }
 
   std::string_view next_data() {

@@ -112,6 +112,18 @@ size_t count_intact(const fs::path& path, const std::vector<CacheChunk>& chunks,
   return intact;
 }
 
+void lock(int file, const fs::path& path, const std::function<void()>& waiting) {
+  constexpr useconds_t kBetweenTries = 100'000;
+  while (flock(file, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK)
+      fail(cat(path.string(), ": cannot be locked: ", std::strerror(errno),
+               "; name a cache folder on another disk"));
+    if (waiting) waiting();
+    usleep(kBetweenTries);
+  }
+}
+
 }  // namespace
 
 PartialCache::PartialCache(const fs::path& target, const std::function<void()>& waiting)
@@ -120,10 +132,11 @@ PartialCache::PartialCache(const fs::path& target, const std::function<void()>& 
       journal_path_(beside_cache(target, "journal")) {
   for (;;) {
     journal_ = open_or_fail(journal_path_);
-    if (flock(journal_, LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EWOULDBLOCK && waiting) waiting();
-      while (flock(journal_, LOCK_EX) != 0 && errno == EINTR) {
-      }
+    try {
+      lock(journal_, journal_path_, waiting);
+    } catch (...) {
+      close(journal_);
+      throw;
     }
     if (is_in_place(journal_, journal_path_)) break;
     close(journal_);  // the process that held it has finished and removed it

@@ -28,7 +28,8 @@ struct CacheChunk {
 /// Whoever holds it next goes on behind the last chunk that both files hold undamaged.
 class PartialCache {
  public:
-  /// Waits, after `waiting` was called, while another process holds it. Error: the journal cannot be made.
+  /// Waits while another process holds it; `waiting` is called again and again then, and what it throws ends
+  /// that. Error: the journal cannot be made or locked.
   explicit PartialCache(const std::filesystem::path& target, const std::function<void()>& waiting = {});
   /// Leaves what a later process can go on with; nothing else.
   ~PartialCache();

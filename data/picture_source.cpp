@@ -36,6 +36,10 @@ class FolderSource : public PictureSource {
   int folder_;  // the root, so that names are not looked up from the top of the file system; or -1
 };
 
+/// A picture in an archive unpacks into so much at most, however little it takes there: every thread that
+/// decodes holds one.
+constexpr uint64_t kMostPackedPicture = uint64_t(256) << 20;
+
 class ZipSource : public PictureSource {
  public:
   ZipSource(std::shared_ptr<const io::ZipReader> zip, std::string folder)
@@ -47,7 +51,7 @@ class ZipSource : public PictureSource {
   std::vector<uint8_t> read(const std::string& name) const override {
     const io::ZipEntry* entry = zip_->find(folder_ + name);
     if (!entry) fail(cat(place(name), ": the archive has no such file"));
-    return zip_->read(*entry);
+    return zip_->read(*entry, kMostPackedPicture);
   }
   PictureStamp stamp(const std::string& name) const override {
     const io::ZipEntry* entry = zip_->find(folder_ + name);

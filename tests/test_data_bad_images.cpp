@@ -87,7 +87,8 @@ std::string png_of(uint32_t width, uint32_t height, const std::string& kind, con
 }
 
 const std::string kRgb8("\x08\x02\x00\x00\x00", 5), kGrey8("\x08\x00\x00\x00\x00", 5),
-    kPalette8("\x08\x03\x00\x00\x00", 5), kGrey16("\x10\x00\x00\x00\x00", 5);
+    kPalette8("\x08\x03\x00\x00\x00", 5), kGrey16("\x10\x00\x00\x00\x00", 5),
+    kRgba16("\x10\x06\x00\x00\x00", 5);
 
 /// What f() returns, or its Error's text, run in a process of its own that may take so much more memory.
 /// Under AddressSanitizer, which reserves terabytes, without the limit.
@@ -275,6 +276,10 @@ TEST_CASE("a few bytes that promise a large picture take no memory") {
   CHECK(contains(
       size_or_error(padded),
       "several scans (progressive) of 9000x9000 pixels takes 463 MiB to decode; at most 384 are used"));
+  // Rows are held, too: one of eight bytes a pixel.
+  const std::string noise = chunk("IDAT", std::string(1 << 20, 'x'));
+  CHECK(contains(size_or_error(png_of(100'000'000, 1, kRgba16, noise)),
+                 "a row of 100000000 pixels is too long"));
 }
 
 TEST_CASE("what a PNG would unpack to beyond its pixels is never unpacked") {

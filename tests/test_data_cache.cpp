@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "data/hash.h"
+#include "data/partial_cache.h"
 #include "dataset_helpers.h"
 
 /// What survives: killed builds, full disks, damage, other versions, folders that cannot be written to.
@@ -276,6 +277,25 @@ TEST_CASE("a cache that claims sizes or counts that cannot be is made anew") {
   CHECK(contains(note(0, 0, uint64_t(1) << 40), "it says that its images are 0x0; it is made anew"));
   CHECK(contains(note(0x80000000, 0x80000000, 4), "it says that its images are 2147483648x2147483648"));
   CHECK(contains(note(16, 16, uint64_t(1) << 56), "its length is wrong"));
+  // Lengths that make up the file's only because their sum wraps: pixels beyond its end, and a description.
+  rewrite(file, good, [&](auto& bytes) {
+    bytes.erase(bytes.begin(), bytes.end() - 66);
+    set_in_trailer(bytes, 12, uint32_t(1)), set_in_trailer(bytes, 16, uint32_t(1));
+    set_in_trailer(bytes, 24, uint64_t(22)), set_in_trailer(bytes, 32, ~uint64_t(63));
+  });
+  CHECK(contains(open_and_watch(folder / "set", options).notes.at(0), "its length is wrong"));
+}
+
+TEST_CASE("waiting for another build can be given up") {
+  const TempFolder folder(memory_folder());
+  const fs::path target = folder / "a.images";
+  const PartialCache first(target);
+  int asked = 0;
+  CHECK(error_of([&] {
+          PartialCache second(target, [&] {
+            if (++asked == 2) ito::fail("enough");
+          });
+        }) == "enough");
 }
 
 TEST_CASE("a cache under another's name is refused with both crops and sizes") {

@@ -63,6 +63,20 @@ TEST_CASE("a folder without pictures says where to get some") {
   CHECK(contains(error_of([&] { list_folder(folder / "d.txt"); }), "a folder or a zip archive of pictures"));
 }
 
+TEST_CASE("a picture in an archive that would unpack into more than any takes is not unpacked") {
+  const TempFolder folder;
+  {
+    const std::string zeros((size_t(256) << 20) + 1, '\0');
+    ito::io::ZipWriter zip(folder / "bomb.zip");
+    zip.add("a.jpg", zeros.data(), zeros.size(), ito::io::ZipWriter::Packing::deflated);
+    zip.commit();
+  }
+  CHECK(fs::file_size(folder / "bomb.zip") < (1 << 20));
+  const ImageList list = list_pictures(folder / "bomb.zip", "");
+  CHECK(contains(error_of([&] { list.source->read("a.jpg"); }),
+                 "a.jpg: has 268435457 bytes; at most 268435456"));
+}
+
 TEST_CASE("an archive is read as a folder is") {
   const TempFolder folder;
   const std::string jpeg = text_of(encode_jpeg(picture(20, 30, 1)));

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,6 +119,20 @@ TEST_CASE("two writers of one name do not disturb each other; the last commit st
   one.commit();
   CHECK(read_file(folder / "c/x") == "one");
   CHECK(names_in(folder.path()) == Names{"c"});
+}
+
+TEST_CASE("a process that may open nothing more is told so, and leaves nothing") {
+  const TempFolder folder;
+  rlimit usual{};
+  getrlimit(RLIMIT_NOFILE, &usual);
+  const rlimit none{0, usual.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  const std::string of_folder = error_of([&] { AtomicFolder(folder / "c"); });
+  const std::string of_file = error_of([&] { AtomicFile(folder / "f"); });
+  setrlimit(RLIMIT_NOFILE, &usual);
+  CHECK(contains(of_folder, "Too many open files"));
+  CHECK(contains(of_file, "Too many open files"));
+  CHECK(names_in(folder.path()).empty());
 }
 
 TEST_CASE("leftovers of killed writers are cleaned, those of living ones and others' files are not") {

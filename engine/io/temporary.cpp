@@ -82,6 +82,12 @@ bool Temporary::create(Kind kind) {
   if (kind == Kind::folder) {
     if (mkdir(path_.c_str(), 0777) != 0) return false;
     descriptor_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0 && errno != ENOENT) {
+      const int reason = errno;
+      rmdir(path_.c_str());
+      errno = reason;
+      return false;
+    }
   } else {
     descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0) return false;
