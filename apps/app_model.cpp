@@ -55,6 +55,15 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
   return seeds;
 }
 
+kernels::ConvChoice parse_sampling_conv(const std::string& text) {
+  const kernels::ConvChoice choice = kernels::parse_conv_choice(text);
+  if (choice == kernels::ConvChoice::automatic)
+    fail(
+        "--conv auto is for training: choose ours or cudnn, so that images do not depend on what is faster "
+        "today");
+  return choice;
+}
+
 std::string where(engine::Device& device) {
   if (device.backend() == engine::Backend::cuda) return device.name() + " (CUDA)";
   return cat(device.name(), ", ", device.threads(), device.threads() == 1 ? " thread" : " threads");

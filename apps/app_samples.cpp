@@ -1,13 +1,13 @@
 #include "apps/app_samples.h"
 
-#include <nlohmann/json.hpp>
-
 #include "engine/io/atomic_file.h"
 #include "kernels/error.h"
+#include "model/json_value.h"
 
 namespace ito::apps {
 
 namespace fs = std::filesystem;
+using model::take;
 
 namespace {
 
@@ -23,18 +23,25 @@ void write_sample_note(const fs::path& folder, const SampleNote& note) {
   io::write_file_atomic(folder / kNote, json.dump(2) + "\n");
 }
 
+bool same_sampling(const SampleNote& a, const SampleNote& b) {
+  return a.run == b.run && a.step == b.step && a.sampler == b.sampler && a.sampler_steps == b.sampler_steps &&
+         a.crop == b.crop && a.height == b.height && a.width == b.width;
+}
+
 std::optional<SampleNote> read_sample_note(const fs::path& folder) {
   const fs::path file = folder / kNote;
   if (!fs::exists(file)) return {};
   try {
     const auto json = nlohmann::json::parse(io::read_file(file));
     SampleNote note;
-    note.run = json.at("run"), note.step = json.at("step");
-    note.sampler = json.at("sampler"), note.sampler_steps = json.at("sampler_steps");
-    note.seeds = json.at("seeds").get<std::vector<uint64_t>>();
-    note.crop = json.at("crop"), note.height = json.at("height"), note.width = json.at("width");
+    take(json, "run", note.run), take(json, "step", note.step);
+    take(json, "sampler", note.sampler), take(json, "sampler_steps", note.sampler_steps);
+    std::vector<uint64_t> seeds;
+    take(json, "seeds", seeds);
+    note.seeds.insert(seeds.begin(), seeds.end());
+    take(json, "crop", note.crop), take(json, "height", note.height), take(json, "width", note.width);
     return note;
-  } catch (const nlohmann::json::exception& e) {
+  } catch (const std::exception& e) {
     fail(cat(file.string(), " is not as ./sample writes it: ", e.what(),
              "; remove it or choose another folder"));
   }

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 namespace ito::apps {
 
@@ -15,12 +15,15 @@ struct SampleNote {
   int64_t step = 0;
   std::string sampler;
   int sampler_steps = 0;
-  std::vector<uint64_t> seeds;  // 000005.png is seed 5's
+  std::set<uint64_t> seeds;  // 000005.png is seed 5's; those of one sampling, whichever call drew them
   std::string crop;
   int height = 0, width = 0;
 };
 
 void write_sample_note(const std::filesystem::path& folder, const SampleNote& note);
+
+/// The same run, step, sampler and pictures: their seeds' images belong together.
+bool same_sampling(const SampleNote&, const SampleNote&);
 
 /// Nothing where the folder has no samples.json. Error: it is not one.
 std::optional<SampleNote> read_sample_note(const std::filesystem::path& folder);

@@ -1,6 +1,7 @@
 #include "apps/app_sides.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
 
 #include "apps/app_data.h"
@@ -41,10 +42,27 @@ data::ImageSize common_size(const data::ImageList& list, const std::vector<int64
   return sizes[0];
 }
 
-/// What ./sample left beside its images says which crop they show, and that grid.png is none of them.
+/// The seed that ./sample named a picture for: 5 of 000005.png.
+std::optional<uint64_t> seed_of(const std::string& name) {
+  unsigned long long seed = 0;
+  int end = 0;
+  if (std::sscanf(name.c_str(), "%llu.png%n", &seed, &end) != 1 || size_t(end) != name.size()) return {};
+  return seed;
+}
+
+/// What ./sample left beside its images says which of them are of one sampling and which crop they show.
 void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side) {
   list.names.erase(std::remove(list.names.begin(), list.names.end(), "grid.png"), list.names.end());
-  if (list.names.empty()) fail(cat(side.place, ": no images in it but grid.png"));
+  const size_t all = list.names.size();
+  const auto foreign = [&](const std::string& name) {
+    const std::optional<uint64_t> seed = seed_of(name);
+    return !seed || !note.seeds.count(*seed);
+  };
+  list.names.erase(std::remove_if(list.names.begin(), list.names.end(), foreign), list.names.end());
+  if (const size_t others = all - list.names.size())
+    side.notes.push_back(cat(others, " picture(s) in ", side.place,
+                             " are not of the sampling that samples.json describes: left out"));
+  if (list.names.empty()) fail(cat(side.place, ": no images in it that its samples.json knows"));
   side.crop = note.crop;
   side.facts = {{"run", note.run},
                 {"step", cat(note.step)},

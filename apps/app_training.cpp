@@ -44,8 +44,8 @@ void add_run_flags(CLI::App& app, TrainingFlags& f) {
   app.add_option("--fid-every", f.fid_every,
                  "steps between measurements of FID, which take long; 0: none (needs --inception)")
       ->capture_default_str();
-  app.add_option("--fid-count", f.fid_count, "images that a FID is measured on; compare only equal numbers")
-      ->capture_default_str();
+  app.add_option("--fid-count", f.fid_count,
+                 "images that a FID is measured on; compare only equal numbers (default: 1000)");
   app.add_option("--inception", f.inception,
                  "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors");
   app.add_option("--max-bad-steps", f.max_bad_steps,
@@ -74,15 +74,18 @@ void add_data_flags(CLI::App& app, TrainingFlags& f) {
 }
 
 void add_diffusion_flags(CLI::App& app, TrainingFlags& f) {
-  app.add_option("--sde", f.sde, "ve, vp, sub-vp or simple (default: ve)");
+  app.add_option("--sde", f.sde, "ve, vp, sub-vp or simple (default: ve; simple for tutorial)");
   app.add_option("--sigma-min", f.sigma_min, "ve")->capture_default_str();
   app.add_option("--sigma-max", f.sigma_max, "ve")->capture_default_str();
   app.add_option("--beta-min", f.beta_min, "vp, sub-vp")->capture_default_str();
   app.add_option("--beta-max", f.beta_max, "vp, sub-vp")->capture_default_str();
   app.add_option("--base", f.base, "simple: dx = base^t dW (default: 25)");
-  app.add_option("--prediction", f.prediction, "edm, score, score-scaled, noise, x0 or v (default: edm)");
+  app.add_option(
+      "--prediction", f.prediction,
+      "edm, score, score-scaled, noise, x0 or v (default: edm; score-scaled for document and tutorial)");
   app.add_option("--noise-condition", f.noise_condition,
-                 "what the network is told: log-sigma/4, log-sigma, t or 999t");
+                 "what the network is told: log-sigma/4, log-sigma, t or 999t (default: log-sigma/4; t for "
+                 "document and tutorial)");
   app.add_option("--weighting", f.weighting,
                  "none, sigma2, likelihood, edm or min-snr (default: edm; sigma2 without EDM)");
   app.add_option("--level-draw", f.level_draw,
@@ -154,14 +157,16 @@ engine::OptimizerOptions optimizer_options(const TrainingFlags& f, int64_t steps
 }
 
 void check_lengths(const TrainingFlags& f) {
-  if (int(f.steps.has_value()) + int(f.epochs.has_value()) + int(f.minutes > 0) > 1)
+  if (int(f.steps.has_value()) + int(f.epochs.has_value()) + int(f.minutes.has_value()) > 1)
     fail("give one of --steps, --epochs and --minutes");
   if (f.epochs && *f.epochs < 1) fail(cat("--epochs must be at least 1, is ", *f.epochs));
+  if (f.minutes && !(*f.minutes > 0)) fail(cat("--minutes must be above 0, is ", *f.minutes));
 }
 
 void check_fid(const TrainingFlags& f) {
   if (f.fid_every < 0) fail(cat("--fid-every must be at least 0, is ", f.fid_every));
   if (f.fid_every == 0 && !f.inception.empty()) fail("--inception does nothing without --fid-every N");
+  if (f.fid_every == 0 && f.fid_count) fail("--fid-count does nothing without --fid-every N");
 }
 
 data::Dataset open_split(const TrainingFlags& f, const TrainingOptions& o, const std::string& split) {
@@ -229,8 +234,7 @@ std::optional<data::Dataset> open_validation(const TrainingFlags& f, const Train
   if (images.kind() == "celeba" && (images.split() == "train" || images.split() == "test")) {
     try {
       return open_split(f, o, "valid");
-    } catch (const Error& error) {
-      if (interrupted()) throw;
+    } catch (const data::EmptySplit& error) {
       why = error.what();
     }
   }

@@ -14,8 +14,8 @@ struct TrainingFlags {
   std::string data, out, preset, sde, prediction, noise_condition, weighting, level_draw, crop, size,
       embedding, decay = "constant";
   std::string device = "auto", conv = "ours", cache = "runs/cache", split, precision = "f32";
-  std::optional<int64_t> steps, epochs;
-  int64_t save_every = 1000, sample_every = 1000, validate_every = 0, fid_every = 0, fid_count = 1000;
+  std::optional<int64_t> steps, epochs, fid_count;
+  int64_t save_every = 1000, sample_every = 1000, validate_every = 0, fid_every = 0;
   std::string inception;
   int validate_count = 256, max_bad_steps = 10;
   int batch = 32, accumulate = 1, threads = 0, sample_count = 64, sample_steps = 18, keep = 2;
@@ -24,7 +24,8 @@ struct TrainingFlags {
          p_std = 1.2, drop_condition = 0.1;
   int64_t warmup = 500;
   uint64_t seed = 0;
-  double minutes = 0, probe = 0;
+  double probe = 0;
+  std::optional<double> minutes;
   bool dry_run = false, no_flip = false, attributes = false;
 };
 

@@ -41,7 +41,9 @@ void add_flags(CLI::App& app, Flags& f) {
       ->capture_default_str();
   app.add_option("--crop", f.sides.crop,
                  data::crop_names() + ", of CelebA (default: the other side's, else ddim128)");
-  app.add_option("--size", f.sides.size, "N or HxW, of CelebA and of folders that are to be scaled");
+  app.add_option(
+      "--size", f.sides.size,
+      "N or HxW, of CelebA (default: the other side's, else 64) and of folders that are to be scaled");
   app.add_option("--split", f.sides.split, "of CelebA: train, valid, test or all (default: train)");
   app.add_option("--pairs", f.evaluation.pairs, "random pairs for Diversity and MS-SSIM-3, at most")
       ->capture_default_str();
@@ -98,7 +100,7 @@ int evaluate_sides(Flags& f) {
   f.evaluation.threads = f.sides.threads, f.sides.seed = f.evaluation.seed;
   check_flags(f);
   const engine::Backend backend = engine::parse_backend(f.device);
-  engine::Device device({f.sides.threads, backend, kernels::parse_conv_choice(f.conv)});
+  engine::Device device({f.sides.threads, backend, parse_sampling_conv(f.conv)});
   const OpenedNetworks opened = open_networks(f.files, device);
   Side generated = open_side(f.generated, f.sides, device);
   std::optional<Side> reference;

@@ -88,7 +88,7 @@ void print_splits(const std::string& folder) {
     std::string count = "none";
     try {
       count = thousands(int64_t(data::list_pictures(folder, split).names.size()));
-    } catch (const Error&) {
+    } catch (const data::EmptySplit&) {
     }
     std::cout << "  " << split << std::string(9 - split.size(), ' ') << count << "\n";
   }

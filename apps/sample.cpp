@@ -30,7 +30,8 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--count", f.count, "how many images, seeds 0 .. N-1")->capture_default_str();
   app.add_option("--seeds", f.seeds, "which images instead: 5, 0-63 or 0-15,100");
   app.add_option("--out", f.out,
-                 "where grid.png, 000000.png ... and samples.json go (default: the run's folder/images)");
+                 "where grid.png, 000000.png ... and samples.json go (default: the run's folder/images; with "
+                 "--checkpoint: samples)");
   app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
   app.add_option("--conv", f.conv, "convolutions on a GPU: ours or cudnn")->capture_default_str();
   app.add_option("--threads", f.threads, "CPU threads (0: all)")->capture_default_str();
@@ -42,14 +43,6 @@ std::vector<uint64_t> chosen_seeds(const Flags& f) {
   std::vector<uint64_t> seeds(static_cast<size_t>(f.count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
   return seeds;
-}
-
-/// An image may not depend on what is timed faster today.
-kernels::ConvChoice conv_choice(const Flags& f) {
-  const kernels::ConvChoice choice = kernels::parse_conv_choice(f.conv);
-  if (choice == kernels::ConvChoice::automatic)
-    fail("--conv auto is for training: choose ours or cudnn, so that an image depends on its seed alone");
-  return choice;
 }
 
 fs::path output_folder(const Flags& f, const fs::path& checkpoint) {
@@ -83,6 +76,7 @@ struct Job {
   std::vector<uint64_t> seeds;
   fs::path out;
   int chunk;  // images at a time
+  SampleNote note;
 
   engine::Shape image() const {
     const model::NetworkConfig& net = loaded.options.network;
@@ -103,8 +97,8 @@ void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, 
 }
 
 /// Samples chunk by chunk and writes each chunk's images as soon as they are there; all pixels, or those made
-/// until Ctrl-C.
-std::vector<uint8_t> run(engine::Device& device, const Job& job) {
+/// until Ctrl-C. No image is there that samples.json does not know, wherever this is killed.
+std::vector<uint8_t> run(engine::Device& device, Job& job) {
   const model::Denoiser denoiser = job.loaded.denoiser();
   model::Sampler sampler(device, denoiser, job.plan, job.image(), job.chunk);
   const size_t chunk = size_t(sampler.chunk());
@@ -126,6 +120,8 @@ std::vector<uint8_t> run(engine::Device& device, const Job& job) {
                                       job.seeds.begin() + std::ptrdiff_t(first + count));
     try {
       const std::vector<uint8_t> made = sampler.sample(seeds, progress);
+      job.note.seeds.insert(seeds.begin(), seeds.end());
+      write_sample_note(job.out, job.note);
       write_images(job, made.data(), seeds.data(), count);
       pixels.insert(pixels.end(), made.begin(), made.end());
     } catch (const Interrupted&) {
@@ -146,15 +142,18 @@ void describe(const Flags& f, const Job& job, const fs::path& checkpoint, engine
   std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
-SampleNote note_of(const Flags& f, const Job& job, const fs::path& checkpoint, size_t made) {
-  const model::TrainingOptions& o = job.loaded.options;
+/// What the folder says, with the seeds that it has of this sampling already.
+SampleNote note_of(const Flags& f, const model::LoadedModel& loaded, const fs::path& checkpoint,
+                   const fs::path& out) {
+  const model::TrainingOptions& o = loaded.options;
   SampleNote note;
   const fs::path checkpoints = fs::absolute(checkpoint).lexically_normal().parent_path();
   if (checkpoints.filename() == "checkpoints") note.run = checkpoints.parent_path().filename().string();
-  note.step = job.loaded.step;
+  note.step = loaded.step;
   note.sampler = f.sampler, note.sampler_steps = f.steps;
-  note.seeds.assign(job.seeds.begin(), job.seeds.begin() + std::ptrdiff_t(made));
   note.crop = o.crop, note.height = o.network.height, note.width = o.network.width;
+  const std::optional<SampleNote> there = read_sample_note(out);
+  if (there && same_sampling(*there, note)) note.seeds = there->seeds;
   return note;
 }
 
@@ -162,13 +161,14 @@ int sample(const Flags& f) {
   const engine::Backend backend = engine::parse_backend(f.device);
   const std::vector<uint64_t> seeds = chosen_seeds(f);
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
-  engine::Device device({f.threads, backend, conv_choice(f)});
+  engine::Device device({f.threads, backend, parse_sampling_conv(f.conv)});
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
   const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde, f.steps);
   const model::NetworkConfig& net = loaded.options.network;
   const int chunk = model::sample_chunk(device, loaded.denoiser(), {net.height, net.width, net.channels});
-  const Job job{loaded, plan, seeds, output_folder(f, checkpoint), chunk};
-  check_same_pictures(job.out, loaded.options.crop, net.height, net.width);
+  const fs::path out = output_folder(f, checkpoint);
+  check_same_pictures(out, loaded.options.crop, net.height, net.width);
+  Job job{loaded, plan, seeds, out, chunk, note_of(f, loaded, checkpoint, out)};
   fs::create_directories(job.out);
   describe(f, job, checkpoint, device);
   const double start = wall_clock();
@@ -177,7 +177,6 @@ int sample(const Flags& f) {
   if (made == 0) fail("interrupted before the first images were complete: nothing was written");
   data::write_png(job.out / "grid.png", data::make_grid(pixels.data(), made, int(job.image()[0]),
                                                         int(job.image()[1]), grid_columns(int64_t(made))));
-  write_sample_note(job.out, note_of(f, job, checkpoint, made));
   std::cout << (made < seeds.size() ? "interrupted; " : "") << "wrote      "
             << (job.out / "grid.png").string() << " and " << made << " of " << seeds.size()
             << " images beside it, in " << duration(wall_clock() - start) << "\n";

@@ -106,17 +106,18 @@ int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const 
                           validation / double(o.validate_every ? o.validate_every : o.save_every) +
                           (fid ? measuring / double(f.fid_every) : 0);
   const double at_the_end = grid + validation + measuring;
-  const int64_t steps = std::max<int64_t>(1, int64_t((f.minutes * 60 - at_the_end) / per_step));
-  std::cout << "probe      " << std::lround(rate) << " images/s: " << f.minutes << " minutes are "
+  const int64_t steps = std::max<int64_t>(1, int64_t((*f.minutes * 60 - at_the_end) / per_step));
+  std::cout << "probe      " << std::lround(rate) << " images/s: " << *f.minutes << " minutes are "
             << thousands(steps) << " steps, " << thousands(int64_t(double(steps) * batch)) << " images\n";
   return steps;
 }
 
 /// The FID network, its cost said, where --fid-every asks for it.
-std::optional<RunFid> open_fid(const TrainingFlags& f, engine::Device& device, const model::ImageSet& images) {
+std::optional<RunFid> open_fid(const TrainingFlags& f, engine::Device& device,
+                               const model::ImageSet& images) {
   if (f.fid_every == 0) return std::nullopt;
   std::optional<RunFid> fid(std::in_place, device,
-                            RunFid::Options{f.inception, f.fid_count, f.sample_steps}, images);
+                            RunFid::Options{f.inception, f.fid_count.value_or(1000), f.sample_steps}, images);
   std::cout << "fid        of " << thousands(fid->count()) << " images every " << thousands(f.fid_every)
             << " steps: " << fid->cost() << "\n";
   for (const std::string& note : fid->notes()) std::cout << "note       " << note << "\n";
@@ -147,12 +148,14 @@ int train(const TrainingFlags& flags) {
   complete(options, flags, images);
   const model::NetworkSize size = model::measure(options.network);
   engine::Device device({flags.threads, backend, conv});
+  if (backend == engine::Backend::cpu && conv != kernels::ConvChoice::ours)
+    std::cout << "note       --conv " << flags.conv << " is for a GPU: here it is remembered and not used\n";
   if (flags.probe > 0) {
     std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
     return 0;
   }
   std::optional<RunFid> fid = open_fid(flags, device, image_set(images, options));
-  if (flags.minutes > 0)
+  if (flags.minutes)
     set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options), fid));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));

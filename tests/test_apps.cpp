@@ -118,6 +118,11 @@ TEST_CASE("a run from faces to samples, and the same command again") {
                                 {"crop", "ddim128"},
                                 {"height", 16},
                                 {"width", 16}}));
+  REQUIRE(place.run("sample --run run --steps 4 --seeds 7 --out many").code == 0);  // of the same sampling
+  CHECK(nlohmann::json::parse(place.files("many").at("samples.json")).at("seeds") ==
+        nlohmann::json({0, 1, 2, 7}));
+  REQUIRE(place.run("sample --run run --steps 3 --seeds 5 --out many").code == 0);  // of another
+  CHECK(nlohmann::json::parse(place.files("many").at("samples.json")).at("seeds") == nlohmann::json({5}));
   CHECK(one.at("000002.png") == many.at("000002.png"));
   CHECK(many.at("000001.png") != many.at("000002.png"));
   CHECK(place.run("sample --run run --sampler heun --steps 3 --count 2 --out heun").code == 0);
@@ -260,18 +265,23 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   refused(place, "train_celeba faces --preset tiny --batch 0", "--batch");
   refused(place, "train_celeba faces --preset tiny --steps 0", "--steps");
   refused(place, "train_celeba faces --preset tiny --steps many", "--steps");
+  refused(place, "train_celeba faces --preset tiny --minutes 0", "--minutes must be above 0");
+  refused(place, "train_celeba faces --preset tiny --sample-steps 0", "--sample-steps must be at least 1");
+  refused(place, "train_celeba faces --preset tiny --sample-count 1000000",
+          "--sample-count must be in 0..62500");
   refused(place, "train_celeba faces --preset tiny --size 17", "multiple of 2");
   refused(place, "train_celeba faces --device cuda", "CUDA cannot be used");
   refused(place, "sample", "./train_celeba data/celeba");
   refused(place, "sample --run nowhere", "scripts/demo");
   refused(place, "make_faces faces --count 0", "--count");
-  refused(place, "inspect forward --checkpoint nowhere --input x --c-noise 0 --output y", "x");
+  refused(place, "inspect forward --checkpoint nowhere --input x --c-noise 0 --output y", "x: cannot open");
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 2 --out run").code == 0);
   const auto before = place.files("run/checkpoints");
   const Output other = place.run("train_celeba" + kTiny + "--steps 2 --lr 0.01 --out run");
   CHECK(other.code == 1);
   CHECK(contains(other.err, "lr: 0.0002 there, 0.01 now"));
   CHECK(place.files("run/checkpoints") == before);
+  refused(place, "sample --run run --conv auto", "choose ours or cudnn");
   fs::resize_file(place.path() / "run/checkpoints/step-00000002/unet/diffusion_pytorch_model.safetensors",
                   3000);
   refused(place, "sample --run run", "diffusion_pytorch_model.safetensors");

@@ -208,8 +208,8 @@ TEST_CASE("training measures the FID that is measured afterwards") {
   CHECK(measured[0].second != measured[1].second);
   CHECK(contains(place.out, "fid        step 3: FID-5 is "));
   CHECK(contains(text_of(place / "run/run_data.js"), "\"fid\":{\"high\":["));
-  const json r = place.evaluate(
-      "run --reference real --count 5 --sampler heun --steps 2 --inception i.safetensors");
+  const json r =
+      place.evaluate("run --reference real --count 5 --sampler heun --steps 2 --inception i.safetensors");
   CHECK(r.at("fid").get<double>() == Approx(measured[1].second).epsilon(1e-9));
   CHECK(place.run("train_celeba real --inception i.safetensors") == 1);
   CHECK(contains(place.err, "--inception does nothing without --fid-every N"));
@@ -304,6 +304,8 @@ TEST_CASE("a checkpoint is sampled in memory: the files of ./sample give the sam
   const json direct = place.evaluate("run --count 5 --steps 3"), files = place.evaluate("samples");
   CHECK(direct.at("ms_ssim3") == files.at("ms_ssim3"));
   CHECK(files.at("about").at("generated").at("images") == 5);  // grid.png is none
+  write_pictures(place / "samples", 0, 2, 48, 48);             // of another sampling
+  CHECK(place.evaluate("samples").at("ms_ssim3") == files.at("ms_ssim3"));
   CHECK(direct.at("about").at("generated").at("step") == "1");
 }
 
@@ -322,7 +324,8 @@ TEST_CASE("CelebA is cut as the generated side is; another crop or size is refus
   CHECK(r.at("about").at("reference").at("split") == "train");
   CHECK(r.at("about").at("reference").at("height") == 64);
   std::ofstream(place / "made/samples.json")
-      << R"({"run":"r","step":5,"sampler":"heun","sampler_steps":18,"seeds":[0],"crop":"c148","height":64,"width":64})";
+      << R"({"run":"r","step":5,"sampler":"heun","sampler_steps":18,)"
+      << R"("seeds":[1000,1001,1002,1003,1004,1005],"crop":"c148","height":64,"width":64})";
   CHECK(place.evaluate("made --reference celeba").at("about").at("reference").at("crop") == "c148");
   place.refused("made --reference celeba --crop ddim128", "made has crop c148, celeba has crop ddim128");
   place.refused("made --reference celeba --size 48", "made has size 64x64, celeba has size 48x48");
@@ -339,6 +342,7 @@ TEST_CASE("what cannot be measured is refused in one line, before the work") {
   place.refused("made --inceptoin x", "did you mean --inception?");
   place.refused("made --alexnet x.pth", "LPIPS needs both");
   place.refused("made --resize bicubic", "pytorch-fid");
+  place.refused("made --conv auto", "choose ours or cudnn");
   place.refused("made --inception-score", "ten splits, there are 4");
   place.refused("made --inception nowhere.pth", "nowhere.pth");
   data::write_png(place / "made/odd.png", picture(1, 50, 64));
