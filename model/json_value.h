@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -25,8 +26,8 @@ bool fits(const nlohmann::json& value) {
                     : uint64_t(number) <= uint64_t(std::numeric_limits<T>::max());
 }
 
-/// value as a T; `name` is what errors call it. Error: it must be a whole number and is none, or none of T's.
-/// nlohmann::json::exception: it is of another kind.
+/// value as a T; `name` is what errors call it. Error: it must be a whole number and is none, or none of T's;
+/// it is beyond what a float holds. nlohmann::json::exception: it is of another kind.
 template <class T>
 T value_as(const nlohmann::json& value, const char* name) {
   if constexpr (is_whole<T>)
@@ -34,6 +35,8 @@ T value_as(const nlohmann::json& value, const char* name) {
       fail(cat(name, " must be a whole number from ", std::numeric_limits<T>::min(), " to ",
                std::numeric_limits<T>::max(), ", is ",
                value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 40)));
+  if constexpr (std::is_same_v<T, float>)
+    if (!std::isfinite(value.get<float>())) fail(cat(name, " must be finite in f32, is ", value.dump()));
   return value.get<T>();
 }
 
@@ -44,8 +47,10 @@ void take(const nlohmann::json& object, const char* name, T& to) {
 }
 template <class T>
 void take(const nlohmann::json& object, const char* name, std::vector<T>& to) {
+  const nlohmann::json& list = object.at(name);
+  if (!list.is_array()) fail(cat(name, " must be a list"));
   to.clear();
-  for (const nlohmann::json& value : object.at(name)) to.push_back(value_as<T>(value, name));
+  for (const nlohmann::json& value : list) to.push_back(value_as<T>(value, name));
 }
 
 /// The same where there is one that is not null; else `to` stays.

@@ -213,6 +213,10 @@ TEST_CASE("whole numbers in an options.json are whole and fit, or are refused by
   CHECK(with(seed, "\"seed\": 18446744073709551615") == "");
   CHECK(with("\"block_out_channels\": [", "\"block_out_channels\": [ 120e8,")
             .find("block_out_channels must be a whole number") != std::string::npos);
+  CHECK(with("\"norm_eps\": 1e-05", "\"norm_eps\": 1e205").find("norm_eps must be finite") !=
+        std::string::npos);
+  CHECK(with("\"block_out_channels\": [", "\"block_out_channels\": 64, \"rest\": [")
+            .find("block_out_channels must be a list") != std::string::npos);
 }
 
 }  // namespace

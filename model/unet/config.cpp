@@ -79,7 +79,7 @@ NetworkConfig parse(const json& j) {
   }
   c.layers_per_block = get(j, "layers_per_block", 2);
   c.groups = get(j, "norm_num_groups", 32);
-  c.norm_eps = float(get(j, "norm_eps", 1e-5));
+  c.norm_eps = get(j, "norm_eps", 1e-5f);
   c.head_width = j.contains("attention_head_dim") ? get(j, "attention_head_dim", 0) : 8;
   c.embedding = get<std::string>(j, "time_embedding_type", "positional") == "fourier"
                     ? EmbeddingKind::fourier
