@@ -57,6 +57,13 @@ const char* hint(cudaError_t error) {
   }
 }
 
+/// The program has no code that this card, with this driver, can take.
+bool is_of_code(cudaError_t error) {
+  return error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion ||
+         error == cudaErrorInvalidPtx || error == cudaErrorJitCompilerNotFound ||
+         error == cudaErrorJitCompilationDisabled;
+}
+
 /// "ito::kernels::fill_kernel<float, 4>"; "a kernel" where CUDA does not say.
 std::string name_of(const void* kernel) {
   const char* mangled = nullptr;
@@ -111,10 +118,11 @@ std::string cuda_problem(int device) {
   if (properties.major < kOldestMajor)
     return cat(properties.name, " has compute capability ", properties.major, ".", properties.minor,
                "; Ito needs ", kOldestMajor, ".0 or newer (A100, RTX 30 and later)");
+  // Other errors than of the code, a GPU that is busy or full say, are for whoever uses it.
   cudaFuncAttributes code{};
-  cudaError_t loaded = cudaSetDevice(device);
-  if (loaded == cudaSuccess) loaded = cudaFuncGetAttributes(&code, empty_kernel);
-  if (loaded != cudaSuccess)
+  if (cudaSetDevice(device) != cudaSuccess) return "";
+  const cudaError_t loaded = cudaFuncGetAttributes(&code, empty_kernel);
+  if (is_of_code(loaded))
     return cat(properties.name, " does not take this program's code: ", cudaGetErrorString(loaded), "; ",
                hint(loaded));
   return "";

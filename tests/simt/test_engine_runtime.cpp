@@ -165,6 +165,9 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
   CHECK(has(asked_for_cuda(), "this program was built for other GPUs"));
   simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorUnsupportedPtxVersion);
   CHECK(engine::parse_backend("auto") == Backend::cpu);
+  // A GPU that is there and busy is no reason to go on without it.
+  simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorDevicesUnavailable);
+  CHECK(engine::parse_backend("auto") == Backend::cuda);
   CHECK(asked_for_cuda() == "");
   simt::set_compute_capability(7, 5);
   CHECK(has(asked_for_cuda(), "compute capability 7.5; Ito needs 8.0"));
