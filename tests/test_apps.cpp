@@ -268,7 +268,7 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   refused(place, "train_celeba faces --preset tiny --minutes 0", "--minutes must be above 0");
   refused(place, "train_celeba faces --preset tiny --sample-steps 0", "--sample-steps must be at least 1");
   refused(place, "train_celeba faces --preset tiny --sample-count 1000000",
-          "--sample-count must be in 0..62500");
+          "--sample-count must be in 0..277777");
   refused(place, "train_celeba faces --preset tiny --size 17", "multiple of 2");
   refused(place, "train_celeba faces --device cuda", "CUDA cannot be used");
   refused(place, "sample", "./train_celeba data/celeba");

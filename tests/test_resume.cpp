@@ -174,6 +174,8 @@ TEST_CASE("a step may be validated without being saved; only a saved one can be 
   CHECK_FALSE(read_record(place / "run/checkpoints/step-00000008").validation_loss);
   CHECK(read_record(place / "run/checkpoints/step-00000012").validation_loss);
   CHECK(fs::read_symlink(place / "run/checkpoints/best") == step_name(12));
+  std::ofstream(place / "run/checkpoints/step-00000012/record.json") << R"({"scheduled": 3})";
+  CHECK(error_of([&] { run.train(place / "run"); }).find("record.json is damaged") != std::string::npos);
   std::ofstream(place / "run/checkpoints/step-00000012/record.json") << "{";
   CHECK(error_of([&] { run.train(place / "run"); }).find("record.json is damaged") != std::string::npos);
 }

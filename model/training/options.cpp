@@ -116,17 +116,18 @@ json parse_shallow(const std::string& text) {
   });
 }
 
-constexpr int64_t kMostGridPixels = 16'000'000;
+constexpr int64_t kMostGridPixels = 90'000'000;  // of a picture that can still be written
 
 const std::set<std::string> kMayChange = {"steps",        "save_every", "sample_every",   "sample_count",
                                           "sample_steps", "keep",       "validate_every", "max_bad_steps"};
 
 /// A grid that cannot be drawn is found out before the first step.
 void check_grid(const TrainingOptions& o) {
-  if (o.sample_steps < 1) fail(cat("--sample-steps must be at least 1, is ", o.sample_steps));
-  const int64_t most = kMostGridPixels / (int64_t(o.network.height) * o.network.width);
+  const int64_t most = kMostGridPixels / ((int64_t(o.network.height) + 2) * (o.network.width + 2));
   if (o.sample_count < 0 || o.sample_count > most)
     fail(cat("--sample-count must be in 0..", most, " at this size, is ", o.sample_count));
+  if (o.sample_count > 0 && o.sample_steps < 1)
+    fail(cat("--sample-steps must be at least 1, is ", o.sample_steps));
 }
 
 }  // namespace

@@ -74,7 +74,9 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
   }
   checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin anew
   io::sync_path(path);
-  io::sync_path(io::folder_of(fs::absolute(path).lexically_normal()));  // where the run's own name stands
+  // Where the run's own name stands, if we may look there.
+  const fs::path parent = io::folder_of(fs::absolute(path).lexically_normal());
+  if (access(parent.c_str(), R_OK) == 0) io::sync_path(parent);
   lock_ = lock_run(path);
   remove_leftovers(path / "checkpoints");
 }

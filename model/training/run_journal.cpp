@@ -122,15 +122,15 @@ void RunJournal::attempt(Output& output, const std::function<void()>& write) {
 /// Lines of steps that come again are cut off, and one that a kill cut short, which is not JSON.
 void RunJournal::resume_log() {
   std::ifstream log(folder_ / kLog);
-  std::string line;
-  kept_log_.emplace();
+  std::string kept, line;
   while (std::getline(log, line)) {
     const json parsed = json::parse(line, nullptr, false);
     if (!parsed.is_object() || parsed.value("step", int64_t(0)) > first_step_) continue;
-    *kept_log_ += line + "\n";
+    kept += line + "\n";
     show_line(page_, parsed);
   }
   log.close();
+  kept_log_ = std::move(kept);
   rewrite_log();
 }
 

@@ -76,7 +76,8 @@ void Session::go_on() {
     if (trainer_.bad_steps() == 0) {
       good_checkpoint_ = *newest;
       settle_checkpoints(folder_, options_.keep);  // what a kill may have left undone
-    } else if (const auto earlier = checkpoint_before(folder_.path(), trainer_.step_number())) {
+    } else if (const auto earlier =
+                   checkpoint_before(folder_.path(), trainer_.step_number() - trainer_.bad_steps() + 1)) {
       good_checkpoint_ = *earlier;  // an interruption amid bad steps: nothing is removed for its sake
     }
   }
