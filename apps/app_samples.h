@@ -11,7 +11,7 @@ namespace ito::apps {
 /// What a folder of samples says about itself, in its samples.json: where its pictures come from and what
 /// they show.
 struct SampleNote {
-  std::string run;  // the run folder's own name, "" for a checkpoint that lies elsewhere
+  std::string run;  // the run folder's own name; that of a checkpoint that lies elsewhere
   int64_t step = 0;
   std::string sampler;
   int sampler_steps = 0;

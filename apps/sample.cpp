@@ -85,14 +85,24 @@ struct Job {
   int64_t evaluations() const { return (int64_t(seeds.size()) + chunk - 1) / chunk * plan.evaluations(); }
 };
 
+fs::path picture(const Job& job, uint64_t seed) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%06llu.png", static_cast<unsigned long long>(seed));
+  return job.out / name;
+}
+
+/// Of the same names, which may show what another sampling made of the seeds.
+void remove_images(const Job& job, const std::vector<uint64_t>& seeds) {
+  std::error_code ignored;  // what cannot be removed cannot be written either
+  for (const uint64_t seed : seeds) fs::remove(picture(job, seed), ignored);
+}
+
 void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, size_t count) {
   const size_t each = size_t(job.image().count());
   for (size_t i = 0; i < count; ++i) {
     data::Image image(int(job.image()[1]), int(job.image()[0]));
     std::copy_n(pixels + i * each, each, image.rgb.begin());
-    char name[32];
-    std::snprintf(name, sizeof name, "%06llu.png", static_cast<unsigned long long>(seeds[i]));
-    data::write_png(job.out / name, image);
+    data::write_png(picture(job, seeds[i]), image);
   }
 }
 
@@ -120,6 +130,7 @@ std::vector<uint8_t> run(engine::Device& device, Job& job) {
                                       job.seeds.begin() + std::ptrdiff_t(first + count));
     try {
       const std::vector<uint8_t> made = sampler.sample(seeds, progress);
+      remove_images(job, seeds);
       job.note.seeds.insert(seeds.begin(), seeds.end());
       write_sample_note(job.out, job.note);
       write_images(job, made.data(), seeds.data(), count);
@@ -147,8 +158,10 @@ SampleNote note_of(const Flags& f, const model::LoadedModel& loaded, const fs::p
                    const fs::path& out) {
   const model::TrainingOptions& o = loaded.options;
   SampleNote note;
-  const fs::path checkpoints = fs::absolute(checkpoint).lexically_normal().parent_path();
-  if (checkpoints.filename() == "checkpoints") note.run = checkpoints.parent_path().filename().string();
+  fs::path folder = fs::absolute(checkpoint).lexically_normal();
+  if (folder.filename().empty()) folder = folder.parent_path();  // of "step-00001000/"
+  const bool in_run = folder.parent_path().filename() == "checkpoints";
+  note.run = (in_run ? folder.parent_path().parent_path() : folder).filename().string();
   note.step = loaded.step;
   note.sampler = f.sampler, note.sampler_steps = f.steps;
   note.crop = o.crop, note.height = o.network.height, note.width = o.network.width;
