@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "kernels/cuda_launch.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/presets.h"
@@ -172,16 +171,6 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
   simt::set_compute_capability(7, 5);
   CHECK(has(asked_for_cuda(), "compute capability 7.5; Ito needs 8.0"));
   CHECK(has(error_of([] { Device device({1, Backend::cuda}); }), "compute capability 7.5"));
-}
-
-TEST_CASE("what cannot be launched is named, with its place") {
-  FreshDevice fresh;
-  kernels::CudaStream stream;
-  kernels::launch(kernels::empty_kernel, {}, stream);
-  simt::fail_after("cudaLaunchKernelEx", 1, cudaErrorInvalidConfiguration);
-  CHECK(has(error_of([&] { kernels::launch(kernels::empty_kernel, {}, stream); }),
-            "CUDA cannot launch ito::kernels::empty_kernel: "));
-  stream.synchronize();
 }
 
 TEST_CASE("a device that is lost in the middle of a step: a clear line, and the last checkpoint intact") {
