@@ -239,6 +239,25 @@ TEST_CASE("a grid or an FID that fails is noted, and the run ends as without the
   CHECK(contents_of(place / "run/checkpoints") == contents_of(place / "straight/checkpoints"));
 }
 
+TEST_CASE("a model that draws what is not finite is not saved before it recovers") {
+  SmallRun run;
+  run.options.sample_count = 1, run.options.sample_steps = 1;
+  run.options.sample_every = run.options.save_every = 3;
+  const TempFolder place;
+  std::vector<std::string> notes;
+  SessionHooks hooks;
+  hooks.note = [&](const std::string& text) {
+    if (has(text, "step ")) notes.push_back(text);  // not what is said of the pictures that are missing here
+  };
+  hooks.write_grid = [&](const fs::path& path, auto&&...) {
+    if (path.stem() == step_name(6)) throw NotFinite("NaN", "");
+  };
+  CHECK(run.train(place / "run", hooks).finished);
+  CHECK(notes == std::vector<std::string>{"step 6: no grid: NaN; training goes on",
+                                          "step 6 is not saved: its numbers are not finite"});
+  CHECK(checkpoint_steps(place / "run") == std::vector<int64_t>{9, 12});
+}
+
 TEST_CASE("numbers that are not finite are not saved") {
   const SmallRun run;
   const TempFolder place;

@@ -17,7 +17,9 @@ constexpr size_t kStagesAhead = 32;
 constexpr size_t kPrior = 0, kFirstNoise = 1, kFirstStage = 2;
 
 uint8_t quantised(float x) {
-  if (!std::isfinite(x)) fail("the model produced a number that is not finite: use an earlier checkpoint");
+  if (!std::isfinite(x))
+    throw NotFinite("the model produced a number that is not finite: use an earlier checkpoint",
+                    cat(__FILE__, ":", __LINE__));
   return uint8_t(std::clamp(std::floor(127.5f * x + 128.0f), 0.0f, 255.0f));
 }
 

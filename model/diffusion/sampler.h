@@ -9,6 +9,7 @@
 
 #include "engine/buffer.h"
 #include "engine/captured_step.h"
+#include "kernels/error.h"
 #include "model/diffusion/denoiser.h"
 #include "model/diffusion/sampler_plan.h"
 
@@ -17,6 +18,12 @@ namespace ito::model {
 /// Images sampled together on a device, 8 or, on a GPU, 64, halved where its memory is too short for one
 /// evaluation. It never depends on --count: a library's arithmetic may depend on it, and an image may not.
 int sample_chunk(engine::Device&, const Denoiser&, const engine::Shape& image);
+
+/// The model's numbers are not finite, so it is broken.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
 
 /// Called after every stage with the number done and the number to do over all chunks.
 using SampleProgress = std::function<void(int64_t done, int64_t total)>;
@@ -32,7 +39,7 @@ class Sampler {
   Sampler& operator=(const Sampler&) = delete;
 
   /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): u8 [N,H,W,C] pixels,
-  /// round-half-up of 127.5 x + 127.5, clamped to 0..255. Error where a number is not finite.
+  /// round-half-up of 127.5 x + 127.5, clamped to 0..255. NotFinite where a number is not.
   std::vector<uint8_t> sample(const std::vector<uint64_t>& seeds,
                               const std::function<void()>& after_stage = {});
   /// The same, as the numbers about [-1,1] that the plan ends with: [chunk,H,W,C] f32 on the device.

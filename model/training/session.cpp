@@ -33,7 +33,7 @@ class Session {
   void write(const Due&);
   void draw_grid();
   void measure_fid();
-  void try_to(const char* what, const std::function<void()>& make);
+  bool try_to(const char* what, const std::function<void()>& make);
   std::optional<double> validate();
   void save(const CheckpointRecord&, bool good);
   bool is_last() const { return trainer_.step_number() == options_.steps; }
@@ -140,13 +140,21 @@ void Session::draw_grid() {
   journal_->grid(trainer_.step_number(), path);
 }
 
-/// A picture or a number about the training that cannot be made does not end it.
-void Session::try_to(const char* what, const std::function<void()>& make) {
+/// A picture or a number about the training that cannot be made does not end it. False: because the model's
+/// numbers are not finite.
+bool Session::try_to(const char* what, const std::function<void()>& make) {
+  const auto note_failure = [&](const std::exception& e) {
+    note(cat("step ", trainer_.step_number(), ": ", what, ": ", e.what(), "; training goes on"));
+  };
   try {
     make();
+  } catch (const NotFinite& e) {
+    note_failure(e);
+    return false;
   } catch (const std::exception& e) {
-    note(cat("step ", trainer_.step_number(), ": ", what, ": ", e.what(), "; training goes on"));
+    note_failure(e);
   }
+  return true;
 }
 
 void Session::measure_fid() {
@@ -179,10 +187,10 @@ void Session::save(const CheckpointRecord& record, bool good) {
 /// Grid, FID, validation and checkpoint, where they are due, in this order: what is there when the checkpoint
 /// is there is complete.
 void Session::write(const Due& due) {
-  if (due.grid) try_to("no grid", [&] { draw_grid(); });
-  if (due.fid) try_to("no FID", [&] { measure_fid(); });
-  CheckpointRecord record{due.save, {}};
   bool good = trainer_.bad_steps() == 0;
+  if (due.grid) good &= try_to("no grid", [&] { draw_grid(); });
+  if (due.fid) good &= try_to("no FID", [&] { measure_fid(); });
+  CheckpointRecord record{due.save, {}};
   if (due.validation && good) {
     record.validation_loss = validate();
     good = record.validation_loss.has_value();
