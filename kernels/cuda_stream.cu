@@ -21,47 +21,37 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
-constexpr const char* kBug =
-    "please report this with the whole command and the GPU's name: it is a bug of Ito";
+/// The program has no code that this card, with this driver, can take.
+bool is_of_code(cudaError_t error) {
+  return error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion ||
+         error == cudaErrorInvalidPtx || error == cudaErrorJitCompilerNotFound ||
+         error == cudaErrorJitCompilationDisabled;
+}
 
 /// What a user can do about an error.
 const char* hint(cudaError_t error) {
+  if (is_of_code(error))
+    return "this program was built for other GPUs or a newer driver: build it with "
+           "-DCMAKE_CUDA_ARCHITECTURES=native, or update the driver";
   switch (error) {
     case cudaErrorMemoryAllocation:
       return "end what else runs on this GPU (nvidia-smi); training takes a smaller --batch";
-    case cudaErrorNoKernelImageForDevice:
-      return "this program was built for other GPUs: build it with -DCMAKE_CUDA_ARCHITECTURES=native";
-    case cudaErrorUnsupportedPtxVersion:
-    case cudaErrorInvalidPtx:
-    case cudaErrorJitCompilerNotFound:
-    case cudaErrorJitCompilationDisabled:
-      return "this driver cannot translate the program for this GPU: update the driver, or build with "
-             "-DCMAKE_CUDA_ARCHITECTURES=native";
+    case cudaErrorDevicesUnavailable:
+      return "another process has this GPU for itself (nvidia-smi -q -d COMPUTE)";
+    case cudaErrorInvalidValue:
+    case cudaErrorInvalidConfiguration:
+    case cudaErrorLaunchOutOfResources:
     case cudaErrorStreamCaptureUnsupported:
     case cudaErrorStreamCaptureInvalidated:
     case cudaErrorStreamCaptureUnmatched:
     case cudaErrorStreamCaptureUnjoined:
     case cudaErrorStreamCaptureIsolation:
     case cudaErrorCapturedEvent:
-      return kBug;
-    case cudaErrorDevicesUnavailable:
-      return "another process has this GPU for itself (nvidia-smi -q -d COMPUTE)";
-    case cudaErrorInvalidValue:
-    case cudaErrorInvalidConfiguration:
-    case cudaErrorLaunchOutOfResources:
-      return kBug;
+      return "please report this with the whole command and the GPU's name: it is a bug of Ito";
     default:
-      return "the newest checkpoint is intact: the same command goes on from it. If it happens again, run "
-             "the "
-             "command under compute-sanitizer and look for the GPU's own errors (Xid) in dmesg";
+      return "the newest checkpoint is intact: the same command goes on from it. If it happens again, "
+             "run the command under compute-sanitizer and look for the GPU's own errors (Xid) in dmesg";
   }
-}
-
-/// The program has no code that this card, with this driver, can take.
-bool is_of_code(cudaError_t error) {
-  return error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion ||
-         error == cudaErrorInvalidPtx || error == cudaErrorJitCompilerNotFound ||
-         error == cudaErrorJitCompilationDisabled;
 }
 
 /// "ito::kernels::fill_kernel<float, 4>"; "a kernel" where CUDA does not say.

@@ -164,6 +164,19 @@ TEST_CASE("what is validated on is said; a run that diverges says so and leaves 
   refused(place, "train_celeba faces --preset tiny --lr 1e39", "--lr must be positive and finite");
 }
 
+TEST_CASE(
+    "a valid split that cannot be read is an error: validation never changes to other images by itself") {
+  const Place place("valid");
+  place.faces();
+  std::ifstream partition(place.path() / "faces/list_eval_partition.txt");
+  int spoiled = 0;
+  for (std::string name, split; partition >> name >> split;)
+    if (split == "1") std::ofstream(place.path() / "faces/img_align_celeba" / name) << "x", ++spoiled;
+  REQUIRE(spoiled > 0);
+  refused(place, "train_celeba" + kTiny + "--steps 1 --out run", "cannot be used");
+  CHECK(place.run("train_celeba" + kTiny + "--steps 1 --out run --validate-count 0").code == 0);
+}
+
 TEST_CASE("every preset's objective and every SDE trains and samples") {
   const Place place("objectives");
   place.faces();
