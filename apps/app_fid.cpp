@@ -47,7 +47,8 @@ std::string RunFid::cost() const {
 }
 
 double RunFid::seconds(double images_per_second) const {
-  return double(count()) * (evaluations(options_.sampler_steps) / (3 * images_per_second) + seconds_per_image_);
+  return double(count()) *
+         (evaluations(options_.sampler_steps) / (3 * images_per_second) + seconds_per_image_);
 }
 
 template <class Read>
@@ -80,10 +81,11 @@ std::optional<double> RunFid::measure(model::Trainer& trainer, LiveLine& line) {
   struct Interrupted {};
   std::vector<uint8_t> drawn;
   try {
-    drawn = model::sample_ema(device_, trainer, seeds, options_.sampler_steps, [&](int64_t done, int64_t total) {
-      if (interrupted()) throw Interrupted();
-      line.show(cat("fid        drawing, ", done * 100 / total, " %"));
-    });
+    drawn =
+        model::sample_ema(device_, trainer, seeds, options_.sampler_steps, [&](int64_t done, int64_t total) {
+          if (interrupted()) throw Interrupted();
+          line.show(cat("fid        drawing, ", done * 100 / total, " %"));
+        });
   } catch (const Interrupted&) {
     return std::nullopt;
   }

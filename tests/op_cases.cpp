@@ -59,12 +59,16 @@ const std::vector<OpCase> kOpCases = {
     two_source_conv("conv2d 1x1, two sources", {2, 8, 8, 16}, {2, 8, 8, 8}, {8, 1, 1, 24}),
     {"conv2d 3x3 with shift and residual",
      {{2, 5, 4, 6}, {8, 3, 3, 6}, {8}, {2, 8}, {2, 5, 4, 8}},
-     [](const Inputs& t) { return conv2d(t[0], t[1], {t[2], t[3], t[4]}, 1, Padding::same(3)); },
+     [](const Inputs& t) {
+       return conv2d(t[0], t[1], {t[2], t[3], t[4]}, 1, Padding::same(3));
+     },
      54,
      {false, true, true}},
     {"conv2d 1x1, two sources, with residual alone",
      {{2, 3, 3, 5}, {2, 3, 3, 3}, {8, 1, 1, 8}, {2, 3, 3, 8}},
-     [](const Inputs& t) { return conv2d(Concat(t[0], t[1]), t[2], {{}, {}, t[3]}, 1, {}); },
+     [](const Inputs& t) {
+       return conv2d(Concat(t[0], t[1]), t[2], {{}, {}, t[3]}, 1, {});
+     },
      18,
      {false, false, true}},
     norm("group_norm", {2, 3, 5, 8}, 4, Activation::none),

@@ -253,7 +253,8 @@ TEST_CASE("the reference moves an image by one tap") {
       std::vector<float> one_hot(6, 0.0f);
       one_hot[r * 2 + s] = 1;
       Guarded<double> x(image), w(one_hot), y(12);
-      conv2d_forward(stream, d, x.out(), {nullptr, DType::f64}, w.out(), {{nullptr, DType::f64}, {}, {}}, y.out(), {});
+      conv2d_forward(stream, d, x.out(), {nullptr, DType::f64}, w.out(), {{nullptr, DType::f64}, {}, {}},
+                     y.out(), {});
       for (int p = 0; p < 3; ++p) {
         for (int q = 0; q < 4; ++q) {
           const int h = p + r - 1, column = q + s;

@@ -180,5 +180,6 @@ TEST_CASE("bias and its gradient may be absent") {
 
 TEST_CASE("bad sizes are named") {
   CpuStream stream(1);
-  CHECK_THROWS_WITH_AS(linear_forward(stream, 0, 1, 1, {}, {}, {}, {}, {}, {}), doctest::Contains("M = 0"), Error);
+  CHECK_THROWS_WITH_AS(linear_forward(stream, 0, 1, 1, {}, {}, {}, {}, {}, {}), doctest::Contains("M = 0"),
+                       Error);
 }
