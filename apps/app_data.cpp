@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "apps/app_main.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::apps {
 

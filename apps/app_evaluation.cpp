@@ -5,8 +5,8 @@
 
 #include "apps/app_evaluation_features.h"
 #include "apps/app_main.h"
-#include "data/parallel.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
 #include "model/metrics/kernel_distance.h"
 #include "model/metrics/ms_ssim.h"
 #include "model/metrics/neighbours.h"
@@ -138,7 +138,7 @@ struct PairImages {
 PairImages read_pairs(const Side& side, const Pairs& pairs, size_t begin, size_t end, int threads) {
   const size_t bytes = image_bytes(side);
   PairImages images{std::vector<uint8_t>((end - begin) * bytes), std::vector<uint8_t>((end - begin) * bytes)};
-  data::parallel_for(end - begin, threads, [&](size_t i) {
+  parallel_for(end - begin, threads, [&](size_t i) {
     side.read(pairs[begin + i].first, images.a.data() + i * bytes);
     side.read(pairs[begin + i].second, images.b.data() + i * bytes);
   });
@@ -149,7 +149,7 @@ PairImages read_pairs(const Side& side, const Pairs& pairs, size_t begin, size_t
 template <class F>
 model::MeanAndError over_pairs(const Side& side, const char* what, const EvaluationOptions& o, F&& of) {
   const Pairs pairs = model::random_pairs(side.used, o.pairs, o.seed);
-  const int threads = data::thread_count(o.threads);
+  const int threads = thread_count(o.threads);
   std::vector<double> values(pairs.size());
   LiveLine line;
   const double start = wall_clock();
@@ -203,7 +203,7 @@ void add_diversity(Evaluation& e, const Side& generated, const Side* reference,
   add_of_pairs(e, similarity, generated, reference, [&](const Side& side) {
     return over_pairs(side, "MS-SSIM-3  ", o, [&](const PairImages& p, size_t count, double* values) {
       const size_t bytes = image_bytes(side);
-      data::parallel_for(count, data::thread_count(o.threads), [&](size_t i) {
+      parallel_for(count, thread_count(o.threads), [&](size_t i) {
         values[i] = model::ms_ssim3(p.a.data() + i * bytes, p.b.data() + i * bytes, side.height, side.width);
       });
     });
@@ -235,7 +235,7 @@ Evaluation evaluate(const Side& generated, const Side* reference, const MetricNe
 std::vector<uint8_t> some_images(const Side& side, int64_t n, int threads) {
   const size_t count = size_t(std::min(n, side.used)), bytes = image_bytes(side);
   std::vector<uint8_t> pixels(count * bytes);
-  data::parallel_for(count, data::thread_count(threads), [&](size_t i) {
+  parallel_for(count, thread_count(threads), [&](size_t i) {
     side.read(int64_t(i) * side.used / int64_t(count), pixels.data() + i * bytes);
   });
   return pixels;

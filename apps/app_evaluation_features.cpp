@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "data/parallel.h"
-#include "kernels/error.h"
-#include "kernels/philox.h"
+#include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
+#include "kernels/base/philox.h"
 
 namespace ito::apps {
 
@@ -16,7 +16,7 @@ constexpr int64_t kImagesAtOnce = 32;
 std::vector<char> random_half(int64_t count, uint64_t seed) {
   std::vector<char> marks(static_cast<size_t>(count));
   for (int64_t i = 0; i < count / 2; ++i)
-    marks[size_t(kernels::permuted_index(seed, 2, uint64_t(i), uint64_t(count)))] = 1;
+    marks[size_t(permuted_index(seed, 2, uint64_t(i), uint64_t(count)))] = 1;
   return marks;
 }
 
@@ -55,8 +55,8 @@ void FeatureWork::extract(const Side& side, SideFeatures& result, std::vector<mo
   if (start_ == 0) start_ = wall_clock();
   for (int64_t begin = 0; begin < side.used; begin += kImagesAtOnce) {
     const int64_t n = std::min(kImagesAtOnce, side.used - begin);
-    data::parallel_for(size_t(n), data::thread_count(options_.threads),
-                       [&](size_t i) { side.read(begin + int64_t(i), images.data() + i * bytes); });
+    parallel_for(size_t(n), thread_count(options_.threads),
+                 [&](size_t i) { side.read(begin + int64_t(i), images.data() + i * bytes); });
     networks_.inception(images.data(), n, side.height, side.width, features.data(),
                         score ? logits.data() : nullptr);
     for (int64_t i = 0; i < n; ++i) {

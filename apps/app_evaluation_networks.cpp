@@ -1,7 +1,7 @@
 #include "apps/app_evaluation_networks.h"
 
 #include "engine/io/sha256.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/metrics/inception.h"
 #include "model/metrics/lpips.h"
 

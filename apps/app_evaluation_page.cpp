@@ -6,7 +6,7 @@
 #include "apps/app_main.h"
 #include "data/contact_sheet.h"
 #include "data/image.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::apps {
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/app_main.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::apps {
 

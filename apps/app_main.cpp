@@ -11,7 +11,7 @@
 #include <fstream>
 #include <iostream>
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 
 namespace ito::apps {
 

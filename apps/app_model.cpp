@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 #include "model/training/run_folder.h"
 
 namespace ito::apps {

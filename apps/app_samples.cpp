@@ -1,7 +1,7 @@
 #include "apps/app_samples.h"
 
 #include "engine/io/atomic_file.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/json_value.h"
 
 namespace ito::apps {

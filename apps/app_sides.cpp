@@ -10,8 +10,8 @@
 #include "apps/app_sides_npz.h"
 #include "data/celeba.h"
 #include "data/folder.h"
-#include "data/parallel.h"
-#include "kernels/philox.h"
+#include "kernels/base/parallel.h"
+#include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
 #include "model/training/checkpoint.h"
 #include "model/training/run_folder.h"
@@ -27,7 +27,7 @@ std::string size_text(int height, int width) { return cat(height, "x", width); }
 /// Images of one size: the first one's. Error, naming one of another size.
 data::ImageSize common_size(const data::ImageList& list, const std::vector<int64_t>& numbers, int threads) {
   std::vector<data::ImageSize> sizes(numbers.size());
-  data::parallel_for(numbers.size(), threads, [&](size_t i) {
+  parallel_for(numbers.size(), threads, [&](size_t i) {
     const std::string& name = list.names[size_t(numbers[i])];
     const std::vector<uint8_t> bytes = list.source->read(name);
     sizes[i] = data::read_image_size(bytes.data(), bytes.size(), list.source->place(name));
@@ -76,7 +76,7 @@ void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, 
   side.available = int64_t(list->names.size());
   const auto numbers = std::make_shared<const std::vector<int64_t>>(chosen_images(side.available, o));
   side.used = int64_t(numbers->size());
-  const data::ImageSize size = common_size(*list, *numbers, data::thread_count(o.threads));
+  const data::ImageSize size = common_size(*list, *numbers, thread_count(o.threads));
   side.height = size.height, side.width = size.width;
   side.name = [=](int64_t i) { return list->names[size_t((*numbers)[size_t(i)])]; };
   side.read = [list, name = side.name](int64_t i, uint8_t* out) {
@@ -177,7 +177,7 @@ std::vector<int64_t> chosen_images(int64_t available, const SideOptions& o) {
     std::iota(numbers.begin(), numbers.end(), int64_t(0));
   } else {
     for (size_t i = 0; i < numbers.size(); ++i)
-      numbers[i] = int64_t(kernels::permuted_index(o.seed, 1, i, uint64_t(available)));
+      numbers[i] = int64_t(permuted_index(o.seed, 1, i, uint64_t(available)));
     std::sort(numbers.begin(), numbers.end());
   }
   return numbers;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/io/npz.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::apps {
 

@@ -6,7 +6,7 @@
 #include "apps/app_data.h"
 #include "apps/app_main.h"
 #include "data/crop.h"
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 #include "model/unet/presets.h"
 
 namespace ito::apps {

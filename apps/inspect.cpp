@@ -10,10 +10,10 @@
 #include "data/crop.h"
 #include "data/dataset.h"
 #include "data/image_list.h"
-#include "data/parallel.h"
 #include "data/statistics.h"
 #include "engine/io/npy.h"
 #include "engine/io/safetensors.h"
+#include "kernels/base/parallel.h"
 #include "model/training/checkpoint.h"
 
 /// ./inspect checkpoint DIR | data DIR | forward ...: looks, and changes nothing but the files it is asked to
@@ -133,7 +133,7 @@ data::Dataset open_split(const Flags& f) {
 
 int inspect_data(const Flags& f) {
   const data::Dataset images = open_split(f);
-  const int threads = data::thread_count(f.threads);
+  const int threads = thread_count(f.threads);
   std::cout << "folder     " << images.root().string() << " (" << images.kind() << ")\n"
             << "images     " << thousands(int64_t(images.count())) << " of split " << images.split()
             << ", crop " << images.crop() << ", " << images.width() << "x" << images.height() << "\n";

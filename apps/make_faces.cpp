@@ -2,7 +2,7 @@
 
 #include "apps/app_main.h"
 #include "data/drawn_faces.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::apps {
 namespace {

@@ -12,7 +12,7 @@
 #include "bench/machine.h"
 #include "bench/timing.h"
 #include "data/dataset.h"
-#include "data/parallel.h"
+#include "kernels/base/parallel.h"
 #include "model/unet/presets.h"
 
 /// How fast pictures become training images: our decoding and a whole cache beside libjpeg-turbo alone on the
@@ -100,7 +100,7 @@ void decode_by_libjpeg(const std::vector<uint8_t>& bytes, std::vector<uint8_t>& 
 }
 
 void libjpeg_alone(const Pictures& pictures, int threads) {
-  data::parallel_for(pictures.bytes.size(), threads, [&](size_t i) {
+  parallel_for(pictures.bytes.size(), threads, [&](size_t i) {
     thread_local std::vector<uint8_t> rgb;
     decode_by_libjpeg(pictures.bytes[i], rgb);
   });
@@ -108,7 +108,7 @@ void libjpeg_alone(const Pictures& pictures, int threads) {
 
 void our_decoding(const Pictures& pictures, int threads) {
   const size_t image_bytes = size_t(pictures.size.width) * size_t(pictures.size.height) * 3;
-  data::parallel_for(pictures.bytes.size(), threads, [&](size_t i) {
+  parallel_for(pictures.bytes.size(), threads, [&](size_t i) {
     thread_local std::vector<uint8_t> out;
     out.resize(image_bytes);
     if (!data::decode_picture(pictures.bytes[i], "a picture", pictures.crop, pictures.size, out.data()))

@@ -7,7 +7,7 @@
 #include "bench/machine.h"
 #include "bench/onednn_loop.h"
 #include "bench/timing.h"
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "model/metrics/inception.h"
 
 /// Speed of Inception's features, as JSON: images per second, and the share of the time that the network's
@@ -33,9 +33,9 @@ std::vector<float> random_weights(const std::string& name, const std::vector<int
   if (shape.size() == 1)
     return std::vector<float>(count, name.ends_with("mean") || name.ends_with("bias") ? 0.f : 1.f);
   const double deviation = std::sqrt(2.0 * double(shape[0]) / double(count));
-  const kernels::RandomKey key{std::hash<std::string>{}(name)};
+  const RandomKey key{std::hash<std::string>{}(name)};
   std::vector<float> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = float(deviation * kernels::random_normal(key, uint32_t(i)));
+  for (size_t i = 0; i < count; ++i) values[i] = float(deviation * random_normal(key, uint32_t(i)));
   return values;
 }
 

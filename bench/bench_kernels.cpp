@@ -4,7 +4,7 @@
 
 #include "bench/kernel_cases.h"
 #include "bench/kernel_report.h"
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 #include "model/unet/presets.h"
 
 /// How fast each kernel is over the shapes of a network, against what the machine can do and against other

@@ -8,7 +8,7 @@
 #include "bench/kernel_cases.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 #include "model/diffusion/sampler.h"
 #include "model/training/run_journal.h"
 #include "model/training/trainer.h"

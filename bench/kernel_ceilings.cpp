@@ -34,8 +34,8 @@ Rate multiply_adds(Operands& operands, Stopwatch& watch, int64_t rounds) {
   kernels::CpuStream& stream = operands.device().cpu_stream();
   std::vector<float> results(size_t(stream.threads()));  // used, so that the loop is run
   const Timing timing = watch.time([&] {
-    kernels::parallel_for(stream, stream.threads(),
-                          [&](int64_t i) { results[size_t(i)] += multiply_add_loop(rounds, 0.5f); });
+    kernels::parallel_each(stream, stream.threads(),
+                           [&](int64_t i) { results[size_t(i)] += multiply_add_loop(rounds, 0.5f); });
   });
   const double each = 2.0 * kChains * kernels::conv2d::kLanes * double(rounds);
   return {results[0] > 0 ? "f32 multiply-adds in registers" : "", each * stream.threads() / timing.seconds,
@@ -50,7 +50,7 @@ Rate copy(Operands& operands, Stopwatch& watch, int64_t bytes) {
   const int64_t pieces = cpu ? device.threads() : 1, piece = bytes / pieces;
   const Timing timing = watch.time([&] {
     if (!cpu) return device.copy(to.data(), from.data(), size_t(bytes));
-    kernels::parallel_for(device.cpu_stream(), pieces, [&](int64_t i) {
+    kernels::parallel_each(device.cpu_stream(), pieces, [&](int64_t i) {
       std::memcpy(static_cast<char*>(to.data()) + i * piece, static_cast<char*>(from.data()) + i * piece,
                   size_t(piece));
     });

@@ -15,8 +15,8 @@ constexpr int64_t kNumbers = int64_t(1) << 20;
 Operands::Operands(Device& device)
     : device_(device), f32_(zeros({kNumbers}, DType::f32)), bf16_(zeros({kNumbers}, DType::bf16)) {
   std::vector<float> numbers(kNumbers);
-  kernels::fill_normal({1, kernels::Purpose::test, 0, 0}, 0, kNumbers, numbers.data());
-  std::vector<kernels::bf16> rounded;
+  kernels::fill_normal({1, Purpose::test, 0, 0}, 0, kNumbers, numbers.data());
+  std::vector<bf16> rounded;
   for (float x : numbers) rounded.emplace_back(x);
   device.copy(f32_.data(), numbers.data(), f32_.bytes());
   device.copy(bf16_.data(), rounded.data(), bf16_.bytes());

@@ -63,7 +63,7 @@ Case step_case(const Setting& setting, const char* name, const SdeStep& step) {
   const auto& net = setting.network;
   const Shape shape{setting.batch, net.height, net.width, net.channels};
   const kernels::SdeUpdateDims d{setting.batch, net.height * net.width * net.channels, 0, false,
-                                 kernels::Purpose::sampler_noise};
+                                 Purpose::sampler_noise};
   const DType dtype = setting.dtype;
   return {"sampler step",
           name,

@@ -55,8 +55,8 @@ BatchTensors batch_tensors(Operands& operands, const Images& d, DType dtype) {
   for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t((i * 2654435761u) >> 13);
   std::vector<kernels::SampleRecipe> recipes;
   for (int i = 0; i < d.n; ++i)
-    recipes.push_back({kernels::permuted_index(1, 0, uint64_t(i), count), uint32_t(i), uint32_t(i & 1), 0.9f,
-                       0.4f, 0.6f, -0.3f});
+    recipes.push_back(
+        {permuted_index(1, 0, uint64_t(i), count), uint32_t(i), uint32_t(i & 1), 0.9f, 0.4f, 0.6f, -0.3f});
   return {{device, pixels},
           {device, recipes},
           {device, std::vector<uint32_t>{1}},
@@ -105,7 +105,7 @@ struct OptimizerTensors {
             floats(m),
             floats(v),
             floats(ema),
-            static_cast<kernels::bf16*>(half.data())};
+            static_cast<bf16*>(half.data())};
   }
   static float* floats(Tensor& t) { return static_cast<float*>(t.data()); }
 };
@@ -141,8 +141,8 @@ Cases batch_cases(const Setting& setting) {
            d.numbers() * (1 + double(size_of(dtype)) + 4), [=](Operands& operands) -> Trial {
              const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
              Device& device = operands.device();
-             const kernels::MakeBatchDims dims{
-                 d.n, d.h, d.w, d.c, 1, kernels::Purpose::diffusion_noise, t->step.data()};
+             const kernels::MakeBatchDims dims{d.n,           d.h, d.w, d.c, 1, Purpose::diffusion_noise,
+                                               t->step.data()};
              return {[&device, t, dims] {
                        device.launch([&](auto& s) {
                          kernels::make_batch(s, dims, t->pixels.data(), t->recipes.data(), t->input.out(),
@@ -192,7 +192,7 @@ Cases optimizer_cases(const Setting& setting, int64_t parameters) {
   int64_t count = (parameters + kAlign - 1) / kAlign * kAlign;
   // Fewer on a machine that is short of memory; the row says how many.
   if (setting.backend == engine::Backend::cpu)
-    while (count > kAlign && size_t(count * kBytes) > kernels::available_memory_bytes() / 2)
+    while (count > kAlign && size_t(count * kBytes) > available_memory_bytes() / 2)
       count = count / 2 / kAlign * kAlign;
   return {optimizer_case(count, with_half, false), optimizer_case(count, with_half, true)};
 }

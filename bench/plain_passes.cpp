@@ -10,7 +10,7 @@ namespace {
 auto each_on(kernels::CpuStream& stream) {
   return [&stream](int samples, int64_t per_sample, const auto& pass) {
     const int64_t pieces = kernels::pieces_of(per_sample);
-    kernels::parallel_for(stream, samples * pieces, [&](int64_t i) {
+    kernels::parallel_each(stream, samples * pieces, [&](int64_t i) {
       const auto element = pass.of(int(i / pieces));
       const int64_t begin = i % pieces * kernels::kPiece;
       for (int64_t e = begin; e < std::min(per_sample, begin + kernels::kPiece); ++e) element(e);

@@ -39,11 +39,11 @@ struct NoisePass {
   PlainBatch b;
   int size;
   ITO_HOST_DEVICE auto of(int n) const {
-    const kernels::RandomKey key{b.dims.seed, b.dims.purpose, *b.dims.step, b.recipes[n].noise_sample};
+    const RandomKey key{b.dims.seed, b.dims.purpose, *b.dims.step, b.recipes[n].noise_sample};
     float* const to = b.z + int64_t(n) * size;
     return [=, count = size](int64_t block) {
       float z[4];
-      kernels::normal_block(key, uint32_t(block), z);
+      normal_block(key, uint32_t(block), z);
       for (int k = 0; k < 4 && 4 * block + k < count; ++k) to[4 * block + k] = z[k];
     };
   }
@@ -71,7 +71,7 @@ void run_batch_passes(const PlainBatch& b, Each each) {
   each(n, size, MirrorPass{b, size});
   each(n, (size + 3) / 4, NoisePass{b, size});
   if (b.input.dtype == kernels::DType::bf16)
-    each(n, size, MixPass<kernels::bf16>{b, size, b.input.as<kernels::bf16>(), false});
+    each(n, size, MixPass<bf16>{b, size, b.input.as<bf16>(), false});
   else
     each(n, size, MixPass<float>{b, size, b.input.as<float>(), false});
   each(n, size, MixPass<float>{b, size, b.target.as<float>(), true});
@@ -95,7 +95,7 @@ struct AdamWPass {
       }
       if constexpr (part == AdamWPart::average)
         b.ema[i] = step.copies ? b.w[i] : b.ema[i] + step.ema_rest * (b.w[i] - b.ema[i]);
-      if constexpr (part == AdamWPart::half) b.half[i] = kernels::bf16(b.w[i]);
+      if constexpr (part == AdamWPart::half) b.half[i] = bf16(b.w[i]);
     };
   }
 };

@@ -5,8 +5,8 @@
 
 #include "data/folder.h"
 #include "data/list_table.h"
-#include "kernels/error.h"
-#include "kernels/names.h"
+#include "kernels/base/error.h"
+#include "kernels/base/names.h"
 
 namespace ito::data {
 namespace {

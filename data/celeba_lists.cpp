@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "data/list_table.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 namespace {

@@ -7,7 +7,7 @@
 #include "data/celeba.h"
 #include "data/folder.h"
 #include "data/folder_entries.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// Where CelebA's parts lie.
 namespace ito::data {

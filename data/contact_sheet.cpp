@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "data/image_codecs.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "kernels/error.h"
-#include "kernels/names.h"
+#include "kernels/base/error.h"
+#include "kernels/base/names.h"
 
 namespace ito::data {
 namespace {

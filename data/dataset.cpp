@@ -5,9 +5,9 @@
 #include <set>
 
 #include "data/decode_all.h"
-#include "data/hash.h"
-#include "data/parallel.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/base/hash.h"
+#include "kernels/base/parallel.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;

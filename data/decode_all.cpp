@@ -6,10 +6,10 @@
 #include <cstring>
 
 #include "data/celeba_lists.h"
-#include "data/hash.h"
-#include "data/parallel.h"
 #include "data/resize.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/base/hash.h"
+#include "kernels/base/parallel.h"
 
 namespace ito::data {
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "data/drawn_faces.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 

@@ -8,10 +8,10 @@
 #include "data/drawn_faces.h"
 #include "data/drawn_faces_lists.h"
 #include "data/drawn_faces_store.h"
-#include "data/parallel.h"
 #include "engine/io/atomic_file.h"
-#include "kernels/error.h"
-#include "kernels/names.h"
+#include "kernels/base/error.h"
+#include "kernels/base/names.h"
+#include "kernels/base/parallel.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;

@@ -5,9 +5,9 @@
 
 #include "data/drawn_faces_lists.h"
 #include "data/image.h"
-#include "data/parallel.h"
 #include "engine/io/zip.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 
 namespace ito::data {
 
@@ -13,15 +13,15 @@ namespace ito::data {
 class FaceRandom {
  public:
   FaceRandom(uint64_t seed, uint64_t index)
-      : key_{seed, kernels::Purpose::faces, uint32_t(index), uint32_t(index >> 32)} {}
+      : key_{seed, Purpose::faces, uint32_t(index), uint32_t(index >> 32)} {}
 
   uint64_t bits() {
-    const kernels::Philox4 block = kernels::random_block(key_, next_++);
+    const Philox4 block = random_block(key_, next_++);
     return (uint64_t(block.v[0]) << 32) | block.v[1];
   }
   double uniform(double low, double high) {
     const uint64_t b = bits();
-    return low + (high - low) * kernels::uniform_double(uint32_t(b >> 32), uint32_t(b));
+    return low + (high - low) * uniform_double(uint32_t(b >> 32), uint32_t(b));
   }
   bool chance(double probability) { return uniform(0, 1) < probability; }
 
@@ -51,7 +51,7 @@ class FaceRandom {
   }
 
  private:
-  kernels::RandomKey key_;
+  RandomKey key_;
   uint32_t next_ = 0;
 };
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "data/folder_entries.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <memory>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 

@@ -12,7 +12,7 @@
 #include "data/image_codecs.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/web_page.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 namespace {

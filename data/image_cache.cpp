@@ -9,10 +9,10 @@
 #include "data/byte_stream.h"
 #include "data/celeba_lists.h"
 #include "data/crop.h"
-#include "data/hash.h"
-#include "data/parallel.h"
 #include "engine/io/atomic_file.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/base/hash.h"
+#include "kernels/base/parallel.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;

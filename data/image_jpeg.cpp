@@ -11,7 +11,7 @@
 #include <cstdlib>
 
 #include "data/image_codecs.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// libjpeg reports errors by a callback that must not return. Between setjmp and a longjmp back to it no
 /// frame of ours holds an object with a destructor: the functions that set a jump point are plain C in

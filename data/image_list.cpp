@@ -2,7 +2,7 @@
 
 #include "data/celeba.h"
 #include "data/folder.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 

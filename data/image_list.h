@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/picture_source.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 

@@ -8,7 +8,7 @@
 
 #include "data/image_codecs.h"
 #include "engine/io/inflate.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// PNG after the specification, 3rd edition (w3.org/TR/png-3). Read row by row: beside the picture itself
 /// memory holds two rows, whatever the file's data would unpack to.

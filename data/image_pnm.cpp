@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "data/image_codecs.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// Binary PGM (P5) and PPM (P6), after the netpbm manual. stb's reader takes a file that breaks off for a
 /// whole one and ignores the largest value; this one does not.

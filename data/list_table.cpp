@@ -9,7 +9,7 @@
 
 #include "data/folder.h"
 #include "engine/io/web_page.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 namespace {

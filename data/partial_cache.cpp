@@ -10,8 +10,8 @@
 #include <cstring>
 
 #include "data/byte_stream.h"
-#include "data/hash.h"
 #include "engine/io/temporary.h"
+#include "kernels/base/hash.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "data/image.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::data {
 namespace {

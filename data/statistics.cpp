@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "data/parallel.h"
+#include "kernels/base/parallel.h"
 
 namespace ito::data {
 namespace {

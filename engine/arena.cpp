@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "kernels/stream.h"
 
 namespace ito::engine {
@@ -25,7 +25,7 @@ Arena::Arena(Kind kind) : kind_(kind) {
   if (kind == Kind::block) return;
   // Address space for all of the machine's memory, less where a limit (ulimit -v, strict overcommit) forbids
   // it.
-  for (capacity_ = kernels::physical_memory_bytes(); capacity_ >= (size_t(64) << 20); capacity_ /= 2) {
+  for (capacity_ = physical_memory_bytes(); capacity_ >= (size_t(64) << 20); capacity_ /= 2) {
     void* p =
         mmap(nullptr, capacity_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) continue;

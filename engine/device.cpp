@@ -2,7 +2,7 @@
 
 #include <iostream>
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 
 namespace ito::engine {
 

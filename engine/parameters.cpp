@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/device.h"
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "kernels/pointwise.h"
 
 namespace ito::engine {
@@ -16,16 +16,16 @@ int64_t padded(int64_t count) {
 
 std::vector<float> initial(const ParameterSpec& spec, uint64_t seed, uint32_t index) {
   std::vector<float> to(static_cast<size_t>(spec.shape.count()));
-  const kernels::RandomKey key{seed, kernels::Purpose::init, 0, index};
+  const RandomKey key{seed, Purpose::init, 0, index};
   for (size_t i = 0; i < to.size(); ++i) switch (spec.init.kind) {
       case Init::Kind::constant:
         to[i] = spec.init.bound;
         break;
       case Init::Kind::uniform:
-        to[i] = spec.init.bound * float(2 * kernels::random_uniform(key, uint32_t(i)) - 1);
+        to[i] = spec.init.bound * float(2 * random_uniform(key, uint32_t(i)) - 1);
         break;
       case Init::Kind::normal:
-        to[i] = spec.init.bound * float(kernels::random_normal(key, uint32_t(i)));
+        to[i] = spec.init.bound * float(random_normal(key, uint32_t(i)));
         break;
     }
   return to;

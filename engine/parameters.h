@@ -71,7 +71,7 @@ class ParamStore {
   float* moment2() { return floats(moment2_); }
   float* fixed() { return floats(fixed_); }
   int64_t fixed_count() const { return fixed_flat_; }
-  kernels::bf16* half() { return static_cast<kernels::bf16*>(half_.data()); }
+  bf16* half() { return static_cast<bf16*>(half_.data()); }
   const uint8_t* decayed() const { return decayed_on_device_.data(); }
   bool training() const { return gradient_.defined(); }
   void zero_gradients();

@@ -5,7 +5,7 @@
 #include <initializer_list>
 #include <string>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::engine {
 

@@ -2,8 +2,8 @@
 
 #include <type_traits>
 
+#include "kernels/base/vector_math.h"
 #include "kernels/group_norm.h"  // Activation
-#include "kernels/vector_math.h"
 
 namespace ito::kernels {
 

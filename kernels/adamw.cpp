@@ -41,7 +41,7 @@ void gradient_norm(CpuStream& stream, int64_t count, const AdamWOptions& options
   auto& sums = stream.state<Scratch>().sums;
   const int64_t pieces = pieces_of(count);
   sums.resize(std::max(sums.size(), size_t(pieces)));
-  parallel_for(stream, pieces, [&](int64_t i) {
+  parallel_each(stream, pieces, [&](int64_t i) {
     sums[i] = sum_of_squares(grad + i * kPiece, std::min(kPiece, count - i * kPiece));
   });
   double sum = 0;

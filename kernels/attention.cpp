@@ -5,8 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/base/vector_math.h"
 #include "kernels/parallel.h"
-#include "kernels/vector_math.h"
 
 namespace ito::kernels {
 namespace {
@@ -90,7 +90,7 @@ void forward(CpuStream& stream, const AttentionDims& d, const A* q, const A* k, 
   const int width = d.head_width();
   const int64_t blocks = pieces_of(d.tokens, kQueries);
   const A scale = A(1) / std::sqrt(A(width));
-  parallel_for(stream, int64_t(d.n) * d.heads * blocks, [&](int64_t task) {
+  parallel_each(stream, int64_t(d.n) * d.heads * blocks, [&](int64_t task) {
     const int64_t head = task / blocks;  // of all samples
     const int begin = int(task % blocks) * kQueries, rows = std::min(kQueries, d.tokens - begin);
     const int64_t at = head / d.heads * d.tokens * d.channels + head % d.heads * width;
@@ -158,7 +158,7 @@ void backward(CpuStream& stream, const AttentionDims& d, const Operands<A>& o, A
   const auto part = [&](int64_t task, int which) {
     return Eigen::Map<Matrix<A>>(scratch.data() + (task * 2 + which) * size, d.tokens, width);
   };
-  parallel_for(stream, heads * parts, [&](int64_t task) {
+  parallel_each(stream, heads * parts, [&](int64_t task) {
     const int64_t head = task / parts, index = task % parts;
     part(task, 0).setZero(), part(task, 1).setZero();
     for (int64_t block = blocks * index / parts; block < blocks * (index + 1) / parts; ++block) {
@@ -167,7 +167,7 @@ void backward(CpuStream& stream, const AttentionDims& d, const Operands<A>& o, A
                         part(task, 1));
     }
   });
-  parallel_for(stream, heads, [&](int64_t head) {
+  parallel_each(stream, heads, [&](int64_t head) {
     const int64_t at = head / d.heads * d.tokens * d.channels + head % d.heads * width;
     A* results[2] = {dk + at, dv + at};
     for (int which = 0; which < 2; ++which) {

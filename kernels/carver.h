@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::kernels {
 

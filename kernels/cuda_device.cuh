@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/bf16.h"
+#include "kernels/base/bf16.h"
 #include "kernels/cuda_shared.cuh"
 
 /// What device code of several kernels needs; understood by nvcc and by g++ with the tests' emulator.

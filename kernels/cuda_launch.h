@@ -4,8 +4,8 @@
 
 #include <utility>
 
+#include "kernels/base/error.h"
 #include "kernels/cuda_stream.h"
-#include "kernels/error.h"
 
 namespace ito::kernels {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/base/philox.h"
 #include "kernels/conv2d.h"
-#include "kernels/philox.h"
 
 /// NVIDIA's libraries as alternatives to our own kernels. Each is opened by dlopen when it is first asked
 /// for, in the folder that the environment variable ITO_CUDA_LIBRARIES names and then where the system looks;
@@ -96,8 +96,8 @@ void cublaslt_backward_weights(CudaStream&, int m, int in, int out, In dy, In x,
 
 // ---- random numbers: cuRAND, to check ours ----
 
-/// Words of `blocks` random blocks from `first` on (random_block, kernels/philox.h), 4 each, by the device
-/// function of cuRAND's header. Fails where this program was compiled without that header.
+/// Words of `blocks` random blocks from `first` on (random_block, kernels/base/philox.h), 4 each, by the
+/// device function of cuRAND's header. Fails where this program was compiled without that header.
 void curand_device_words(CudaStream&, const RandomKey&, uint32_t first, int blocks, uint32_t* words);
 
 bool curand_available();

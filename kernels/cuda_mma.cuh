@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/bf16.h"
+#include "kernels/base/bf16.h"
 #include "kernels/cuda_async.cuh"  // shared_address
 
 /// Products of small matrices by a whole warp, on tensor cores (sm_80 and later). All 32 lanes call together.

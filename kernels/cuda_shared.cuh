@@ -2,7 +2,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/bf16.h"  // ITO_HOST_DEVICE
+#include "kernels/base/bf16.h"  // ITO_HOST_DEVICE
 
 /// The one way to shared memory. A kernel cuts its dynamic shared memory into arrays, in order:
 ///   SharedMemory shared;

@@ -79,8 +79,8 @@ class CudaStream {
   void* allocate_host(size_t bytes);
   void release_host(void* memory) noexcept;
 
-  /// Queues a copy between host and device in either direction, or within one. synchronize() before the host's
-  /// side is changed, freed or read.
+  /// Queues a copy between host and device in either direction, or within one. synchronize() before the
+  /// host's side is changed, freed or read.
   void copy(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
   /// Waits until everything queued so far is done, and reports its errors.

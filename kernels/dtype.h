@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/bf16.h"
-#include "kernels/error.h"
+#include "kernels/base/bf16.h"
+#include "kernels/base/error.h"
 
 namespace ito::kernels {
 

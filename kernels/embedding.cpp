@@ -14,7 +14,7 @@ void gaussian_fourier(CpuStream& stream, int n, int half, bool two_pi, In c, In 
     using A = arithmetic_t<T>;
     const A *cs = c.as<A>(), *ws = w.as<A>();
     T* ys = y.as<T>();
-    parallel_for(stream, n, [=](int64_t sample) {
+    parallel_each(stream, n, [=](int64_t sample) {
       T *sines = ys + sample * 2 * half, *cosines = sines + half;
       for (int k = 0; k < half; ++k) {
         const double product = double(ws[k]) * double(cs[sample]);  // exact where both are floats
@@ -34,7 +34,7 @@ void sinusoidal(CpuStream& stream, int n, int half, const SinusoidalOptions& opt
     T* ys = y.as<T>();
     const double step = -std::log(double(options.max_period)) / (double(half) - double(options.freq_shift));
     const bool flip = options.flip_sin_to_cos;
-    parallel_for(stream, n, [=](int64_t sample) {
+    parallel_each(stream, n, [=](int64_t sample) {
       T *first = ys + sample * 2 * half, *second = first + half;
       T *sines = flip ? second : first, *cosines = flip ? first : second;
       for (int k = 0; k < half; ++k) {

@@ -1,6 +1,6 @@
+#include "kernels/base/vector_math.h"
 #include "kernels/cuda_map.cuh"
 #include "kernels/embedding.h"
-#include "kernels/vector_math.h"
 
 // A sample's vector of 2 half elements is written once, 4 half bytes in bf16 (8 half in f32), and its
 // condition read, 4 bytes, which is the minimum; the Fourier features' 4 half bytes of w come from memory

@@ -292,7 +292,7 @@ void backward(CpuStream& stream, const GroupNormDims& d, const Gradients& o) {
   const A *gammas = o.gamma.as<A>(), *betas = o.beta.as<A>(), *means = o.mean.as<A>(),
           *rstds = o.rstd.as<A>();
   A* partials = o.partial.as<A>();
-  parallel_for(stream, d.n, [&](int64_t n) {
+  parallel_each(stream, d.n, [&](int64_t n) {
     Terms<A>(scratch, chunks, int(n)).set(d, means + n * d.groups, rstds + n * d.groups, gammas, betas);
   });
   const auto sum = [&](int n, int chunk) {

@@ -57,7 +57,7 @@ void make_batch(CpuStream& stream, const MakeBatchDims& d, const uint8_t* pixels
     T* inputs = input.as<T>();
     auto* targets = target.as<arithmetic_t<T>>();
     const int64_t image = int64_t(d.h) * d.w * d.c;
-    parallel_for(stream, int64_t(d.n) * d.h, [=](int64_t i) {
+    parallel_each(stream, int64_t(d.n) * d.h, [=](int64_t i) {
       const int64_t sample = i / d.h;
       const SampleRecipe& r = recipes[sample];
       make_row<T>(d, r, pixels + r.image * uint64_t(image), int(i % d.h), inputs + sample * image,

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "kernels/base/philox.h"
 #include "kernels/dtype.h"
-#include "kernels/philox.h"
 #include "kernels/stream.h"
 
 namespace ito::kernels {

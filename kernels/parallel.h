@@ -11,7 +11,7 @@ namespace ito::kernels {
 
 /// Calls f(i) for i = 0..count-1, each once, neighbours on one thread.
 template <class F>
-void parallel_for(CpuStream& stream, int64_t count, F&& f) {
+void parallel_each(CpuStream& stream, int64_t count, F&& f) {
 #pragma omp parallel for schedule(static) num_threads(stream.threads()) if (count > 1)
   for (int64_t i = 0; i < count; ++i) f(i);
 }
@@ -24,8 +24,8 @@ inline int64_t pieces_of(int64_t count, int64_t piece = kPiece) { return (count 
 /// Calls f(begin, end) for the pieces of [0, count).
 template <class F>
 void parallel_pieces(CpuStream& stream, int64_t count, F&& f) {
-  parallel_for(stream, pieces_of(count),
-               [&](int64_t i) { f(i * kPiece, std::min(count, (i + 1) * kPiece)); });
+  parallel_each(stream, pieces_of(count),
+                [&](int64_t i) { f(i * kPiece, std::min(count, (i + 1) * kPiece)); });
 }
 
 /// Two passes over each image, with a summary between them: first(image, chunk) for all chunks of the image,
@@ -37,7 +37,7 @@ void parallel_images(CpuStream& stream, int images, int chunks, First&& first, S
                      Second&& second) {
   const int threads = stream.threads();
   if (images % threads == 0 || images >= 8 * threads) {
-    parallel_for(stream, images, [&](int64_t n) {
+    parallel_each(stream, images, [&](int64_t n) {
       for (int chunk = 0; chunk < chunks; ++chunk) first(int(n), chunk);
       summary(int(n));
       for (int chunk = chunks - 1; chunk >= 0; --chunk)
@@ -46,9 +46,9 @@ void parallel_images(CpuStream& stream, int images, int chunks, First&& first, S
     return;
   }
   const int64_t tasks = int64_t(images) * chunks;
-  parallel_for(stream, tasks, [&](int64_t i) { first(int(i / chunks), int(i % chunks)); });
-  parallel_for(stream, images, [&](int64_t n) { summary(int(n)); });
-  parallel_for(stream, tasks, [&](int64_t i) { second(int(i / chunks), int(i % chunks)); });
+  parallel_each(stream, tasks, [&](int64_t i) { first(int(i / chunks), int(i % chunks)); });
+  parallel_each(stream, images, [&](int64_t n) { summary(int(n)); });
+  parallel_each(stream, tasks, [&](int64_t i) { second(int(i / chunks), int(i % chunks)); });
 }
 
 }  // namespace ito::kernels

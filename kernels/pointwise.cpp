@@ -98,7 +98,7 @@ void add_channels_forward(CpuStream& stream, int n, int hw, int c, In x, In bias
     T* to = y.as<T>();
     const int rows = std::max<int>(1, kPiece / c);  // pixels at a time
     const int64_t pieces = pieces_of(hw, rows);
-    parallel_for(stream, n * pieces, [=](int64_t task) {
+    parallel_each(stream, n * pieces, [=](int64_t task) {
       const int64_t image = task / pieces, begin = task % pieces * rows,
                     end = std::min<int64_t>(hw, begin + rows);
       const T* b = biases + image * c;
@@ -122,12 +122,12 @@ void add_channels_backward(CpuStream& stream, int n, int hw, int c, In dy, Out d
     const int64_t pieces = pieces_of(hw, kPixels);
     auto& sums = stream.state<Scratch>().sums;
     sums.resize(std::max(sums.size(), size_t(n) * pieces * c));
-    parallel_for(stream, n * pieces, [&](int64_t task) {
+    parallel_each(stream, n * pieces, [&](int64_t task) {
       const int64_t begin = task % pieces * kPixels;
       sum_pixels(from + (task / pieces * hw + begin) * c, int(std::min<int64_t>(kPixels, hw - begin)), c,
                  sums.data() + task * c);
     });
-    parallel_for(stream, n, [&](int64_t image) {
+    parallel_each(stream, n, [&](int64_t image) {
       for (int j = 0; j < c; ++j) {
         double sum = 0;
         for (int64_t piece = 0; piece < pieces; ++piece)
@@ -146,7 +146,7 @@ void scale_samples(CpuStream& stream, int n, int64_t per_sample, In x, In scale,
     const A* scales = scale.as<A>();
     T* to = y.as<T>();
     const int64_t pieces = pieces_of(per_sample);
-    parallel_for(stream, n * pieces, [=](int64_t task) {
+    parallel_each(stream, n * pieces, [=](int64_t task) {
       const int64_t sample = task / pieces, start = sample * per_sample, begin = task % pieces * kPiece;
       const int64_t end = std::min(per_sample, begin + kPiece);
       const A factor = scales[sample];

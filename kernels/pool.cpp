@@ -102,7 +102,7 @@ void pool_forward(CpuStream& stream, Pooling kind, const PoolDims& d, In x, Out 
     using T = decltype(t);
     const T* const images = x.as<T>();
     T* const results = y.as<T>();
-    parallel_for(stream, int64_t(d.n) * d.out_h(), [=](int64_t i) {  // one row of y
+    parallel_each(stream, int64_t(d.n) * d.out_h(), [=](int64_t i) {  // one row of y
       const Image<const T> from{images + i / d.out_h() * d.h * d.w * d.c, d.w, d.c};
       const Range rows = pixels_of(int(i % d.out_h()), d.h, d.r, d.stride, d.pad_top);
       T* to = results + i * d.out_w() * d.c;
@@ -122,7 +122,7 @@ void pool_backward(CpuStream& stream, Pooling kind, const PoolDims& d, In dy, In
     const T *const gradients = dy.as<T>(), *const images = x.as<T>();
     T* const results = dx.as<T>();
     const int64_t size = int64_t(d.h) * d.w * d.c, out_size = int64_t(d.out_h()) * d.out_w() * d.c;
-    parallel_for(stream, int64_t(d.n) * d.h, [=](int64_t i) {  // one row of dx
+    parallel_each(stream, int64_t(d.n) * d.h, [=](int64_t i) {  // one row of dx
       const int64_t image = i / d.h;
       const Image<const T> from{gradients + image * out_size, d.out_w(), d.c};
       const Image<const T> beside{images ? images + image * size : nullptr, d.w, d.c};

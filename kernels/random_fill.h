@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 
 /// Runs of a random stream on the CPU, sixty-four blocks at a time in vector code. The same numbers as
 /// philox.h's random_block, uniform_open and normal_block give one by one.

@@ -11,7 +11,7 @@ void nearest_up(CpuStream& stream, int n, int h, int w, int c, float scale, In x
     const T* images = x.as<T>();
     T* results = y.as<T>();
     const int64_t row = int64_t(w) * c;
-    parallel_for(stream, int64_t(n) * h, [=](int64_t i) {  // one row of x, two of y
+    parallel_each(stream, int64_t(n) * h, [=](int64_t i) {  // one row of x, two of y
       const T* from = images + i * row;
       T *upper = results + i * 4 * row, *lower = upper + 2 * row;
       for (int q = 0; q < w; ++q, from += c, upper += 2 * c, lower += 2 * c) {
@@ -32,7 +32,7 @@ void box_down(CpuStream& stream, int n, int h, int w, int c, float scale, In x, 
     const T* images = x.as<T>();
     T* results = y.as<T>();
     const int64_t row = int64_t(w) * c;
-    parallel_for(stream, int64_t(n) * h, [=](int64_t i) {  // one row of y, two of x
+    parallel_each(stream, int64_t(n) * h, [=](int64_t i) {  // one row of y, two of x
       T* to = results + i * row;
       const T *upper = images + i * 4 * row, *lower = upper + 2 * row;
       for (int q = 0; q < w; ++q, to += c, upper += 2 * c, lower += 2 * c) {

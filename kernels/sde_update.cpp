@@ -81,7 +81,7 @@ void sde_update(CpuStream& stream, const SdeUpdateDims& d, const SdeStep* step, 
   check_sde_update(d, o);
   if (step->c != 0 && !o.seeds) fail("sde_update: noise (c != 0) needs a seed for each image");
   const int64_t tiles = pieces_of(d.per_image, kTile);
-  parallel_for(stream, d.n * tiles, [&](int64_t task) {
+  parallel_each(stream, d.n * tiles, [&](int64_t task) {
     const int image = int(task / tiles), begin = int(task % tiles) * kTile;
     const int count = std::min(kTile, d.per_image - begin);
     if (o.x_out.dtype == DType::f64)

@@ -47,7 +47,7 @@ void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, In y, I
     const int64_t pieces = pieces_of(per_sample);
     auto& sums = stream.state<Scratch>().sums;
     sums.resize(std::max(sums.size(), size_t(n) * pieces));
-    parallel_for(stream, n * pieces, [&](int64_t task) {
+    parallel_each(stream, n * pieces, [&](int64_t task) {
       const int64_t begin = task % pieces * kPiece, start = task / pieces * per_sample + begin;
       sums[task] = sum_of_squares<T, A>(ys + start, targets + start, std::min(kPiece, per_sample - begin));
     });
@@ -73,7 +73,7 @@ void squared_error_backward(CpuStream& stream, int n, int64_t per_sample, In dto
     const A upstream = *dtotal.as<A>();
     T* result = dy.as<T>();
     const int64_t pieces = pieces_of(per_sample);
-    parallel_for(stream, n * pieces, [=](int64_t task) {
+    parallel_each(stream, n * pieces, [=](int64_t task) {
       const int64_t sample = task / pieces, start = sample * per_sample, begin = task % pieces * kPiece;
       const int64_t end = start + std::min(per_sample, begin + kPiece);
       const A factor = upstream * A(2) * weights[sample];

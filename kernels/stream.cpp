@@ -6,7 +6,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::kernels {
 

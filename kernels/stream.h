@@ -7,7 +7,7 @@
 #include <typeindex>
 #include <unordered_map>
 
-#include "kernels/host_memory.h"
+#include "kernels/base/process_memory.h"
 
 namespace ito::kernels {
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// Values out of JSON files that anybody may have written. nlohmann's own conversions cut off a whole number
 /// that does not fit, and of one with a fraction leave what a cast does.

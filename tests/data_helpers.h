@@ -7,7 +7,7 @@
 
 #include "data/image.h"
 #include "io_helpers.h"
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "temp_folder.h"
 
 /// What the tests of data/ share: made-up pictures, small trees of them, and how far two pictures are apart.
@@ -25,8 +25,7 @@ inline Image picture(int width, int height, uint32_t seed) {
   Image image(width, height);
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
-      const auto noise =
-          ito::kernels::random_block({seed, ito::kernels::Purpose::test}, uint32_t(y * width + x));
+      const auto noise = ito::random_block({seed, ito::Purpose::test}, uint32_t(y * width + x));
       for (int c = 0; c < 3; ++c) {
         const int soft = (x * (c + 1) * 3 + y * (3 - c) * 2 + int(seed) * 37 * (c + 2)) % 240;
         image.pixel(x, y)[c] = uint8_t(soft + int(noise.v[c] & 15));

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::tests {
 

@@ -7,13 +7,12 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/base/philox.h"
 #include "kernels/dtype.h"
-#include "kernels/philox.h"
 
 /// What the tests of kernels share: arrays between guards, filled with NaN until a kernel writes them.
 namespace ito::test {
 
-using kernels::bf16;
 using kernels::In;
 using kernels::Out;
 
@@ -74,8 +73,8 @@ class Array {
 /// mean + deviation * N(0,1), a different stream for each `seed`.
 inline std::vector<double> normals(size_t count, uint64_t seed, double mean = 0, double deviation = 1) {
   std::vector<double> result(count);
-  const kernels::RandomKey key{seed, kernels::Purpose::test, 0, 0};
-  for (size_t i = 0; i < count; ++i) result[i] = mean + deviation * kernels::random_normal(key, uint32_t(i));
+  const RandomKey key{seed, Purpose::test, 0, 0};
+  for (size_t i = 0; i < count; ++i) result[i] = mean + deviation * random_normal(key, uint32_t(i));
   return result;
 }
 

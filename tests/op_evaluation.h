@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "kernels/pointwise.h"
 #include "tests/op_cases.h"
 
@@ -17,13 +17,13 @@ struct Evaluation {
   std::vector<std::vector<double>> gradients;  // of each input with one
 };
 
-inline double bf16_rounded(double x) { return double(float(kernels::bf16(float(x)))); }
+inline double bf16_rounded(double x) { return double(float(bf16(float(x)))); }
 
 inline std::vector<double> random_numbers(uint32_t stream, int64_t count, double offset, bool as_bf16) {
   std::vector<double> values(static_cast<size_t>(count));
-  const kernels::RandomKey key{7, kernels::Purpose::test, 1, stream};
+  const RandomKey key{7, Purpose::test, 1, stream};
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = double(float(kernels::random_normal(key, uint32_t(i)) + offset));
+    values[i] = double(float(random_normal(key, uint32_t(i)) + offset));
     if (as_bf16) values[i] = bf16_rounded(values[i]);
   }
   return values;

@@ -9,9 +9,9 @@
 #include <cstring>
 #include <thread>
 
-#include "data/hash.h"
 #include "data/partial_cache.h"
 #include "dataset_helpers.h"
+#include "kernels/base/hash.h"
 
 /// What survives: killed builds, full disks, damage, other versions, folders that cannot be written to.
 using namespace ito::data;
@@ -106,7 +106,7 @@ TEST_CASE("a build that is killed at random moments ends as one that was not, by
   int kills = 0, resumed = 0;
   for (uint32_t round = 0; kills < 40; ++round) {
     REQUIRE(round < 400);
-    const uint32_t random = ito::kernels::random_block({round, ito::kernels::Purpose::test}, 0).v[0];
+    const uint32_t random = ito::random_block({round, ito::Purpose::test}, 0).v[0];
     const pid_t child = fork();
     if (child == 0) {
       int went_on = 0;
@@ -238,7 +238,7 @@ template <class Number>
 void set_in_trailer(std::vector<uint8_t>& bytes, size_t at, Number number) {
   uint8_t* trailer = bytes.data() + bytes.size() - 64;
   std::memcpy(trailer + at, &number, sizeof number);
-  const uint64_t hash = Hash().add(trailer, 56).value();
+  const uint64_t hash = ito::Hash().add(trailer, 56).value();
   std::memcpy(trailer + 56, &hash, sizeof hash);
 }
 

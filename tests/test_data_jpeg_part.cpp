@@ -72,7 +72,7 @@ bool is_part_of_whole(const std::vector<uint8_t>& bytes, const Image& whole, con
 TEST_CASE("any part of any JPEG is that part of the whole") {
   uint32_t number = 0;
   const auto random = [&](int below) {
-    return int(ito::kernels::random_block({5, ito::kernels::Purpose::test}, number++).v[0] % uint32_t(below));
+    return int(ito::random_block({5, ito::Purpose::test}, number++).v[0] % uint32_t(below));
   };
   for (const Kind& kind : kKinds) {
     for (const auto& [width, height] :

@@ -6,11 +6,11 @@
 #include <thread>
 #include <vector>
 
-#include "data/parallel.h"
 #include "error_of.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
 
-using namespace ito::data;
+using namespace ito;
 using ito::tests::error_of;
 
 namespace {

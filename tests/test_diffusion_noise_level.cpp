@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/diffusion/noise_level.h"
 #include "model/diffusion/schedule.h"
 

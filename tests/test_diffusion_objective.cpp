@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/diffusion/objective.h"
 
 using namespace ito;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/diffusion/sampler_plan.h"
 #include "model/diffusion/schedule.h"
 

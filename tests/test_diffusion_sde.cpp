@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/diffusion/forward_chain.h"
 #include "model/diffusion/sde.h"
 

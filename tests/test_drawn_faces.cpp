@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "data/drawn_faces.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 using namespace ito::data;
 namespace fs = std::filesystem;

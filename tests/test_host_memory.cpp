@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "kernels/host_memory.h"
+#include "kernels/base/process_memory.h"
 #include "tests/temp_folder.h"
 
 /// What a process may still use, from the files that Linux has about it.

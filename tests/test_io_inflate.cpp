@@ -4,7 +4,7 @@
 #include <string>
 
 #include "engine/io/inflate.h"
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 
 using namespace ito::io;
 
@@ -14,7 +14,7 @@ namespace {
 std::string text_of_length(size_t length) {
   std::string text;
   for (uint32_t i = 0; text.size() < length; ++i)
-    text += std::to_string(ito::kernels::random_block({i, ito::kernels::Purpose::test}, 0).v[0] % 1000);
+    text += std::to_string(ito::random_block({i, ito::Purpose::test}, 0).v[0] % 1000);
   text.resize(length);
   return text;
 }

@@ -3,9 +3,9 @@
 
 #include "kernel_arrays.h"
 #include "kernels/activation.h"
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
+#include "kernels/base/vector_math.h"
 #include "kernels/random_fill.h"
-#include "kernels/vector_math.h"
 
 using namespace ito;
 using namespace ito::kernels;

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 
 using namespace ito;
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "engine/io/mapped_file.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 namespace fs = std::filesystem;

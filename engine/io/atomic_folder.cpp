@@ -9,7 +9,7 @@
 #include <cstring>
 #include <system_error>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 namespace fs = std::filesystem;

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/io/element_type.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// NumPy's .npy files (numpy.org, "NEP 1"), versions 1 and 2, little-endian and C order:
 /// f4, f8, u1, i4 and i8, which are f32, f64, u8, i32 and i64 here.

@@ -6,7 +6,7 @@
 
 #include "engine/io/mapped_file.h"
 #include "engine/io/printable.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 namespace {

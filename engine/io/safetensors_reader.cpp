@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/io/safetensors.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 namespace {

@@ -2,7 +2,7 @@
 #include <unordered_set>
 
 #include "engine/io/safetensors.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 namespace {

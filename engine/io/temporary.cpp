@@ -12,7 +12,7 @@
 #include <system_error>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 namespace fs = std::filesystem;

@@ -11,7 +11,7 @@
 #include "engine/io/to_f32.h"
 #include "engine/io/web_page.h"
 #include "engine/io/zip.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "engine/io/zip.h"
 #include "engine/io/zip_format.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::io {
 

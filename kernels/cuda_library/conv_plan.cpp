@@ -1,8 +1,8 @@
 #include <cstdio>
 #include <sstream>
 
+#include "kernels/base/names.h"
 #include "kernels/cuda_library.h"
-#include "kernels/names.h"
 
 namespace ito::kernels {
 

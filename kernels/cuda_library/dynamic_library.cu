@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "kernels/base/error.h"
 #include "kernels/cuda_library/dynamic_library.h"
-#include "kernels/error.h"
 
 namespace ito::kernels::cuda_library {
 

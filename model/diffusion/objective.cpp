@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 
 namespace ito::model {
 namespace {

@@ -1,6 +1,6 @@
 #include "model/diffusion/preconditioning.h"
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 
 namespace ito::model {
 namespace {

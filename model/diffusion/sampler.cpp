@@ -8,7 +8,6 @@ namespace ito::model {
 namespace {
 
 using engine::DType;
-using kernels::Purpose;
 using kernels::SdeStep;
 
 constexpr size_t kStagesAhead = 32;

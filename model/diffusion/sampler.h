@@ -9,7 +9,7 @@
 
 #include "engine/buffer.h"
 #include "engine/captured_step.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/diffusion/denoiser.h"
 #include "model/diffusion/sampler_plan.h"
 
@@ -66,7 +66,7 @@ class Sampler {
   void begin(const std::vector<uint64_t>& seeds);
   void set_numbers(size_t index);
   void run_stage(const Wiring&);
-  void update(const kernels::SdeUpdateOperands&, int history, kernels::Purpose);
+  void update(const kernels::SdeUpdateOperands&, int history, Purpose);
 
   engine::Device& device_;
   Denoiser denoiser_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 #include "model/diffusion/schedule.h"
 
 namespace ito::model {

@@ -183,7 +183,7 @@ void InceptionFeatures::operator()(const uint8_t* images, int64_t n, int h, int 
   std::vector<float> inputs(size_t(std::min<int64_t>(n, batch_) * kInput));
   for (int64_t first = 0; first < n; first += batch_) {
     const int64_t count = std::min<int64_t>(batch_, n - first);
-    kernels::parallel_for(device.cpu_stream(), count, [&](int64_t i) {
+    kernels::parallel_each(device.cpu_stream(), count, [&](int64_t i) {
       inception_input(mode_, images + (first + i) * h * w * 3, h, w, inputs.data() + i * kInput);
     });
     const Tensor x =

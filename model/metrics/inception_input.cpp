@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/names.h"
+#include "kernels/base/names.h"
 
 namespace ito::model {
 

@@ -96,7 +96,7 @@ void Lpips::distances(const uint8_t* a, const uint8_t* b, int64_t pairs, int h, 
       const std::vector<float> x = numbers_of(one[layer]), y = numbers_of(other[layer]),
                                &head = heads_[layer];
       const int64_t channels = int64_t(head.size()), pixels = one[layer].count() / channels / count;
-      kernels::parallel_for(device_->cpu_stream(), count, [&](int64_t i) {
+      kernels::parallel_each(device_->cpu_stream(), count, [&](int64_t i) {
         double sum = 0;
         for (int64_t p = i * pixels; p < (i + 1) * pixels; ++p)
           sum += weighted_difference(x.data() + p * channels, y.data() + p * channels, head);

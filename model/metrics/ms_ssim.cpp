@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::model {
 namespace {

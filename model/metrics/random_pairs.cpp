@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/error.h"
-#include "kernels/philox.h"
+#include "kernels/base/error.h"
+#include "kernels/base/philox.h"
 
 namespace ito::model {
 
 std::vector<std::pair<int64_t, int64_t>> random_pairs(int64_t count, int64_t most, uint64_t seed) {
   std::vector<std::pair<int64_t, int64_t>> pairs;
   const auto at = [&](int64_t position) {
-    return int64_t(kernels::permuted_index(seed, 0, uint64_t(position), uint64_t(count)));
+    return int64_t(permuted_index(seed, 0, uint64_t(position), uint64_t(count)));
   };
   for (int64_t i = 0; i < std::min(most, count / 2); ++i) pairs.push_back({at(2 * i), at(2 * i + 1)});
   return pairs;

@@ -7,7 +7,7 @@
 namespace ito::model {
 
 /// min(most, count / 2) pairs of 0..count-1 in which no number occurs twice: neighbours in the permutation
-/// that `seed` chooses (kernels/philox.h).
+/// that `seed` chooses (kernels/base/philox.h).
 std::vector<std::pair<int64_t, int64_t>> random_pairs(int64_t count, int64_t most, uint64_t seed);
 
 struct MeanAndError {

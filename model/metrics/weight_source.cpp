@@ -6,7 +6,7 @@
 
 #include "engine/io/safetensors.h"
 #include "engine/io/torch_file.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::model {
 

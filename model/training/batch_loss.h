@@ -14,7 +14,7 @@ struct DescribedSamples {
   engine::Tensor c_noise, weight;                  // [samples] f32
   engine::Tensor condition, keep;  // [samples,K], [samples] f32; undefined without a condition
   uint64_t seed = 0;               // of the noise, with its purpose and step
-  kernels::Purpose purpose = kernels::Purpose::diffusion_noise;
+  Purpose purpose = Purpose::diffusion_noise;
   const uint32_t* step = nullptr;
 };
 

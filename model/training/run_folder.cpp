@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/io/atomic_folder.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::model {
 

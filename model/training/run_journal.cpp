@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ito::model {
 

@@ -2,14 +2,13 @@
 
 #include <cstring>
 
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "kernels/pointwise.h"
 
 namespace ito::model {
 
 using engine::DType;
 using engine::Tensor;
-using kernels::Purpose;
 
 namespace {
 
@@ -99,9 +98,9 @@ void Trainer::describe_sample(int64_t i, const BatchLetter::Parts& letter) {
   const uint64_t samples = uint64_t(options_.batch) * uint64_t(options_.accumulate);
   const uint64_t position = uint64_t(step_) * samples + uint64_t(i);
   kernels::SampleRecipe& recipe = letter.recipes[i];
-  recipe.image = kernels::permuted_index(seed, uint32_t(position / count), position % count, count);
+  recipe.image = permuted_index(seed, uint32_t(position / count), position % count, count);
   recipe.noise_sample = sample;
-  recipe.flip = options_.flip ? kernels::random_block({seed, Purpose::flip, step, sample}, 0).v[0] & 1 : 0;
+  recipe.flip = options_.flip ? random_block({seed, Purpose::flip, step, sample}, 0).v[0] & 1 : 0;
   const TrainingPoint point = objective_.at(options_.diffusion.draw(objective_.sde, seed, step, sample));
   point.write_to(recipe);
   letter.c_noise[i] = float(point.c_noise);
@@ -111,7 +110,7 @@ void Trainer::describe_sample(int64_t i, const BatchLetter::Parts& letter) {
   letter.weight[i] = float(point.loss_weight / numbers);
   if (const int k = options_.network.condition) {
     std::copy_n(images_.conditions.data() + recipe.image * uint64_t(k), k, letter.condition + i * k);
-    const double u = kernels::random_uniform({seed, Purpose::condition_drop, step, sample}, 0);
+    const double u = random_uniform({seed, Purpose::condition_drop, step, sample}, 0);
     letter.keep[i] = u < options_.drop_condition ? 0.0f : 1.0f;
   }
 }

@@ -60,7 +60,7 @@ void Validation::describe(const ImageSet& images) {
   samples_.weight = on_device(device_, {padded_}, weight);
   if (k) samples_.condition = on_device(device_, {padded_, k}, condition);
   if (k) samples_.keep = on_device(device_, {padded_}, keep);
-  samples_.seed = kSeed, samples_.purpose = kernels::Purpose::validation, samples_.step = step_.data();
+  samples_.seed = kSeed, samples_.purpose = Purpose::validation, samples_.step = step_.data();
 }
 
 double Validation::loss() {

@@ -2,7 +2,7 @@
 
 #include <sstream>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "model/json_value.h"
 
 namespace ito::model {

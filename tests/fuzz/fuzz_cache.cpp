@@ -2,13 +2,13 @@
 #include <cstring>
 #include <string>
 
-#include "data/hash.h"
 #include "data/image_cache.h"
 #include "fuzz_target.h"
+#include "kernels/base/hash.h"
 
 namespace {
 
-using ito::data::Hash;
+using ito::Hash;
 
 // Of a cache file, its last 64 bytes: magic (8 bytes), version, height, width, unused (4 each), count, bytes
 // of the description, hashes of the pixels, of the description and of all before (8 each).

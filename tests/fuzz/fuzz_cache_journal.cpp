@@ -1,9 +1,9 @@
 #include <cstring>
 #include <fstream>
 
-#include "data/hash.h"
 #include "data/partial_cache.h"
 #include "fuzz_target.h"
+#include "kernels/base/hash.h"
 
 namespace {
 
@@ -51,7 +51,7 @@ std::string with_checksums(std::string journal) {
     uint64_t size = 0;
     std::memcpy(&size, journal.data() + at + 8, sizeof size);
     if (size > journal.size() - at - 16) break;
-    const uint64_t hash = data::Hash().add(journal.data() + at + 16, size).value();
+    const uint64_t hash = Hash().add(journal.data() + at + 16, size).value();
     std::memcpy(journal.data() + at, &hash, sizeof hash);
     at += 16 + size;
   }

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// Called by libFuzzer, or by replay.cpp for each file of a corpus. What escapes it ends the program.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size);

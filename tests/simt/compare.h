@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "tests/simt/device_array.h"
 
 /// How the tests of kernels get numbers and compare results with f64.
@@ -18,12 +18,12 @@ constexpr double rounding() {
 
 inline double wide(float value) { return value; }
 inline double wide(double value) { return value; }
-inline double wide(ito::kernels::bf16 value) { return float(value); }
+inline double wide(ito::bf16 value) { return float(value); }
 
 /// N(0,1) numbers times `deviation`, rounded to T; others for each `sample`.
 template <class T>
 std::vector<T> normals(size_t count, uint32_t sample, double deviation = 1) {
-  const ito::kernels::RandomKey key{7, ito::kernels::Purpose::test, 0, sample};
+  const ito::RandomKey key{7, ito::Purpose::test, 0, sample};
   std::vector<T> values(count);
   for (size_t i = 0; i < count; ++i) values[i] = T(float(deviation * random_normal(key, uint32_t(i))));
   return values;

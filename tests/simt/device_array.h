@@ -4,9 +4,9 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/base/error.h"
 #include "kernels/cuda_stream.h"
 #include "kernels/dtype.h"
-#include "kernels/error.h"
 #include "tests/simt/schedules.h"
 
 namespace simt {

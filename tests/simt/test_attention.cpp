@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/attention.h"
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "tests/simt/device_array.h"
 
 using namespace ito::kernels;

@@ -59,15 +59,15 @@ std::vector<std::vector<float>> after_adamw(Backend backend, bool by_passes) {
   constexpr size_t kCount = 20000;
   std::vector<float> grad, w;
   for (size_t i = 0; i < kCount; ++i)
-    grad.push_back(kernels::random_normal({1, kernels::Purpose::test, 0, 0}, uint32_t(i))),
-        w.push_back(kernels::random_normal({1, kernels::Purpose::test, 0, 1}, uint32_t(i)));
+    grad.push_back(random_normal({1, Purpose::test, 0, 0}, uint32_t(i))),
+        w.push_back(random_normal({1, Purpose::test, 0, 1}, uint32_t(i)));
   const std::vector<float> zeros(kCount, 0.0f);
   std::vector<uint8_t> flags;
   for (size_t i = 0; i < kCount / kernels::kParameterAlign; ++i) flags.push_back(i % 2);
   engine::Buffer<uint8_t> decayed(device, flags);
   engine::Buffer<float> grads(device, grad), clipped(device, zeros);
   engine::Buffer<float> results[] = {{device, w}, {device, zeros}, {device, zeros}, {device, zeros}};
-  engine::Buffer<kernels::bf16> half(device, kCount);
+  engine::Buffer<bf16> half(device, kCount);
   engine::Buffer<kernels::StepInput> input(device, {kernels::StepInput{0, 1e-2f}});
   engine::Buffer<kernels::StepState> state(device, {kernels::StepState{}});
   engine::Buffer<std::byte> scratch(device, std::vector<std::byte>(kernels::kGradientNormScratch));
@@ -86,7 +86,7 @@ std::vector<std::vector<float>> after_adamw(Backend backend, bool by_passes) {
   std::vector<std::vector<float>> all;
   for (const auto& result : results) all.push_back(result.read());
   all.emplace_back();
-  for (const kernels::bf16 x : half.read()) all.back().push_back(float(x));
+  for (const bf16 x : half.read()) all.back().push_back(float(x));
   return all;
 }
 

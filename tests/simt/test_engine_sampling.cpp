@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/philox.h"
+#include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
 #include "model/unet/presets.h"
 #include "tests/op_evaluation.h"
@@ -33,7 +33,7 @@ struct Model {
     store.allocate(engine::ParamStore::Use::inference, 1, compute);
     for (size_t i = 0; i < store.specs().size(); ++i) {
       std::vector<float> values = store.read(int(i), engine::Track::master);
-      const kernels::RandomKey key{5, kernels::Purpose::test, 0, uint32_t(i)};
+      const RandomKey key{5, Purpose::test, 0, uint32_t(i)};
       for (size_t k = 0; k < values.size(); ++k) values[k] += 0.1f * float(random_normal(key, uint32_t(k)));
       store.write(int(i), engine::Track::master, values);
     }

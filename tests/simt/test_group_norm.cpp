@@ -3,8 +3,8 @@
 #include <cmath>
 #include <memory>
 
+#include "kernels/base/philox.h"
 #include "kernels/group_norm.h"
-#include "kernels/philox.h"
 #include "tests/simt/device_array.h"
 
 using namespace ito::kernels;

@@ -6,7 +6,7 @@
 #include <map>
 #include <memory>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/simt/emulator/call.h"
 #include "tests/simt/emulator/memory.h"
 #include "tests/simt/emulator/queue.h"

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "kernels/error.h"
-#include "kernels/philox.h"
+#include "kernels/base/error.h"
+#include "kernels/base/philox.h"
 
 namespace simt {
 
@@ -62,7 +62,7 @@ void Machine::run(const Launch& launch, const std::function<void()>& body) {
 uint3 Machine::block_at(uint64_t position, uint64_t blocks) const {
   uint64_t i = position;
   if (schedule_.order == Order::reverse) i = blocks - 1 - position;
-  if (schedule_.order == Order::random) i = ito::kernels::permuted_index(schedule_.seed, 0, position, blocks);
+  if (schedule_.order == Order::random) i = ito::permuted_index(schedule_.seed, 0, position, blocks);
   const dim3& grid = launch_.grid;
   return {unsigned(i % grid.x), unsigned(i / grid.x % grid.y), unsigned(i / grid.x / grid.y)};
 }

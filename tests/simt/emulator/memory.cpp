@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/simt/emulator/machine.h"
 
 namespace simt {

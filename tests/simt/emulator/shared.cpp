@@ -1,6 +1,6 @@
 #include "tests/simt/emulator/shared.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace simt {
 

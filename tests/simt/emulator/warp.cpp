@@ -2,13 +2,12 @@
 
 #include <bit>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/simt/emulator/memory.h"
 
 namespace simt {
 
 using ito::cat;
-using ito::kernels::bf16;
 
 namespace {
 

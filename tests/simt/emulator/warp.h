@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/bf16.h"
+#include "kernels/base/bf16.h"
 #include "tests/simt/emulator/machine.h"
 
 /// Collectives of a warp, and what kernels/cuda_async.cuh and kernels/cuda_mma.cuh have of the emulator.
@@ -22,8 +22,8 @@ void cp_wait() {
   machine().async_copies().wait(N);
 }
 
-void ldmatrix_x4(uint32_t (&matrices)[4], const ito::kernels::bf16* row, const Place& = {});
-void ldmatrix_x4_trans(uint32_t (&matrices)[4], const ito::kernels::bf16* row, const Place& = {});
+void ldmatrix_x4(uint32_t (&matrices)[4], const ito::bf16* row, const Place& = {});
+void ldmatrix_x4_trans(uint32_t (&matrices)[4], const ito::bf16* row, const Place& = {});
 void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const Place& = {});
 
 }  // namespace simt

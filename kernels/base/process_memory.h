@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string>
 
-namespace ito::kernels {
+namespace ito {
 
 /// Bytes of physical memory of this machine.
 size_t physical_memory_bytes();
@@ -11,4 +11,4 @@ size_t physical_memory_bytes();
 /// group (a container, a batch job) allows less. `root` stands before /proc and /sys.
 size_t available_memory_bytes(const std::string& root = "");
 
-}  // namespace ito::kernels
+}  // namespace ito

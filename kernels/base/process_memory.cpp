@@ -1,4 +1,4 @@
-#include "kernels/host_memory.h"
+#include "kernels/base/process_memory.h"
 
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 #include <fstream>
 #include <optional>
 
-namespace ito::kernels {
+namespace ito {
 
 namespace {
 
@@ -63,4 +63,4 @@ size_t available_memory_bytes(const std::string& root) {
   return available;
 }
 
-}  // namespace ito::kernels
+}  // namespace ito

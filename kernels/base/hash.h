@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ito::data {
+namespace ito {
 
 /// A 64-bit hash that is built up piece by piece, for file names and checksums: it detects damage and change,
 /// not malice. Eight bytes a step: state = rotate(state ^ word, 29) * odd constant; the finish mixes high
@@ -58,4 +58,4 @@ inline std::string hex(uint64_t value) {
   return text;
 }
 
-}  // namespace ito::data
+}  // namespace ito

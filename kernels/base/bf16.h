@@ -9,7 +9,7 @@
 #define ITO_HOST_DEVICE
 #endif
 
-namespace ito::kernels {
+namespace ito {
 
 /// bfloat16: the upper half of a float. Converts by round-to-nearest-even; NaN stays NaN.
 /// A plain struct, so that the same 16 bits mean the same thing under g++, clang and nvcc.
@@ -32,4 +32,4 @@ struct bf16 {
 };
 static_assert(sizeof(bf16) == 2);
 
-}  // namespace ito::kernels
+}  // namespace ito

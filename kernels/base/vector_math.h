@@ -4,13 +4,13 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/bf16.h"  // ITO_HOST_DEVICE
+#include "kernels/base/bf16.h"  // ITO_HOST_DEVICE
 
 /// Elementary functions in f32 without branches or calls, so that a loop over them becomes vector code, and
 /// so that CPU and GPU run the same arithmetic (up to where a compiler fuses a multiplication and an
 /// addition). Each polynomial is the minimax one for its interval (Remez); the errors stated are measured in
 /// tests/test_kernels_math.cpp.
-namespace ito::kernels {
+namespace ito {
 
 ITO_HOST_DEVICE inline float float_of_bits(int32_t bits) {
   float value;
@@ -84,4 +84,4 @@ ITO_HOST_DEVICE inline void cos_sin_of_turns(float turns, float* cosine, float* 
   *sine = quarter & 2 ? -y : y;
 }
 
-}  // namespace ito::kernels
+}  // namespace ito

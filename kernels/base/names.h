@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 /// Names that users type (an SDE, a preset, a crop): parsing them, and saying which one was probably meant.
 namespace ito {

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace ito::data {
+namespace ito {
 
 /// body(i) for i in 0..count-1 on up to `threads` threads, each taking the next i when it is free (files
 /// differ in size). Results must go to places chosen by i. The first exception stops the rest and is thrown
@@ -125,4 +125,4 @@ inline int thread_count(int requested) {
   return requested > 0 ? requested : int(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-}  // namespace ito::data
+}  // namespace ito

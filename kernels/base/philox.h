@@ -3,13 +3,13 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/bf16.h"  // ITO_HOST_DEVICE
-#include "kernels/vector_math.h"
+#include "kernels/base/bf16.h"  // ITO_HOST_DEVICE
+#include "kernels/base/vector_math.h"
 
 /// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
 /// SC'11). A number depends on its key and counter alone, so it is the same on CPU and GPU, for any batch
 /// split, and a run resumes exactly without stored generator state.
-namespace ito::kernels {
+namespace ito {
 
 /// What a stream of numbers is for. Part of the counter, so that two uses never share a number.
 enum class Purpose : uint32_t {
@@ -129,4 +129,4 @@ ITO_HOST_DEVICE inline uint64_t permuted_index(uint64_t seed, uint32_t epoch, ui
   return x;
 }
 
-}  // namespace ito::kernels
+}  // namespace ito
