@@ -45,7 +45,7 @@ inline std::string nearest_name(std::string_view name, const std::vector<std::st
   fail(message, file, line);
 }
 
-/// One line of a table of names: the single place where an enumerator's spelling stands.
+/// One line of a table of names: the single place where an enumerator's spelling is written.
 template <class Value>
 struct Named {
   std::string_view name;
@@ -66,10 +66,37 @@ Value value_of_name(std::string_view what, std::string_view name, const Named<Va
 
 /// The name of `value` in the table; an error if it has none.
 template <class Value, size_t n>
-std::string_view name_of_value(const Value& value, const Named<Value> (&table)[n]) {
+constexpr std::string_view name_of_value(const Value& value, const Named<Value> (&table)[n]) {
   for (const Named<Value>& row : table)
     if (row.value == value) return row.name;
   fail("a value is missing from its table of names");
+}
+
+/// The names of an enumeration, for flags, files and errors. Each enumeration that has any specialises this beside
+/// its definition, with `kKind`, what errors call it ("decay"), and `kTable`, a Named<Enum> for each enumerator:
+///   template <>
+///   struct Names<Decay> {
+///     static constexpr std::string_view kKind = "decay";
+///     static constexpr Named<Decay> kTable[] = {{"constant", Decay::constant}, {"cosine", Decay::cosine}};
+///   };
+template <class Enum>
+struct Names;
+
+/// An enumeration with a table of names.
+template <class Enum>
+concept Nameable = requires {
+  Names<Enum>::kTable;
+};
+
+/// The enumerator of that name; an unknown one is an error that offers the nearest.
+template <Nameable Enum>
+Enum parse_name(std::string_view name, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  return value_of_name(Names<Enum>::kKind, name, Names<Enum>::kTable, file, line);
+}
+
+template <Nameable Enum>
+constexpr std::string_view name_of(Enum value) {
+  return name_of_value(value, Names<Enum>::kTable);
 }
 
 }  // namespace ito
