@@ -42,16 +42,15 @@ void identify(OpenedNetworks& opened, const std::string& flag, const std::string
 }  // namespace
 
 void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::Device& device) {
-  const model::ResizeMode resize = model::parse_resize_mode(files.resize);
   if (files.inception.empty()) {
     opened.networks.inception_missing = "needs --inception FILE";
     opened.notes.push_back(cat("--inception: ", kInception.get));
     return;
   }
   identify(opened, "inception", files.inception, &kInception);
-  opened.facts.push_back({"resize", files.resize});
+  opened.facts.push_back({"resize", std::string(name_of(files.resize))});
   const auto network = std::make_shared<const model::InceptionFeatures>(
-      device, model::weights_of_file(files.inception), resize);
+      device, model::weights_of_file(files.inception), files.resize);
   opened.networks.inception = [=](const uint8_t* images, int64_t n, int h, int w, float* features,
                                   float* logits) { (*network)(images, n, h, w, features, logits); };
 }

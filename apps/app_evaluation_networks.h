@@ -7,12 +7,14 @@
 
 #include "apps/app_evaluation.h"
 #include "engine/device.h"
+#include "model/metrics/inception_input.h"
 
 namespace ito::apps {
 
 /// The files of weights that the user has, and how images enter the FID network.
 struct NetworkFiles {
-  std::string inception, alexnet, lpips, resize = "pytorch-fid";
+  std::string inception, alexnet, lpips;
+  model::ResizeMode resize = model::ResizeMode::pytorch_fid;
 };
 
 /// The networks, with what identifies them.

@@ -11,8 +11,6 @@
 #include <fstream>
 #include <iostream>
 
-#include "kernels/base/names.h"
-
 namespace ito::apps {
 
 namespace {
@@ -25,40 +23,7 @@ void on_interrupt(int) {
   if (interrupt_count > 1) _exit(130);
 }
 
-/// CLI11 lists what it did not understand; the first of it that looks like a flag is what the user meant to
-/// type.
-std::string explain(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App* command = &app;
-  for (const CLI::App* sub : app.get_subcommands()) command = sub;
-  std::vector<std::string> names;
-  for (const CLI::Option* option : command->get_options())
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  for (const std::string& word : command->remaining(true)) {
-    if (word.rfind("--", 0) != 0) continue;
-    const std::string flag = word.substr(0, word.find('='));
-    return cat("unknown flag ", flag, "; did you mean ", nearest_name(flag, names), "? --help lists all");
-  }
-  return std::string(error.what()) + "; --help lists all flags";
-}
-
 }  // namespace
-
-int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
-  try {
-    app.parse(argc, argv);
-    return body();
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ParseError& e) {
-    std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
-  } catch (const std::bad_alloc&) {
-    std::cerr << app.get_name() << ": out of memory; use a smaller --batch or --size\n";
-  } catch (const std::exception& e) {
-    std::cerr << app.get_name() << ": " << e.what() << "\n";
-  }
-  return 1;
-}
 
 void catch_interrupts() {
   std::signal(SIGINT, on_interrupt);

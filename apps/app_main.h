@@ -1,15 +1,9 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
 #include <string>
 
-/// What the programs share: flags, errors, Ctrl-C and the line that shows progress.
+/// What the programs share: Ctrl-C, the line that shows progress, and how numbers are written.
 namespace ito::apps {
-
-/// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one
-/// line on standard error and exit code 1; --help prints and returns 0.
-int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
 /// From here on the first Ctrl-C (or SIGTERM) only raises a flag, so that work can be saved; a second one
 /// ends at once.

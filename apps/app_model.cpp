@@ -2,7 +2,6 @@
 
 #include <charconv>
 
-#include "kernels/base/names.h"
 #include "model/training/run_folder.h"
 
 namespace ito::apps {
@@ -14,7 +13,6 @@ namespace {
 constexpr const char* kHowToTrain =
     "train one first: ./train_celeba data/celeba   (or scripts/demo, which draws faces and learns them in "
     "minutes)";
-constexpr uint64_t kMostSeeds = 1000000;
 
 uint64_t parse_seed(std::string_view text, const std::string& all) {
   uint64_t value = 0;
@@ -47,7 +45,7 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
     const uint64_t first = parse_seed(part.substr(0, dash), text);
     const uint64_t last = dash == std::string_view::npos ? first : parse_seed(part.substr(dash + 1), text);
     if (last < first) fail(cat("--seeds '", text, "': ", first, "-", last, " runs backwards"));
-    if (last - first >= kMostSeeds - seeds.size())
+    if (last - first >= uint64_t(kMostSeeds) - seeds.size())
       fail(cat("--seeds '", text, "' names more than a million images"));
     for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
     begin = end + 1;
@@ -55,13 +53,10 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
   return seeds;
 }
 
-kernels::ConvChoice parse_sampling_conv(const std::string& text) {
-  const kernels::ConvChoice choice = kernels::parse_conv_choice(text);
-  if (choice == kernels::ConvChoice::automatic)
-    fail(
-        "--conv auto is for training: choose ours or cudnn, so that images do not depend on what is faster "
-        "today");
-  return choice;
+engine::DeviceOptions device_options(const DeviceRequest& request) {
+  const bool cudnn = request.conv == SamplingConv::cudnn;
+  return {request.threads, engine::choose_backend(request.device),
+          cudnn ? kernels::ConvChoice::cudnn : kernels::ConvChoice::ours};
 }
 
 std::string where(engine::Device& device) {

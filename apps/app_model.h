@@ -4,11 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda_library.h"
+#include "engine/device.h"
+#include "kernels/base/options.h"
 #include "model/training/checkpoint.h"
 
 /// What the programs that use a trained model share: finding it, seeds, and the device.
 namespace ito::apps {
+
+inline constexpr int kMostSeeds = 1000000;  // that one call samples
+
+enum class SamplingConv : uint8_t { ours, cudnn };
 
 /// The checkpoint that flags name: --checkpoint DIR as it is; --run DIR's newest; else the newest run's below
 /// runs/. Error: there is none, and how to get one.
@@ -17,11 +22,32 @@ std::filesystem::path find_checkpoint(const std::string& checkpoint, const std::
 /// "5", "0-63", "0-15,100,7": seeds in that order. Error: not such a list, or more than a million.
 std::vector<uint64_t> parse_seeds(const std::string& text);
 
-/// --conv of a program that samples: ours or cudnn. Error: auto, since images must not depend on what is
-/// timed faster today.
-kernels::ConvChoice parse_sampling_conv(const std::string& text);
+/// Where a program runs that uses a trained model, and how it convolves there: without auto, since images must not
+/// depend on what is faster today.
+struct DeviceRequest {
+  engine::DeviceChoice device = engine::DeviceChoice::automatic;
+  SamplingConv conv = SamplingConv::ours;
+  int threads = 0;
+};
+
+template <FieldsOf<DeviceRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.device, {.name = "device", .help = "where to run"});
+  visit(o.conv, {.name = "conv", .help = "convolutions on a GPU"});
+  visit(o.threads, {.name = "threads", .help = "CPU threads; 0: all", .range = kThreads});
+}
+
+/// Error: a GPU is asked for, and there is none; says why.
+engine::DeviceOptions device_options(const DeviceRequest& request);
 
 /// "AMD EPYC 7B13, 2 threads" or "NVIDIA H100 80GB HBM3 (CUDA)".
 std::string where(engine::Device& device);
 
 }  // namespace ito::apps
+
+template <>
+struct ito::Names<ito::apps::SamplingConv> {
+  using Conv = apps::SamplingConv;
+  static constexpr std::string_view kKind = "choice of convolutions";
+  static constexpr Named<Conv> kTable[] = {{"ours", Conv::ours}, {"cudnn", Conv::cudnn}};
+};

@@ -131,13 +131,16 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
   const auto loaded = std::make_shared<const model::LoadedModel>(model::load_model(device, folder));
   const model::NetworkConfig& net = loaded->options.network;
   const auto plan =
-      std::make_shared<const model::SamplerPlan>(model::make_sampler_plan(o.sampler, loaded->sde, o.steps));
+      std::make_shared<const model::SamplerPlan>(model::make_sampler_plan(o.sampler, loaded->sde));
   side.kind = "checkpoint", side.crop = loaded->options.crop;
   side.height = net.height, side.width = net.width;
   side.available = side.used = o.count;
-  side.facts = {{"checkpoint", folder.string()}, {"preset", loaded->options.preset},
-                {"step", cat(loaded->step)},     {"sampler", o.sampler},
-                {"sampler steps", cat(o.steps)}, {"seeds", cat("0-", o.count - 1)}};
+  side.facts = {{"checkpoint", folder.string()},
+                {"preset", loaded->options.preset},
+                {"step", cat(loaded->step)},
+                {"sampler", std::string(name_of(o.sampler.sampler))},
+                {"sampler steps", cat(o.sampler.steps)},
+                {"seeds", cat("0-", o.count - 1)}};
   const auto pixels = std::make_shared<std::vector<uint8_t>>();
   side.prepare = [=, &device] {
     std::vector<uint64_t> seeds(size_t(o.count));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/device.h"
+#include "model/diffusion/sampler_plan.h"
 #include "model/metrics/frechet.h"
 
 /// The two sets of images that ./evaluate compares, in any of the forms in which people have them.
@@ -21,8 +22,8 @@ struct SideOptions {
   std::string crop, size, split;       // as the user asks for; "" is the default
   std::string known_crop, known_size;  // of the other side: CelebA's default
   std::string cache = "runs/cache";
-  std::string sampler = "euler-maruyama";
-  int steps = 1000, threads = 0;
+  model::SamplerOptions sampler;  // of checkpoints
+  int threads = 0;
 };
 
 /// One side: images, or what another program has computed of them, or both.

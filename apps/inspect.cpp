@@ -5,6 +5,7 @@
 #include "apps/app_data.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
+#include "apps/console/program.h"
 #include "data/celeba_lists.h"
 #include "data/contact_sheet.h"
 #include "data/crop.h"
@@ -23,12 +24,50 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
-  std::string folder, size = "64", crop, split, cache = "runs/cache", sheet = "contact_sheet.png";
-  std::string checkpoint, input, output, prefix;
-  double c_noise = 0;
-  int threads = 0;
+struct CheckpointRequest {
+  std::string folder;
 };
+
+template <FieldsOf<CheckpointRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.folder,
+        {.name = "folder", .help = "a checkpoint's folder", .flag = "folder", .fallback = "the newest"});
+}
+
+struct DataRequest {
+  std::string folder, size = "64", split, cache = "runs/cache", sheet = "contact_sheet.png";
+  std::optional<data::Crop> crop;
+};
+
+template <FieldsOf<DataRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.folder, {.name = "folder",
+                   .help = "CelebA's folder or zip, or any folder or zip of images",
+                   .flag = "folder",
+                   .required = true});
+  visit(o.size, {.name = "size", .help = "N or HxW"});
+  visit(o.crop,
+        {.name = "crop", .help = "part of the picture", .fallback = "ddim128 for CelebA, none for a folder"});
+  visit(o.split, {.name = "split", .help = "train, valid, test or all"});
+  visit(o.cache, {.name = "cache", .help = "folder of the decoded images"});
+  visit(o.sheet, {.name = "sheet", .help = "where the contact sheet goes"});
+}
+
+struct ForwardRequest {
+  std::string checkpoint, input, output;
+  double c_noise = 0;
+};
+
+template <FieldsOf<ForwardRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.checkpoint, {.name = "checkpoint", .help = "a checkpoint's folder", .fallback = "the newest"});
+  visit(o.input, {.name = "input", .help = "x.npy: float32 [N,C,H,W]", .required = true});
+  visit(o.c_noise, {.name = "c_noise",
+                    .help = "what the network is told about the noise (EDM: ln sigma / 4)",
+                    .range = from(-1e30).to(1e30),
+                    .required = true});
+  visit(o.output, {.name = "output", .help = "y.npy", .required = true});
+}
 
 double root_mean_square(const std::vector<float>& values) {
   double sum = 0;
@@ -36,9 +75,9 @@ double root_mean_square(const std::vector<float>& values) {
   return std::sqrt(sum / std::max<double>(1, double(values.size())));
 }
 
-int inspect_checkpoint(const Flags& f) {
+int inspect_checkpoint(const CheckpointRequest& f) {
   const fs::path folder = find_checkpoint(f.folder, "");
-  engine::Device device({f.threads});
+  engine::Device device;
   const model::LoadedModel loaded = model::load_model(device, folder);  // which checks it
   const io::SafetensorsReader reader(folder / "unet/diffusion_pytorch_model.safetensors");
   std::cout << folder.string() << ": step " << thousands(loaded.step) << ", preset " << loaded.options.preset
@@ -123,17 +162,17 @@ void print_people(const data::Dataset& images) {
   std::cout << " on average: left eye, right eye, nose, mouth's left and right\n";
 }
 
-data::Dataset open_split(const Flags& f) {
+data::Dataset open_split(const DataRequest& f) {
   const data::ImageSize size = data::parse_image_size(f.size);
   data::DatasetOptions o;
-  o.split = f.split, o.crop = f.crop, o.height = size.height, o.width = size.width, o.cache_dir = f.cache,
-  o.threads = f.threads, o.check_all = true;
+  o.split = f.split, o.height = size.height, o.width = size.width, o.cache_dir = f.cache, o.check_all = true;
+  if (f.crop) o.crop = name_of(*f.crop);
   return open_pictures(f.folder, o);
 }
 
-int inspect_data(const Flags& f) {
+int inspect_data(const DataRequest& f) {
   const data::Dataset images = open_split(f);
-  const int threads = thread_count(f.threads);
+  const int threads = thread_count(0);
   std::cout << "folder     " << images.root().string() << " (" << images.kind() << ")\n"
             << "images     " << thousands(int64_t(images.count())) << " of split " << images.split()
             << ", crop " << images.crop() << ", " << images.width() << "x" << images.height() << "\n";
@@ -160,12 +199,12 @@ std::vector<float> permuted(const float* from, int64_t n, int64_t outer, int64_t
   return to;
 }
 
-int forward(const Flags& f) {
+int forward(const ForwardRequest& f) {
   const io::NpyArray x = io::read_npy(f.input);
   if (x.shape.size() != 4)
     fail(cat(f.input, " must be float32 [N,C,H,W], has ", x.shape.size(), " dimensions"));
   const int64_t n = x.shape[0], c = x.shape[1], h = x.shape[2], w = x.shape[3];
-  engine::Device device({f.threads});
+  engine::Device device;
   const model::LoadedModel loaded = model::load_model(device, find_checkpoint(f.checkpoint, ""));
   engine::NoGrad off(device);
   const std::vector<float> c_noise(size_t(n), float(f.c_noise));
@@ -184,29 +223,18 @@ int forward(const Flags& f) {
 }  // namespace ito::apps
 
 int main(int argc, char** argv) {
+  using namespace ito::apps;
   CLI::App app{"Looks into checkpoints and data.", "inspect"};
-  ito::apps::Flags f;
   app.require_subcommand(1);
-  auto* checkpoint = app.add_subcommand("checkpoint", "a checkpoint's tensors and options");
-  checkpoint->add_option("folder", f.folder, "a checkpoint's folder (default: the newest)");
-  auto* data = app.add_subcommand("data", "a data folder's size, splits, statistics and a contact sheet");
-  data->add_option("folder", f.folder, "CelebA's folder or zip, or any folder or zip of images")->required();
-  data->add_option("--size", f.size, "N or HxW")->capture_default_str();
-  data->add_option("--crop", f.crop,
-                   ito::data::crop_names() + " (default: ddim128 for CelebA, none for a folder)");
-  data->add_option("--split", f.split, "train, valid, test or all");
-  data->add_option("--cache", f.cache, "folder of the decoded images")->capture_default_str();
-  data->add_option("--sheet", f.sheet, "where the contact sheet goes")->capture_default_str();
-  auto* forward =
+  CLI::App* checkpoint = app.add_subcommand("checkpoint", "a checkpoint's tensors and options");
+  CLI::App* data = app.add_subcommand("data", "a data folder's size, splits, statistics and a contact sheet");
+  CLI::App* bare =
       app.add_subcommand("forward", "the bare network F(x; c_noise) on numbers, with EMA weights");
-  forward->add_option("--checkpoint", f.checkpoint, "a checkpoint's folder (default: the newest)");
-  forward->add_option("--input", f.input, "x.npy: float32 [N,C,H,W]")->required();
-  forward->add_option("--c-noise", f.c_noise, "what the network is told about the noise (EDM: ln sigma / 4)")
-      ->required();
-  forward->add_option("--output", f.output, "y.npy")->required();
-  return ito::apps::run_program(app, argc, argv, [&] {
-    if (*checkpoint) return ito::apps::inspect_checkpoint(f);
-    if (*data) return ito::apps::inspect_data(f);
-    return ito::apps::forward(f);
+  Flags of_checkpoint(*checkpoint), of_data(*data), of_forward(*bare);
+  of_checkpoint.add(CheckpointRequest{}), of_data.add(DataRequest{}), of_forward.add(ForwardRequest{});
+  return run_program(app, argc, argv, [&] {
+    if (*checkpoint) return inspect_checkpoint(of_checkpoint.read<CheckpointRequest>());
+    if (*data) return inspect_data(of_data.read<DataRequest>());
+    return forward(of_forward.read<ForwardRequest>());
   });
 }

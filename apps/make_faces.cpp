@@ -1,26 +1,39 @@
 #include <iostream>
 
 #include "apps/app_main.h"
+#include "apps/console/program.h"
 #include "data/drawn_faces.h"
-#include "kernels/base/error.h"
 
 namespace ito::apps {
 namespace {
 
-struct Flags {
-  std::string folder, layout = "official";
-  int64_t count = 10000, seed = 0;
+/// What is asked of ./make_faces.
+struct Request {
+  std::string folder;
+  int64_t count = 10000;
+  uint64_t seed = 0;
+  data::FaceLayout layout = data::FaceLayout::official;
   int threads = 0;
 };
 
-int make_faces(const Flags& f) {
-  if (f.count < 1) fail(cat("--count ", f.count, ": give the number of faces, 1 or more"));
-  if (f.seed < 0) fail(cat("--seed ", f.seed, ": give a number of 0 or more"));
-  if (f.threads < 0) fail(cat("--threads ", f.threads, ": give 1 or more, or 0 for all cores"));
+template <FieldsOf<Request> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.folder, {.name = "folder",
+                   .help = "where the set goes: a new or empty folder, or a set to extend",
+                   .flag = "DIR",
+                   .required = true});
+  visit(o.count, {.name = "count", .help = "how many faces", .range = from(1).to(data::kMostFaces)});
+  visit(o.seed,
+        {.name = "seed", .help = "which faces: the same seed draws the same bytes", .range = kAnySeed});
+  visit(o.layout, {.name = "layout", .help = "how CelebA's files lie"});
+  visit(o.threads, {.name = "threads", .help = "0: one for each core", .range = kThreads});
+}
+
+int make_faces(const Request& f) {
   data::FaceSetOptions options;
   options.count = uint64_t(f.count);
-  options.seed = uint64_t(f.seed);
-  options.layout = data::parse_face_layout(f.layout);
+  options.seed = f.seed;
+  options.layout = f.layout;
   options.threads = f.threads;
   LiveLine line;
   const double start = wall_clock();
@@ -46,14 +59,7 @@ int make_faces(const Flags& f) {
 }  // namespace ito::apps
 
 int main(int argc, char** argv) {
-  CLI::App app{"Draws a set of faces in CelebA's format: pictures and lists.", "make_faces"};
-  ito::apps::Flags f;
-  app.add_option("DIR", f.folder, "where the set goes: a new or empty folder, or a set to extend")
-      ->required();
-  app.add_option("--count", f.count, "how many faces")->capture_default_str();
-  app.add_option("--seed", f.seed, "which faces: the same seed draws the same bytes")->capture_default_str();
-  app.add_option("--layout", f.layout, "how CelebA's files lie: " + ito::data::face_layout_names())
-      ->capture_default_str();
-  app.add_option("--threads", f.threads, "0: one for each core")->capture_default_str();
-  return ito::apps::run_program(app, argc, argv, [&] { return ito::apps::make_faces(f); });
+  return ito::apps::run_program<ito::apps::Request>(
+      "Draws a set of faces in CelebA's format: pictures and lists.", "make_faces", argc, argv,
+      ito::apps::make_faces);
 }

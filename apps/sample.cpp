@@ -4,6 +4,7 @@
 #include "apps/app_main.h"
 #include "apps/app_model.h"
 #include "apps/app_samples.h"
+#include "apps/console/program.h"
 #include "data/contact_sheet.h"
 #include "data/image.h"
 #include "model/diffusion/sampler.h"
@@ -13,39 +14,38 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
-  std::string run, checkpoint, out, seeds, sampler = "euler-maruyama", device = "auto", conv = "ours";
-  int steps = 1000, count = 64, threads = 0;
+/// What is asked of ./sample.
+struct Request {
+  model::SamplerOptions sampler;
+  std::string run, checkpoint, out, seeds;
+  int count = 64;
+  DeviceRequest device;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("--steps", f.steps, "sampler steps")->capture_default_str();
-  app.add_option("--sampler", f.sampler,
-                 "euler-maruyama (the reverse SDE) or heun (EDM's, good from 18 steps)")
-      ->capture_default_str();
-  app.add_option(
-      "--run", f.run,
-      "a training run's folder; its newest checkpoint is used (default: the newest run below runs/)");
-  app.add_option("--checkpoint", f.checkpoint, "one checkpoint's folder");
-  app.add_option("--count", f.count, "how many images, seeds 0 .. N-1")->capture_default_str();
-  app.add_option("--seeds", f.seeds, "which images instead: 5, 0-63 or 0-15,100");
-  app.add_option("--out", f.out,
-                 "where grid.png, 000000.png ... and samples.json go (default: the run's folder/images; with "
-                 "--checkpoint: samples)");
-  app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
-  app.add_option("--conv", f.conv, "convolutions on a GPU: ours or cudnn")->capture_default_str();
-  app.add_option("--threads", f.threads, "CPU threads (0: all)")->capture_default_str();
+template <FieldsOf<Request> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  fields(o.sampler, visit);
+  visit(o.run, {.name = "run",
+                .help = "a training run's folder; its newest checkpoint is used",
+                .fallback = "the newest run below runs/"});
+  visit(o.checkpoint, {.name = "checkpoint", .help = "one checkpoint's folder"});
+  visit(o.count,
+        {.name = "count", .help = "how many images, seeds 0 .. N-1", .range = from(1).to(kMostSeeds)});
+  visit(o.seeds, {.name = "seeds", .help = "which images instead: 5, 0-63 or 0-15,100"});
+  visit(o.out, {.name = "out",
+                .help = "where grid.png, 000000.png ... and samples.json go",
+                .fallback = "the run's folder/images; with --checkpoint: samples"});
+  fields(o.device, visit);
 }
 
-std::vector<uint64_t> chosen_seeds(const Flags& f) {
+std::vector<uint64_t> chosen_seeds(const Request& f) {
   if (!f.seeds.empty()) return parse_seeds(f.seeds);
-  if (f.count < 1) fail(cat("--count must be at least 1, is ", f.count));
   std::vector<uint64_t> seeds(static_cast<size_t>(f.count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
   return seeds;
 }
 
-fs::path output_folder(const Flags& f, const fs::path& checkpoint) {
+fs::path output_folder(const Request& f, const fs::path& checkpoint) {
   if (!f.out.empty()) return f.out;
   if (!f.checkpoint.empty()) return "samples";
   return checkpoint.parent_path().parent_path() / "images";
@@ -143,18 +143,18 @@ std::vector<uint8_t> run(engine::Device& device, Job& job) {
   return pixels;
 }
 
-void describe(const Flags& f, const Job& job, const fs::path& checkpoint, engine::Device& device) {
+void describe(const Request& f, const Job& job, const fs::path& checkpoint, engine::Device& device) {
   const model::TrainingOptions& o = job.loaded.options;
   std::cout << "model      " << checkpoint.string() << " (" << o.preset << ", " << o.network.width << "x"
             << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
-            << "sampling   " << job.seeds.size() << " images, " << f.sampler << ", " << f.steps
-            << " steps, on " << where(device) << "\n";
+            << "sampling   " << job.seeds.size() << " images, " << name_of(f.sampler.sampler) << ", "
+            << f.sampler.steps << " steps, on " << where(device) << "\n";
   const double each = time_evaluation(device, job.loaded.denoiser(), job.plan, job.image(), job.chunk);
   std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
 /// What the folder says, with the seeds that it has of this sampling already.
-SampleNote note_of(const Flags& f, const model::LoadedModel& loaded, const fs::path& checkpoint,
+SampleNote note_of(const Request& f, const model::LoadedModel& loaded, const fs::path& checkpoint,
                    const fs::path& out) {
   const model::TrainingOptions& o = loaded.options;
   SampleNote note;
@@ -163,20 +163,20 @@ SampleNote note_of(const Flags& f, const model::LoadedModel& loaded, const fs::p
   const bool in_run = folder.parent_path().filename() == "checkpoints";
   note.run = (in_run ? folder.parent_path().parent_path() : folder).filename().string();
   note.step = loaded.step;
-  note.sampler = f.sampler, note.sampler_steps = f.steps;
+  note.sampler = name_of(f.sampler.sampler), note.sampler_steps = f.sampler.steps;
   note.crop = o.crop, note.height = o.network.height, note.width = o.network.width;
   const std::optional<SampleNote> there = read_sample_note(out);
   if (there && same_sampling(*there, note)) note.seeds = there->seeds;
   return note;
 }
 
-int sample(const Flags& f) {
-  const engine::Backend backend = engine::parse_backend(f.device);
+int sample(const Request& f) {
+  const engine::DeviceOptions where_to_run = device_options(f.device);
   const std::vector<uint64_t> seeds = chosen_seeds(f);
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
-  engine::Device device({f.threads, backend, parse_sampling_conv(f.conv)});
+  engine::Device device(where_to_run);
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
-  const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde, f.steps);
+  const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde);
   const model::NetworkConfig& net = loaded.options.network;
   const int chunk = model::sample_chunk(device, loaded.denoiser(), {net.height, net.width, net.channels});
   const fs::path out = output_folder(f, checkpoint);
@@ -200,9 +200,8 @@ int sample(const Flags& f) {
 }  // namespace ito::apps
 
 int main(int argc, char** argv) {
-  CLI::App app{"Samples faces from a trained model by solving its reverse SDE.", "sample"};
-  ito::apps::Flags flags;
-  ito::apps::add_flags(app, flags);
   ito::apps::catch_interrupts();
-  return ito::apps::run_program(app, argc, argv, [&] { return ito::apps::sample(flags); });
+  return ito::apps::run_program<ito::apps::Request>(
+      "Samples faces from a trained model by solving its reverse SDE.", "sample", argc, argv,
+      ito::apps::sample);
 }

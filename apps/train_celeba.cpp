@@ -5,8 +5,8 @@
 #include "apps/app_main.h"
 #include "apps/app_model.h"
 #include "apps/app_training.h"
+#include "apps/console/program.h"
 #include "data/contact_sheet.h"
-#include "engine/io/atomic_file.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/network.h"
@@ -28,13 +28,13 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << o.network.height << ", crop " << images.crop() << ", split " << images.split() << "\n"
             << "network    " << o.preset << ": " << thousands(size.parameters) << " parameters, "
             << cat(std::round(size.forward_flops * 1e-7) / 100) << " GFLOP forward\n"
-            << "objective  " << o.diffusion.sde.name << ", "
-            << model::name_of(o.diffusion.preconditioning.prediction) << " prediction, "
-            << model::name_of(o.diffusion.weighting) << " weighting, "
-            << model::name_of(o.diffusion.draw.kind) << " noise levels\n"
+            << "objective  " << name_of(o.diffusion.sde.kind) << ", "
+            << name_of(o.diffusion.preconditioning.prediction) << " prediction, "
+            << name_of(o.diffusion.weighting) << " weighting, " << name_of(o.diffusion.draw.kind)
+            << " noise levels\n"
             << "training   " << thousands(o.steps) << " steps of " << o.batch
-            << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "") << " images, " << o.precision << ", on "
-            << where(device) << "\n";
+            << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "") << " images, " << name_of(o.precision)
+            << ", on " << where(device) << "\n";
 }
 
 std::string four_digits(double x) {
@@ -51,8 +51,8 @@ std::string progress_text(const model::Progress& p) {
              p.skipped ? cat("   ", p.skipped, " skipped") : "");
 }
 
-/// Memory and time of a run, without writing anything: the plan is measured dry, the time on three real
-/// steps.
+/// Options, memory and time of a run, without writing anything: the plan is measured dry, the time on three
+/// real steps.
 int dry_run(engine::Device& device, model::Trainer& trainer, const model::NetworkSize& size) {
   const double base = resident_bytes();
   const model::MemoryPlan plan = trainer.plan();
@@ -75,7 +75,8 @@ int dry_run(engine::Device& device, model::Trainer& trainer, const model::Networ
   std::cout << "time       " << duration(best * double(o.steps)) << " for " << thousands(o.steps)
             << " steps at " << std::lround(images / best) << " images/s ("
             << std::lround(3 * size.forward_flops * images / best * 1e-9)
-            << " GFLOP/s); grids and saving not included\n";
+            << " GFLOP/s); grids and saving not included\n"
+            << "options    " << flags_text(o) << "\n";
   return 0;
 }
 
@@ -92,10 +93,9 @@ double probe(engine::Device& device, const model::TrainingOptions& options, cons
 }
 
 /// Steps that fill --minutes, grids included; a run that has begun keeps its number.
-int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const model::TrainingOptions& o,
+int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, const model::TrainingOptions& o,
                           const model::ImageSet& images, const std::optional<RunFid>& fid) {
-  const std::filesystem::path begun = std::filesystem::path(run_path(f)) / "options.json";
-  if (std::filesystem::exists(begun)) return model::training_options_from_json(io::read_file(begun)).steps;
+  if (const auto begun = options_of_run(run_path(f))) return begun->steps;
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
   // An image of a grid takes 2 steps - 1 evaluations, each about a third of a training pass.
   const double grid = o.sample_count * (2.0 * o.sample_steps - 1) / (3 * rate);
@@ -113,11 +113,11 @@ int64_t steps_for_minutes(const TrainingFlags& f, engine::Device& device, const 
 }
 
 /// The FID network, its cost said, where --fid-every asks for it.
-std::optional<RunFid> open_fid(const TrainingFlags& f, engine::Device& device,
-                               const model::ImageSet& images) {
+std::optional<RunFid> open_fid(const TrainingRequest& f, const model::TrainingOptions& o,
+                               engine::Device& device, const model::ImageSet& images) {
   if (f.fid_every == 0) return std::nullopt;
   std::optional<RunFid> fid(std::in_place, device,
-                            RunFid::Options{f.inception, f.fid_count.value_or(1000), f.sample_steps}, images);
+                            RunFid::Options{f.inception, f.fid_count.value_or(1000), o.sample_steps}, images);
   std::cout << "fid        of " << thousands(fid->count()) << " images every " << thousands(f.fid_every)
             << " steps: " << fid->cost() << "\n";
   for (const std::string& note : fid->notes()) std::cout << "note       " << note << "\n";
@@ -140,28 +140,29 @@ int finished(const model::RunFolder& folder, const std::string& out) {
   return 0;
 }
 
-int train(const TrainingFlags& flags) {
-  const engine::Backend backend = engine::parse_backend(flags.device);
-  const kernels::ConvChoice conv = kernels::parse_conv_choice(flags.conv);
-  model::TrainingOptions options = training_options(flags);
-  const data::Dataset images = open_images(flags, options);
-  complete(options, flags, images);
+int train(const Flags& flags) {
+  TrainingRequest request = training_request(flags);
+  const engine::Backend backend = engine::choose_backend(request.device);
+  model::TrainingOptions options = training_options(flags, request, backend);
+  const data::Dataset images = open_images(request, options);
+  complete(options, request, images);
   const model::NetworkSize size = model::measure(options.network);
-  engine::Device device({flags.threads, backend, conv});
-  if (backend == engine::Backend::cpu && conv != kernels::ConvChoice::ours)
-    std::cout << "note       --conv " << flags.conv << " is for a GPU: here it is remembered and not used\n";
-  if (flags.probe > 0) {
-    std::cout << probe(device, options, image_set(images, options), flags.probe) << "\n";
+  engine::Device device({request.threads, backend, options.conv});
+  if (backend == engine::Backend::cpu && options.conv != kernels::ConvChoice::ours)
+    std::cout << "note       --conv " << name_of(options.conv)
+              << " is for a GPU: here it is remembered and not used\n";
+  if (request.probe) {
+    std::cout << probe(device, options, image_set(images, options), *request.probe) << "\n";
     return 0;
   }
-  std::optional<RunFid> fid = open_fid(flags, device, image_set(images, options));
-  if (flags.minutes)
-    set_steps(options, steps_for_minutes(flags, device, options, image_set(images, options), fid));
+  std::optional<RunFid> fid = open_fid(request, options, device, image_set(images, options));
+  if (request.minutes)
+    set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
-  if (flags.dry_run) return dry_run(device, trainer, size);
+  if (request.dry_run) return dry_run(device, trainer, size);
 
-  const std::string out = run_path(flags);
+  const std::string out = run_path(request);
   const model::RunFolder folder(out);
   LiveLine line;
   model::SessionHooks hooks;
@@ -176,11 +177,11 @@ int train(const TrainingFlags& flags) {
     data::write_png(path, data::make_grid(pixels.data(), size_t(count), h, w, grid_columns(count)));
   };
   if (fid) {
-    hooks.fid_every = flags.fid_every;
+    hooks.fid_every = request.fid_every;
     hooks.fid = [&] { return measure_fid(*fid, trainer, line); };
   }
   std::cout << "run        " << out << "   (Ctrl-C saves; the same command goes on)" << std::endl;
-  const std::optional<data::Dataset> held_out = open_validation(flags, options, images);
+  const std::optional<data::Dataset> held_out = open_validation(request, options, images);
   const model::ImageSet validation = image_set(held_out ? *held_out : images, options);
   const model::SessionResult result = model::run_session(device, trainer, folder, hooks, &validation);
   line.end();
@@ -197,8 +198,8 @@ int train(const TrainingFlags& flags) {
 
 int main(int argc, char** argv) {
   CLI::App app{"Trains a score-based diffusion model on CelebA or any folder of images.", "train_celeba"};
-  ito::apps::TrainingFlags flags;
-  ito::apps::add_flags(app, flags);
+  ito::apps::Flags flags(app);
+  ito::apps::add_flags(flags);
   ito::apps::catch_interrupts();
   return ito::apps::run_program(app, argc, argv, [&] { return ito::apps::train(flags); });
 }

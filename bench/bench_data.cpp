@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -8,6 +7,7 @@
 // jpeglib.h uses what cstdio declares.
 #include <jpeglib.h>
 
+#include "apps/console/program.h"
 #include "bench/kernel_cases.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
@@ -25,32 +25,37 @@ using nlohmann::json;
 
 constexpr size_t kCelebA = 202599;  // pictures
 
-struct Flags {
-  std::string folder, crop, size = "64", scratch = "runs/bench_data", json;
+/// What is asked of ./bench_data.
+struct Request {
+  std::string folder, size = "64", scratch = "runs/bench_data", json;
+  std::optional<data::Crop> crop;
   int count = 2000, many = 200000, rounds = 5, threads = 0;
   double step_ms = 0;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("folder", f.folder, "CelebA's folder or any folder of JPEGs, e.g. from ./make_faces")
-      ->required();
-  app.add_option("--size", f.size, "N or HxW")->capture_default_str();
-  app.add_option("--crop", f.crop, "default: ddim128 for CelebA, none for a folder");
-  app.add_option("--count", f.count, "pictures that are decoded")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  app.add_option("--many", f.many, "pictures of the finished cache that is opened; 0: leave that out")
-      ->check(CLI::Range(0, 10000000))
-      ->capture_default_str();
-  app.add_option("--rounds", f.rounds, "each measurement once a round; medians count")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--threads", f.threads, "0: all")->check(CLI::Range(0, 4096))->capture_default_str();
-  app.add_option("--step-ms", f.step_ms,
-                 "a training step of `small` at batch 16, for the share of its data work");
-  app.add_option("--scratch", f.scratch, "a folder for caches; made, and removed at the end")
-      ->capture_default_str();
-  app.add_option("--json", f.json, "a file that receives everything as one JSON object");
+template <FieldsOf<Request> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.folder, {.name = "folder",
+                   .help = "CelebA's folder or any folder of JPEGs, e.g. from ./make_faces",
+                   .flag = "folder",
+                   .required = true});
+  visit(o.size, {.name = "size", .help = "N or HxW"});
+  visit(o.crop,
+        {.name = "crop", .help = "part of the picture", .fallback = "ddim128 for CelebA, none for a folder"});
+  visit(o.count, {.name = "count", .help = "pictures that are decoded", .range = from(1).to(1000000)});
+  visit(o.many, {.name = "many",
+                 .help = "pictures of the finished cache that is opened; 0: leave that out",
+                 .range = from(0).to(10000000)});
+  visit(
+      o.rounds,
+      {.name = "rounds", .help = "each measurement once a round; medians count", .range = from(1).to(1000)});
+  visit(o.threads, {.name = "threads", .help = "0: all", .range = kThreads});
+  visit(o.step_ms,
+        {.name = "step_ms",
+         .help = "a training step of `small` at batch 16, for the share of its data work; 0: unknown",
+         .range = from(0).to(1e9)});
+  visit(o.scratch, {.name = "scratch", .help = "a folder for caches; made, and removed at the end"});
+  visit(o.json, {.name = "json", .help = "a file that receives everything as one JSON object"});
 }
 
 /// The first pictures of a folder: their files as a folder of its own, and their bytes in memory.
@@ -62,11 +67,11 @@ struct Pictures {
 };
 
 /// Links, so that a cache can be built of exactly these.
-Pictures choose_pictures(const Flags& f, const fs::path& scratch) {
+Pictures choose_pictures(const Request& f, const fs::path& scratch) {
   const data::ImageList list = data::list_pictures(f.folder, "all");
   Pictures pictures;
   pictures.folder = scratch / "chosen";
-  pictures.crop = data::parse_crop(!f.crop.empty() ? f.crop : list.kind == "celeba" ? "ddim128" : "none");
+  pictures.crop = f.crop.value_or(list.kind == "celeba" ? data::Crop::ddim128 : data::Crop::none);
   pictures.size = data::parse_image_size(f.size);
   fs::create_directories(pictures.folder);
   for (size_t i = 0; i < std::min(list.names.size(), size_t(f.count)); ++i) {
@@ -120,7 +125,7 @@ void our_decoding(const Pictures& pictures, int threads) {
 double open(const fs::path& folder, data::Crop crop, data::ImageSize size, const fs::path& cache,
             int threads) {
   data::DatasetOptions options;
-  options.crop = data::crop_name(crop);
+  options.crop = name_of(crop);
   options.height = size.height, options.width = size.width;
   options.cache_dir = cache;
   options.threads = threads;
@@ -157,7 +162,7 @@ json print(const Row& row, const Row& libjpeg, size_t pictures) {
 
 /// Decoding, in rounds in which everything has its turn; with one thread, then with all. Beside other
 /// programs the processor's time says more than the clock.
-json measure_decoding(const Flags& f, const Pictures& pictures, const fs::path& scratch, int all) {
+json measure_decoding(const Request& f, const Pictures& pictures, const fs::path& scratch, int all) {
   const fs::path cache = scratch / "cache";
   std::vector<double> forecasts;
   std::vector<Row> rows;
@@ -223,7 +228,7 @@ void make_many(const fs::path& root, int count) {
   }
 }
 
-json measure_opening(const Flags& f, const fs::path& scratch, int threads) {
+json measure_opening(const Request& f, const fs::path& scratch, int threads) {
   const fs::path root = scratch / "many", cache = scratch / "many_cache";
   make_many(root, f.many);
   const auto opening = [&] { open(root, data::Crop::none, {8, 8}, cache, threads); };
@@ -245,7 +250,7 @@ json measure_opening(const Flags& f, const fs::path& scratch, int threads) {
 }
 
 /// make_batch for `small` at batch 16 on the CPU, as a training step calls it.
-json measure_batch(const Flags& f, engine::Device& device) {
+json measure_batch(const Request& f, engine::Device& device) {
   const Setting setting{engine::Backend::cpu, 16, DType::f32, model::preset("small").network};
   Operands operands(device);
   const double seconds =
@@ -270,40 +275,34 @@ struct Scratch {
   }
 };
 
-void run(const Flags& f) {
+int run(const Request& f) {
   std::ofstream file;
   if (!f.json.empty()) file.open(f.json);
   if (!f.json.empty() && !file) fail(cat("cannot write ", f.json, ": choose another --json FILE"));
   engine::Device device({f.threads, engine::Backend::cpu});
   const Scratch scratch(f.scratch);
   const Pictures pictures = choose_pictures(f, scratch.path);
-  const std::string what =
-      cat(pictures.bytes.size(), " pictures, crop ", data::crop_name(pictures.crop), ", to ",
-          pictures.size.height, "x", pictures.size.width, ", median of ", f.rounds);
+  const std::string what = cat(pictures.bytes.size(), " pictures, crop ", name_of(pictures.crop), ", to ",
+                               pictures.size.height, "x", pictures.size.width, ", median of ", f.rounds);
   std::printf("%s\n%s\n\n", machine_of(device).text().c_str(), what.c_str());
-  json report = {
-      {"machine", machine_of(device).text()}, {"date", now_text()}, {"commit", commit()}, {"what", what}};
+  json report = {{"machine", machine_of(device).text()},
+                 {"date", now_text()},
+                 {"commit", apps::build_commit()},
+                 {"what", what}};
   report["decoding"] = measure_decoding(f, pictures, scratch.path, device.threads());
   if (f.many > 0) report["opening"] = measure_opening(f, scratch.path, device.threads());
   report["batch"] = measure_batch(f, device);
-  if (!file.is_open()) return;
+  if (!file.is_open()) return 0;
   file << report.dump(2) << "\n";
   if (!file.flush()) fail(cat("cannot write ", f.json, ": is the disk full?"));
+  return 0;
 }
 
 }  // namespace
 }  // namespace ito::bench
 
 int main(int argc, char** argv) {
-  CLI::App app{"Times the way of pictures into training, beside libjpeg-turbo alone.", "bench_data"};
-  ito::bench::Flags flags;
-  ito::bench::add_flags(app, flags);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    ito::bench::run(flags);
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "bench_data: " << e.what() << "\n";
-    return 1;
-  }
+  return ito::apps::run_program<ito::bench::Request>(
+      "Times the way of pictures into training, beside libjpeg-turbo alone.", "bench_data", argc, argv,
+      ito::bench::run);
 }

@@ -1,9 +1,9 @@
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <ctime>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/console/program.h"
 #include "bench/machine.h"
 #include "bench/onednn_loop.h"
 #include "bench/timing.h"
@@ -20,10 +20,20 @@ using engine::Device;
 using model::Inception;
 using nlohmann::json;
 
-struct Flags {
+/// What is asked of ./bench_features.
+struct Request {
   int batch = 8, size = 64, repeats = 5, threads = 0;
-  std::string resize = "pytorch-fid";
+  model::ResizeMode resize = model::ResizeMode::pytorch_fid;
 };
+
+template <FieldsOf<Request> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.batch, {.name = "batch", .help = "images at once", .range = from(1).to(256)});
+  visit(o.size, {.name = "size", .help = "height and width of the images", .range = from(1).to(4096)});
+  visit(o.resize, {.name = "resize", .help = "how images reach 299x299"});
+  visit(o.repeats, {.name = "repeats", .help = "timed runs", .range = from(1).to(1000)});
+  visit(o.threads, {.name = "threads", .help = "of the CPU; 0: all", .range = kThreads});
+}
 
 /// Random numbers under which activations keep their size: filters of variance 2 / fan-in, norms of
 /// variance 1.
@@ -50,9 +60,9 @@ std::vector<engine::ConvCall> convolutions_of(const Inception& network, int batc
   return calls;
 }
 
-json measure(const Flags& f) {
+json measure(const Request& f) {
   Device device({f.threads});
-  const model::InceptionFeatures extract(device, random_weights, model::parse_resize_mode(f.resize), f.batch);
+  const model::InceptionFeatures extract(device, random_weights, f.resize, f.batch);
   std::vector<Work> loops;
   for (const engine::ConvCall& call : convolutions_of(extract.network(), f.batch)) {
     loops.push_back(onednn_direct(call));
@@ -78,10 +88,10 @@ json measure(const Flags& f) {
   }
   const Timing time = timing_of(extraction), conv = timing_of(convolutions), share = timing_of(shares);
   return {{"what",
-           cat("Inception features, batch ", f.batch, ", ", f.size, "x", f.size, ", ", f.resize, ", f32")},
+           cat("Inception features, batch ", f.batch, ", ", f.size, "x", f.size, ", ", name_of(f.resize), ", f32")},
           {"machine", machine_of(device).text()},
           {"date", now_text()},
-          {"commit", commit()},
+          {"commit", apps::build_commit()},
           {"images_per_second", f.batch / time.seconds},
           {"seconds", time.seconds},
           {"spread", time.spread},
@@ -93,27 +103,16 @@ json measure(const Flags& f) {
           {"peak_bytes", device.arena().peak_bytes()}};
 }
 
+int run(const Request& f) {
+  std::cout << measure(f).dump(1) << "\n";
+  return 0;
+}
+
 }  // namespace
 }  // namespace ito::bench
 
 int main(int argc, char** argv) {
-  CLI::App app{
+  return ito::apps::run_program<ito::bench::Request>(
       "Times the extraction of Inception's features on the CPU beside its convolutions in bare oneDNN.",
-      "bench_features"};
-  ito::bench::Flags f;
-  app.add_option("--batch", f.batch, "images at once")->check(CLI::Range(1, 256))->capture_default_str();
-  app.add_option("--size", f.size, "height and width of the images")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option("--resize", f.resize, "pytorch-fid, tf1 or clean")->capture_default_str();
-  app.add_option("--repeats", f.repeats, "timed runs")->check(CLI::Range(1, 1000))->capture_default_str();
-  app.add_option("--threads", f.threads, "0: all")->check(CLI::Range(0, 4096))->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  try {
-    std::cout << ito::bench::measure(f).dump(1) << "\n";
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "bench_features: " << e.what() << "\n";
-    return 1;
-  }
+      "bench_features", argc, argv, ito::bench::run);
 }

@@ -1,10 +1,10 @@
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
 
 #include "bench/kernel_cases.h"
 #include "bench/kernel_report.h"
 #include "kernels/base/names.h"
+#include "model/training/options.h"
 #include "model/unet/presets.h"
 
 /// How fast each kernel is over the shapes of a network, against what the machine can do and against other
@@ -12,47 +12,54 @@
 namespace ito::bench {
 namespace {
 
-constexpr Named<DType> kDTypes[] = {{"f32", DType::f32}, {"bf16", DType::bf16}};
-
-struct Flags {
-  std::string device = "auto", dtype, preset = "celeba64", filter, json;
-  int batch = 0, repeats = 0, threads = 0;
+/// What is asked of ./bench_kernels.
+struct Request {
+  engine::DeviceChoice device = engine::DeviceChoice::automatic;
+  std::optional<model::Precision> dtype;
+  std::string preset = "celeba64", filter, json;
+  std::optional<int> batch, repeats;
+  int threads = 0;
   bool list = false;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
-  app.add_option("--dtype", f.dtype, "of activations: f32 or bf16; default: bf16 on a GPU, f32 on the CPU");
-  app.add_option("--preset", f.preset, "the network whose shapes are taken")->capture_default_str();
-  app.add_option("--batch", f.batch, "images; default: 32 on a GPU, 2 on the CPU")
-      ->check(CLI::Range(1, 4096));
-  app.add_option("--filter", f.filter, "only cases that contain this text (a kind, kernel, shape or dtype)");
-  app.add_option("--repeats", f.repeats, "timed runs of each case; default: 5 to 50, within 0.25 s")
-      ->check(CLI::Range(1, 100000));
-  app.add_option("--threads", f.threads, "of the CPU; 0: all")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  app.add_option("--json", f.json, "a file that receives everything as one JSON object");
-  app.add_flag("--list", f.list, "say which cases there are, and run none");
+template <FieldsOf<Request> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.device, {.name = "device", .help = "where to run"});
+  visit(o.dtype, {.name = "dtype", .help = "of activations", .fallback = "bf16 on a GPU, f32 on the CPU"});
+  visit(o.preset, {.name = "preset", .help = "the network whose shapes are taken: " + model::preset_names()});
+  visit(o.batch, {.name = "batch",
+                  .help = "images",
+                  .range = from(1).to(4096),
+                  .fallback = "32 on a GPU, 2 on the CPU"});
+  visit(o.filter,
+        {.name = "filter", .help = "only cases that contain this text (a kind, kernel, shape or dtype)"});
+  visit(o.repeats, {.name = "repeats",
+                    .help = "timed runs of each case",
+                    .range = from(1).to(100000),
+                    .fallback = "5 to 50, within 0.25 s"});
+  visit(o.threads, {.name = "threads", .help = "of the CPU; 0: all", .range = kThreads});
+  visit(o.json, {.name = "json", .help = "a file that receives everything as one JSON object"});
+  visit(o.list, {.name = "list", .help = "print which cases there are, and run none"});
 }
 
-Setting setting_of(const Flags& f) {
+Setting setting_of(const Request& f) {
   Setting s;
-  s.backend = engine::parse_backend(f.device);
+  s.backend = engine::choose_backend(f.device);
   const bool cuda = s.backend == engine::Backend::cuda;
-  s.batch = f.batch ? f.batch : cuda ? 32 : 2;
-  s.dtype = f.dtype.empty() ? (cuda ? DType::bf16 : DType::f32) : value_of_name("dtype", f.dtype, kDTypes);
+  s.batch = f.batch.value_or(cuda ? 32 : 2);
+  const model::Precision precision = f.dtype.value_or(cuda ? model::Precision::bf16 : model::Precision::f32);
+  s.dtype = precision == model::Precision::bf16 ? DType::bf16 : DType::f32;
   s.network = model::preset(f.preset).network;
   return s;
 }
 
-Cases cases_of(const Flags& f, const Setting& setting) {
+Cases cases_of(const Request& f, const Setting& setting) {
   std::vector<kernels::Conv2dDims> more;
   if (f.preset == "celeba64") more.push_back(unet_cu_convolution());
   return filtered(all_cases(setting, network_shapes(setting.network, setting.batch), more), f.filter);
 }
 
-Repeats repeats_of(const Flags& f) { return f.repeats ? Repeats{f.repeats, f.repeats, 0} : Repeats{}; }
+Repeats repeats_of(const Request& f) { return f.repeats ? Repeats{*f.repeats, *f.repeats, 0} : Repeats{}; }
 
 /// Opened before anything is measured: a path that cannot be written costs no minutes.
 std::ofstream open_json(const std::string& path) {
@@ -73,10 +80,13 @@ Machine machine_at_work(Operands& operands, const Case& c) {
   return machine;
 }
 
-void run(const Flags& f) {
+int run(const Request& f) {
   const Setting setting = setting_of(f);
   const Cases cases = cases_of(f, setting);
-  if (f.list) return list_cases(std::cout, cases);
+  if (f.list) {
+    list_cases(std::cout, cases);
+    return 0;
+  }
   std::ofstream json = open_json(f.json);
   const double start = now();
   engine::Device device({f.threads, setting.backend});
@@ -94,25 +104,17 @@ void run(const Flags& f) {
     table.row(measurements.back());
   }
   table.foot(now() - start);
-  if (!json.is_open()) return;
+  if (!json.is_open()) return 0;
   json << to_json(machine, what, ceilings, measurements) << "\n";
   if (!json.flush()) fail(cat("cannot write ", f.json, ": is the disk full?"));
+  return 0;
 }
 
 }  // namespace
 }  // namespace ito::bench
 
 int main(int argc, char** argv) {
-  CLI::App app{"Times every kernel over the shapes of a network, against this machine's own ceilings.",
-               "bench_kernels"};
-  ito::bench::Flags flags;
-  ito::bench::add_flags(app, flags);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    ito::bench::run(flags);
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "bench_kernels: " << e.what() << "\n";
-    return 1;
-  }
+  return ito::apps::run_program<ito::bench::Request>(
+      "Times every kernel over the shapes of a network, against this machine's own ceilings.",
+      "bench_kernels", argc, argv, ito::bench::run);
 }

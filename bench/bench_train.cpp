@@ -1,10 +1,10 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/console/program.h"
 #include "bench/kernel_cases.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
@@ -23,26 +23,41 @@ namespace {
 using engine::Backend;
 using nlohmann::json;
 
-struct Flags {
-  std::string preset = "small", device = "auto", precision = "f32", conv = "ours";
+/// What is asked of ./bench_train.
+struct Request {
+  std::string preset = "small";
+  engine::DeviceChoice device = engine::DeviceChoice::automatic;
+  model::Precision precision = model::Precision::f32;
+  kernels::ConvChoice conv = kernels::ConvChoice::ours;
   int batch = 16, repeats = 5, threads = 0;
 };
 
-constexpr Named<DType> kPrecisions[] = {{"f32", DType::f32}, {"bf16", DType::bf16}};
+template <FieldsOf<Request> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.preset, {.name = "preset", .help = "network: " + model::preset_names()});
+  visit(o.device, {.name = "device", .help = "where to run"});
+  visit(o.precision, {.name = "precision", .help = "what the network computes in"});
+  visit(o.conv, {.name = "conv", .help = "convolutions and products on a GPU (auto: whichever is faster)"});
+  visit(o.batch, {.name = "batch", .help = "images a batch", .range = from(1).to(65536)});
+  visit(o.repeats, {.name = "repeats",
+                    .help = "timed steps, on a GPU blocks of 20; the median counts",
+                    .range = from(1).to(100000)});
+  visit(o.threads, {.name = "threads", .help = "of the CPU; 0: all", .range = kThreads});
+}
 
 /// What is timed at once: long enough on a GPU that the start of a block does not count.
 constexpr int kStepsOnGpu = 20, kSamplerStepsOnGpu = 20;
 
-Setting setting_of(const Flags& f) {
-  return {engine::parse_backend(f.device), f.batch, value_of_name("precision", f.precision, kPrecisions),
-          model::preset(f.preset).network};
-}
-
-model::TrainingOptions options_of(const Flags& f) {
+model::TrainingOptions options_of(const Request& f) {
   model::TrainingOptions o;
   o.preset = f.preset, o.network = model::preset(f.preset).network;
   o.batch = f.batch, o.precision = f.precision;
   return o;
+}
+
+Setting setting_of(const Request& f) {
+  return {engine::choose_backend(f.device), f.batch, compute_type(options_of(f)),
+          model::preset(f.preset).network};
 }
 
 /// Pixels of some images, each different.
@@ -83,7 +98,8 @@ double step_time(Device& device, model::Trainer& trainer, Stopwatch& watch) {
 double evaluation_time(Device& device, model::Trainer& trainer, const Setting& setting, Stopwatch& watch) {
   const model::TrainingOptions& o = trainer.options();
   const int steps = device.backend() == Backend::cpu ? 1 : kSamplerStepsOnGpu;
-  const model::SamplerPlan plan = model::make_sampler_plan("heun", model::make_sde(o.diffusion.sde), steps);
+  const model::SamplerPlan plan =
+      model::make_sampler_plan({model::SamplerKind::heun, steps}, model::make_sde(o.diffusion.sde));
   const engine::Shape image{o.network.height, o.network.width, o.network.channels};
   model::Sampler sampler(
       device, model::network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, setting.dtype}),
@@ -122,9 +138,9 @@ double data_time(Device& device, const Setting& setting) {
 }
 
 /// One row: a step, and its convolutions alone; on the CPU with or without Winograd.
-json measure(const Flags& f, const Setting& setting, const model::ImageSet& images, bool winograd) {
+json measure(const Request& f, const Setting& setting, const model::ImageSet& images, bool winograd) {
   const bool cpu = setting.backend == Backend::cpu;
-  Device device({f.threads, setting.backend, kernels::parse_conv_choice(f.conv)});
+  Device device({f.threads, setting.backend, f.conv});
   device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
   Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
   const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
@@ -152,7 +168,7 @@ json measure(const Flags& f, const Setting& setting, const model::ImageSet& imag
               {"arena_bytes_used", sealed},
               {cpu ? "resident_bytes_predicted" : "gpu_bytes_predicted", before + double(plan.step_bytes)},
               {cpu ? "resident_bytes_used" : "gpu_bytes_used", used}};
-  row["convolutions"] = !cpu ? f.conv : winograd ? "winograd" : "direct";
+  row["convolutions"] = !cpu ? name_of(f.conv) : winograd ? "winograd" : "direct";
   // Against Winograd a direct convolution would say nothing about the loop around it.
   if (!alone.library_name.empty() && !(cpu && winograd)) {
     row["library_convolutions_alone_by"] = alone.library_name;
@@ -173,7 +189,7 @@ struct Scratch {
 
 /// What a run writes for people: a line of the log and its events, every ten steps, and the page with curves
 /// as full as they become, every three seconds at most.
-json measure_journal(const Flags& f, double step) {
+json measure_journal(const Request& f, double step) {
   constexpr int kLines = int(model::Curve::kMostPoints), kPages = 25, kStepsPerLine = 10;
   constexpr double kSecondsPerPage = 3;
   const Scratch scratch;
@@ -195,7 +211,7 @@ json measure_journal(const Flags& f, double step) {
           {"share_of_step", line / (kStepsPerLine * step) + page / kSecondsPerPage}};
 }
 
-void run(const Flags& f) {
+int run(const Request& f) {
   const Setting setting = setting_of(f);
   const Pixels pixels(setting.network);
   const bool cpu = setting.backend == Backend::cpu;
@@ -205,40 +221,20 @@ void run(const Flags& f) {
   Device device({f.threads, setting.backend});
   const json report = {{"machine", machine_of(device).text()},
                        {"date", now_text()},
-                       {"commit", commit()},
+                       {"commit", apps::build_commit()},
                        {"preset", f.preset},
                        {"batch", f.batch},
-                       {"precision", f.precision},
+                       {"precision", name_of(f.precision)},
                        {"rows", rows},
                        {"journal", measure_journal(f, rows[0]["step_seconds"])}};
   std::cout << report.dump(2) << "\n";
+  return 0;
 }
 
 }  // namespace
 }  // namespace ito::bench
 
 int main(int argc, char** argv) {
-  CLI::App app{"Times whole training steps on this machine; prints JSON.", "bench_train"};
-  ito::bench::Flags f;
-  app.add_option("--preset", f.preset)->capture_default_str();
-  app.add_option("--device", f.device, "auto, cpu or cuda")->capture_default_str();
-  app.add_option("--precision", f.precision, "f32 or bf16")->capture_default_str();
-  app.add_option("--conv", f.conv,
-                 "convolutions and products on a GPU: ours, cudnn or auto, whichever is faster")
-      ->capture_default_str();
-  app.add_option("--batch", f.batch)->check(CLI::Range(1, 65536))->capture_default_str();
-  app.add_option("--repeats", f.repeats, "timed steps, on a GPU blocks of 20; the median counts")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  app.add_option("--threads", f.threads, "of the CPU; 0: all")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  try {
-    ito::bench::run(f);
-    return 0;
-  } catch (const std::exception& e) {
-    std::cerr << "bench_train: " << e.what() << "\n";
-    return 1;
-  }
+  return ito::apps::run_program<ito::bench::Request>(
+      "Times whole training steps on this machine; prints JSON.", "bench_train", argc, argv, ito::bench::run);
 }

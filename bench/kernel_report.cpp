@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "apps/console/program.h"
+
 namespace ito::bench {
 
 namespace {
@@ -103,7 +105,7 @@ Share share_of(const Measurement& m, const Ceilings& ceilings) {
 
 void Table::head(const Machine& machine, const std::string& what) {
   out_ << what << "\n"
-       << machine.text() << "; commit " << commit() << ", " << now_text() << "\n"
+       << machine.text() << "; commit " << apps::build_commit() << ", " << now_text() << "\n"
        << "Ceilings: " << with_unit(ceilings_.copy.per_second, "B/s") << " of memory (a copy, read + written"
        << print(", spread %.0f%%)", 100 * ceilings_.copy.timing.spread);
   for (const Rate& rate : ceilings_.arithmetic)
@@ -172,7 +174,7 @@ std::string to_json(const Machine& machine, const std::string& what, const Ceili
   for (const Measurement& m : measurements) rows.push_back(case_json(m, ceilings));
   return json{{"what", what},
               {"date", now_text()},
-              {"commit", commit()},
+              {"commit", apps::build_commit()},
               {"machine", where},
               {"ceilings",
                {{"copy_gbps", ceilings.copy.per_second / kGiga},

@@ -10,8 +10,6 @@
 #include <ctime>
 #include <fstream>
 
-#include "bench/build_commit.h"  // written at build time: kCommit
-
 namespace ito::bench {
 
 #if defined(HAVE_CUDA)
@@ -66,8 +64,6 @@ Machine machine_of(engine::Device& device) {
 #endif
   return machine;
 }
-
-std::string commit() { return kCommit; }
 
 std::string now_text() {
   const std::time_t now = std::time(nullptr);

@@ -30,8 +30,6 @@ Machine machine_of(engine::Device&);
 /// Asks nvidia-smi, and runs `work` until it has answered. The GPU is the first of CUDA_VISIBLE_DEVICES, or
 /// number 0.
 Machine::Observed observe_gpu(const std::function<void()>& work);
-/// The commit this program was built from, "-dirty" behind it where files had been changed; or "unknown".
-std::string commit();
 /// "2026-11-24 17:38", local time.
 std::string now_text();
 

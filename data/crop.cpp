@@ -9,8 +9,6 @@
 namespace ito::data {
 namespace {
 
-constexpr Named<Crop> kCrops[] = {{"ddim128", Crop::ddim128}, {"c140", Crop::c140}, {"c148", Crop::c148},
-                                  {"c178", Crop::c178},       {"c108", Crop::c108}, {"none", Crop::none}};
 constexpr ImageSize kAligned{178, 218};
 
 /// Of an aligned picture; not for none.
@@ -59,25 +57,14 @@ int parse_side(std::string_view text, std::string_view whole) {
 
 }  // namespace
 
-std::string crop_name(Crop crop) { return std::string(name_of_value(crop, kCrops)); }
-
-std::string crop_names() {
-  std::string all;
-  for (const Named<Crop>& crop : kCrops)
-    all += cat(all.empty() ? "" : crop.value == Crop::none ? " or " : ", ", crop.name);
-  return all;
-}
-
-Crop parse_crop(std::string_view name) { return value_of_name("crop", name, kCrops); }
-
 Rectangle crop_rectangle(Crop crop, ImageSize size, ImageSize target) {
   if (crop == Crop::none) return centred(size, target);
   if (target.width != target.height) {
-    fail(cat("crop ", crop_name(crop), " is square, and ", target.height, "x", target.width,
+    fail(cat("crop ", name_of(crop), " is square, and ", target.height, "x", target.width,
              " (HxW) is not; use --crop none"));
   }
   if (size.width != kAligned.width || size.height != kAligned.height) {
-    fail(cat("crop ", crop_name(crop),
+    fail(cat("crop ", name_of(crop),
              " is for aligned CelebA pictures, 178 wide and 218 high, and this one is ", size.width,
              " wide and ", size.height, " high; use --crop none"));
   }

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <string>
 #include <string_view>
 
 #include "data/image.h"
+#include "kernels/base/names.h"
 
 namespace ito::data {
 
@@ -16,14 +16,6 @@ enum class Crop { none, ddim128, c140, c148, c178, c108 };
 
 inline constexpr int kLargestSide = 4096;  // of a training image, in pixels
 
-std::string crop_name(Crop crop);
-
-/// Error for an unknown name, with the nearest one.
-Crop parse_crop(std::string_view name);
-
-/// "ddim128, c140, c148, c178, c108 or none", for the programs' help.
-std::string crop_names();
-
 /// The part of an image of `size` that is scaled to `target`. Error, without the image's name: any but none
 /// of another size than 178x218, or for a target that is not square.
 Rectangle crop_rectangle(Crop crop, ImageSize size, ImageSize target);
@@ -32,3 +24,12 @@ Rectangle crop_rectangle(Crop crop, ImageSize size, ImageSize target);
 ImageSize parse_image_size(std::string_view text);
 
 }  // namespace ito::data
+
+template <>
+struct ito::Names<ito::data::Crop> {
+  using Crop = data::Crop;
+  static constexpr std::string_view kKind = "crop";
+  static constexpr Named<Crop> kTable[] = {{"ddim128", Crop::ddim128}, {"c140", Crop::c140},
+                                           {"c148", Crop::c148},       {"c178", Crop::c178},
+                                           {"c108", Crop::c108},       {"none", Crop::none}};
+};

@@ -22,7 +22,7 @@ uint64_t hash_source(const ImageList& list, const DecodeOptions& options) {
   Hash hash;
   // The number stays: a file of another version is found where this one looks, and makes way.
   hash.add(uint64_t(1)).add(fs::canonical(list.root).string()).add(list.kind).add(list.split);
-  hash.add(crop_name(options.crop)).add(uint64_t(options.size.height)).add(uint64_t(options.size.width));
+  hash.add(name_of(options.crop)).add(uint64_t(options.size.height)).add(uint64_t(options.size.width));
   return hash.value();
 }
 
@@ -43,7 +43,7 @@ std::string readable_start(const ImageList& list, const DecodeOptions& options) 
   for (char& c : name) {
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.') c = '_';
   }
-  return cat(name, "-", list.split, "-", crop_name(options.crop), "-", options.size.height, "x",
+  return cat(name, "-", list.split, "-", name_of(options.crop), "-", options.size.height, "x",
              options.size.width, "-");
 }
 
@@ -105,7 +105,7 @@ void note_unknown(const ImageCache& cache, const std::string& list, std::vector<
 DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
   DecodeOptions resolved;
   const bool celeba = list.kind == "celeba";
-  resolved.crop = parse_crop(!options.crop.empty() ? options.crop : celeba ? "ddim128" : "none");
+  resolved.crop = parse_name<Crop>(!options.crop.empty() ? options.crop : celeba ? "ddim128" : "none");
   if (options.height < 1 || options.width < 1 || options.height > kLargestSide ||
       options.width > kLargestSide) {
     fail(cat("image size ", options.height, "x", options.width, " is not in 1..", kLargestSide));
@@ -133,7 +133,7 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   const std::string start = readable_start(list, decode) + hex(source) + "-";
   const fs::path file = fs::absolute(options.cache_dir) / (start + fingerprint + ".images");
 
-  const CacheRequest request{crop_name(decode.crop), decode.size, decode.threads, options.check_all};
+  const CacheRequest request{std::string(name_of(decode.crop)), decode.size, decode.threads, options.check_all};
   std::optional<ImageCache> cache = read_or_note(file, request, list.notes);
   if (!cache) {
     make_cache_folder(file.parent_path());
@@ -153,7 +153,7 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   dataset.root_ = list.root;
   dataset.kind_ = list.kind;
   dataset.split_ = list.split;
-  dataset.crop_ = crop_name(decode.crop);
+  dataset.crop_ = name_of(decode.crop);
   dataset.fingerprint_ = fingerprint;
   dataset.notes_ = std::move(list.notes);
   return dataset;

@@ -77,7 +77,7 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
     return size.width == size.height ? cat(size.width) : cat(size.height, "x", size.width);
   };
   fail(cat(list.source->place(first), ": ", first_size.width, " pixels wide and ", first_size.height,
-           " high is too small for --size ", name_size(wanted), " with crop ", crop_name(options.crop),
+           " high is too small for --size ", name_size(wanted), " with crop ", name_of(options.crop),
            " (so are ", small - 1, " more of ", list.names.size(),
            " pictures); the largest that fits all is --size ", name_size(fitting)));
 }
@@ -111,7 +111,7 @@ class Decoding {
         file_(file),
         image_bytes_(size_t(options.size.width) * size_t(options.size.height) * 3) {
     cache_.size = options.size;
-    cache_.crop = crop_name(options.crop);
+    cache_.crop = name_of(options.crop);
     if (!list.attribute_list.empty()) attributes_ = read_attributes(list.attribute_list, list.names);
     if (!list.identity_list.empty()) identities_ = read_identities(list.identity_list, list.names);
     if (!list.landmark_list.empty()) landmarks_ = read_landmarks(list.landmark_list, list.names);

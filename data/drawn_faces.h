@@ -9,6 +9,7 @@
 
 #include "data/face_traits.h"
 #include "data/image.h"
+#include "kernels/base/names.h"
 
 /// A data set of drawn people in CelebA's format: the same size, alignment, files and attribute names,
 /// without the licence. What stands in place of photographs where none are at hand.
@@ -41,14 +42,10 @@ int face_split(uint64_t index, uint64_t count);
 /// as torchvision wants it, nested twice with csv files as on Kaggle, or with the pictures in an archive.
 enum class FaceLayout { official, folders, torchvision, kaggle, zip };
 
-/// Error for an unknown name, with the nearest one.
-FaceLayout parse_face_layout(std::string_view name);
-
-/// "official, folders, ...", for the program's help.
-std::string face_layout_names();
+inline constexpr uint64_t kMostFaces = 999'999;  // file names have six digits
 
 struct FaceSetOptions {
-  uint64_t count = 0;  ///< 1 to 999,999: file names have six digits
+  uint64_t count = 0;  ///< 1 to kMostFaces
   uint64_t seed = 0;
   FaceLayout layout = FaceLayout::official;
   int threads = 0;  ///< 0: one for each core
@@ -68,3 +65,14 @@ struct FaceSetResult {
 FaceSetResult write_face_set(const std::filesystem::path& folder, const FaceSetOptions& options);
 
 }  // namespace ito::data
+
+template <>
+struct ito::Names<ito::data::FaceLayout> {
+  using FaceLayout = data::FaceLayout;
+  static constexpr std::string_view kKind = "layout";
+  static constexpr Named<FaceLayout> kTable[] = {{"official", FaceLayout::official},
+                                                 {"folders", FaceLayout::folders},
+                                                 {"torchvision", FaceLayout::torchvision},
+                                                 {"kaggle", FaceLayout::kaggle},
+                                                 {"zip", FaceLayout::zip}};
+};

@@ -10,7 +10,6 @@
 #include "data/drawn_faces_store.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/error.h"
-#include "kernels/base/names.h"
 #include "kernels/base/parallel.h"
 
 namespace ito::data {
@@ -18,12 +17,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Named<FaceLayout> kLayouts[] = {{"official", FaceLayout::official},
-                                          {"folders", FaceLayout::folders},
-                                          {"torchvision", FaceLayout::torchvision},
-                                          {"kaggle", FaceLayout::kaggle},
-                                          {"zip", FaceLayout::zip}};
-constexpr uint64_t kMaxCount = 999'999;
 constexpr int kQuality = 92;
 
 /// Where a layout has its parts, below the set's folder.
@@ -107,7 +100,7 @@ class FaceSet {
       if (name == places_.pictures) entry.disable_recursion_pending();  // the store's to tell
       if (entry->path().extension() != kUnfinished && !is_part(name, entry->is_directory()))
         refuse(cat("holds '", name, "', which is no part of a set of drawn faces in layout ",
-                   name_of_value(options_.layout, kLayouts)));
+                   name_of(options_.layout)));
     }
   }
 
@@ -172,14 +165,6 @@ class FaceSet {
 
 }  // namespace
 
-FaceLayout parse_face_layout(std::string_view name) { return value_of_name("layout", name, kLayouts); }
-
-std::string face_layout_names() {
-  std::string all;
-  for (const Named<FaceLayout>& layout : kLayouts) all += cat(all.empty() ? "" : ", ", layout.name);
-  return all;
-}
-
 int face_split(uint64_t index, uint64_t count) {
   constexpr double kTrain = 162770.0 / 202599, kValidation = 182637.0 / 202599;
   if (index < uint64_t(std::llround(kTrain * double(count)))) return 0;
@@ -187,8 +172,8 @@ int face_split(uint64_t index, uint64_t count) {
 }
 
 FaceSetResult write_face_set(const fs::path& folder, const FaceSetOptions& options) {
-  if (options.count < 1 || options.count > kMaxCount)
-    fail(cat("a set of ", options.count, " faces cannot be drawn; give a count from 1 to ", kMaxCount));
+  if (options.count < 1 || options.count > kMostFaces)
+    fail(cat("a set of ", options.count, " faces cannot be drawn; give a count from 1 to ", kMostFaces));
   return FaceSet(folder, options).write();
 }
 

@@ -2,17 +2,11 @@
 
 #include <iostream>
 
-#include "kernels/base/names.h"
-
 namespace ito::engine {
 
 namespace {
 
 constexpr size_t kAlign = 64;  // a persistent piece is so much longer, for kernels that read whole lines
-
-enum class BackendName { automatic, cpu, cuda };
-constexpr Named<BackendName> kBackendNames[] = {
-    {"auto", BackendName::automatic}, {"cpu", BackendName::cpu}, {"cuda", BackendName::cuda}};
 
 /// Why there is no CUDA to use; empty: there is.
 std::string cuda_problem() {
@@ -33,15 +27,22 @@ bool gpu_is_there() {
 
 }  // namespace
 
-Backend parse_backend(std::string_view text) {
-  const BackendName name = value_of_name("device", text, kBackendNames);
-  if (name == BackendName::cpu) return Backend::cpu;
+Backend choose_backend(DeviceChoice choice) {
+  if (choice == DeviceChoice::cpu) return Backend::cpu;
   const std::string problem = cuda_problem();
   if (problem.empty()) return Backend::cuda;
-  if (name == BackendName::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
+  if (choice == DeviceChoice::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
   // Nobody misses a GPU where there is none; where there is one, its owner does.
   if (gpu_is_there()) std::cerr << "on the CPU, because CUDA cannot be used: " << problem << std::endl;
   return Backend::cpu;
+}
+
+bool has_cudnn() {
+#if defined(HAVE_CUDA)
+  return kernels::cudnn_available();
+#else
+  return false;
+#endif
 }
 
 Device::Device(const DeviceOptions& options)

@@ -2,13 +2,13 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/arena.h"
 #include "engine/tape.h"
 #include "engine/tensor.h"
+#include "kernels/base/names.h"
 #include "kernels/conv2d.h"
 #include "kernels/cuda_library.h"
 #include "kernels/stream.h"
@@ -20,9 +20,14 @@ namespace ito::engine {
 
 enum class Backend : uint8_t { cpu, cuda };
 
-/// cpu, cuda or auto: CUDA where this program has it and there is a GPU it can use. Error: cuda, and there is
-/// none; says why.
-Backend parse_backend(std::string_view name);
+/// What a user asks for; automatic: CUDA where this program has it and there is a GPU that it can use.
+enum class DeviceChoice : uint8_t { automatic, cpu, cuda };
+
+/// Error: cuda, and there is none; says why.
+Backend choose_backend(DeviceChoice choice);
+
+/// cuDNN can be loaded, and this program calls it.
+bool has_cudnn();
 
 struct DeviceOptions {
   int threads = 0;  // of the CPU; 0: one a core
@@ -145,3 +150,11 @@ class DryRun {
 };
 
 }  // namespace ito::engine
+
+template <>
+struct ito::Names<ito::engine::DeviceChoice> {
+  using Choice = engine::DeviceChoice;
+  static constexpr std::string_view kKind = "device";
+  static constexpr Named<Choice> kTable[] = {
+      {"auto", Choice::automatic}, {"cpu", Choice::cpu}, {"cuda", Choice::cuda}};
+};

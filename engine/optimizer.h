@@ -6,15 +6,21 @@
 #include "engine/buffer.h"
 #include "engine/parameters.h"
 #include "kernels/adamw.h"
+#include "kernels/base/options.h"
 
 namespace ito::engine {
+
+/// Steps are counted in 32 bits (Philox' counter).
+inline constexpr int64_t kMostSteps = UINT32_MAX;
+
+enum class Decay : uint8_t { constant, cosine, linear };
 
 /// Learning rate: linear warm-up from lr/warmup to lr over `warmup` steps, then constant, or a cosine or line
 /// from lr down to final_fraction * lr at step `total`.
 struct LearningRate {
-  enum class Decay : uint8_t { constant, cosine, linear } decay = Decay::constant;
+  Decay decay = Decay::constant;
   double peak = 2e-4;
-  int64_t warmup = 0, total = 0;
+  int64_t warmup = 500, total = 0;
   double final_fraction = 0;
   double at(int64_t step) const;
 };
@@ -24,6 +30,29 @@ struct OptimizerOptions {
   LearningRate learning_rate;
   kernels::EmaOptions ema;
 };
+
+template <FieldsOf<OptimizerOptions> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  constexpr auto kFraction = from(0).to(1), kDecayRate = from(0).below(1);
+  visit(o.learning_rate.peak, {.name = "lr", .help = "peak learning rate", .range = above(0).to(1e38)});
+  visit(o.learning_rate.decay,
+        {.name = "lr_decay", .help = "course of the learning rate after the warm-up", .flag = "--decay"});
+  visit(o.learning_rate.final_fraction, {.name = "lr_final_fraction",
+                                         .help = "share of --lr left at the last step of a decay",
+                                         .range = kFraction,
+                                         .flag = "--final-lr"});
+  visit(o.learning_rate.warmup,
+        {.name = "warmup", .help = "steps of linear warm-up", .range = from(0).to(kMostSteps)});
+  visit(o.adamw.beta1, {.name = "beta1", .range = kDecayRate});
+  visit(o.adamw.beta2, {.name = "beta2", .range = kDecayRate});
+  visit(o.adamw.eps, {.name = "adam_eps", .range = above(0).to(1)});
+  visit(o.adamw.weight_decay,
+        {.name = "weight_decay", .help = "decoupled, of matrices and filters", .range = from(0).to(1000)});
+  visit(o.adamw.clip,
+        {.name = "clip", .help = "global norm of the gradient; 0: never", .range = from(0).to(1e30)});
+  visit(o.ema.decay, {.name = "ema", .help = "decay of the weights' moving average", .range = kDecayRate});
+  visit(o.ema.warm_start, {.name = "ema_warm_start"});
+}
 
 /// AdamW + global-norm clipping + EMA over a store's flat buffers, two launches a step.
 class Optimizer {
@@ -50,3 +79,11 @@ class Optimizer {
 };
 
 }  // namespace ito::engine
+
+template <>
+struct ito::Names<ito::engine::Decay> {
+  using Decay = engine::Decay;
+  static constexpr std::string_view kKind = "decay of the learning rate";
+  static constexpr Named<Decay> kTable[] = {
+      {"constant", Decay::constant}, {"cosine", Decay::cosine}, {"linear", Decay::linear}};
+};

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/base/names.h"
 #include "kernels/base/philox.h"
 #include "kernels/conv2d.h"
 
@@ -19,9 +20,6 @@ namespace ito::kernels {
 /// What convolutions run on (and matrix products, where cudnn stands for cuBLASLt); automatic: on what was
 /// faster for the shape when it was first met.
 enum class ConvChoice : uint8_t { ours, cudnn, automatic };
-
-/// ours, cudnn or auto. Unknown: an error with the nearest.
-ConvChoice parse_conv_choice(std::string_view name);
 
 /// What was found faster, for each shape without its number of images, dtype and pass. As text, a line each:
 ///   forward bf16 64x64 channels 128+64 to 64 filter 3x3 stride 1 padding 1 1 1 1: cudnn
@@ -106,3 +104,11 @@ bool curand_available();
 void curand_library_words(CudaStream&, uint64_t seed, int blocks, uint32_t* words);
 
 }  // namespace ito::kernels
+
+template <>
+struct ito::Names<ito::kernels::ConvChoice> {
+  using Choice = kernels::ConvChoice;
+  static constexpr std::string_view kKind = "choice of convolutions";
+  static constexpr Named<Choice> kTable[] = {
+      {"ours", Choice::ours}, {"cudnn", Choice::cudnn}, {"auto", Choice::automatic}};
+};

@@ -8,14 +8,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/base/error.h"
+#include "kernels/base/options.h"
 
 /// Values out of JSON files that anybody may have written. nlohmann's own conversions cut off a whole number
 /// that does not fit, and of one with a fraction leave what a cast does.
 namespace ito::model {
-
-template <class T>
-inline constexpr bool is_whole = std::is_integral_v<T> && !std::is_same_v<T, bool>;
 
 template <class T>
 bool fits(const nlohmann::json& value) {

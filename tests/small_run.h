@@ -31,7 +31,7 @@ struct SmallRun {
     options.network.height = options.network.width = kSize;
     options.network.dropout = 0.2f;
     options.batch = 2, options.accumulate = 2;
-    options.optimizer.learning_rate = {engine::LearningRate::Decay::cosine, 2e-3, 5, 0, 0.1};
+    options.optimizer.learning_rate = {engine::Decay::cosine, 2e-3, 5, 0, 0.1};
     options.optimizer.ema.decay = 0.9;
     options.sample_count = 0;
     options.save_every = 2, options.keep = 2, options.validate_count = 5;

@@ -106,8 +106,8 @@ TEST_CASE("crops") {
                                {"c178", 0, 20, 178},
                                {"c108", 35, 55, 108}}) {
     CAPTURE(square.name);
-    const Crop crop = parse_crop(square.name);
-    CHECK(crop_name(crop) == square.name);
+    const Crop crop = parse_name<Crop>(square.name);
+    CHECK(name_of(crop) == square.name);
     CHECK(is(crop_rectangle(crop, {178, 218}, {64, 64}), square.left, square.top, square.side, square.side));
     CHECK(contains(error_of([&] {
                      crop_rectangle(crop, {200, 218}, {64, 64});
@@ -119,9 +119,9 @@ TEST_CASE("crops") {
                    std::string("crop ") + square.name + " is square, and 32x64"));
     CHECK(contains(crop_names(), square.name));
   }
-  CHECK(parse_crop("ddim128") == Crop::ddim128);
-  CHECK(crop_name(parse_crop("none")) == "none");
-  CHECK(contains(error_of([] { parse_crop("ddim182"); }), "did you mean \"ddim128\""));
+  CHECK(parse_name<Crop>("ddim128") == Crop::ddim128);
+  CHECK(name_of(parse_name<Crop>("none")) == "none");
+  CHECK(contains(error_of([] { parse_name<Crop>("ddim182"); }), "did you mean \"ddim128\""));
 }
 
 TEST_CASE("sizes as they are typed") {

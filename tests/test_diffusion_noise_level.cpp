@@ -88,10 +88,10 @@ TEST_CASE("a level depends on seed, step and sample, and on nothing else") {
     CHECK(draw(Sde(), 1ull | 1ull << 40, 2, 4).sigma != sigma);
     CHECK(draw(Sde(), 1, 3, 4).sigma != sigma);
     CHECK(draw(Sde(), 1, 2, 6).sigma != sigma);
-    CHECK(parse_level_draw(name_of(kind)) == kind);
+    CHECK(parse_name<LevelDraw>(name_of(kind)) == kind);
   }
   CHECK_THROWS_WITH_AS(
-      parse_level_draw("lognormal"),
+      parse_name<LevelDraw>("lognormal"),
       "unknown noise level draw \"lognormal\"; did you mean \"log-normal\"? Known: uniform, antithetic, "
       "log-normal",
       Error);

@@ -244,11 +244,11 @@ TEST_CASE("coefficients for the batch kernel are these, rounded to f32; names; b
   CHECK(recipe.input_z == float(p.input_z));
   CHECK(recipe.target_x0 == float(p.target_x0));
   CHECK(recipe.target_z == float(p.target_z));
-  for (Prediction prediction : kPredictions) CHECK(parse_prediction(name_of(prediction)) == prediction);
-  for (Weighting weighting : kWeightings) CHECK(parse_weighting(name_of(weighting)) == weighting);
+  for (Prediction prediction : kPredictions) CHECK(parse_name<Prediction>(name_of(prediction)) == prediction);
+  for (Weighting weighting : kWeightings) CHECK(parse_name<Weighting>(name_of(weighting)) == weighting);
   for (const char* name : {"log-sigma/4", "log-sigma", "t", "999t"})
-    CHECK(name_of(parse_noise_condition(name)) == name);
-  CHECK_THROWS_AS(parse_weighting("minsnr"), Error);
+    CHECK(name_of(parse_name<NoiseCondition>(name)) == name);
+  CHECK_THROWS_AS(parse_name<Weighting>("minsnr"), Error);
   CHECK_THROWS_AS(Preconditioning{}.at(NoiseLevel{}), Error);
   Preconditioning flat;
   flat.sigma_data = 0;

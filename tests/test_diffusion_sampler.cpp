@@ -276,12 +276,12 @@ TEST_CASE("Heun converges with order 2 to the exact flow of a Gaussian mixture")
 }
 
 TEST_CASE("samplers and final steps by name; coefficients for the kernel") {
-  CHECK(make_sampler_plan("heun", Sde(), 18).evaluations() == 35);
-  CHECK(make_sampler_plan("euler-maruyama", Sde(Vp{}), 1000).evaluations() == 1000);
-  CHECK_THROWS_WITH_AS(make_sampler_plan("huen", Sde(), 18),
+  CHECK(make_sampler_plan({SamplerKind::heun, 18}, Sde()).evaluations() == 35);
+  CHECK(make_sampler_plan({SamplerKind::euler_maruyama, 1000}, Sde(Vp{})).evaluations() == 1000);
+  CHECK_THROWS_WITH_AS(parse_name<SamplerKind>("huen"),
                        "unknown sampler \"huen\"; did you mean \"heun\"? Known: euler-maruyama, heun", Error);
   for (FinalStep f : {FinalStep::denoise, FinalStep::mean, FinalStep::noisy})
-    CHECK(parse_final_step(name_of(f)) == f);
+    CHECK(parse_name<FinalStep>(name_of(f)) == f);
   Update u;
   CHECK(u.terms() == 0);
   u.a = 0.1, u.b[1] = 0.2, u.c = 0.3;

@@ -133,7 +133,7 @@ TEST_CASE("parameters: counts, places, initial numbers") {
 }
 
 TEST_CASE("learning rate and moving average follow their formulas") {
-  LearningRate lr{LearningRate::Decay::cosine, 1e-3, 10, 110, 0.1};
+  LearningRate lr{Decay::cosine, 1e-3, 10, 110, 0.1};
   CHECK(lr.at(0) == doctest::Approx(1e-4));
   CHECK(lr.at(9) == doctest::Approx(1e-3));
   CHECK(lr.at(60) == doctest::Approx(1e-3 * 0.55));
@@ -147,7 +147,7 @@ TEST_CASE("learning rate and moving average follow their formulas") {
 
 TEST_CASE("an optimizer step moves master and average, and skips a gradient that is not finite") {
   Model m;
-  Optimizer optimizer(m.store, {{}, {LearningRate::Decay::constant, 0.01, 0, 0, 0}, {0.5, false}});
+  Optimizer optimizer(m.store, {{}, {Decay::constant, 0.01, 0, 0, 0}, {0.5, false}});
   const std::vector<double> before = m.w().to_doubles();
   const kernels::StepInput input = optimizer.input(0);
   const auto step = [&](float gradient) {

@@ -158,8 +158,8 @@ TEST_CASE("weights come from what torch.save wrote, in both its forms") {
 }
 
 TEST_CASE("mistakes are told") {
-  CHECK(parse_resize_mode("clean") == ResizeMode::clean);
-  CHECK_THROWS_WITH_AS(parse_resize_mode("tf"), doctest::Contains("did you mean \"tf1\""), Error);
+  CHECK(parse_name<ResizeMode>("clean") == ResizeMode::clean);
+  CHECK_THROWS_WITH_AS(parse_name<ResizeMode>("tf"), doctest::Contains("did you mean \"tf1\""), Error);
   Device device;
   CHECK_THROWS_WITH_AS(InceptionFeatures(device, feature_weight, ResizeMode::clean, 0),
                        doctest::Contains("batch of 0"), Error);

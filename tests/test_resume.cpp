@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 using tests::contents_of, tests::error_of, tests::SmallRun;
 
 TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the one that was not") {
-  for (const char* precision : {"f32", "bf16"}) {
-    CAPTURE(std::string(precision));
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    CAPTURE(std::string(name_of(precision)));
     SmallRun run;
     run.options.precision = precision;
     run.options.save_every = 3, run.options.validate_every = 2;
@@ -52,7 +52,7 @@ std::vector<std::string> notes_of(const SmallRun& run, const fs::path& folder) {
 }
 
 TEST_CASE("more steps go on; where the rate's decay aims at the last one, it is said to be planned anew") {
-  using Decay = engine::LearningRate::Decay;
+  using engine::Decay;
   for (const Decay decay : {Decay::constant, Decay::cosine}) {
     SmallRun run;
     run.options.optimizer.learning_rate.decay = decay;
@@ -110,7 +110,7 @@ TEST_CASE("best is the checkpoint with the lowest validation loss there was") {
   SmallRun run;
   run.options.save_every = 1, run.options.keep = 1;
   // Far too fast from the seventh step on.
-  run.options.optimizer.learning_rate = {engine::LearningRate::Decay::constant, 0.3, 300, 0, 0};
+  run.options.optimizer.learning_rate = {engine::Decay::constant, 0.3, 300, 0, 0};
   run.options.optimizer.ema.decay = 0;
   const TempFolder place;
   std::map<int64_t, double> losses;

@@ -161,7 +161,7 @@ void spoil(Trainer& trainer) {
 /// A rate at which weights overflow soon, and nothing that would hold them back.
 SmallRun diverging() {
   SmallRun run;
-  run.options.optimizer.learning_rate = {engine::LearningRate::Decay::constant, 1e30, 4, 0, 0};
+  run.options.optimizer.learning_rate = {engine::Decay::constant, 1e30, 4, 0, 0};
   run.options.max_bad_steps = 3, run.options.save_every = 1, run.options.keep = 1;
   set_steps(run.options, 20);
   return run;

@@ -32,8 +32,9 @@ inline const std::vector<Layer>& layers() {
       {"engine/", {"engine/", "kernels/"}},
       {"model/", {"model/", "engine/", "kernels/"}},
       {"data/", {"data/", "engine/io/", "kernels/base/"}},
+      {"apps/console/", {"apps/console/", "kernels/base/"}},
       {"apps/", {"apps/", "model/", "data/", "engine/", "kernels/"}},
-      {"bench/", {"bench/", "model/", "data/", "engine/", "kernels/"}},
+      {"bench/", {"bench/", "apps/console/", "model/", "data/", "engine/", "kernels/"}},
   };
   return rows;
 }

@@ -1,7 +1,6 @@
 #include <cstdio>
 #include <sstream>
 
-#include "kernels/base/names.h"
 #include "kernels/cuda_library.h"
 
 namespace ito::kernels {
@@ -20,12 +19,6 @@ int place_of(const std::string& name, const char* const (&names)[N]) {
 }
 
 }  // namespace
-
-ConvChoice parse_conv_choice(std::string_view name) {
-  static constexpr Named<ConvChoice> kNames[] = {
-      {"ours", ConvChoice::ours}, {"cudnn", ConvChoice::cudnn}, {"auto", ConvChoice::automatic}};
-  return value_of_name("choice of convolutions", name, kNames);
-}
 
 ConvPlan::Key ConvPlan::key_of(const Conv2dDims& d, DType dtype, ConvPass pass) {
   return {int(pass), int(dtype), d.h,      d.w,       d.c1,       d.c2,         d.k,

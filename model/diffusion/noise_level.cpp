@@ -6,12 +6,6 @@
 namespace ito::model {
 namespace {
 
-constexpr Named<LevelDraw> kLevelDrawNames[] = {
-    {"uniform", LevelDraw::uniform},
-    {"antithetic", LevelDraw::antithetic},
-    {"log-normal", LevelDraw::log_normal},
-};
-
 /// u in (0, 1) -> t in (training_start, 1).
 double time_at(double u) { return Sde::training_start() + (1 - Sde::training_start()) * u; }
 
@@ -33,10 +27,5 @@ NoiseLevel NoiseLevelDraw::operator()(const Sde& sde, uint64_t seed, uint32_t st
   }
   fail("a draw of noise levels is missing here");
 }
-
-LevelDraw parse_level_draw(std::string_view name) {
-  return value_of_name("noise level draw", name, kLevelDrawNames);
-}
-std::string_view name_of(LevelDraw draw) { return name_of_value(draw, kLevelDrawNames); }
 
 }  // namespace ito::model

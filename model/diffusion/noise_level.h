@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "model/diffusion/sde.h"
 
@@ -22,8 +21,13 @@ struct NoiseLevelDraw {
   NoiseLevel operator()(const Sde&, uint64_t seed, uint32_t step, uint32_t sample) const;
 };
 
-/// Names: uniform, antithetic, log-normal. Unknown: an error with the nearest.
-LevelDraw parse_level_draw(std::string_view name);
-std::string_view name_of(LevelDraw);
-
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::LevelDraw> {
+  using LevelDraw = model::LevelDraw;
+  static constexpr std::string_view kKind = "noise level draw";
+  static constexpr Named<LevelDraw> kTable[] = {{"uniform", LevelDraw::uniform},
+                                                {"antithetic", LevelDraw::antithetic},
+                                                {"log-normal", LevelDraw::log_normal}};
+};

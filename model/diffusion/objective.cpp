@@ -7,11 +7,6 @@
 namespace ito::model {
 namespace {
 
-constexpr Named<Weighting> kWeightingNames[] = {
-    {"none", Weighting::none}, {"sigma2", Weighting::sigma2},   {"likelihood", Weighting::likelihood},
-    {"edm", Weighting::edm},   {"min-snr", Weighting::min_snr},
-};
-
 double square(double x) { return x * x; }
 
 }  // namespace
@@ -49,8 +44,5 @@ TrainingPoint Objective::at(const NoiseLevel& level) const {
   point.loss_weight = lambda(level) * square(c.c_out / (level.sigma * level.stddev));
   return point;
 }
-
-Weighting parse_weighting(std::string_view name) { return value_of_name("weighting", name, kWeightingNames); }
-std::string_view name_of(Weighting weighting) { return name_of_value(weighting, kWeightingNames); }
 
 }  // namespace ito::model

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string_view>
-
 #include "kernels/make_batch.h"
 #include "model/diffusion/preconditioning.h"
 #include "model/diffusion/sde.h"
@@ -41,8 +39,15 @@ struct Objective {
   double lambda(const NoiseLevel&) const;
 };
 
-/// Names: none, sigma2, likelihood, edm, min-snr. Unknown: an error with the nearest.
-Weighting parse_weighting(std::string_view name);
-std::string_view name_of(Weighting);
-
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::Weighting> {
+  using Weighting = model::Weighting;
+  static constexpr std::string_view kKind = "weighting";
+  static constexpr Named<Weighting> kTable[] = {{"none", Weighting::none},
+                                                {"sigma2", Weighting::sigma2},
+                                                {"likelihood", Weighting::likelihood},
+                                                {"edm", Weighting::edm},
+                                                {"min-snr", Weighting::min_snr}};
+};

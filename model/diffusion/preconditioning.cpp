@@ -5,18 +5,6 @@
 namespace ito::model {
 namespace {
 
-constexpr Named<Prediction> kPredictionNames[] = {
-    {"edm", Prediction::edm},     {"score", Prediction::score}, {"score-scaled", Prediction::score_scaled},
-    {"noise", Prediction::noise}, {"x0", Prediction::x0},       {"v", Prediction::v},
-};
-
-constexpr Named<NoiseCondition> kConditionNames[] = {
-    {"log-sigma/4", NoiseCondition::quarter_log_sigma},
-    {"log-sigma", NoiseCondition::log_sigma},
-    {"t", NoiseCondition::time},
-    {"999t", NoiseCondition::time_999},
-};
-
 double c_noise(NoiseCondition condition, const NoiseLevel& level) {
   switch (condition) {
     case NoiseCondition::quarter_log_sigma:
@@ -61,15 +49,5 @@ Scaling Preconditioning::at(const NoiseLevel& level) const {
   if (!(level.sigma > 0)) fail(cat("a noise level needs sigma > 0, not ", level.sigma));
   return scaling(*this, level, c_noise(condition, level));
 }
-
-Prediction parse_prediction(std::string_view name) {
-  return value_of_name("prediction", name, kPredictionNames);
-}
-std::string_view name_of(Prediction prediction) { return name_of_value(prediction, kPredictionNames); }
-
-NoiseCondition parse_noise_condition(std::string_view name) {
-  return value_of_name("noise condition", name, kConditionNames);
-}
-std::string_view name_of(NoiseCondition condition) { return name_of_value(condition, kConditionNames); }
 
 }  // namespace ito::model

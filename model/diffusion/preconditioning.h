@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string_view>
-
 #include "model/diffusion/sde.h"
 
 namespace ito::model {
@@ -43,11 +41,23 @@ struct Preconditioning {
   Scaling at(const NoiseLevel&) const;
 };
 
-/// Names: edm, score, score-scaled, noise, x0, v; and log-sigma/4, log-sigma, t, 999t.
-/// Unknown: an error with the nearest.
-Prediction parse_prediction(std::string_view name);
-std::string_view name_of(Prediction);
-NoiseCondition parse_noise_condition(std::string_view name);
-std::string_view name_of(NoiseCondition);
-
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::Prediction> {
+  using Prediction = model::Prediction;
+  static constexpr std::string_view kKind = "prediction";
+  static constexpr Named<Prediction> kTable[] = {
+      {"edm", Prediction::edm},     {"score", Prediction::score}, {"score-scaled", Prediction::score_scaled},
+      {"noise", Prediction::noise}, {"x0", Prediction::x0},       {"v", Prediction::v}};
+};
+
+template <>
+struct ito::Names<ito::model::NoiseCondition> {
+  using NoiseCondition = model::NoiseCondition;
+  static constexpr std::string_view kKind = "noise condition";
+  static constexpr Named<NoiseCondition> kTable[] = {{"log-sigma/4", NoiseCondition::quarter_log_sigma},
+                                                     {"log-sigma", NoiseCondition::log_sigma},
+                                                     {"t", NoiseCondition::time},
+                                                     {"999t", NoiseCondition::time_999}};
+};

@@ -9,14 +9,6 @@
 namespace ito::model {
 namespace {
 
-constexpr Named<FinalStep> kFinalStepNames[] = {
-    {"denoise", FinalStep::denoise}, {"mean", FinalStep::mean}, {"noisy", FinalStep::noisy}};
-
-enum class SamplerKind { euler_maruyama, heun };
-
-constexpr Named<SamplerKind> kSamplerNames[] = {{"euler-maruyama", SamplerKind::euler_maruyama},
-                                                {"heun", SamplerKind::heun}};
-
 Update final_update(const Sde& sde, const NoiseLevel& level, double dt, FinalStep final_step) {
   Update update;
   if (final_step == FinalStep::denoise) {
@@ -83,20 +75,12 @@ SamplerPlan heun_plan(const Sde& sde, const HeunOptions& o) {
   return plan;
 }
 
-FinalStep parse_final_step(std::string_view name) {
-  return value_of_name("final step", name, kFinalStepNames);
-}
-std::string_view name_of(FinalStep final_step) { return name_of_value(final_step, kFinalStepNames); }
-
-SamplerPlan make_sampler_plan(std::string_view name, const Sde& sde, int steps) {
-  switch (value_of_name("sampler", name, kSamplerNames)) {
-    case SamplerKind::euler_maruyama: {
-      EulerMaruyamaOptions options;
-      options.steps = steps;
-      return euler_maruyama_plan(sde, options);
-    }
+SamplerPlan make_sampler_plan(const SamplerOptions& o, const Sde& sde) {
+  switch (o.sampler) {
+    case SamplerKind::euler_maruyama:
+      return euler_maruyama_plan(sde, {.steps = o.steps});
     case SamplerKind::heun:
-      return heun_plan(sde, heun_options(sde, steps));
+      return heun_plan(sde, heun_options(sde, o.steps));
   }
   fail("a sampler is missing here");
 }

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cstdint>
 #include <limits>
-#include <string_view>
 #include <vector>
 
 #include "model/diffusion/sde.h"
@@ -34,6 +34,8 @@ struct SamplerPlan {
   int evaluations() const { return int(stages.size()); }
 };
 
+inline constexpr Range kSamplerSteps = from(1).to(1000000);
+
 /// What Euler-Maruyama does with its last evaluation, at t = sampling_end().
 enum class FinalStep {
   denoise,  // returns D, the denoised image (the default)
@@ -52,7 +54,7 @@ SamplerPlan euler_maruyama_plan(const Sde&, const EulerMaruyamaOptions&);
 /// Algorithm 2 of arXiv:2206.00364; algorithm 1 where churn is 0. 2 steps - 1 evaluations.
 struct HeunOptions {
   int steps = 18;
-  double sigma_min = 0.002, sigma_max = 80, rho = 7;
+  double sigma_min = Ve{}.sigma_min, sigma_max = Ve{}.sigma_max, rho = 7;
   double churn = 0, churn_min = 0, churn_max = std::numeric_limits<double>::infinity(), churn_noise = 1;
 };
 
@@ -63,11 +65,39 @@ HeunOptions heun_options(const Sde&, int steps = 18);
 /// The SDE only translates sigma into the levels that the network's condition needs.
 SamplerPlan heun_plan(const Sde&, const HeunOptions&);
 
-/// Names: denoise, mean, noisy. Unknown: an error with the nearest.
-FinalStep parse_final_step(std::string_view name);
-std::string_view name_of(FinalStep);
+enum class SamplerKind : uint8_t { euler_maruyama, heun };
 
-/// The samplers with their default options: euler-maruyama, heun. Unknown: an error with the nearest.
-SamplerPlan make_sampler_plan(std::string_view name, const Sde&, int steps);
+/// How a trained model is sampled: what ./sample and ./evaluate let a user choose.
+struct SamplerOptions {
+  SamplerKind sampler = SamplerKind::euler_maruyama;
+  int steps = EulerMaruyamaOptions{}.steps;
+};
+
+template <FieldsOf<SamplerOptions> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.sampler,
+        {.name = "sampler",
+         .help = "the reverse SDE by Euler-Maruyama, or EDM's probability flow by Heun, good from 18 steps"});
+  visit(o.steps, {.name = "steps", .help = "sampler steps", .range = kSamplerSteps});
+}
+
+/// The sampler with the default options of its kind.
+SamplerPlan make_sampler_plan(const SamplerOptions& options, const Sde& sde);
 
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::FinalStep> {
+  using FinalStep = model::FinalStep;
+  static constexpr std::string_view kKind = "final step";
+  static constexpr Named<FinalStep> kTable[] = {
+      {"denoise", FinalStep::denoise}, {"mean", FinalStep::mean}, {"noisy", FinalStep::noisy}};
+};
+
+template <>
+struct ito::Names<ito::model::SamplerKind> {
+  using SamplerKind = model::SamplerKind;
+  static constexpr std::string_view kKind = "sampler";
+  static constexpr Named<SamplerKind> kTable[] = {{"euler-maruyama", SamplerKind::euler_maruyama},
+                                                  {"heun", SamplerKind::heun}};
+};

@@ -1,16 +1,6 @@
 #include "model/diffusion/sde.h"
 
-#include "kernels/base/names.h"
-
 namespace ito::model {
-namespace {
-
-enum class SdeKind { ve, vp, sub_vp, simple };  // in the order of Sde::Equations
-
-constexpr Named<SdeKind> kSdeNames[] = {
-    {"ve", SdeKind::ve}, {"vp", SdeKind::vp}, {"sub-vp", SdeKind::sub_vp}, {"simple", SdeKind::simple}};
-
-}  // namespace
 
 double Sde::mean(double t) const {
   return std::visit([&](const auto& e) { return e.mean(t); }, equations_);
@@ -58,7 +48,7 @@ NoiseLevel Sde::at_sigma(double sigma) const {
 }
 
 Sde make_sde(const SdeOptions& o) {
-  switch (value_of_name("SDE", o.name, kSdeNames)) {
+  switch (o.kind) {
     case SdeKind::ve:
       if (!(o.sigma_min > 0 && o.sigma_max > o.sigma_min))
         fail(cat("the VE SDE needs 0 < sigma_min < sigma_max, not ", o.sigma_min, " and ", o.sigma_max));
@@ -66,9 +56,9 @@ Sde make_sde(const SdeOptions& o) {
     case SdeKind::vp:
     case SdeKind::sub_vp:
       if (!(o.beta_min > 0 && o.beta_max > o.beta_min))
-        fail(
-            cat("the ", o.name, " SDE needs 0 < beta_min < beta_max, not ", o.beta_min, " and ", o.beta_max));
-      if (o.name == "vp") return Sde(Vp{{o.beta_min, o.beta_max}});
+        fail(cat("the ", name_of(o.kind), " SDE needs 0 < beta_min < beta_max, not ", o.beta_min, " and ",
+                 o.beta_max));
+      if (o.kind == SdeKind::vp) return Sde(Vp{{o.beta_min, o.beta_max}});
       return Sde(SubVp{{o.beta_min, o.beta_max}});
     case SdeKind::simple:
       if (!(o.base > 1)) fail(cat("the simple SDE dx = base^t dW needs base > 1, not ", o.base));
@@ -79,7 +69,7 @@ Sde make_sde(const SdeOptions& o) {
 
 SdeOptions options_of(const Sde& sde) {
   SdeOptions o;
-  o.name = name_of_value(SdeKind(sde.equations().index()), kSdeNames);
+  o.kind = SdeKind(sde.equations().index());
   if (const Ve* ve = std::get_if<Ve>(&sde.equations()))
     o.sigma_min = ve->sigma_min, o.sigma_max = ve->sigma_max;
   if (const Vp* vp = std::get_if<Vp>(&sde.equations())) o.beta_min = vp->beta_min, o.beta_max = vp->beta_max;

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cmath>
-#include <string>
-#include <string_view>
+#include <cstdint>
 #include <variant>
+
+#include "kernels/base/options.h"
 
 /// The forward processes of score-based diffusion: dx = f(t) x dt + g(t) dW for t in [0, 1], with marginals
 ///   x_t = a(t) x_0 + s(t) z,  z ~ N(0, I)        (a: mean(t), s: stddev(t)).
@@ -110,17 +111,39 @@ class Sde {
   Equations equations_;
 };
 
+enum class SdeKind : uint8_t { ve, vp, sub_vp, simple };  // in the order of Sde::Equations
+
 /// Everything that names an SDE in flags and files. Each SDE reads its own numbers only.
 struct SdeOptions {
-  std::string name = "ve";  // ve, vp, sub-vp, simple
-  double sigma_min = 0.002, sigma_max = 80;
-  double beta_min = 0.1, beta_max = 20;
-  double base = 25;
+  SdeKind kind = SdeKind::ve;
+  double sigma_min = Ve{}.sigma_min, sigma_max = Ve{}.sigma_max;
+  double beta_min = LinearBeta{}.beta_min, beta_max = LinearBeta{}.beta_max;
+  double base = Simple{}.base;
 };
 
-/// Checks the numbers and the name (an unknown one is an error that offers the nearest).
+template <FieldsOf<SdeOptions> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.kind, {.name = "sde", .help = "forward process", .fallback = "ve; simple for tutorial"});
+  visit(o.sigma_min, {.name = "sigma_min", .help = "least noise of ve", .range = above(0).to(1e6)});
+  visit(o.sigma_max, {.name = "sigma_max", .help = "most noise of ve", .range = above(0).to(1e6)});
+  visit(o.beta_min,
+        {.name = "beta_min", .help = "rate of vp and sub-vp at t = 0", .range = above(0).to(1e6)});
+  visit(o.beta_max,
+        {.name = "beta_max", .help = "rate of vp and sub-vp at t = 1", .range = above(0).to(1e6)});
+  visit(o.base, {.name = "base", .help = "of simple: dx = base^t dW", .range = above(1).to(1e6)});
+}
+
+/// Checks the numbers of its kind.
 Sde make_sde(const SdeOptions&);
 /// Its options, such that make_sde gives it back.
 SdeOptions options_of(const Sde&);
 
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::SdeKind> {
+  using SdeKind = model::SdeKind;
+  static constexpr std::string_view kKind = "SDE";
+  static constexpr Named<SdeKind> kTable[] = {
+      {"ve", SdeKind::ve}, {"vp", SdeKind::vp}, {"sub-vp", SdeKind::sub_vp}, {"simple", SdeKind::simple}};
+};

@@ -4,14 +4,10 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/base/names.h"
-
 namespace ito::model {
 
 namespace {
 
-constexpr Named<ResizeMode> kModes[] = {
-    {"pytorch-fid", ResizeMode::pytorch_fid}, {"tf1", ResizeMode::tf1}, {"clean", ResizeMode::clean}};
 constexpr int kChannels = 3;
 
 /// An output pixel is a weighted sum of neighbouring input pixels.
@@ -63,9 +59,6 @@ std::vector<Taps> axis(ResizeMode mode, int in) {
 }
 
 }  // namespace
-
-ResizeMode parse_resize_mode(std::string_view name) { return value_of_name("resize mode", name, kModes); }
-std::string name_of(ResizeMode mode) { return std::string(name_of_value(mode, kModes)); }
 
 void inception_input(ResizeMode mode, const uint8_t* image, int h, int w, float* out) {
   const std::vector<Taps> columns = axis(mode, w), rows = axis(mode, h);

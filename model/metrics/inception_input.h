@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <string_view>
+
+#include "kernels/base/names.h"
 
 namespace ito::model {
 
@@ -13,13 +13,17 @@ namespace ito::model {
 ///   (arXiv:2104.11222)
 enum class ResizeMode : uint8_t { pytorch_fid, tf1, clean };
 
-/// "pytorch-fid", "tf1" or "clean". Error: another name.
-ResizeMode parse_resize_mode(std::string_view name);
-std::string name_of(ResizeMode);
-
 inline constexpr int kInceptionSize = 299;
 
 /// image u8 [h,w,3] -> out [299,299,3] in about [-1,1].
 void inception_input(ResizeMode, const uint8_t* image, int h, int w, float* out);
 
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::ResizeMode> {
+  using ResizeMode = model::ResizeMode;
+  static constexpr std::string_view kKind = "resize mode";
+  static constexpr Named<ResizeMode> kTable[] = {
+      {"pytorch-fid", ResizeMode::pytorch_fid}, {"tf1", ResizeMode::tf1}, {"clean", ResizeMode::clean}};
+};

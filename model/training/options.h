@@ -1,11 +1,15 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "engine/optimizer.h"
+#include "kernels/base/options.h"
+#include "kernels/cuda_library.h"
 #include "model/diffusion/noise_level.h"
 #include "model/diffusion/objective.h"
+#include "model/diffusion/sampler_plan.h"
 #include "model/unet/config.h"
 
 namespace ito::model {
@@ -19,6 +23,37 @@ struct DiffusionOptions {
   NoiseLevelDraw draw;
 };
 
+template <FieldsOf<DiffusionOptions> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  fields(o.sde, visit);
+  visit(o.preconditioning.prediction, {.name = "prediction",
+                                       .help = "what the network is asked for",
+                                       .fallback = "edm; score-scaled for document and tutorial"});
+  visit(o.preconditioning.condition, {.name = "noise_condition",
+                                      .help = "how the network is told the noise level",
+                                      .fallback = "log-sigma/4; t for document and tutorial"});
+  visit(o.preconditioning.sigma_data, {.name = "sigma_data", .range = above(0).to(1000)});
+  visit(
+      o.weighting,
+      {.name = "weighting", .help = "of the loss over noise levels", .fallback = "edm; sigma2 without EDM"});
+  visit(o.min_snr_gamma, {.name = "min_snr_gamma", .range = above(0).to(1e6)});
+  visit(o.draw.kind, {.name = "level_draw",
+                      .help = "how noise levels are drawn",
+                      .fallback = "log-normal; uniform without EDM"});
+  visit(o.draw.p_mean,
+        {.name = "p_mean", .help = "log-normal: mean of ln sigma", .range = from(-100).to(100)});
+  visit(o.draw.p_std,
+        {.name = "p_std", .help = "log-normal: deviation of ln sigma", .range = above(0).to(100)});
+}
+
+/// The objective that a network of this kind has by default: EDM's for faces; the first design document's and the
+/// tutorial's networks have their own. The weighting and the draw of levels follow the prediction.
+DiffusionOptions default_diffusion(NetworkKind kind);
+DiffusionOptions default_diffusion(NetworkKind kind, Prediction prediction);
+
+/// What a network computes in.
+enum class Precision : uint8_t { f32, bf16 };
+
 /// A training run, completely: with the images, these determine every bit of its checkpoints.
 struct TrainingOptions {
   std::string preset = "small";
@@ -26,22 +61,86 @@ struct TrainingOptions {
   DiffusionOptions diffusion;
   engine::OptimizerOptions optimizer;
   int batch = 32;
-  int accumulate = 1;      // batches whose gradients are added before an update
-  int64_t steps = 100000;  // updates in all
+  int accumulate = 1;
+  int64_t steps = 100000;
   uint64_t seed = 0;
-  bool flip = true;               // mirror half of the images at random
-  double drop_condition = 0.1;    // share of samples that are shown no condition
-  std::string precision = "f32";  // or bf16
-  std::string conv = "ours";      // convolutions on a GPU: or cudnn, auto
+  bool flip = true;
+  double drop_condition = 0.1;
+  Precision precision = Precision::f32;
+  kernels::ConvChoice conv = kernels::ConvChoice::ours;
   std::string crop = "none";
   int64_t save_every = 1000, sample_every = 1000;
-  int sample_count = 64;       // images of the grids
-  int sample_steps = 18;       // Heun steps of the grids
-  int keep = 2;                // checkpoints kept beside the best
-  int64_t validate_every = 0;  // steps between validations; 0: at each save
-  int validate_count = 256;    // images of a validation; 0: none
-  int max_bad_steps = 10;      // steps in a row that are not finite, after which a run stops
+  int sample_count = 64, sample_steps = 18;
+  int keep = 2;
+  int64_t validate_every = 0;
+  int validate_count = 256;
+  int max_bad_steps = 10;
 };
+
+/// Every option of a run: the one place that an option is added in.
+template <FieldsOf<TrainingOptions> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  constexpr auto kSteps = from(1).to(engine::kMostSteps);
+  constexpr auto kImages = from(1).to((1 << 20) - 1);
+  visit(o.preset, {.name = "preset"});
+  visit.object("network", o.network);
+  visit(o.steps, {.name = "steps", .help = "updates in all", .range = kSteps, .may_change = true});
+  visit(o.batch, {.name = "batch", .help = "images a batch", .range = kImages});
+  visit(o.accumulate,
+        {.name = "accumulate", .help = "batches whose gradients make one update", .range = kImages});
+  visit(o.seed, {.name = "seed", .help = "of weights, noise and order", .range = kAnySeed});
+  visit(o.precision, {.name = "precision", .help = "what the network computes in"});
+  visit(o.conv, {.name = "conv",
+                 .help = "convolutions on a GPU (auto: each shape timed once, the choice kept in the run)",
+                 .fallback = "auto where cuDNN is found, else ours",
+                 .newer = true});
+  visit(o.save_every,
+        {.name = "save_every", .help = "steps between checkpoints", .range = kSteps, .may_change = true});
+  visit(o.sample_every,
+        {.name = "sample_every", .help = "steps between sample grids", .range = kSteps, .may_change = true});
+  visit(o.sample_count, {.name = "sample_count",
+                         .help = "images of a grid; 0: none",
+                         .range = from(0).to(1000000),
+                         .may_change = true});
+  visit(o.sample_steps,
+        {.name = "sample_steps", .help = "Heun steps of a grid", .range = kSamplerSteps, .may_change = true});
+  visit(o.keep, {.name = "keep",
+                 .help = "newest checkpoints kept, next to the best one",
+                 .range = from(1).to(1000000),
+                 .may_change = true});
+  visit(o.validate_every, {.name = "validate_every",
+                           .help = "steps between validations; a checkpoint of such a step can be the best",
+                           .range = from(0).to(engine::kMostSteps),
+                           .fallback = "0: at each save",
+                           .may_change = true,
+                           .newer = true});
+  visit(o.validate_count, {.name = "validate_count",
+                           .help = "images of a validation; 0: none",
+                           .range = from(0).to(1000000),
+                           .newer = true});
+  visit(o.max_bad_steps, {.name = "max_bad_steps",
+                          .help = "stop after so many steps in a row whose loss or gradient is not finite",
+                          .range = from(1).to(1000000),
+                          .may_change = true,
+                          .newer = true});
+  visit(o.crop, {.name = "crop"});
+  visit(o.flip, {.name = "flip", .help = "never mirror images", .flag = "--no-flip"});
+  visit(o.drop_condition, {.name = "drop_condition",
+                           .help = "share of images shown without their attributes",
+                           .range = from(0).to(1)});
+  visit.object("diffusion", o.diffusion);
+  visit.object("optimizer", o.optimizer);
+}
+
+/// What flags change of the preset's network.
+template <FieldsOf<NetworkConfig> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.embedding, {.name = "embedding", .help = "of the noise level", .fallback = "the preset's"});
+  visit(o.dropout, {.name = "dropout", .help = "in residual blocks", .range = from(0).below(1)});
+}
+
+/// The options of a run of that preset for which a user asks nothing else.
+TrainingOptions default_options(const std::string& preset);
 
 /// Fails, saying what to change, unless the options make a run.
 void check(const TrainingOptions& options);
@@ -56,9 +155,15 @@ engine::DType compute_type(const TrainingOptions& options);
 std::string to_json(const TrainingOptions& options);
 TrainingOptions training_options_from_json(const std::string& text);
 
-/// The options that differ between two runs, as "batch: 32 there, 64 now"; those that may change in a resumed
-/// run (steps, max_bad_steps, keep and what is said of saving, validating and sampling but --validate-count)
-/// are left out.
+/// The options that differ between two runs, as "batch: 32 there, 64 now"; those that may change in a run that goes
+/// on are left out.
 std::vector<std::string> differences(const TrainingOptions& there, const TrainingOptions& now);
 
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::Precision> {
+  using Precision = model::Precision;
+  static constexpr std::string_view kKind = "precision";
+  static constexpr Named<Precision> kTable[] = {{"f32", Precision::f32}, {"bf16", Precision::bf16}};
+};

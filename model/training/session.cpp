@@ -67,7 +67,7 @@ void Session::go_on() {
   std::string replanned;
   if (newest) {
     const TrainingOptions there = resume_from(*newest, trainer_);
-    const bool decays = options_.optimizer.learning_rate.decay != engine::LearningRate::Decay::constant;
+    const bool decays = options_.optimizer.learning_rate.decay != engine::Decay::constant;
     if (decays && there.steps != options_.steps)
       replanned = cat("the learning rate's schedule was re-planned, from ", there.steps, " to ",
                       options_.steps, " steps");

@@ -1,6 +1,6 @@
 #include "model/unet/presets.h"
 
-#include "kernels/base/names.h"
+#include "kernels/base/options.h"
 
 namespace ito::model {
 
@@ -61,13 +61,22 @@ const std::vector<Preset>& presets() {
   return all;
 }
 
-const Preset& preset(const std::string& name) {
+namespace {
+
+std::vector<std::string> names_of_presets() {
   std::vector<std::string> names;
-  for (const Preset& p : presets()) {
+  for (const Preset& p : presets()) names.push_back(p.name);
+  return names;
+}
+
+}  // namespace
+
+std::string preset_names() { return list_of(names_of_presets()); }
+
+const Preset& preset(const std::string& name) {
+  for (const Preset& p : presets())
     if (p.name == name) return p;
-    names.push_back(p.name);
-  }
-  fail_unknown_name("preset", name, names);
+  fail_unknown_name("preset", name, names_of_presets());
 }
 
 }  // namespace ito::model

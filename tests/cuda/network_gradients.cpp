@@ -85,7 +85,7 @@ std::vector<float> floats_of(const Tensor& t) {
 }
 
 Result run(const Wish& wish) {
-  engine::Device device({0, engine::parse_backend(wish.device)});
+  engine::Device device({0, engine::choose_backend(parse_name<engine::DeviceChoice>(wish.device))});
   const engine::DType dtype = wish.precision == "bf16" ? engine::DType::bf16 : engine::DType::f32;
   const model::NetworkConfig& config = model::preset(wish.preset).network;
   engine::ParamStore store(device);

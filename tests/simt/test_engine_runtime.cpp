@@ -147,12 +147,14 @@ TEST_CASE("out of memory: what is needed, what is there, and the batch that fits
 
 TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says what to do") {
   FreshDevice fresh;
-  const auto asked_for_cuda = [] { return error_of([] { engine::parse_backend("cuda"); }); };
-  CHECK(engine::parse_backend("auto") == Backend::cuda);
+  const auto asked_for_cuda = [] {
+    return error_of([] { engine::choose_backend(engine::DeviceChoice::cuda); });
+  };
+  CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cuda);
   simt::set_device_count(0);
   CHECK(has(asked_for_cuda(), "no GPU is visible"));
   CHECK(has(asked_for_cuda(), "--device cpu"));
-  CHECK(engine::parse_backend("auto") == Backend::cpu);
+  CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cpu);
   simt::reset_device();
   simt::set_driver_version(0);
   CHECK(has(asked_for_cuda(), "no NVIDIA driver is installed"));
@@ -163,10 +165,10 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
   simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorNoKernelImageForDevice);
   CHECK(has(asked_for_cuda(), "this program was built for other GPUs"));
   simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorUnsupportedPtxVersion);
-  CHECK(engine::parse_backend("auto") == Backend::cpu);
+  CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cpu);
   // A GPU that is there and busy is no reason to go on without it.
   simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorDevicesUnavailable);
-  CHECK(engine::parse_backend("auto") == Backend::cuda);
+  CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cuda);
   CHECK(asked_for_cuda() == "");
   simt::set_compute_capability(7, 5);
   CHECK(has(asked_for_cuda(), "compute capability 7.5; Ito needs 8.0"));
@@ -233,11 +235,11 @@ TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed ru
   TempFolder place;
   const RunFolder folder(place / "run");
   TrainingOptions o = tiny(2);
-  o.conv = "auto";
+  o.conv = kernels::ConvChoice::automatic;
   o.sample_count = 0;
   const auto train = [&](int64_t until) {
     SessionHooks hooks;
-    Device device({1, Backend::cuda, kernels::parse_conv_choice(o.conv)});
+    Device device({1, Backend::cuda, o.conv});
     Trainer trainer(device, o, images_of(values));
     hooks.interrupted = [&] { return trainer.step_number() == until; };
     run_session(device, trainer, folder, hooks);
@@ -249,7 +251,7 @@ TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed ru
   CHECK(train(8) == plan);
   CHECK(newest_checkpoint(folder.path())->filename() == "step-00000008");
   // A run with another choice is another run.
-  o.conv = "ours";
+  o.conv = kernels::ConvChoice::ours;
   const std::string refused = error_of([&] { train(9); });
   CAPTURE(refused);
   CHECK(has(refused, "conv: \"auto\" there, \"ours\" now"));

@@ -43,7 +43,7 @@ struct Model {
 };
 
 SamplerPlan plan_of(const char* name, int steps) {
-  if (std::string(name) != "churn") return make_sampler_plan(name, Sde(), steps);
+  if (std::string(name) != "churn") return make_sampler_plan({parse_name<SamplerKind>(name), steps}, Sde());
   HeunOptions o = heun_options(Sde(), steps);
   o.churn = 10;
   return heun_plan(Sde(), o);

@@ -33,7 +33,7 @@ struct Run {
     options.network.height = options.network.width = size;
     options.batch = 2;
     options.steps = 20;
-    options.optimizer.learning_rate = {engine::LearningRate::Decay::cosine, 2e-3, 5, 20, 0};
+    options.optimizer.learning_rate = {engine::Decay::cosine, 2e-3, 5, 20, 0};
     options.optimizer.ema.decay = 0.99;
   }
   ImageSet images() const { return {pixels.data(), kImages, size, size, 3, "none", {}}; }
@@ -50,10 +50,10 @@ std::vector<StepReport> reports(Device& device, const Run& run, int steps) {
 
 #if defined(__SANITIZE_ADDRESS__)  // what is left out touches the same memory
 constexpr int kSteps = 5;
-constexpr const char* kPrecisions[] = {"bf16"};
+constexpr Precision kPrecisions[] = {Precision::bf16};
 #else
 constexpr int kSteps = 20;
-constexpr const char* kPrecisions[] = {"f32", "bf16"};
+constexpr Precision kPrecisions[] = {Precision::f32, Precision::bf16};
 #endif
 
 TEST_CASE("20 steps of tiny in f32 on CUDA have the CPU's losses") {
@@ -83,8 +83,8 @@ std::vector<float> numbers_of(Trainer& trainer) {
 }
 
 TEST_CASE("replayed steps equal launched ones bit for bit") {
-  for (const char* precision : kPrecisions) {
-    CAPTURE(precision);
+  for (const Precision precision : kPrecisions) {
+    CAPTURE(std::string(name_of(precision)));
     Run run(8);
     run.options.precision = precision;
     run.options.accumulate = 2;
@@ -112,8 +112,8 @@ std::pair<std::vector<double>, std::vector<float>> continued(const Run& run,
 }
 
 TEST_CASE("a run that was killed goes on bit for bit, with dropout, accumulation and in bf16, too") {
-  for (const char* precision : kPrecisions) {
-    CAPTURE(std::string(precision));
+  for (const Precision precision : kPrecisions) {
+    CAPTURE(std::string(name_of(precision)));
     Run run(8);
     run.options.precision = precision;
     run.options.accumulate = 2;
@@ -133,7 +133,7 @@ TEST_CASE("a run that was killed goes on bit for bit, with dropout, accumulation
 
 TEST_CASE("a checkpoint that one device wrote goes on, and is sampled, on the other") {
   const Run run(8);
-  const SamplerPlan plan = make_sampler_plan("heun", Sde(), 2);
+  const SamplerPlan plan = make_sampler_plan({SamplerKind::heun, 2}, Sde());
   for (Backend from : {Backend::cuda, Backend::cpu}) {
     const Backend to = from == Backend::cuda ? Backend::cpu : Backend::cuda;
     TempFolder folder;

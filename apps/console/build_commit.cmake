@@ -4,7 +4,7 @@ execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --abbrev=9 --
 if(NOT status EQUAL 0)
   set(commit unknown)
 endif()
-set(text "#pragma once\n\nnamespace ito::bench {\ninline constexpr char kCommit[] = \"${commit}\";\n}\n")
+set(text "#pragma once\n\nnamespace ito::apps {\ninline constexpr char kCommit[] = \"${commit}\";\n}\n")
 set(written "")
 if(EXISTS ${HEADER})
   file(READ ${HEADER} written)

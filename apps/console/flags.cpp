@@ -1,0 +1,22 @@
+#include "apps/console/flags.h"
+
+namespace ito::apps {
+
+void Flags::add_flag(bool, const Field& field) {
+  const std::string flag = flag_of(field);
+  if (flag.empty()) return;
+  app_->add_flag_callback(
+      flag, [this, flag] { given_[flag]; }, field.help);
+}
+
+void Flags::add_text(const Field& field, const std::string& what, const std::string& help,
+                     const std::string& fallback) {
+  const std::string flag = flag_of(field);
+  if (flag.empty()) return;
+  CLI::Option* option = app_->add_option_function<std::string>(
+      flag, [this, flag](const std::string& text) { given_[flag] = text; }, help);
+  option->type_name(what)->required(field.required);
+  if (!fallback.empty()) option->default_str(fallback);
+}
+
+}  // namespace ito::apps

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "kernels/base/options.h"
+
+/// Options as flags: visitors over fields() (kernels/base/options.h), for every program.
+namespace ito::apps {
+
+/// A program's flags. Two steps, since what a flag means by default can depend on another flag:
+///   flags.add(Options{})    a flag for each field that has help, with that default in --help
+///   flags.read_into(o)      after parsing: the values of the flags that were given, checked
+class Flags {
+ public:
+  /// `app` must outlive this.
+  explicit Flags(CLI::App& app) : app_(&app) {}
+  Flags(const Flags&) = delete;
+  Flags& operator=(const Flags&) = delete;
+
+  template <class Options>
+  void add(const Options& defaults) {
+    fields(defaults, Adding{*this});
+  }
+  /// Error: a value that its option may not have; says what is allowed.
+  template <class Options>
+  void read_into(Options& options) const {
+    fields(options, Reading{*this});
+  }
+  template <class Options>
+  Options read() const {
+    Options options;
+    read_into(options);
+    return options;
+  }
+  /// "--batch" is on the command line.
+  bool given(const std::string& flag) const { return given_.count(flag) > 0; }
+
+  /// Visitors, for fields() and for lists of fields with other names.
+  struct Adding {
+    Flags& flags;
+    template <class T>
+    void operator()(const T& value, const Field& field) const {
+      flags.add_flag(value, field);
+    }
+    template <class Options>
+    void object(const char*, const Options& options) const {
+      fields(options, *this);
+    }
+  };
+  struct Reading {
+    const Flags& flags;
+    template <class T>
+    void operator()(T& value, const Field& field) const {
+      const std::string flag = flag_of(field);
+      const auto found = flags.given_.find(flag);
+      if (found == flags.given_.end()) return;
+      if constexpr (std::is_same_v<T, bool>)
+        value = flag.rfind("--no-", 0) != 0;
+      else if constexpr (is_optional<T>)
+        value = parse_option<typename T::value_type>(flag, found->second, field.range);
+      else
+        value = parse_option<T>(flag, found->second, field.range);
+    }
+    template <class Options>
+    void object(const char*, Options& options) const {
+      fields(options, *this);
+    }
+  };
+
+ private:
+  template <class T>
+  void add_flag(const std::optional<T>&, const Field& field) {
+    add_text(field, what_of<T>(field.range), described<T>(field), field.fallback);
+  }
+  template <class T>
+  void add_flag(const T& value, const Field& field) {
+    add_text(field, what_of<T>(field.range), described<T>(field),
+             *field.fallback ? field.fallback : shown(value));
+  }
+  void add_flag(bool, const Field& field);
+
+  void add_text(const Field& field, const std::string& what, const std::string& help,
+                const std::string& fallback);
+
+  /// The help, with the names or numbers that are allowed.
+  template <class T>
+  static std::string described(const Field& field) {
+    if constexpr (Nameable<T>) return cat(field.help, ": ", allowed_text<T>(field.range));
+    if constexpr (is_number<T>) return cat(field.help, " (", text_of(field.range), ")");
+    return field.help;
+  }
+  /// What stands for the value in --help.
+  template <class T>
+  static std::string what_of(const Range&) {
+    return is_whole<T> ? "N" : is_number<T> ? "X" : Nameable<T> ? "NAME" : "TEXT";
+  }
+  template <class T>
+  static std::string shown(const T& value) {
+    if constexpr (Nameable<T>)
+      return std::string(name_of(value));
+    else
+      return cat(value);
+  }
+
+  CLI::App* app_;
+  std::map<std::string, std::string> given_;  // flags on the command line, with their texts
+};
+
+}  // namespace ito::apps

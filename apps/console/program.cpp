@@ -1,0 +1,56 @@
+#include "apps/console/program.h"
+
+#include <iostream>
+#include <new>
+
+#include "apps/console/build_commit.h"  // written at build time: kCommit
+#include "kernels/base/names.h"
+
+namespace ito::apps {
+
+namespace {
+
+/// CLI11 lists what it did not understand; the first of it that looks like a flag is what the user meant to
+/// type.
+std::string explain(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  for (const CLI::App* sub : app.get_subcommands()) command = sub;
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command->get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  for (const std::string& word : command->remaining(true)) {
+    if (word.rfind("--", 0) != 0) continue;
+    const std::string flag = word.substr(0, word.find('='));
+    return cat("unknown flag ", flag, "; did you mean ", nearest_name(flag, names), "? --help lists all");
+  }
+  return std::string(error.what()) + "; --help lists all flags";
+}
+
+}  // namespace
+
+int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
+  app.set_version_flag("--version", [&] { return cat(app.get_name(), " ", version_text()); });
+  try {
+    app.parse(argc, argv);
+    return body();
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return 0;
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << "\n";
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
+  } catch (const std::bad_alloc&) {
+    std::cerr << app.get_name() << ": out of memory; use a smaller --batch or --size\n";
+  } catch (const std::exception& e) {
+    std::cerr << app.get_name() << ": " << e.what() << "\n";
+  }
+  return 1;
+}
+
+std::string build_commit() { return kCommit; }
+
+std::string version_text() { return cat(ITO_VERSION " (commit ", kCommit, ", " ITO_BUILD " build)"); }
+
+}  // namespace ito::apps

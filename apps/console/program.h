@@ -1,0 +1,29 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "apps/console/flags.h"
+
+namespace ito::apps {
+
+/// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one
+/// line on standard error and exit code 1; --help and --version print and return 0.
+int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+/// main() of a program whose flags are the fields of Request; `body` takes what was asked for.
+template <class Request, class Body>
+int run_program(const char* purpose, const char* name, int argc, char** argv, const Body& body) {
+  CLI::App app{purpose, name};
+  Flags flags(app);
+  flags.add(Request{});
+  return run_program(app, argc, argv, [&] { return body(flags.read<Request>()); });
+}
+
+/// The commit this program was built from, "-dirty" behind it where files had been changed; or "unknown".
+std::string build_commit();
+/// "0.1 (commit 9b20efb12, CPU build)", or CUDA build.
+std::string version_text();
+
+}  // namespace ito::apps

@@ -1,0 +1,150 @@
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/base/error.h"
+#include "kernels/base/names.h"
+
+/// Options as data. A struct of options lists its fields once, next to its definition:
+///
+///   template <FieldsOf<SdeOptions> Options, class Visit>
+///   void fields(Options& o, Visit&& visit) {
+///     visit(o.sigma_min, {.name = "sigma_min", .help = "least noise of ve", .range = above(0).to(1e6)});
+///   }
+///
+/// and everything that is done with options is a visitor over that list: flags (apps/console/flags.h), JSON files
+/// (model/option_json.h), checks (below). A visitor takes (value, Field), and object(name, options) for a struct of
+/// options that files nest under a name of its own.
+namespace ito {
+
+/// The numbers that an option may be. Every number of every program has one.
+struct Range {
+  long double least = 1, most = 0;               // none, unless given
+  bool above_least = false, below_most = false;  // the bound itself is not allowed
+
+  constexpr bool is_given() const { return least <= most; }
+  constexpr bool holds(long double x) const {
+    return (above_least ? x > least : x >= least) && (below_most ? x < most : x <= most);  // never NaN
+  }
+  constexpr Range to(long double bound) const { return {least, bound, above_least, false}; }
+  constexpr Range below(long double bound) const { return {least, bound, above_least, true}; }
+};
+constexpr Range from(long double bound) {
+  return {bound, std::numeric_limits<long double>::max(), false, false};
+}
+constexpr Range above(long double bound) {
+  return {bound, std::numeric_limits<long double>::max(), true, false};
+}
+
+inline constexpr Range kAnySeed = from(0).to(18446744073709551615.0L);
+inline constexpr Range kThreads = from(0).to(4096);
+
+/// What there is to know about an option beside its value.
+struct Field {
+  const char* name;       // in files and errors: "sample_steps"
+  std::string help = {};  // an option without help has no flag, and is set in files alone
+  Range range = {};       // of a number
+  const char* flag =
+      "";  // where it is not the name with dashes: "--no-flip" sets a bool to false; "DIR" has no dashes
+  const char* fallback =
+      "";                   // what --help calls the default where the value does not show it: "the preset's"
+  bool may_change = false;  // a run that goes on may have another value
+  bool newer = false;       // files from before the option existed lack it, and mean the default
+  bool required = false;    // as a flag
+};
+
+/// Options of one struct, constant or not: what fields() of that struct takes.
+template <class Options, class Struct>
+concept FieldsOf = std::same_as<std::remove_const_t<Options>, Struct>;
+
+template <class T>
+inline constexpr bool is_whole = std::is_integral_v<T> && !std::is_same_v<T, bool>;
+template <class T>
+inline constexpr bool is_number = is_whole<T> || std::is_floating_point_v<T>;
+
+/// "--sample-steps" for "sample_steps", unless the field has another; "" where it has none.
+std::string flag_of(const Field& field);
+
+/// "from 1 to 100", "above 0 and below 1", for errors and --help.
+std::string text_of(const Range& range);
+
+/// "ve, vp, sub-vp or simple".
+std::string list_of(const std::vector<std::string>& names);
+
+/// Throws: <who> must be <what is allowed>, is "<value>".
+[[noreturn]] void fail_value(const std::string& who, const std::string& allowed, std::string_view value);
+/// The same for names, with the nearest one.
+[[noreturn]] void fail_name(const std::string& who, const std::vector<std::string>& names,
+                            std::string_view value);
+
+/// Decimal numbers within the range. Error: anything else, in words that say what is allowed.
+int64_t parse_signed(const std::string& who, std::string_view text, const Range& range);
+uint64_t parse_unsigned(const std::string& who, std::string_view text, const Range& range);
+double parse_real(const std::string& who, std::string_view text, const Range& range);
+
+template <Nameable Enum>
+std::vector<std::string> names_of() {
+  std::vector<std::string> names;
+  for (const Named<Enum>& row : Names<Enum>::kTable) names.emplace_back(row.name);
+  return names;
+}
+
+/// What a value of the field may be, in words.
+template <class T>
+std::string allowed_text(const Range& range) {
+  if constexpr (Nameable<T>) return list_of(names_of<T>());
+  return (is_whole<T> ? "a whole number " : "a number ") + text_of(range);
+}
+
+/// A value as a user types it. Numbers are decimal, all of the text, and within the range; everything else is an error
+/// that says what is allowed, and for names which one was probably meant. `who` is what errors call it: "--batch".
+template <class T>
+T parse_option(const std::string& who, std::string_view text, const Range& range) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return std::string(text);
+  } else if constexpr (Nameable<T>) {
+    for (const Named<T>& row : Names<T>::kTable)
+      if (row.name == text) return row.value;
+    fail_name(who, names_of<T>(), text);
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return T(parse_real(who, text, range));
+  } else {
+    static_assert(is_whole<T>);
+    const Range fitting = range.to(std::min<long double>(range.most, std::numeric_limits<T>::max()));
+    if constexpr (std::is_unsigned_v<T>) return T(parse_unsigned(who, text, fitting));
+    return T(parse_signed(who, text, fitting));
+  }
+}
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+/// A visitor that fails at the first number outside of its range. Errors call an option by its flag, where it has one.
+struct CheckRanges {
+  template <class T>
+  void operator()(const T& value, const Field& field) const {
+    if constexpr (is_optional<T>) {
+      if (value) (*this)(*value, field);
+    } else if constexpr (is_number<T>) {
+      const std::string flag = flag_of(field);
+      if (!field.range.holds(value))
+        fail_value(flag.empty() ? field.name : flag, allowed_text<T>(field.range), cat(value));
+    }
+  }
+  template <class Options>
+  void object(const char*, const Options& options) const {
+    fields(options, *this);
+  }
+};
+
+}  // namespace ito

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "kernels/base/options.h"
+#include "model/json_value.h"
+
+/// Options as JSON: visitors over fields() (kernels/base/options.h). A name is a string, a struct of options an object.
+namespace ito::model {
+
+/// Fills `json`, an object, with every field.
+struct WriteJson {
+  nlohmann::json& json;
+
+  template <class T>
+  void operator()(const T& value, const Field& field) const {
+    if constexpr (Nameable<T>)
+      json[field.name] = name_of(value);
+    else
+      json[field.name] = value;
+  }
+  template <class Options>
+  void object(const char* name, const Options& options) const {
+    fields(options, WriteJson{json[name]});
+  }
+};
+
+/// Sets every field from `json`. Error: it is missing (but where older files lack it), of another kind or outside of
+/// its range.
+struct ReadJson {
+  const nlohmann::json& json;
+
+  template <class T>
+  void operator()(T& value, const Field& field) const {
+    if (field.newer && !json.contains(field.name)) return;
+    if constexpr (Nameable<T>)
+      value =
+          parse_option<T>(field.name, value_as<std::string>(json.at(field.name), field.name), field.range);
+    else
+      take(json, field.name, value);
+    if constexpr (is_number<T>)
+      if (!field.range.holds(value)) fail_value(field.name, allowed_text<T>(field.range), cat(value));
+  }
+  template <class Options>
+  void object(const char* name, Options& options) const {
+    fields(options, ReadJson{json.at(name)});
+  }
+};
+
+template <class Options>
+nlohmann::json json_of(const Options& options) {
+  nlohmann::json json = nlohmann::json::object();
+  fields(options, WriteJson{json});
+  return json;
+}
+
+}  // namespace ito::model
