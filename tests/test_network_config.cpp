@@ -1,10 +1,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "model/training/checkpoint.h"
 #include "model/unet/presets.h"
 #include "tests/error_of.h"
+#include "tests/small_run.h"
+#include "tests/temp_folder.h"
 
 /// The file of a network's configuration: what diffusers can say in it is understood as diffusers understands it, or
 /// refused by name.
@@ -355,6 +359,32 @@ TEST_CASE("enumerations have the names that flags use") {
   CHECK(ito::name_of(Activation::silu) == "silu");
   CHECK(contains(error_of([] { parse_name<EmbeddingKind>("positional"); }),
                  "unknown embedding \"positional\""));
+}
+
+TEST_CASE("a checkpoint whose two files describe different networks is not loaded") {
+  const tests::SmallRun run;
+  const TempFolder place;
+  const auto folder = place / "step", config = folder / "unet/config.json";
+  engine::Device device({1, engine::Backend::cpu});
+  {
+    Trainer trainer(device, run.options, run.images());
+    save_checkpoint(folder, trainer);
+  }
+  CHECK(load_model(device, folder).options.network.layers_per_block == 1);
+  const auto error = [&] { return error_of([&] { load_model(device, folder); }); };
+  const auto rewrite = [&](const char* key, const json& value) {
+    json j = json::parse(to_json(run.options.network));
+    j[key] = value;
+    std::ofstream(config) << j;
+  };
+  rewrite("layers_per_block", 2);
+  CHECK(error() == cat(config.string(), ": layers_per_block is 2, but 1 in ",
+                       (folder / "options.json").string(),
+                       ": set the one that was changed back, or take another checkpoint"));
+  rewrite("act_fn", "mish");
+  CHECK(error().rfind(config.string() + ": act_fn must be", 0) == 0);
+  std::filesystem::remove(config);
+  CHECK(contains(error(), "is not a checkpoint: it has no unet/config.json"));
 }
 
 }  // namespace
