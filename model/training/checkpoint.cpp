@@ -35,14 +35,25 @@ int64_t count_of(const engine::Metadata& counts, const char* name, const fs::pat
 }
 
 TrainingOptions read_options(const fs::path& folder) {
-  if (!fs::exists(folder / kOptions) || !fs::exists(folder / kWeights))
-    fail(cat(folder.string(), " is not a checkpoint: it needs ", kOptions, " and ", kWeights,
-             "; give --checkpoint runs/NAME/checkpoints/step-..."));
+  for (const char* file : {kOptions, kConfig, kWeights})
+    if (!fs::exists(folder / file))
+      fail(cat(folder.string(), " is not a checkpoint: it has no ", file,
+               "; give --checkpoint runs/NAME/checkpoints/step-..."));
   try {
     return training_options_from_json(io::read_file(folder / kOptions));
   } catch (const Error& e) {
     fail(cat((folder / kOptions).string(), ": ", e.what()));
   }
+}
+
+/// Both files are written from one network, and each could be changed by hand.
+void check_agreement(const fs::path& folder, const NetworkConfig& network) {
+  const std::string config = (folder / kConfig).string();
+  const auto difference = first_difference(network_config_from_json(io::read_file(config), config), network);
+  if (difference)
+    fail(cat(config, ": ", difference->key, " is ", difference->first, ", but ", difference->second, " in ",
+             (folder / kOptions).string(),
+             ": set the one that was changed back, or take another checkpoint"));
 }
 
 }  // namespace
@@ -94,6 +105,7 @@ TrainingOptions resume_from(const fs::path& folder, Trainer& trainer) {
 LoadedModel load_model(engine::Device& device, const fs::path& folder) {
   LoadedModel model;
   model.options = read_options(folder);
+  check_agreement(folder, model.options.network);
   model.options.network.dropout = 0;
   model.store = std::make_unique<engine::ParamStore>(device);
   model.network = std::make_unique<Network>(Scope(*model.store), model.options.network);

@@ -42,7 +42,8 @@ struct LoadedModel {
   engine::DType compute() const;
   Denoiser denoiser() const;
 };
-/// Error: not a checkpoint, truncated, of another model, or with NaN.
+/// Error: not a checkpoint, truncated, of another model, or with NaN; options.json and unet/config.json describe
+/// different networks.
 LoadedModel load_model(engine::Device& device, const std::filesystem::path& folder);
 
 }  // namespace ito::model

@@ -1,8 +1,9 @@
 #include "model/unet/config.h"
 
-#include <sstream>
+#include <algorithm>
+#include <charconv>
+#include <functional>
 
-#include "kernels/base/error.h"
 #include "model/json_value.h"
 
 namespace ito::model {
@@ -31,8 +32,106 @@ void check(const NetworkConfig& c) {
 
 namespace {
 
-const char* name_of(NetworkKind kind) {
-  return kind == NetworkKind::unet ? "unet" : kind == NetworkKind::document ? "document" : "tutorial";
+/// A key of the file.
+struct Key {
+  std::string name;
+  json otherwise;  // diffusers' value where the file has no such key
+  /// Takes the value up. Returns what it must be ("must be ...") where it is something else; Error: the same.
+  std::function<std::string(const json&, NetworkConfig&)> read;
+  std::function<json(const NetworkConfig&)> write;  // empty: not written, for diffusers' default is meant
+};
+
+/// The value as JSON, for an error: not all of a long one.
+std::string shown(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 160);
+}
+
+std::string must_be(const std::vector<json>& values) {
+  std::string list;
+  for (const json& value : values) list += (list.empty() ? "" : " or ") + shown(value);
+  return "must be " + list;
+}
+
+/// A float is written as the double that prints as it does: 1e-05, not 9.999999747378752e-06.
+template <class T>
+json written(T value) {
+  if constexpr (!std::is_same_v<T, float>) return value;
+  char text[32];
+  return std::stod(std::string(text, std::to_chars(text, text + sizeof text, value).ptr));
+}
+
+template <class T>
+Key number(const char* name, json otherwise, T NetworkConfig::*member,
+           T least = std::numeric_limits<T>::lowest()) {
+  return {name, std::move(otherwise),
+          [=](const json& value, NetworkConfig& c) -> std::string {
+            if (!value.is_number()) return is_whole<T> ? "must be a whole number" : "must be a number";
+            c.*member = value_as<T>(value, name);
+            return c.*member >= least ? "" : cat("must be at least ", least);
+          },
+          [=](const NetworkConfig& c) { return written(c.*member); }};
+}
+
+/// The table outlives the key; of several names of a value the first is the one written.
+template <class Enum, size_t n>
+Key choice(const char* name, json otherwise, Enum NetworkConfig::*member, const Named<Enum> (&table)[n]) {
+  return {name, std::move(otherwise),
+          [=, &table](const json& value, NetworkConfig& c) -> std::string {
+            std::vector<json> names;
+            for (const Named<Enum>& row : table) {
+              if (value == row.name) return c.*member = row.value, "";
+              names.push_back(row.name);
+            }
+            return must_be(names);
+          },
+          [=, &table](const NetworkConfig& c) { return json(name_of_value(c.*member, table)); }};
+}
+
+Key flag(const char* name, json otherwise, bool NetworkConfig::*member, json yes, json no) {
+  return {name, std::move(otherwise),
+          [=](const json& value, NetworkConfig& c) {
+            c.*member = value == yes;
+            return value == yes || value == no ? "" : must_be({yes, no});
+          },
+          [=](const NetworkConfig& c) { return c.*member ? yes : no; }};
+}
+
+/// No choice here: one of allowed(configuration), the first where it is written; `why` says what that means.
+Key fixed(const char* name, json otherwise, const char* why,
+          std::function<std::vector<json>(const NetworkConfig&)> allowed, bool is_written = false) {
+  Key key = {name,
+             std::move(otherwise),
+             [=](const json& value, NetworkConfig& c) -> std::string {
+               const std::vector<json> values = allowed(c);
+               const bool known = std::find(values.begin(), values.end(), value) != values.end();
+               return known ? "" : cat(must_be(values), " (", why, ")");
+             },
+             {}};
+  if (is_written) key.write = [=](const NetworkConfig& c) { return allowed(c).front(); };
+  return key;
+}
+Key only(const char* name, json value, const char* why, bool is_written = false) {
+  return fixed(
+      name, value, why, [=](const NetworkConfig&) { return std::vector<json>(1, value); }, is_written);
+}
+
+std::string read_sample_size(const json& value, NetworkConfig& c) {
+  const bool two = value.is_array() && value.size() == 2;
+  if (!two && !value.is_number()) return "must be a whole number, or a list of height and width";
+  c.height = value_as<int>(two ? value[0] : value, "sample_size");
+  c.width = value_as<int>(two ? value[1] : value, "sample_size");
+  return "";
+}
+json write_sample_size(const NetworkConfig& c) {
+  return c.height == c.width ? json(c.height) : json({c.height, c.width});
+}
+
+std::string read_block_channels(const json& value, NetworkConfig& c) {
+  if (!value.is_array() || value.empty()) return "must be a list of whole numbers, one for each level";
+  c.block_channels.clear();
+  for (const json& channels : value)
+    c.block_channels.push_back(value_as<int>(channels, "block_out_channels"));
+  return "";
 }
 
 json block_types(const NetworkConfig& c, bool down) {
@@ -45,93 +144,161 @@ json block_types(const NetworkConfig& c, bool down) {
   return types;
 }
 
-/// The double that prints as the float does: 1e-05, not 9.999999747378752e-06.
-double shortest(float value) {
-  std::ostringstream text;
-  text << value;
-  return std::stod(text.str());
+std::string read_down_blocks(const json& value, NetworkConfig& c) {
+  c.attention.clear();
+  for (const json& type : value.is_array() ? value : json::array()) {
+    if (type != "DownBlock2D" && type != "AttnDownBlock2D") break;
+    c.attention.push_back(type == "AttnDownBlock2D");
+  }
+  const bool all =
+      value.is_array() && c.attention.size() == value.size() && value.size() == c.block_channels.size();
+  return all ? "" : "must be a list of DownBlock2D or AttnDownBlock2D, one for each of block_out_channels";
 }
 
-template <class T>
-T get(const json& j, const char* key, T otherwise) {
-  take_if_there(j, key, otherwise);
-  return otherwise;
+std::string read_head_width(const json& value, NetworkConfig& c) {
+  c.head_width = value.is_null() ? 0 : value_as<int>(value, "attention_head_dim");
+  return value.is_null() || c.head_width > 0 ? "" : "must be null (one head) or at least 1";
+}
+
+/// Only a learned time embedding, which is refused, would use it.
+std::string read_timesteps(const json& value, NetworkConfig&) {
+  return value.is_null() || fits<uint32_t>(value) ? "" : "must be null or a whole number";
+}
+
+/// diffusers' names.
+constexpr Named<EmbeddingKind> kEmbeddingTypes[] = {{"fourier", EmbeddingKind::fourier},
+                                                    {"positional", EmbeddingKind::sinusoidal}};
+
+/// The whole file, in the order in which it is read: first what describes the network, then what follows from that,
+/// and what diffusers has a choice of and Ito has not.
+std::vector<Key> make_keys() {
+  using C = NetworkConfig;
+  using Values = std::vector<json>;
+  constexpr bool kWritten = true;
+  return {
+      choice("ito_network", "unet", &C::kind, Names<NetworkKind>::kTable),
+      {"sample_size", nullptr, read_sample_size, write_sample_size},
+      number("in_channels", 3, &C::channels, 1),
+      {"block_out_channels", json::array({224, 448, 672, 896}), read_block_channels,
+       [](const C& c) { return json(c.block_channels); }},
+      {"down_block_types",
+       json::array({"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"}),
+       read_down_blocks, [](const C& c) { return block_types(c, true); }},
+      number("layers_per_block", 2, &C::layers_per_block, 1),
+      number("norm_num_groups", 32, &C::groups, 1),
+      number("norm_eps", 1e-5, &C::norm_eps, 0.0f),
+      {"attention_head_dim", 8, read_head_width,
+       [](const C& c) { return c.head_width ? json(c.head_width) : json(); }},
+      choice("time_embedding_type", "positional", &C::embedding, kEmbeddingTypes),
+      flag("flip_sin_to_cos", true, &C::flip_sin_to_cos, true, false),
+      number("freq_shift", 0, &C::freq_shift),
+      flag("downsample_padding", 1, &C::pad_both_sides, 1, 0),
+      choice("act_fn", "silu", &C::activation, Names<Activation>::kTable),
+      number("dropout", 0, &C::dropout, 0.0f),
+      number("ito_fourier_scale", 16, &C::fourier_scale),
+      choice("ito_skips", "concatenate", &C::skips, Names<SkipKind>::kTable),
+      number("ito_condition", 0, &C::condition, 0),
+
+      only("_class_name", "UNet2DModel", "another class is another network", kWritten),
+      fixed(
+          "out_channels", 3, "as many as in_channels", [](const C& c) { return Values(1, c.channels); },
+          kWritten),
+      fixed(
+          "up_block_types", json::array({"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"}),
+          "the mirror of down_block_types", [](const C& c) { return Values(1, block_types(c, false)); },
+          kWritten),
+      only("mid_block_type", "UNetMidBlock2D", "there is always a middle"),
+      only("mid_block_scale_factor", 1, "the middle's sums are not divided"),
+      only("add_attention", true, "the middle always has attention", kWritten),
+      fixed("time_embedding_dim", nullptr, "4 times the first of block_out_channels",
+            [](const C& c) {
+              return Values{nullptr, 4 * int64_t(c.block_channels.front())};
+            }),
+      fixed("attn_norm_num_groups", nullptr, "the middle's attention has norm_num_groups",
+            [](const C& c) {
+              return Values{nullptr, c.groups};
+            }),
+      only("resnet_time_scale_shift", "default", "the time embedding is added before the second norm"),
+      only("downsample_type", "conv", "a convolution of stride 2"),
+      only("upsample_type", "conv", "nearest neighbour, then a convolution"),
+      only("center_input_sample", false, "the input is taken as it is"),
+      only("class_embed_type", nullptr, "there are no classes; conditions are vectors, ito_condition"),
+      only("num_class_embeds", nullptr, "there are no classes; conditions are vectors, ito_condition"),
+      {"num_train_timesteps", nullptr, read_timesteps, {}},
+  };
+}
+
+const std::vector<Key>& keys() {
+  static const std::vector<Key> all = make_keys();
+  return all;
+}
+
+void refuse_unknown_keys(const json& j) {
+  std::vector<std::string> known;
+  for (const Key& key : keys()) known.push_back(key.name);
+  for (const auto& [name, value] : j.items()) {
+    if (name.rfind('_', 0) == 0 || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string start = name.substr(0, 60);
+    fail(cat("unknown key ", start, " (its value is ", shown(value), "); did you mean ",
+             nearest_name(start, known), "?"));
+  }
 }
 
 NetworkConfig parse(const json& j) {
+  if (!j.is_object()) fail(cat("must be an object, is ", shown(j)));
+  refuse_unknown_keys(j);
   NetworkConfig c;
-  const std::string kind = get<std::string>(j, "ito_network", "unet");
-  c.kind = kind == "document"   ? NetworkKind::document
-           : kind == "tutorial" ? NetworkKind::tutorial
-                                : NetworkKind::unet;
-  if (kind != name_of(c.kind)) fail(cat("unknown network '", kind, "'"));
-  const json& size = j.at("sample_size");
-  c.height = value_as<int>(size.is_array() ? size.at(0) : size, "sample_size");
-  c.width = value_as<int>(size.is_array() ? size.at(1) : size, "sample_size");
-  c.channels = get(j, "in_channels", 3);
-  take(j, "block_out_channels", c.block_channels);
-  c.attention.clear();
-  for (const json& type : j.at("down_block_types")) {
-    const std::string name = type.get<std::string>();
-    if (name != "DownBlock2D" && name != "AttnDownBlock2D")
-      fail(cat("down block type '", name, "' is not one of this network's: DownBlock2D, AttnDownBlock2D"));
-    c.attention.push_back(name == "AttnDownBlock2D");
+  for (const Key& key : keys()) {
+    const auto there = j.find(key.name);
+    const json& value = there == j.end() ? key.otherwise : *there;
+    const std::string wrong = key.read(value, c);
+    if (!wrong.empty())
+      fail(cat(key.name, " ", wrong, ", is ", shown(value),
+               there == j.end() ? ", the default, since the file has no such key" : ""));
   }
-  c.layers_per_block = get(j, "layers_per_block", 2);
-  c.groups = get(j, "norm_num_groups", 32);
-  c.norm_eps = get(j, "norm_eps", 1e-5f);
-  c.head_width = j.contains("attention_head_dim") ? get(j, "attention_head_dim", 0) : 8;
-  c.embedding = get<std::string>(j, "time_embedding_type", "positional") == "fourier"
-                    ? EmbeddingKind::fourier
-                    : EmbeddingKind::sinusoidal;
-  c.flip_sin_to_cos = get(j, "flip_sin_to_cos", true);
-  c.freq_shift = get(j, "freq_shift", 0.0f);
-  c.pad_both_sides = get(j, "downsample_padding", 1) == 1;
-  c.activation = get<std::string>(j, "act_fn", "silu") == "relu" ? Activation::relu : Activation::silu;
-  c.dropout = get(j, "dropout", 0.0f);
-  c.fourier_scale = get(j, "ito_fourier_scale", 16.0f);
-  c.skips = get<std::string>(j, "ito_skips", "concatenate") == "add" ? SkipKind::add : SkipKind::concatenate;
-  c.condition = get(j, "ito_condition", 0);
+  if (c.activation == Activation::relu && !j.contains("ito_network"))
+    fail(
+        "act_fn must be \"silu\", is \"relu\": diffusers' UNet2DModel keeps SiLU in its time embedding and "
+        "before "
+        "its last convolution, where this network would have ReLU");
   check(c);
   return c;
 }
 
+/// Refuses what is nested without end: dump() calls itself for each level.
+json parse_shallow(const std::string& text) {
+  return json::parse(text, [](int depth, json::parse_event_t, json&) {
+    if (depth > 8) fail("is nested too deeply");
+    return true;
+  });
+}
+
 }  // namespace
 
-std::string to_json(const NetworkConfig& c) {
-  json j = {
-      {"_class_name", "UNet2DModel"},
-      {"in_channels", c.channels},
-      {"out_channels", c.channels},
-      {"block_out_channels", c.block_channels},
-      {"down_block_types", block_types(c, true)},
-      {"up_block_types", block_types(c, false)},
-      {"layers_per_block", c.layers_per_block},
-      {"norm_num_groups", c.groups},
-      {"norm_eps", shortest(c.norm_eps)},
-      {"attention_head_dim", c.head_width ? json(c.head_width) : json(nullptr)},
-      {"time_embedding_type", c.embedding == EmbeddingKind::fourier ? "fourier" : "positional"},
-      {"flip_sin_to_cos", c.flip_sin_to_cos},
-      {"freq_shift", c.freq_shift},
-      {"downsample_padding", c.pad_both_sides ? 1 : 0},
-      {"act_fn", c.activation == Activation::relu ? "relu" : "silu"},
-      {"dropout", shortest(c.dropout)},
-      {"add_attention", true},
-      {"ito_network", name_of(c.kind)},
-      {"ito_fourier_scale", c.fourier_scale},
-      {"ito_skips", c.skips == SkipKind::add ? "add" : "concatenate"},
-      {"ito_condition", c.condition},
-  };
-  j["sample_size"] = c.height == c.width ? json(c.height) : json({c.height, c.width});
+std::string to_json(const NetworkConfig& config) {
+  json j;
+  for (const Key& key : keys())
+    if (key.write) j[key.name] = key.write(config);
   return j.dump(2) + "\n";
 }
 
-NetworkConfig network_config_from_json(const std::string& text) {
+NetworkConfig network_config_from_json(const std::string& text, const std::string& file) {
   try {
-    return parse(json::parse(text));
+    return parse(parse_shallow(text));
   } catch (const json::exception& e) {
-    fail(cat("the network's config.json is not as expected: ", e.what()));
+    fail(cat(file, " is not as expected: ", e.what()));
+  } catch (const Error& e) {
+    fail(cat(file, ": ", e.what()));
   }
+}
+
+std::optional<ConfigDifference> first_difference(const NetworkConfig& first, const NetworkConfig& second) {
+  for (const Key& key : keys()) {
+    if (!key.write) continue;
+    const json a = key.write(first), b = key.write(second);
+    if (a != b) return ConfigDifference{key.name, a.dump(), b.dump()};
+  }
+  return {};
 }
 
 }  // namespace ito::model

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/base/names.h"
 #include "kernels/group_norm.h"
 
 namespace ito::model {
@@ -18,6 +20,46 @@ enum class EmbeddingKind : uint8_t { fourier, sinusoidal };
 /// How the decoder takes up what the encoder made: side by side, or (after a 1x1 where channels differ)
 /// added.
 enum class SkipKind : uint8_t { concatenate, add };
+
+}  // namespace ito::model
+
+namespace ito {
+
+template <>
+struct Names<model::NetworkKind> {
+  static constexpr std::string_view kKind = "network";
+  static constexpr Named<model::NetworkKind> kTable[] = {{"unet", model::NetworkKind::unet},
+                                                         {"document", model::NetworkKind::document},
+                                                         {"tutorial", model::NetworkKind::tutorial}};
+};
+
+/// As flags have them; diffusers' file says "positional" for sinusoidal.
+template <>
+struct Names<model::EmbeddingKind> {
+  static constexpr std::string_view kKind = "embedding";
+  static constexpr Named<model::EmbeddingKind> kTable[] = {{"fourier", model::EmbeddingKind::fourier},
+                                                           {"sinusoidal", model::EmbeddingKind::sinusoidal}};
+};
+
+template <>
+struct Names<model::SkipKind> {
+  static constexpr std::string_view kKind = "skips";
+  static constexpr Named<model::SkipKind> kTable[] = {{"concatenate", model::SkipKind::concatenate},
+                                                      {"add", model::SkipKind::add}};
+};
+
+/// Those that a network can be made with. SiLU has two names, as in diffusers; the first is the one written.
+template <>
+struct Names<model::Activation> {
+  static constexpr std::string_view kKind = "activation";
+  static constexpr Named<model::Activation> kTable[] = {{"silu", model::Activation::silu},
+                                                        {"swish", model::Activation::silu},
+                                                        {"relu", model::Activation::relu}};
+};
+
+}  // namespace ito
+
+namespace ito::model {
 
 /// Everything that determines a network's parameters and arithmetic; stored with every checkpoint.
 struct NetworkConfig {
@@ -47,9 +89,21 @@ struct NetworkConfig {
 /// Fails, saying what to change, unless the configuration makes a network.
 void check(const NetworkConfig& config);
 
-/// JSON as diffusers writes `unet/config.json`, ours beside it under "ito_*" keys; from_json also reads
-/// diffusers' own.
+/// JSON as diffusers writes `unet/config.json`, ours beside it under "ito_*" keys.
 std::string to_json(const NetworkConfig& config);
-NetworkConfig network_config_from_json(const std::string& text);
+
+/// Reads that, and the config.json of diffusers' own UNet2DModel. Every argument of UNet2DModel's constructor is
+/// taken up, or must have the one value that describes this network; one that is missing has diffusers' default.
+/// Keys that begin with "_" are diffusers' own notes and mean nothing here, except _class_name. `file` is what errors
+/// call the text. Error: not JSON; an unknown key; a value that this network does not have (key, value and what is
+/// allowed are named); a configuration that check() refuses.
+NetworkConfig network_config_from_json(const std::string& text, const std::string& file = "config.json");
+
+/// A key of the file, and its values in two configurations as JSON.
+struct ConfigDifference {
+  std::string key, first, second;
+};
+/// The first key of the file whose values differ; none: both describe the same network.
+std::optional<ConfigDifference> first_difference(const NetworkConfig& first, const NetworkConfig& second);
 
 }  // namespace ito::model
