@@ -10,13 +10,13 @@ void Flags::add_flag(bool, const Field& field) {
 }
 
 void Flags::add_text(const Field& field, const std::string& what, const std::string& help,
-                     const std::string& fallback) {
+                     const std::string& shown) {
   const std::string flag = flag_of(field);
   if (flag.empty()) return;
   CLI::Option* option = app_->add_option_function<std::string>(
       flag, [this, flag](const std::string& text) { given_[flag] = text; }, help);
   option->type_name(what)->required(field.required);
-  if (!fallback.empty()) option->default_str(fallback);
+  if (!shown.empty() && !field.required) option->default_str(shown);
 }
 
 }  // namespace ito::apps

@@ -73,28 +73,28 @@ class Flags {
  private:
   template <class T>
   void add_flag(const std::optional<T>&, const Field& field) {
-    add_text(field, what_of<T>(field.range), described<T>(field), field.fallback);
+    add_text(field, what_of<T>(), described<T>(field), "");
   }
   template <class T>
   void add_flag(const T& value, const Field& field) {
-    add_text(field, what_of<T>(field.range), described<T>(field),
-             *field.fallback ? field.fallback : shown(value));
+    add_text(field, what_of<T>(), described<T>(field), *field.fallback ? "" : shown(value));
   }
   void add_flag(bool, const Field& field);
 
   void add_text(const Field& field, const std::string& what, const std::string& help,
-                const std::string& fallback);
+                const std::string& shown);
 
-  /// The help, with the names or numbers that are allowed.
+  /// The help, with the names or numbers that are allowed, and the default where it is not one value.
   template <class T>
   static std::string described(const Field& field) {
-    if constexpr (Nameable<T>) return cat(field.help, ": ", allowed_text<T>(field.range));
-    if constexpr (is_number<T>) return cat(field.help, " (", text_of(field.range), ")");
-    return field.help;
+    std::string text = field.help;
+    if constexpr (Nameable<T>) text += ": " + allowed_text<T>(field.range);
+    if constexpr (is_number<T>) text += cat(" (", text_of(field.range), ")");
+    return *field.fallback ? cat(text, "; default: ", field.fallback) : text;
   }
   /// What stands for the value in --help.
   template <class T>
-  static std::string what_of(const Range&) {
+  static std::string what_of() {
     return is_whole<T> ? "N" : is_number<T> ? "X" : Nameable<T> ? "NAME" : "TEXT";
   }
   template <class T>

@@ -26,10 +26,40 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   return std::string(error.what()) + "; --help lists all flags";
 }
 
+/// A bar would end a table's cell.
+std::string cell(std::string text) {
+  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
+  return text;
+}
+
+/// All flags of a program and its commands as Markdown.
+std::string markdown(const CLI::App& app, const std::string& name) {
+  std::string text;
+  for (const CLI::Option* option : app.get_options()) {
+    const bool positional = option->get_positional();
+    const std::string flag = option->get_name(positional);
+    if (option->get_group().empty() || flag == "-h,--help" || flag == "--version") continue;
+    const std::string type = option->get_items_expected() ? " " + option->get_type_name() : "";
+    const std::string shown = option->get_default_str();
+    text += cat("| `", flag, positional ? "" : type, "` | ", cell(option->get_description()), " | ",
+                shown.empty() ? (option->get_required() ? "needed" : "") : cat("`", shown, "`"), " |\n");
+  }
+  if (!text.empty())
+    text = cat("\n## ", name, "\n\n", app.get_description(),
+               "\n\n| flag | meaning | default |\n| --- | --- | --- |\n", text);
+  for (const CLI::App* command : app.get_subcommands({}))
+    text += markdown(*command, name + " " + command->get_name());
+  return text;
+}
+
+/// What --help-markdown throws to end the parsing.
+struct MarkdownHelp {};
+
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   app.set_version_flag("--version", [&] { return cat(app.get_name(), " ", version_text()); });
+  app.add_flag_callback("--help-markdown", [] { throw MarkdownHelp{}; })->group("")->trigger_on_parse();
   try {
     app.parse(argc, argv);
     return body();
@@ -38,6 +68,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
     return 0;
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << "\n";
+    return 0;
+  } catch (const MarkdownHelp&) {
+    std::cout << markdown(app, app.get_name());
     return 0;
   } catch (const CLI::ParseError& e) {
     std::cerr << app.get_name() << ": " << explain(app, e) << "\n";

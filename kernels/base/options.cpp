@@ -39,7 +39,7 @@ std::string flag_of(const Field& field) {
 
 std::string text_of(const Range& range) {
   const std::string least = bound_text(range.least), most = bound_text(range.most);
-  if (!range.above_least && !range.below_most) return cat("from ", least, " to ", most);
+  if (!range.above_least && !range.below_most) return cat(least, " to ", most);
   return cat(range.above_least ? "above " : "at least ", least,
              range.below_most ? " and below " : " and at most ", most);
 }

@@ -73,7 +73,7 @@ inline constexpr bool is_number = is_whole<T> || std::is_floating_point_v<T>;
 /// "--sample-steps" for "sample_steps", unless the field has another; "" where it has none.
 std::string flag_of(const Field& field);
 
-/// "from 1 to 100", "above 0 and below 1", for errors and --help.
+/// "1 to 100", "above 0 and below 1", for errors and --help.
 std::string text_of(const Range& range);
 
 /// "ve, vp, sub-vp or simple".
@@ -101,7 +101,8 @@ std::vector<std::string> names_of() {
 template <class T>
 std::string allowed_text(const Range& range) {
   if constexpr (Nameable<T>) return list_of(names_of<T>());
-  return (is_whole<T> ? "a whole number " : "a number ") + text_of(range);
+  const bool closed = !range.above_least && !range.below_most;
+  return cat(is_whole<T> ? "a whole number " : "a number ", closed ? "from " : "", text_of(range));
 }
 
 /// A value as a user types it. Numbers are decimal, all of the text, and within the range; everything else is an error
