@@ -215,7 +215,7 @@ TEST_CASE("whole numbers in an options.json are whole and fit, or are refused by
             .find("block_out_channels must be a whole number") != std::string::npos);
   CHECK(with("\"norm_eps\": 1e-05", "\"norm_eps\": 1e205").find("norm_eps must be finite") !=
         std::string::npos);
-  CHECK(with("\"block_out_channels\": [", "\"block_out_channels\": 64, \"rest\": [")
+  CHECK(with("\"block_out_channels\": [", "\"block_out_channels\": 64, \"_rest\": [")
             .find("block_out_channels must be a list") != std::string::npos);
 }
 
