@@ -83,6 +83,10 @@ void check_image_size(int64_t width, int64_t height, const std::string& name) {
 std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) fail(cat(path.string(), ": cannot open: ", std::strerror(errno)));
+  const struct Closing {
+    int file;
+    ~Closing() { close(file); }
+  } closing{file};
   struct stat status {};
   std::vector<uint8_t> bytes;
   std::string problem;
@@ -102,7 +106,6 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
     }
     bytes.resize(done);
   }
-  close(file);
   if (!problem.empty()) fail(cat(path.string(), ": ", problem));
   return bytes;
 }

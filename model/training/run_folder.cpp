@@ -49,8 +49,10 @@ int lock_run(const fs::path& path) {
              "; wait for it, or choose another --out"));
   }
   const std::string self = std::to_string(getpid());
-  if (ftruncate(lock, 0) != 0 || pwrite(lock, self.data(), self.size(), 0) != ssize_t(self.size()))
+  if (ftruncate(lock, 0) != 0 || pwrite(lock, self.data(), self.size(), 0) != ssize_t(self.size())) {
+    close(lock);
     fail(cat("cannot write into ", path.string(), ": is the disk full?"));
+  }
   return lock;
 }
 
