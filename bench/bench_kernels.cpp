@@ -4,6 +4,7 @@
 
 #include "bench/kernel_cases.h"
 #include "bench/kernel_report.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/names.h"
 #include "model/unet/presets.h"
 
