@@ -7,6 +7,7 @@
 #include "data/contact_sheet.h"
 #include "data/image.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/math.h"
 #include "model/diffusion/sampler.h"
 
 namespace ito::apps {
@@ -83,7 +84,7 @@ struct Job {
     const model::NetworkConfig& net = loaded.options.network;
     return {net.height, net.width, net.channels};
   }
-  int64_t evaluations() const { return (int64_t(seeds.size()) + chunk - 1) / chunk * plan.evaluations(); }
+  int64_t evaluations() const { return div_up(int64_t(seeds.size()), chunk) * plan.evaluations(); }
 };
 
 fs::path picture(const Job& job, uint64_t seed) {
