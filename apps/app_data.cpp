@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "apps/app_main.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 
 namespace ito::apps {
@@ -25,12 +26,12 @@ data::Dataset open_pictures(const std::string& folder, data::DatasetOptions opti
   size_t already = 0;
   options.starting = [&](const data::DecodeForecast& f) {
     std::cout << forecast_text(f) << std::endl;
-    start = wall_clock(), already = f.done;
+    start = now(), already = f.done;
   };
   options.progress = [&](size_t done, size_t total) {
     if (interrupted()) fail("interrupted; the same command goes on with the decoding");
     if (done == already) return;
-    const double left = (wall_clock() - start) / double(done - already) * double(total - done);
+    const double left = (now() - start) / double(done - already) * double(total - done);
     line.show(cat("decoding   ", count(done), " of ", count(total), "   ", duration(left), " left"));
   };
   bool waiting = false;

@@ -5,6 +5,7 @@
 
 #include "apps/app_evaluation_features.h"
 #include "apps/app_main.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
 #include "model/metrics/kernel_distance.h"
@@ -73,11 +74,11 @@ void add_kernel_distance(Evaluation& e, const SideFeatures& generated, const Sid
   const std::string lack = real ? lacks_features(generated, *real) : "no --reference";
   if (lack.empty()) {
     LiveLine line;
-    const double start = wall_clock();
+    const double start = now();
     const auto progress = [&](int done, int total) {
       if (interrupted()) fail("interrupted: nothing was written");
       line.show(cat("KID        ", done, " of ", total, " subsets, ",
-                    duration((wall_clock() - start) / done * (total - done)), " left"));
+                    duration((now() - start) / done * (total - done)), " left"));
     };
     const model::KernelDistance d = kernel_distance(generated.rows(), real->rows(), {}, progress);
     kid.value = d.mean, kid.spread = d.deviation;
@@ -152,13 +153,13 @@ model::MeanAndError over_pairs(const Side& side, const char* what, const Evaluat
   const int threads = thread_count(o.threads);
   std::vector<double> values(pairs.size());
   LiveLine line;
-  const double start = wall_clock();
+  const double start = now();
   for (size_t begin = 0; begin < pairs.size(); begin += kPairsAtOnce) {
     if (interrupted()) fail("interrupted: nothing was written");
     const size_t end = std::min(pairs.size(), begin + kPairsAtOnce);
     of(read_pairs(side, pairs, begin, end, threads), end - begin, values.data() + begin);
     line.show(cat(what, end, " of ", pairs.size(), " pairs of ", side.place, ", ",
-                  duration((wall_clock() - start) / double(end) * double(pairs.size() - end)), " left"));
+                  duration((now() - start) / double(end) * double(pairs.size() - end)), " left"));
   }
   return model::mean_and_error(values);
 }

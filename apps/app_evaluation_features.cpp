@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
 #include "kernels/base/philox.h"
@@ -29,7 +30,7 @@ void FeatureWork::expect(const Side& side) {
 void FeatureWork::show(int64_t done_now) {
   if (interrupted()) fail("interrupted: nothing was written");
   done_ += done_now;
-  const double left = (wall_clock() - start_) / double(done_) * double(total_ - done_);
+  const double left = (now() - start_) / double(done_) * double(total_ - done_);
   line_.show(
       cat("features   ", thousands(done_), " of ", thousands(total_), " images, ", duration(left), " left"));
 }
@@ -52,7 +53,7 @@ void FeatureWork::extract(const Side& side, SideFeatures& result, std::vector<mo
   constexpr int kSplits = 10;
   std::optional<model::InceptionScore> score;
   if (options_.inception_score && side.used >= kSplits) score.emplace(side.used, kInceptionClasses, kSplits);
-  if (start_ == 0) start_ = wall_clock();
+  if (start_ == 0) start_ = now();
   for (int64_t begin = 0; begin < side.used; begin += kImagesAtOnce) {
     const int64_t n = std::min(kImagesAtOnce, side.used - begin);
     parallel_for(size_t(n), thread_count(options_.threads),

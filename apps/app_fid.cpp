@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/base/clock.h"
 #include "model/training/session.h"
 
 namespace ito::apps {
@@ -32,9 +33,9 @@ RunFid::RunFid(engine::Device& device, const Options& options, const model::Imag
   const int64_t trial = std::min<int64_t>(8, images.count);
   std::vector<float> features(size_t(trial * kInceptionWidth));
   for (int i = 0; i < 2; ++i) {
-    const double before = wall_clock();
+    const double before = now();
     opened_.networks.inception(images.pixels, trial, images.height, images.width, features.data(), nullptr);
-    seconds_per_image_ = (wall_clock() - before) / double(trial);
+    seconds_per_image_ = (now() - before) / double(trial);
   }
 }
 

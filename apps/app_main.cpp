@@ -1,15 +1,14 @@
 #include "apps/app_main.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
+
+#include "kernels/base/clock.h"
 
 namespace ito::apps {
 
@@ -37,8 +36,8 @@ LiveLine::~LiveLine() { end(); }
 
 void LiveLine::show(const std::string& text) {
   const double interval = terminal_ ? 0.1 : 10;  // seconds
-  if (wall_clock() - last_ < interval) return;
-  last_ = wall_clock();
+  if (now() - last_ < interval) return;
+  last_ = now();
   if (terminal_) {
     const size_t blanks = text.size() < width_ ? width_ - text.size() : 0;
     std::cout << '\r' << text << std::string(blanks, ' ') << std::flush;
@@ -52,10 +51,6 @@ void LiveLine::end() {
   if (terminal_ && width_) std::cout << std::endl;
   width_ = 0;
   last_ = -1e9;
-}
-
-double wall_clock() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 std::string duration(double seconds) {
@@ -88,18 +83,5 @@ std::string bytes(double n) {
 }
 
 int grid_columns(long long n) { return std::max(1, int(std::ceil(std::sqrt(double(n))))); }
-
-double resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  double all = 0, resident = 0;
-  statm >> all >> resident;
-  return resident * double(sysconf(_SC_PAGESIZE));
-}
-
-double peak_resident_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_maxrss) * 1024;
-}
 
 }  // namespace ito::apps

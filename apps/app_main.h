@@ -25,8 +25,6 @@ class LiveLine {
   size_t width_ = 0;
 };
 
-/// Seconds of a clock that only runs forward.
-double wall_clock();
 /// "1:05:09", "4:32", "12 s"
 std::string duration(double seconds);
 /// "35.8 M", "178,451"
@@ -35,8 +33,5 @@ std::string thousands(long long n);
 std::string bytes(double n);
 /// Columns of a grid of n images that comes out about square: 8 for 64.
 int grid_columns(long long n);
-/// Resident memory of this process now, and its peak, in bytes.
-double resident_bytes();
-double peak_resident_bytes();
 
 }  // namespace ito::apps

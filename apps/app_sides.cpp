@@ -10,6 +10,7 @@
 #include "apps/app_sides_npz.h"
 #include "data/celeba.h"
 #include "data/folder.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/parallel.h"
 #include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
@@ -146,12 +147,12 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
     std::vector<uint64_t> seeds(size_t(o.count));
     std::iota(seeds.begin(), seeds.end(), uint64_t(0));
     LiveLine line;
-    const double start = wall_clock();
+    const double start = now();
     *pixels = model::sample_images(
         device, loaded->denoiser(), *plan, {loaded->options.network.height, loaded->options.network.width, 3},
         seeds, [&](int64_t done, int64_t total) {
           if (interrupted()) fail("interrupted: nothing was written");
-          const double left = (wall_clock() - start) / double(done) * double(total - done);
+          const double left = (now() - start) / double(done) * double(total - done);
           line.show(cat("sampling   ", done * 100 / total, " %, ", duration(left), " left"));
         });
     line.end();

@@ -6,6 +6,7 @@
 #include "apps/app_data.h"
 #include "apps/app_main.h"
 #include "engine/io/atomic_file.h"
+#include "kernels/base/math.h"
 
 namespace ito::apps {
 
@@ -160,7 +161,7 @@ void complete(TrainingOptions& o, const TrainingRequest& f, const data::Dataset&
   o.crop = images.crop();
   if (f.epochs) {
     const int64_t batch = int64_t(o.batch) * o.accumulate;
-    set_steps(o, (*f.epochs * int64_t(images.count()) + batch - 1) / batch);
+    set_steps(o, div_up(*f.epochs * int64_t(images.count()), batch));
   }
   if (f.attributes) {
     if (images.attributes().empty())

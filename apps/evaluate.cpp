@@ -8,6 +8,7 @@
 #include "apps/console/program.h"
 #include "data/crop.h"
 #include "engine/io/atomic_file.h"
+#include "kernels/base/clock.h"
 
 namespace ito::apps {
 namespace {
@@ -135,9 +136,9 @@ int evaluate_sides(Request f) {
     if (side) report.notes.insert(report.notes.end(), side->notes.begin(), side->notes.end());
   for (Side* side : {&generated, reference ? &*reference : nullptr})
     if (side && side->prepare) side->prepare();
-  const double start = wall_clock();
+  const double start = now();
   report.evaluation = evaluate(generated, report.reference, opened.networks, f.evaluation);
-  std::cout << report_text(report) << "took       " << duration(wall_clock() - start) << "\n";
+  std::cout << report_text(report) << "took       " << duration(now() - start) << "\n";
   write_results(f, report);
   return 0;
 }

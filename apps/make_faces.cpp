@@ -3,6 +3,7 @@
 #include "apps/app_main.h"
 #include "apps/console/program.h"
 #include "data/drawn_faces.h"
+#include "kernels/base/clock.h"
 
 namespace ito::apps {
 namespace {
@@ -36,16 +37,16 @@ int make_faces(const Request& f) {
   options.layout = f.layout;
   options.threads = f.threads;
   LiveLine line;
-  const double start = wall_clock();
+  const double start = now();
   uint64_t first = 0;
   options.progress = [&](uint64_t done, uint64_t total) {
     if (!first) first = done;
-    const double each = (wall_clock() - start) / double(done - first + 1);
+    const double each = (now() - start) / double(done - first + 1);
     line.show(cat(done, " of ", total, " faces   ", duration(each * double(total - done)), " left"));
   };
   const data::FaceSetResult result = data::write_face_set(f.folder, options);
   line.end();
-  const double elapsed = wall_clock() - start;
+  const double elapsed = now() - start;
   std::cout << f.folder << ": " << thousands(f.count) << " faces of seed " << f.seed;
   if (result.kept) std::cout << ", " << thousands(int64_t(result.kept)) << " stood there already";
   if (result.drawn)

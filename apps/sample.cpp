@@ -7,6 +7,8 @@
 #include "apps/console/program.h"
 #include "data/contact_sheet.h"
 #include "data/image.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/math.h"
 #include "model/diffusion/sampler.h"
 
 namespace ito::apps {
@@ -59,10 +61,10 @@ double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
   model::Sampler sampler(device, denoiser, once, image, chunk);
   double seconds = 0;
   for (int i = 0; i < (device.backend() == engine::Backend::cpu ? 2 : 4); ++i) {
-    const double before = wall_clock();
+    const double before = now();
     sampler.run({0});
     device.synchronize();
-    seconds = wall_clock() - before;
+    seconds = now() - before;
   }
   return seconds;
 }
@@ -82,7 +84,7 @@ struct Job {
     const model::NetworkConfig& net = loaded.options.network;
     return {net.height, net.width, net.channels};
   }
-  int64_t evaluations() const { return (int64_t(seeds.size()) + chunk - 1) / chunk * plan.evaluations(); }
+  int64_t evaluations() const { return div_up(int64_t(seeds.size()), chunk) * plan.evaluations(); }
 };
 
 fs::path picture(const Job& job, uint64_t seed) {
@@ -115,12 +117,12 @@ std::vector<uint8_t> run(engine::Device& device, Job& job) {
   const int64_t evaluations = job.evaluations();
   std::vector<uint8_t> pixels;
   LiveLine line;
-  const double start = wall_clock();
+  const double start = now();
   int64_t done = 0;
   const auto progress = [&] {
     if (interrupted()) throw Interrupted{};
     ++done;
-    const double left = (wall_clock() - start) / double(done) * double(evaluations - done);
+    const double left = (now() - start) / double(done) * double(evaluations - done);
     line.show(cat(done * 100 / evaluations, " %   ", done, " of ", evaluations, " evaluations   ",
                   duration(left), " left"));
   };
@@ -184,7 +186,7 @@ int sample(const Request& f) {
   Job job{loaded, plan, seeds, out, chunk, note_of(f, loaded, checkpoint, out)};
   fs::create_directories(job.out);
   describe(f, job, checkpoint, device);
-  const double start = wall_clock();
+  const double start = now();
   const std::vector<uint8_t> pixels = run(device, job);
   const size_t made = pixels.size() / size_t(job.image().count());
   if (made == 0) fail("interrupted before the first images were complete: nothing was written");
@@ -192,7 +194,7 @@ int sample(const Request& f) {
                                                         int(job.image()[1]), grid_columns(int64_t(made))));
   std::cout << (made < seeds.size() ? "interrupted; " : "") << "wrote      "
             << (job.out / "grid.png").string() << " and " << made << " of " << seeds.size()
-            << " images beside it, in " << duration(wall_clock() - start) << "\n";
+            << " images beside it, in " << duration(now() - start) << "\n";
   return made < seeds.size();
 }
 

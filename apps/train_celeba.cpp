@@ -7,6 +7,8 @@
 #include "apps/app_training.h"
 #include "apps/console/program.h"
 #include "data/contact_sheet.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/process_memory.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/network.h"
@@ -59,9 +61,9 @@ int dry_run(engine::Device& device, model::Trainer& trainer, const model::Networ
   const model::TrainingOptions& o = trainer.options();
   double best = INFINITY;
   for (int i = 0; i < 4; ++i) {
-    const double before = wall_clock();
+    const double before = now();
     trainer.step();
-    if (i) best = std::min(best, wall_clock() - before);
+    if (i) best = std::min(best, now() - before);
   }
   const double images = double(o.batch) * o.accumulate;
   const std::string step = bytes(double(plan.step_bytes)) + " a step, ";
@@ -85,11 +87,11 @@ double probe(engine::Device& device, const model::TrainingOptions& options, cons
              double seconds) {
   model::Trainer trainer(device, options, images);
   for (int i = 0; i < 3; ++i) trainer.step();  // these choose plans, and one is recorded
-  const double start = wall_clock();
+  const double start = now();
   int steps = 0;
-  for (; steps < 3 || wall_clock() - start < seconds; ++steps) trainer.advance();
+  for (; steps < 3 || now() - start < seconds; ++steps) trainer.advance();
   trainer.finish();
-  return steps * double(options.batch) * options.accumulate / (wall_clock() - start);
+  return steps * double(options.batch) * options.accumulate / (now() - start);
 }
 
 /// Steps that fill --minutes, grids included; a run that has begun keeps its number.

@@ -12,6 +12,7 @@
 #include "bench/machine.h"
 #include "bench/timing.h"
 #include "data/dataset.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/parallel.h"
 #include "model/unet/presets.h"
 

@@ -1,9 +1,10 @@
 #include <fstream>
 #include <iostream>
 
+#include "apps/console/program.h"
 #include "bench/kernel_cases.h"
 #include "bench/kernel_report.h"
-#include "kernels/base/names.h"
+#include "kernels/base/clock.h"
 #include "model/training/options.h"
 #include "model/unet/presets.h"
 

@@ -3,6 +3,7 @@
 #include "bench/plain_passes.h"
 #include "engine/buffer.h"
 #include "kernels/adamw.h"
+#include "kernels/base/math.h"
 #include "kernels/make_batch.h"
 #include "kernels/squared_error.h"
 
@@ -189,7 +190,7 @@ Cases loss_cases(const Setting& setting) {
 Cases optimizer_cases(const Setting& setting, int64_t parameters) {
   constexpr int64_t kBytes = 28, kAlign = kernels::kParameterAlign;
   const bool with_half = setting.backend == engine::Backend::cuda && setting.dtype == DType::bf16;
-  int64_t count = (parameters + kAlign - 1) / kAlign * kAlign;
+  int64_t count = align_up(parameters, kAlign);
   // Fewer on a machine that is short of memory; the row says how many.
   if (setting.backend == engine::Backend::cpu)
     while (count > kAlign && size_t(count * kBytes) > available_memory_bytes() / 2)

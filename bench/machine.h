@@ -33,8 +33,6 @@ Machine::Observed observe_gpu(const std::function<void()>& work);
 /// "2026-11-24 17:38", local time.
 std::string now_text();
 
-/// Resident memory of this process, in bytes.
-double resident_bytes();
 /// Bytes of the largest cache, 0 where the system does not say.
 size_t last_level_cache_bytes();
 

@@ -1,6 +1,7 @@
 #include "bench/plain_passes.h"
 
 #include "bench/plain_passes_each.h"
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
 namespace ito::bench {
@@ -9,7 +10,7 @@ namespace {
 
 auto each_on(kernels::CpuStream& stream) {
   return [&stream](int samples, int64_t per_sample, const auto& pass) {
-    const int64_t pieces = kernels::pieces_of(per_sample);
+    const int64_t pieces = div_up(per_sample, kernels::kPiece);
     kernels::parallel_each(stream, samples * pieces, [&](int64_t i) {
       const auto element = pass.of(int(i / pieces));
       const int64_t begin = i % pieces * kernels::kPiece;

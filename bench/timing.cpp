@@ -1,9 +1,9 @@
 #include "bench/timing.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "bench/machine.h"
+#include "kernels/base/clock.h"
 #include "kernels/parallel.h"
 #include "kernels/pointwise.h"
 
@@ -19,10 +19,6 @@ double quantile(std::vector<double> values, double share) {
 Timing timing_of(const std::vector<double>& seconds) {
   const double median = quantile(seconds, 0.5), width = quantile(seconds, 0.9) - quantile(seconds, 0.1);
   return {median, median > 0 ? width / median : 0, int(seconds.size())};
-}
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 #if defined(HAVE_CUDA)

@@ -19,8 +19,6 @@ struct Timing {
 /// The value below which `share` of the values lie, interpolated; 0.5 is the median.
 double quantile(std::vector<double> values, double share);
 Timing timing_of(const std::vector<double>& seconds);
-/// Seconds of a clock that only runs forward.
-double now();
 
 /// How often to repeat: `least` times, then until `budget` seconds have passed, flushes included, or `most`.
 struct Repeats {

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::data {
@@ -15,7 +15,10 @@ namespace ito::data {
 class ByteWriter {
  public:
   std::vector<uint8_t> bytes;
-  void put(uint64_t number) { put_bytes(&number, sizeof number); }
+  void put(uint64_t number) {
+    bytes.resize(bytes.size() + 8);
+    store_little(&*(bytes.end() - 8), number, 8);
+  }
   void put(std::string_view text) {
     put(uint64_t(text.size()));
     put_bytes(text.data(), text.size());
@@ -30,11 +33,7 @@ class ByteWriter {
 class ByteReader {
  public:
   ByteReader(const uint8_t* bytes, size_t size) : at_(bytes), left_(size) {}
-  uint64_t number() {
-    uint64_t value;
-    std::memcpy(&value, take(sizeof value), sizeof value);
-    return value;
-  }
+  uint64_t number() { return load_little<uint64_t>(take(8)); }
   std::string text() {
     const uint64_t size = number();
     return std::string(reinterpret_cast<const char*>(take(size)), size);

@@ -5,6 +5,7 @@
 
 #include "data/image_codecs.h"
 #include "kernels/base/error.h"
+#include "kernels/base/math.h"
 
 namespace ito::data {
 namespace {
@@ -21,7 +22,7 @@ class Grid {
                " columns with a gap of ", gap));
     }
     columns_ = std::min(size_t(columns), count);
-    const size_t rows = (count + columns_ - 1) / columns_;
+    const size_t rows = div_up(count, columns_);
     const int64_t sheet_width = int64_t(columns_) * (width + gap) + gap;
     const int64_t sheet_height = int64_t(rows) * (height + gap) + gap;
     check_image_size(sheet_width, sheet_height, cat("a grid of ", count, " images"));

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 
 #include "data/celeba_lists.h"
 #include "data/resize.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/parallel.h"
@@ -98,10 +98,6 @@ void append_row(const std::vector<T>& table, size_t row, size_t columns, std::ve
   to.insert(to.end(), first, first + std::ptrdiff_t(columns));
 }
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 /// Decodes picture after picture into a file, which is written a chunk at a time.
 class Decoding {
  public:
@@ -184,16 +180,16 @@ class Decoding {
     result.done = already, result.pictures = list_.names.size() - already;
     result.bytes = list_.names.size() * image_bytes_;
     const size_t samples = std::min(result.pictures, result.pictures / 50 + 8 * size_t(options_.threads));
-    const auto start = std::chrono::steady_clock::now();
+    const double start = now();
     std::atomic<size_t> decoded{0};
     parallel_for(samples, options_.threads, [&](size_t i) {
-      if (seconds_since(start) > kSeconds) return;
+      if (now() - start > kSeconds) return;
       std::vector<uint8_t> pixels(image_bytes_);
       decode_one(*list_.source, list_.names[already + i * result.pictures / samples], options_,
                  pixels.data());
       ++decoded;
     });
-    if (decoded > 0) result.seconds = seconds_since(start) / double(decoded) * double(result.pictures);
+    if (decoded > 0) result.seconds = (now() - start) / double(decoded) * double(result.pictures);
     return result;
   }
 

@@ -65,8 +65,7 @@ class FaceSet {
     for (const auto& [name, list] : lists_) {
       const fs::path path = folder_ / name;
       make_folder(path.parent_path());
-      const std::string text = places_.csv ? csv_of(list, options_.count) : text_of(list, options_.count);
-      write_whole(path, text.data(), text.size());
+      io::write_file_atomic(path, places_.csv ? csv_of(list, options_.count) : text_of(list, options_.count));
     }
     return {options_.count - kept, kept};
   }

@@ -1,10 +1,10 @@
 #include "data/drawn_faces_store.h"
 
 #include <algorithm>
-#include <fstream>
 
 #include "data/drawn_faces_lists.h"
 #include "data/image.h"
+#include "engine/io/atomic_file.h"
 #include "engine/io/zip.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
@@ -29,10 +29,14 @@ class FaceFolder : public FaceStore {
 
   void complete(const std::vector<char>& stands, int threads, const Draw& draw) override {
     make_folder(path_);
+    io::clean_all_leftovers(path_);
     parallel_for(stands.size(), threads, [&](size_t i) {
       if (stands[i]) return;
       const std::vector<uint8_t> bytes = draw(i);
-      write_whole(path_ / face_name(i), bytes.data(), bytes.size());
+      // Not flushed to the disk: a hundred thousand small files would wait.
+      io::AtomicFile file(path_ / face_name(i), io::Leftovers::keep);
+      file.write(bytes.data(), bytes.size());
+      file.commit(false);
     });
   }
 
@@ -95,17 +99,6 @@ void make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) fail(cat("cannot make the folder ", path.string(), ": ", error.message()));
-}
-
-void write_whole(const fs::path& path, const void* data, size_t bytes) {
-  const fs::path unfinished = path.string() + kUnfinished;
-  std::ofstream out(unfinished, std::ios::binary);
-  out.write(static_cast<const char*>(data), std::streamsize(bytes));
-  out.close();
-  std::error_code error;
-  if (out) fs::rename(unfinished, path, error);
-  if (!out || error)
-    fail(cat("cannot write ", path.string(), ": is the disk full, or the folder not yours?"));
 }
 
 }  // namespace ito::data

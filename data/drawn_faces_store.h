@@ -29,10 +29,6 @@ std::unique_ptr<FaceStore> face_folder(const std::filesystem::path& path);
 /// addition, as all or nothing.
 std::unique_ptr<FaceStore> face_archive(const std::filesystem::path& path, const std::string& folder);
 
-/// The whole file or what stood there before. It is not flushed to the disk: a hundred thousand small files
-/// would wait. Error: it cannot be written.
-void write_whole(const std::filesystem::path& path, const void* data, size_t bytes);
-
 /// With those above it, where they are missing. Error: it cannot be made.
 void make_folder(const std::filesystem::path& path);
 

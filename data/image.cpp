@@ -1,23 +1,17 @@
 #include "data/image.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <string_view>
 
 #include "data/image_codecs.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/web_page.h"
 #include "kernels/base/error.h"
+#include "kernels/base/file.h"
 
 namespace ito::data {
 namespace {
 
-constexpr int64_t kMaxFileBytes = int64_t(1) << 30;
+constexpr uint64_t kMaxFileBytes = uint64_t(1) << 30;
 
 enum class Format { jpeg, png, pnm, other };
 
@@ -81,30 +75,7 @@ void check_image_size(int64_t width, int64_t height, const std::string& name) {
 }
 
 std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) fail(cat(path.string(), ": cannot open: ", std::strerror(errno)));
-  struct stat status {};
-  std::vector<uint8_t> bytes;
-  std::string problem;
-  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
-    problem = "not a regular file";
-  } else if (status.st_size > kMaxFileBytes) {
-    problem = cat("has ", status.st_size, " bytes; at most ", kMaxFileBytes, " are read");
-  } else {
-    bytes.resize(size_t(status.st_size));
-    size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t got = read(file, bytes.data() + done, bytes.size() - done);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) problem = cat("cannot read: ", std::strerror(errno));
-      if (got <= 0) break;
-      done += size_t(got);
-    }
-    bytes.resize(done);
-  }
-  close(file);
-  if (!problem.empty()) fail(cat(path.string(), ": ", problem));
-  return bytes;
+  return read_whole<std::vector<uint8_t>>(path, kMaxFileBytes);
 }
 
 ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose) {

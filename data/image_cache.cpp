@@ -12,6 +12,7 @@
 #include "engine/io/atomic_file.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
+#include "kernels/base/math.h"
 #include "kernels/base/parallel.h"
 
 namespace ito::data {
@@ -170,7 +171,7 @@ uint64_t image_hash(const uint8_t* pixels, size_t bytes) { return Hash().add(pix
 std::vector<uint64_t> image_hashes(const uint8_t* pixels, size_t count, size_t image_bytes, int threads) {
   constexpr size_t kImagesATime = 256;
   std::vector<uint64_t> hashes(count);
-  parallel_for((count + kImagesATime - 1) / kImagesATime, threads, [&](size_t part) {
+  parallel_for(div_up(count, kImagesATime), threads, [&](size_t part) {
     for (size_t i = part * kImagesATime; i < std::min(count, (part + 1) * kImagesATime); ++i)
       hashes[i] = image_hash(pixels + i * image_bytes, image_bytes);
   });

@@ -1,8 +1,5 @@
 #include "data/partial_cache.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,35 +16,8 @@ namespace {
 
 constexpr uint64_t kHeaderBytes = 8;  // the key
 
-bool is_in_place(int file, const fs::path& path) {
-  struct stat held {
-  }, named{};
-  return fstat(file, &held) == 0 && stat(path.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
-         held.st_ino == named.st_ino;
-}
-
-int open_or_fail(const fs::path& path) {
-  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (file < 0)
-    fail(cat(path.string(), ": cannot be made: ", std::strerror(errno), "; name another cache folder"));
-  return file;
-}
-
-void write_at(int file, uint64_t at, const uint8_t* bytes, size_t size, const fs::path& path) {
-  while (size > 0) {
-    const ssize_t written = pwrite(file, bytes, std::min(size, size_t(1) << 30), off_t(at));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0)
-      fail(cat(path.string(), ": cannot write: ", std::strerror(errno),
-               "; make room and start again: what is decoded so far is kept"));
-    bytes += written, at += uint64_t(written), size -= size_t(written);
-  }
-}
-
-void cut(int file, uint64_t size, const fs::path& path) {
-  if (ftruncate(file, off_t(size)) != 0)
-    fail(cat(path.string(), ": cannot be cut: ", std::strerror(errno), "; name another cache folder"));
-}
+constexpr const char* kOtherFolder = "name another cache folder";
+constexpr const char* kMakeRoom = "make room and start again: what is decoded so far is kept";
 
 std::vector<uint8_t> record_of(const CacheChunk& chunk) {
   ByteWriter body;
@@ -112,11 +82,12 @@ size_t count_intact(const fs::path& path, const std::vector<CacheChunk>& chunks,
   return intact;
 }
 
-void lock(int file, const fs::path& path, const std::function<void()>& waiting) {
+void lock(const File& file, const fs::path& path, const std::function<void()>& waiting) {
   constexpr useconds_t kBetweenTries = 100'000;
-  while (flock(file, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK)
+  for (;;) {
+    const File::Lock locked = file.try_lock();
+    if (locked == File::Lock::ours) return;
+    if (locked == File::Lock::impossible)
       fail(cat(path.string(), ": cannot be locked: ", std::strerror(errno),
                "; name a cache folder on another disk"));
     if (waiting) waiting();
@@ -130,30 +101,20 @@ PartialCache::PartialCache(const fs::path& target, const std::function<void()>& 
     : target_(target),
       pixels_path_(beside_cache(target, "partial")),
       journal_path_(beside_cache(target, "journal")) {
-  for (;;) {
-    journal_ = open_or_fail(journal_path_);
-    try {
-      lock(journal_, journal_path_, waiting);
-    } catch (...) {
-      close(journal_);
-      throw;
-    }
-    if (is_in_place(journal_, journal_path_)) break;
-    close(journal_);  // the process that held it has finished and removed it
-  }
-  struct stat journal {};
-  worth_keeping_ = fstat(journal_, &journal) == 0 && uint64_t(journal.st_size) > kHeaderBytes;
+  do {  // again where the process that held it has finished and removed it
+    journal_ = File(journal_path_, File::Mode::update, kOtherFolder);
+    lock(journal_, journal_path_, waiting);
+  } while (!journal_.is_at(journal_path_, true));
+  worth_keeping_ = journal_.size() > kHeaderBytes;
 }
 
 PartialCache::~PartialCache() {
   if (!worth_keeping_) discard();
-  if (pixels_ >= 0) close(pixels_);
-  close(journal_);
 }
 
 std::vector<CacheChunk> PartialCache::resume(uint64_t key, size_t image_bytes, int threads,
                                              std::vector<uint64_t>& hashes) {
-  pixels_ = open_or_fail(pixels_path_);
+  pixels_ = File(pixels_path_, File::Mode::update, kOtherFolder);
   std::vector<CacheChunk> chunks = read_journal(journal_path_, key);
   chunks.resize(count_intact(pixels_path_, chunks, image_bytes, threads, hashes));
   ByteWriter journal;
@@ -165,10 +126,10 @@ std::vector<CacheChunk> PartialCache::resume(uint64_t key, size_t image_bytes, i
   pixel_bytes_ = hashes.size() * image_bytes;
   journal_bytes_ = journal.bytes.size();
   worth_keeping_ = !chunks.empty();
-  cut(pixels_, pixel_bytes_, pixels_path_);
+  pixels_.truncate(pixel_bytes_, kOtherFolder);
   // The same bytes again, or a new key: a kill in between leaves a journal that is valid up to some record.
-  cut(journal_, journal_bytes_, journal_path_);
-  write_at(journal_, 0, journal.bytes.data(), journal.bytes.size(), journal_path_);
+  journal_.truncate(journal_bytes_, kOtherFolder);
+  journal_.write_at(0, journal.bytes.data(), journal.bytes.size(), kMakeRoom);
   return chunks;
 }
 
@@ -182,20 +143,18 @@ void PartialCache::check_room(uint64_t bytes) const {
 }
 
 void PartialCache::append(const CacheChunk& chunk, const uint8_t* pixels, size_t bytes) {
-  write_at(pixels_, pixel_bytes_, pixels, bytes, pixels_path_);
-  // The disk may begin: all that is left for finish() would be waited for there.
-  sync_file_range(pixels_, off_t(pixel_bytes_), off_t(bytes), SYNC_FILE_RANGE_WRITE);
+  pixels_.write_at(pixel_bytes_, pixels, bytes, kMakeRoom);
+  pixels_.begin_sync(pixel_bytes_, bytes);  // all that is left for finish() would be waited for there
   const std::vector<uint8_t> record = record_of(chunk);
-  write_at(journal_, journal_bytes_, record.data(), record.size(), journal_path_);
+  journal_.write_at(journal_bytes_, record.data(), record.size(), kMakeRoom);
   pixel_bytes_ += bytes;
   journal_bytes_ += record.size();
   worth_keeping_ = true;
 }
 
 void PartialCache::finish(const std::vector<uint8_t>& ending) {
-  write_at(pixels_, pixel_bytes_, ending.data(), ending.size(), pixels_path_);
-  if (fsync(pixels_) != 0 && errno != EINVAL)
-    fail(cat(pixels_path_.string(), ": cannot flush to disk: ", std::strerror(errno)));
+  pixels_.write_at(pixel_bytes_, ending.data(), ending.size(), kMakeRoom);
+  pixels_.sync("");
   std::error_code error;
   fs::rename(pixels_path_, target_, error);
   if (error) fail(cat(target_.string(), ": cannot put the finished file in place: ", error.message()));
@@ -212,14 +171,11 @@ void PartialCache::discard() {
 
 void remove_partial(const fs::path& target) {
   const fs::path journal = beside_cache(target, "journal");
-  const int file = open(journal.c_str(), O_RDWR | O_CLOEXEC);
-  if (file < 0) return;
-  if (flock(file, LOCK_EX | LOCK_NB) == 0 && is_in_place(file, journal)) {
-    std::error_code ignored;
-    fs::remove(beside_cache(target, "partial"), ignored);
-    fs::remove(journal, ignored);
-  }
-  close(file);
+  const File file = File::try_open(journal, File::Mode::existing);
+  if (!file.is_open() || file.try_lock() != File::Lock::ours || !file.is_at(journal, true)) return;
+  std::error_code ignored;
+  fs::remove(beside_cache(target, "partial"), ignored);
+  fs::remove(journal, ignored);
 }
 
 }  // namespace ito::data

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/image_cache.h"
+#include "kernels/base/file.h"
 
 namespace ito::data {
 
@@ -52,7 +53,7 @@ class PartialCache {
 
  private:
   std::filesystem::path target_, pixels_path_, journal_path_;
-  int pixels_ = -1, journal_ = -1;
+  File journal_, pixels_;  // the journal, which has the lock, is closed last
   uint64_t pixel_bytes_ = 0, journal_bytes_ = 0;
   bool worth_keeping_ = false;
 };

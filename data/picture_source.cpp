@@ -1,13 +1,10 @@
 #include "data/picture_source.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <utility>
 
 #include "data/image.h"
 #include "kernels/base/error.h"
+#include "kernels/base/file.h"
 
 namespace ito::data {
 namespace {
@@ -15,25 +12,18 @@ namespace {
 class FolderSource : public PictureSource {
  public:
   explicit FolderSource(const std::filesystem::path& root)
-      : root_(root), folder_(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
-  ~FolderSource() override {
-    if (folder_ >= 0) close(folder_);
-  }
-  FolderSource(const FolderSource&) = delete;
-  FolderSource& operator=(const FolderSource&) = delete;
+      : root_(root), folder_(File::try_open(root, File::Mode::names)) {}
   std::string place(const std::string& name) const override { return (root_ / name).string(); }
   std::vector<uint8_t> read(const std::string& name) const override { return read_bytes(root_ / name); }
   PictureStamp stamp(const std::string& name) const override {
-    struct stat status {};
-    const bool found = folder_ >= 0 ? fstatat(folder_, name.c_str(), &status, 0) == 0
-                                    : ::stat(place(name).c_str(), &status) == 0;
+    const auto found = folder_.status_of(folder_.is_open() ? name : place(name));
     if (!found) return {};
-    return {uint64_t(status.st_size), uint64_t(status.st_mtim.tv_sec), uint64_t(status.st_mtim.tv_nsec), 0};
+    return {found->bytes, uint64_t(found->seconds), uint64_t(found->nanoseconds), 0};
   }
 
  private:
   std::filesystem::path root_;
-  int folder_;  // the root, so that names are not looked up from the top of the file system; or -1
+  File folder_;  // the root, so that names are not looked up from the top of the file system; or not open
 };
 
 /// A picture in an archive unpacks into so much at most, however little it takes there: every thread that

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "kernels/base/math.h"
 #include "kernels/base/parallel.h"
 
 namespace ito::data {
@@ -33,7 +34,7 @@ std::array<ChannelStatistics, 3> channel_statistics(const uint8_t* pixels, size_
   constexpr size_t kPixelsATime = 1 << 20;
   Histogram all{};
   std::mutex mutex;
-  parallel_for((count + kPixelsATime - 1) / kPixelsATime, threads, [&](size_t part) {
+  parallel_for(div_up(count, kPixelsATime), threads, [&](size_t part) {
     Histogram mine{};
     for (size_t i = part * kPixelsATime; i < std::min(count, (part + 1) * kPixelsATime); ++i)
       for (size_t c = 0; c < 3; ++c) ++mine[c][pixels[i * 3 + c]];
@@ -71,7 +72,7 @@ FarthestPair farthest_pair(const uint8_t* pixels, size_t count, size_t image_byt
   };
   // Images in tiles that stay in a core's cache while each is compared with each.
   const size_t tile = std::max<size_t>(1, (size_t(128) << 10) / std::max<size_t>(1, image_bytes));
-  const size_t tiles = (result.compared + tile - 1) / tile;
+  const size_t tiles = div_up(result.compared, tile);
   uint64_t largest = 0;
   std::mutex mutex;
   parallel_for(tiles * tiles, threads, [&](size_t part) {

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "kernels/base/error.h"
+#include "kernels/base/math.h"
 #include "kernels/stream.h"
 
 namespace ito::engine {
@@ -50,7 +51,7 @@ void* Arena::exchange_block(void* base, size_t bytes) {
 }
 
 void* Arena::allocate(size_t bytes) {
-  const size_t size = (std::max<size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign;
+  const size_t size = align_up(std::max<size_t>(bytes, 1), kAlign);
   size_t offset;
   if (auto fit = by_size_.lower_bound({size, 0}); fit != by_size_.end()) {
     const auto [hole, at] = *fit;

@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "engine/device.h"
+#include "kernels/base/math.h"
 #include "kernels/base/philox.h"
 #include "kernels/pointwise.h"
 
 namespace ito::engine {
 
 namespace {
-
-int64_t padded(int64_t count) {
-  return (count + kernels::kParameterAlign - 1) / kernels::kParameterAlign * kernels::kParameterAlign;
-}
 
 std::vector<float> initial(const ParameterSpec& spec, uint64_t seed, uint32_t index) {
   std::vector<float> to(static_cast<size_t>(spec.shape.count()));
@@ -42,7 +39,7 @@ int ParamStore::add(ParameterSpec spec) {
   if (find(spec.name) >= 0) fail(cat("two parameters are named ", spec.name));
   int64_t& end = spec.trainable ? flat_ : fixed_flat_;
   offsets_.push_back(end);
-  end += padded(spec.shape.count());
+  end += align_up(spec.shape.count(), kernels::kParameterAlign);
   // Matrices and filters are decayed; biases and normalisation are not.
   if (spec.trainable)
     decayed_.resize(size_t(flat_ / kernels::kParameterAlign), uint8_t(spec.shape.rank() >= 2));

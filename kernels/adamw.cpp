@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/adamw_step.h"
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
 namespace ito::kernels {
@@ -39,7 +40,7 @@ void update(AdamWStep step, bool decayed, int64_t count, const float* __restrict
 void gradient_norm(CpuStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
                    const float* grad, StepState* state, void*) {
   auto& sums = stream.state<Scratch>().sums;
-  const int64_t pieces = pieces_of(count);
+  const int64_t pieces = div_up(count, kPiece);
   sums.resize(std::max(sums.size(), size_t(pieces)));
   parallel_each(stream, pieces, [&](int64_t i) {
     sums[i] = sum_of_squares(grad + i * kPiece, std::min(kPiece, count - i * kPiece));

@@ -1,5 +1,6 @@
 #include "kernels/adamw.h"
 #include "kernels/adamw_step.h"
+#include "kernels/base/math.h"
 #include "kernels/cuda_map.cuh"
 #include "kernels/cuda_sum.cuh"
 
@@ -88,7 +89,7 @@ __global__ void __launch_bounds__(kMapThreads)
 
 void gradient_norm(CudaStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
                    const float* grad, StepState* state, void* scratch) {
-  const int64_t block = kNormThreads * kNormVector, blocks = (count + block - 1) / block;
+  const int64_t block = kNormThreads * kNormVector, blocks = div_up(count, block);
   LaunchConfig config;
   config.grid = dim3(unsigned(std::min<int64_t>(kNormBlocks, blocks)));
   config.block = dim3(kNormThreads);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/base/math.h"
 #include "kernels/base/vector_math.h"
 #include "kernels/parallel.h"
 
@@ -88,7 +89,7 @@ A exponentiate(A* __restrict row, int count, A scale, A* lse) {
 template <class A>
 void forward(CpuStream& stream, const AttentionDims& d, const A* q, const A* k, const A* v, A* y, A* lse) {
   const int width = d.head_width();
-  const int64_t blocks = pieces_of(d.tokens, kQueries);
+  const int64_t blocks = div_up<int64_t>(d.tokens, kQueries);
   const A scale = A(1) / std::sqrt(A(width));
   parallel_each(stream, int64_t(d.n) * d.heads * blocks, [&](int64_t task) {
     const int64_t head = task / blocks;  // of all samples
@@ -152,7 +153,7 @@ template <class A>
 void backward(CpuStream& stream, const AttentionDims& d, const Operands<A>& o, A* dk, A* dv,
               std::vector<A>& scratch) {
   const int width = d.head_width();
-  const int64_t blocks = pieces_of(d.tokens, kQueries), parts = std::min<int64_t>(blocks, kMaxParts);
+  const int64_t blocks = div_up<int64_t>(d.tokens, kQueries), parts = std::min<int64_t>(blocks, kMaxParts);
   const int64_t heads = int64_t(d.n) * d.heads, size = int64_t(d.tokens) * width;
   scratch.resize(std::max(scratch.size(), size_t(heads * parts * 2 * size)));
   const auto part = [&](int64_t task, int which) {

@@ -3,6 +3,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention/tile.cuh"
+#include "kernels/base/math.h"
 
 /// Online softmax (Dao et al., arXiv:2205.14135; backward from the row's log-sum-exp, arXiv:2307.08691).
 /// Nothing of size T x T is stored. Global memory, per tile of kOwn rows: the other operands are read once,
@@ -161,8 +162,8 @@ Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operan
           d.channels,
           d.heads,
           width,
-          (d.tokens + kOwn - 1) / kOwn,
-          (width + kWidth - 1) / kWidth,
+          div_up(d.tokens, kOwn),
+          div_up(width, kWidth),
           float(1 / std::sqrt(double(width))),
           width % kWideVector<T> == 0 && std::all_of(operands.begin(), operands.end(), aligned)};
 }

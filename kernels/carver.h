@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/base/error.h"
+#include "kernels/base/math.h"
 
 namespace ito::kernels {
 
@@ -22,7 +23,7 @@ class Carver {
   template <class T>
   T* take(size_t count) {
     std::byte* const at = base_ && count ? base_ + used_ : nullptr;
-    used_ += (count * sizeof(T) + align_ - 1) / align_ * align_;
+    used_ += align_up(count * sizeof(T), align_);
     return reinterpret_cast<T*>(at);
   }
   size_t used() const { return used_; }

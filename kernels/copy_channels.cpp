@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
 namespace ito::kernels {
@@ -15,7 +16,7 @@ void copy_channels(CpuStream& stream, int n, int hw, int count, const ChannelRan
     const T* const source = x.as<T>() + from.first;
     T* const destination = y.as<T>() + to.first;
     const int64_t pixels = int64_t(n) * hw, piece = std::max<int64_t>(1, kPiece / count);
-    parallel_each(stream, pieces_of(pixels, piece), [=](int64_t i) {
+    parallel_each(stream, div_up(pixels, piece), [=](int64_t i) {
       for (int64_t p = i * piece; p < std::min(pixels, (i + 1) * piece); ++p)
         std::memcpy(destination + p * to.channels, source + p * from.channels, size_t(count) * sizeof(T));
     });

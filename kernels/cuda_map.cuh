@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/base/math.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
 #include "kernels/dtype.h"
@@ -31,7 +32,7 @@ bool is_aligned(const T*... operands) {
 /// elements: of a sample, for each thread. Fails where a card would refuse the grid.
 inline LaunchConfig map_config(const char* op, int64_t samples, int64_t per_sample, int elements,
                                const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-  const int64_t block = int64_t(kMapThreads) * elements, blocks = (per_sample + block - 1) / block;
+  const int64_t block = int64_t(kMapThreads) * elements, blocks = div_up(per_sample, block);
   if (samples < 1 || samples > 65535 || blocks < 1 || blocks > 0x7fffffff)
     fail(cat(op, ": ", samples, " samples (1..65535) of ", per_sample, " elements do not make a grid"));
   LaunchConfig config(file, line);

@@ -2,7 +2,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/base/bf16.h"  // ITO_HOST_DEVICE
+#include "kernels/base/math.h"
 
 /// The one way to shared memory. A kernel cuts its dynamic shared memory into arrays, in order:
 ///   SharedMemory shared;
@@ -14,7 +14,7 @@ namespace ito::kernels {
 /// Bytes that take<T>(count) uses.
 template <class T>
 ITO_HOST_DEVICE constexpr size_t shared_size(size_t count) {
-  return (sizeof(T) * count + 15) / 16 * 16;
+  return align_up(sizeof(T) * count, size_t(16));
 }
 
 #if defined(__CUDACC__)

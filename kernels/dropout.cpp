@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 #include "kernels/random_fill.h"
 
@@ -28,7 +29,7 @@ void dropout(CpuStream& stream, int n, int64_t per_sample, float p, const Dropou
     const T* from = x.as<T>();
     T* to = y.as<T>();
     const A scale = A(1) / (A(1) - A(p));
-    const int64_t tiles = pieces_of(per_sample, kTile);
+    const int64_t tiles = div_up(per_sample, kTile);
     parallel_each(stream, n * tiles, [=](int64_t task) {
       const int64_t sample = task / tiles, begin = task % tiles * kTile, at = sample * per_sample + begin;
       const int count = int(std::min<int64_t>(kTile, per_sample - begin));

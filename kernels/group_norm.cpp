@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/activation.h"
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
 namespace ito::kernels {
@@ -23,7 +24,7 @@ struct Chunks {
       : hw(d.hw),
         c(d.c()),
         size(std::clamp(kChunkElements / c, kMinPixels, kMaxPixels)),
-        count((hw + size - 1) / size) {}
+        count(div_up(hw, size)) {}
   int pixels(int chunk) const { return std::min(size, hw - chunk * size); }
   /// The first pixel of a chunk, counted over all images.
   size_t pixel(int image, int chunk) const { return size_t(image) * hw + size_t(chunk) * size; }

@@ -1,3 +1,4 @@
+#include "kernels/base/math.h"
 #include "kernels/group_norm.h"
 #include "kernels/group_norm/slice.cuh"
 
@@ -400,7 +401,7 @@ void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<
   launch(group_norm_backward_kernel<T, V>, config, stream, plan, args);
   if (!dgamma) return;
   LaunchConfig reduce;
-  reduce.grid = dim3(unsigned((d.c() + kReduceChannels - 1) / kReduceChannels));
+  reduce.grid = dim3(unsigned(div_up(d.c(), kReduceChannels)));
   reduce.block = dim3(kReduceChannels * kReduceRows);
   reduce.shared_bytes = shared_size<Sums<1>>(kReduceChannels * kReduceRows);
   launch(group_norm_parameters_kernel, reduce, stream, d.n, d.c(), args.partial, dgamma, dbeta);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/base/math.h"
 #include "kernels/stream.h"
 
 /// How CPU kernels share work among a stream's threads. The pieces are fixed by the problem, never by the
@@ -19,12 +20,10 @@ void parallel_each(CpuStream& stream, int64_t count, F&& f) {
 /// Elements in a piece of a long vector: large against the cost of a call, small against a cache.
 inline constexpr int64_t kPiece = 16384;
 
-inline int64_t pieces_of(int64_t count, int64_t piece = kPiece) { return (count + piece - 1) / piece; }
-
 /// Calls f(begin, end) for the pieces of [0, count).
 template <class F>
 void parallel_pieces(CpuStream& stream, int64_t count, F&& f) {
-  parallel_each(stream, pieces_of(count),
+  parallel_each(stream, div_up(count, kPiece),
                 [&](int64_t i) { f(i * kPiece, std::min(count, (i + 1) * kPiece)); });
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/activation.h"
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
 // Operands may be the result itself, element for element: `ivdep` states that no element depends on another.
@@ -97,7 +98,7 @@ void add_channels_forward(CpuStream& stream, int n, int hw, int c, In x, In bias
     const T *from = x.as<T>(), *biases = bias.as<T>();
     T* to = y.as<T>();
     const int rows = std::max<int>(1, kPiece / c);  // pixels at a time
-    const int64_t pieces = pieces_of(hw, rows);
+    const int64_t pieces = div_up<int64_t>(hw, rows);
     parallel_each(stream, n * pieces, [=](int64_t task) {
       const int64_t image = task / pieces, begin = task % pieces * rows,
                     end = std::min<int64_t>(hw, begin + rows);
@@ -119,7 +120,7 @@ void add_channels_backward(CpuStream& stream, int n, int hw, int c, In dy, Out d
     };
     const T* from = dy.as<T>();
     T* to = dbias.as<T>();
-    const int64_t pieces = pieces_of(hw, kPixels);
+    const int64_t pieces = div_up<int64_t>(hw, kPixels);
     auto& sums = stream.state<Scratch>().sums;
     sums.resize(std::max(sums.size(), size_t(n) * pieces * c));
     parallel_each(stream, n * pieces, [&](int64_t task) {
@@ -145,7 +146,7 @@ void scale_samples(CpuStream& stream, int n, int64_t per_sample, In x, In scale,
     const T* from = x.as<T>();
     const A* scales = scale.as<A>();
     T* to = y.as<T>();
-    const int64_t pieces = pieces_of(per_sample);
+    const int64_t pieces = div_up(per_sample, kPiece);
     parallel_each(stream, n * pieces, [=](int64_t task) {
       const int64_t sample = task / pieces, start = sample * per_sample, begin = task % pieces * kPiece;
       const int64_t end = std::min(per_sample, begin + kPiece);

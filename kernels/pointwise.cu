@@ -1,4 +1,5 @@
 #include "kernels/activation.h"
+#include "kernels/base/math.h"
 #include "kernels/cuda_map.cuh"
 #include "kernels/pointwise.h"
 
@@ -206,7 +207,7 @@ namespace {
 template <class T, int V>
 void sum_channels(CudaStream& stream, int n, int hw, int c, const T* dy, T* dbias) {
   LaunchConfig config = map_config("add_channels", n, c, 1);
-  config.grid.x = unsigned((c + kSumColumns<V> * V - 1) / (kSumColumns<V> * V));
+  config.grid.x = unsigned(div_up(c, kSumColumns<V> * V));
   config.shared_bytes = shared_size<ChannelSums<V>>(kMapThreads);
   launch(add_channels_backward_kernel<T, V>, config, stream, hw, c, dy, dbias);
 }

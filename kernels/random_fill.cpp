@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/base/math.h"
+
 namespace ito::kernels {
 namespace {
 
@@ -43,8 +45,8 @@ void fill(const RandomKey& key, int64_t begin, int64_t count, float* out, Transf
   Lanes lanes;
   float numbers[4 * kBlocks];
   for (int64_t at = begin / 4 * 4; at < begin + count; at += 4 * kBlocks) {
-    const int64_t left = (begin + count - at + 3) / 4;
-    const int blocks = int(std::min<int64_t>(kBlocks, (left + 7) / 8 * 8));  // whole vectors
+    const int64_t left = div_up(begin + count - at, 4);
+    const int blocks = int(std::min<int64_t>(kBlocks, align_up(left, 8)));  // whole vectors
     random_blocks(key, uint32_t(at / 4), blocks, lanes);
     transform(lanes, blocks, numbers);
     const int64_t from = std::max(at, begin), to = std::min(at + 4 * blocks, begin + count);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 #include "kernels/random_fill.h"
 
@@ -80,7 +81,7 @@ void check_sde_update(const SdeUpdateDims& d, const SdeUpdateOperands& o) {
 void sde_update(CpuStream& stream, const SdeUpdateDims& d, const SdeStep* step, const SdeUpdateOperands& o) {
   check_sde_update(d, o);
   if (step->c != 0 && !o.seeds) fail("sde_update: noise (c != 0) needs a seed for each image");
-  const int64_t tiles = pieces_of(d.per_image, kTile);
+  const int64_t tiles = div_up<int64_t>(d.per_image, kTile);
   parallel_each(stream, d.n * tiles, [&](int64_t task) {
     const int image = int(task / tiles), begin = int(task % tiles) * kTile;
     const int count = std::min(kTile, d.per_image - begin);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
 namespace ito::kernels {
@@ -44,7 +45,7 @@ void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, In y, I
     const T* ys = y.as<T>();
     const A *targets = target.as<A>(), *weights = weight.as<A>();
     A* losses = loss.as<A>();
-    const int64_t pieces = pieces_of(per_sample);
+    const int64_t pieces = div_up(per_sample, kPiece);
     auto& sums = stream.state<Scratch>().sums;
     sums.resize(std::max(sums.size(), size_t(n) * pieces));
     parallel_each(stream, n * pieces, [&](int64_t task) {
@@ -72,7 +73,7 @@ void squared_error_backward(CpuStream& stream, int n, int64_t per_sample, In dto
     const A *targets = target.as<A>(), *weights = weight.as<A>();
     const A upstream = *dtotal.as<A>();
     T* result = dy.as<T>();
-    const int64_t pieces = pieces_of(per_sample);
+    const int64_t pieces = div_up(per_sample, kPiece);
     parallel_each(stream, n * pieces, [=](int64_t task) {
       const int64_t sample = task / pieces, start = sample * per_sample, begin = task % pieces * kPiece;
       const int64_t end = start + std::min(per_sample, begin + kPiece);

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "kernels/base/error.h"
+#include "kernels/base/math.h"
 
 namespace ito::kernels {
 
@@ -24,7 +25,7 @@ std::string CpuStream::name() const {
 
 void* CpuStream::allocate(size_t bytes) {
   constexpr size_t kAlign = 64;
-  void* memory = std::aligned_alloc(kAlign, (bytes + kAlign - 1) / kAlign * kAlign);
+  void* memory = std::aligned_alloc(kAlign, align_up(bytes, kAlign));
   if (!memory) fail(cat("out of memory: ", bytes >> 20, " MiB were asked for"));
   return memory;
 }

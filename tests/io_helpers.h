@@ -1,13 +1,13 @@
 #pragma once
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "engine/io/atomic_file.h"
+#include "kernels/base/process_memory.h"
 #include "tests/error_of.h"
 
 /// What the readers' tests share: putting bytes into a file, and asking what is said about it.
@@ -28,10 +28,6 @@ inline bool contains(const std::string& text, const std::string& part) {
 }
 
 /// The most memory this process has had resident so far, in bytes.
-inline int64_t peak_memory() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t(usage.ru_maxrss) * 1024;
-}
+inline int64_t peak_memory() { return int64_t(ito::peak_resident_bytes()); }
 
 }  // namespace io_test

@@ -14,6 +14,7 @@
 #include <functional>
 
 #include "data_helpers.h"
+#include "descriptors.h"
 
 using namespace ito::data;
 using namespace data_test;
@@ -132,6 +133,26 @@ std::string size_or_error(const std::string& bytes) {
 }
 
 }  // namespace
+
+TEST_CASE("a file for which memory does not suffice is closed") {
+#ifdef __SANITIZE_ADDRESS__
+  MESSAGE("left out: AddressSanitizer cannot run in little address space, and ends where memory is short");
+#else
+  const TempFolder folder;
+  put(folder / "large", "");
+  std::filesystem::resize_file(folder / "large", uint64_t(1) << 30);  // a hole: it takes no room
+  CHECK(in_memory_of(64 << 20, [&] {
+          const auto before = ito::tests::open_descriptors();
+          std::string said = "no error";
+          try {
+            read_bytes(folder / "large");
+          } catch (const std::bad_alloc&) {
+            said = "no memory";
+          }
+          return said + ", " + std::to_string(ito::tests::open_descriptors() - before) + " left open";
+        }) == "no memory, 0 left open");
+#endif
+}
 
 TEST_CASE("a JPEG, PNG or PPM that breaks off at any byte is unreadable") {
   std::vector<std::filesystem::path> files{pil("small.png"), pil("rgba.png"), pil("grey.jpg")};

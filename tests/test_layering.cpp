@@ -87,6 +87,38 @@ TEST_CASE("the tree: no marks of unfinished work") {
   for (const File& file : files_of_tree(ITO_SOURCE_DIR)) report(check_marks(file.path, file.text));
 }
 
+TEST_CASE("the tree: only the ground floor opens, locks and flushes files by hand") {
+  for (const File& file : files_of_tree(ITO_SOURCE_DIR)) {
+    if (file.is_source()) report(check_file_calls(file.path, file.text));
+  }
+}
+
+TEST_CASE("a file that is handled by hand is found, with its line") {
+  const auto count = [](const char* path, const char* line) {
+    return check_file_calls(path, ito::cat(line, "\n")).size();
+  };
+  for (const char* line :
+       {"  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);", "  file = ::open(path, O_WRONLY);",
+        "#include <fcntl.h>", "#  include <sys/file.h>", "  if (flock(file, LOCK_EX) != 0) return;",
+        "  return ::pwrite(file, bytes, size, 0);", "  while (pread (file, to, 8, at) < 0) {", "fsync(file);",
+        "::fsync(file);", "  const bool cut = !ftruncate(file, 0);", "  open_it(a), fdatasync(a);"}) {
+    CAPTURE(line);
+    for (const char* path : {"kernels/a.cpp", "engine/io/a.cpp", "model/training/a.h", "data/a.cpp",
+                             "apps/a.cpp", "bench/a.cpp"})
+      CHECK(count(path, line) == 1);
+    CHECK(count("kernels/base/file.cpp", line) == 0);
+    CHECK(count("tests/test_a.cpp", line) == 0);
+  }
+  for (const char* line : {"  stream.open(path);", "  const NpzStream stream = open(name);",
+                           "  mailbox->fsync(now);", "  Device::flock(sheep);",
+                           "  // by pwrite() and fsync()", "  my_fsync(file);", "  file.truncate(0);"})
+    CHECK(count("data/a.cpp", line) == 0);
+  const Complaints complaints = check_file_calls("data/a.cpp", "\n  flock(file, LOCK_EX);\n");
+  REQUIRE(complaints.size() == 1);
+  CHECK(complaints[0] ==
+        "data/a.cpp:2: a file is handled by hand (flock); use ito::File of kernels/base/file.h");
+}
+
 TEST_CASE("an include against the direction is found, with its line") {
   const auto count = [](const char* path, const char* header) {
     return check_includes(path, ito::cat("#pragma once\n  #  include \"", header, "\"  // why\n")).size();

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/training/checkpoint.h"
+#include "tests/descriptors.h"
 #include "tests/error_of.h"
 #include "tests/small_run.h"
 #include "tests/temp_folder.h"
@@ -132,6 +133,22 @@ TEST_CASE("two processes in one folder: the second is told the first one's numbe
   kill(child, SIGKILL);
   CHECK(wait_for(child) == -SIGKILL);
   CHECK(error_of([&] { RunFolder second(folder); }) == "");
+}
+
+TEST_CASE("a run whose lock cannot be written is not taken, and nothing stays open") {
+  const TempFolder place;
+  const auto usual_action = signal(SIGXFSZ, SIG_IGN);
+  rlimit usual{};
+  getrlimit(RLIMIT_FSIZE, &usual);
+  const rlimit none{0, usual.rlim_max};
+  const auto before = tests::open_descriptors();
+  setrlimit(RLIMIT_FSIZE, &none);
+  const std::string error = error_of([&] { RunFolder run(place / "run"); });
+  setrlimit(RLIMIT_FSIZE, &usual);
+  signal(SIGXFSZ, usual_action);
+  CHECK(error == cat("cannot write into ", (place / "run").string(), ": is the disk full?"));
+  CHECK(tests::open_descriptors() == before);
+  CHECK(error_of([&] { RunFolder second(place / "run"); }) == "");
 }
 
 TEST_CASE("memory that does not suffice is said before training, with a batch that fits") {

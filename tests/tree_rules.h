@@ -117,6 +117,28 @@ inline Complaints check_includes(const std::string& path, const std::string& tex
   return complaints;
 }
 
+/// Files are opened, locked and flushed by ito::File (kernels/base/file.h), which closes them and says what was
+/// wrong; tests may do it by hand. A member function of such a name is another one.
+inline Complaints check_file_calls(const std::string& path, const std::string& text) {
+  static const std::regex product("(kernels|engine|model|data|apps|bench)/.*"), base("kernels/base/.*"),
+      call(
+          "(?:^|[^\\w.>:]|(?:^|[^\\w])::)"
+          "(openat2?|creat|flock|lockf|pread|pwrite|preadv|pwritev|ftruncate|fsync|fdatasync|sync_file_range"
+          "|renameat2)\\s*\\(|\\bO_(RDONLY|WRONLY|RDWR|PATH)\\b|#\\s*include\\s*<(fcntl|sys/file)\\.h>");
+  Complaints complaints;
+  if (!std::regex_match(path, product) || std::regex_match(path, base)) return complaints;
+  const std::vector<std::string> lines = lines_of(text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::smatch match;
+    const std::string code = lines[i].substr(0, lines[i].find("//"));
+    if (std::regex_search(code, match, call))
+      complaints.push_back(ito::cat(path, ":", i + 1, ": a file is handled by hand (",
+                                    match[1].matched ? match.str(1) : match.str(),
+                                    "); use ito::File of kernels/base/file.h"));
+  }
+  return complaints;
+}
+
 /// Lines of a file, lines of each function from its signature to its closing brace, columns of each line.
 inline Complaints check_sizes(const std::string& path, const std::string& text) {
   Complaints complaints;

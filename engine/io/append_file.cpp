@@ -1,38 +1,24 @@
 #include "engine/io/append_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstring>
-
-#include "kernels/base/error.h"
 
 namespace ito::io {
 
-AppendFile::AppendFile(const std::filesystem::path& path) : path_(path) {
-  descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail(cat(path.string(), ": cannot open for writing: ", std::strerror(errno)));
-  size_ = lseek(descriptor_, 0, SEEK_END);
-}
-
-AppendFile::~AppendFile() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
+AppendFile::AppendFile(const std::filesystem::path& path)
+    : path_(path), file_(path, File::Mode::append), size_(file_.size()) {}
 
 void AppendFile::append(std::string_view record) {
-  for (size_t done = 0; done < record.size();) {
-    const ssize_t written = write(descriptor_, record.data() + done, record.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      const int error = errno;
-      if (ftruncate(descriptor_, size_) != 0)
-        fail(cat(path_.string(), ": ends in half a record after ", std::strerror(error)));
-      fail(cat(path_.string(), ": cannot write: ", std::strerror(error)));
+  try {
+    file_.write(record.data(), record.size(), "");
+  } catch (const FileError& error) {
+    try {
+      file_.truncate(size_);
+    } catch (const FileError&) {
+      fail(cat(path_.string(), ": ends in half a record after ", std::strerror(error.code())));
     }
-    done += size_t(written);
+    throw;
   }
-  size_ += int64_t(record.size());
+  size_ += record.size();
 }
 
 }  // namespace ito::io

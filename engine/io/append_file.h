@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "kernels/base/file.h"
+
 namespace ito::io {
 
 /// A file that grows by whole records, made where there is none. Each is with the operating system when
@@ -12,16 +14,12 @@ namespace ito::io {
 class AppendFile {
  public:
   explicit AppendFile(const std::filesystem::path& path);
-  ~AppendFile();
-  AppendFile(const AppendFile&) = delete;
-  AppendFile& operator=(const AppendFile&) = delete;
-
   void append(std::string_view record);
 
  private:
   std::filesystem::path path_;
-  int descriptor_ = -1;
-  int64_t size_ = 0;  // of the whole records
+  File file_;
+  uint64_t size_;  // of the whole records
 };
 
 }  // namespace ito::io

@@ -1,35 +1,20 @@
 #include "engine/io/atomic_file.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <string>
+#include <system_error>
 
-#include "engine/io/mapped_file.h"
 #include "kernels/base/error.h"
 
 namespace ito::io {
 namespace fs = std::filesystem;
 
-AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(path, Temporary::Kind::file) {}
+AtomicFile::AtomicFile(const fs::path& path, Leftovers leftovers)
+    : path_(path), temporary_(path, Temporary::Kind::file, leftovers) {}
 
-void AtomicFile::write(const void* data, uint64_t bytes) {
-  const char* position = static_cast<const char*>(data);
-  constexpr uint64_t kLargestCall = 1 << 30;  // Linux writes at most 2 GiB a call
-  while (bytes > 0) {
-    const ssize_t written = ::write(temporary_.descriptor(), position, std::min(bytes, kLargestCall));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail(cat(path_.string(), ": cannot write: ", reason_of(errno)));
-    position += written, bytes -= uint64_t(written);
-  }
-}
+void AtomicFile::write(const void* data, uint64_t bytes) { temporary_.file().write(data, bytes); }
 
 void AtomicFile::commit(bool durable) {
-  if (durable && fsync(temporary_.descriptor()) != 0 && errno != EINVAL) {
-    fail(cat(path_.string(), ": cannot flush to disk: ", reason_of(errno)));
-  }
+  if (durable) temporary_.file().sync();
   std::error_code error;
   fs::rename(temporary_.path(), path_, error);
   if (error) fail(cat(path_.string(), ": cannot put the finished file in place: ", reason_of(error.value())));
@@ -57,11 +42,7 @@ void write_link_atomic(const fs::path& link, const fs::path& target) {
 }
 
 std::string read_file(const fs::path& path, uint64_t max_bytes) {
-  const MappedFile file(path);
-  if (file.size() > max_bytes) {
-    fail(cat(path.string(), ": has ", file.size(), " bytes, expected at most ", max_bytes));
-  }
-  return std::string(reinterpret_cast<const char*>(file.data()), file.size());
+  return read_whole<std::string>(path, max_bytes);
 }
 
 }  // namespace ito::io

@@ -14,7 +14,8 @@ namespace ito::io {
 /// nothing is left. Error: cannot create, disk full, cannot rename; always with the file's name.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::filesystem::path& path);
+  /// Leftovers are better kept, and cleaned once for all, where a folder gets very many files.
+  explicit AtomicFile(const std::filesystem::path& path, Leftovers leftovers = Leftovers::clean);
   void write(const void* data, uint64_t bytes);
   /// Not `durable`: readers find it whole all the same, but when the machine fails it may be lost; never
   /// waits for the disk.

@@ -1,15 +1,11 @@
 #include "engine/io/atomic_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <system_error>
 
 #include "kernels/base/error.h"
+#include "kernels/base/file.h"
 
 namespace ito::io {
 namespace fs = std::filesystem;
@@ -33,13 +29,13 @@ void sync_tree(const fs::path& folder) {
 
 /// Puts `fresh` at `target`, over the folder that stands there, whose last place (to be removed) is returned.
 fs::path replace(const fs::path& fresh, const fs::path& target) {
-  if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return fresh;
+  if (exchange_names(fresh, target)) return fresh;
   if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) {
     fail(cat(target.string(), ": cannot be replaced: ", std::strerror(errno)));
   }
   fs::path aside = fs::path(fresh).replace_extension(".old.tmp");
-  const int lock = open(target.c_str(), O_RDONLY | O_CLOEXEC);
-  if (lock >= 0) flock(lock, LOCK_EX | LOCK_NB);  // so that nobody takes it for a dead writer's leftover
+  const File lock = File::try_open(target, File::Mode::read);
+  if (lock.is_open()) lock.try_lock();  // so that nobody takes it for a dead writer's leftover
   std::error_code error;
   fs::rename(target, aside, error);
   if (!error) {
@@ -47,7 +43,6 @@ fs::path replace(const fs::path& fresh, const fs::path& target) {
     std::error_code ignored;
     if (error) fs::rename(aside, target, ignored);
   }
-  if (lock >= 0) close(lock);
   if (error) fail(cat(target.string(), ": cannot be replaced: ", error.message()));
   return aside;
 }

@@ -7,6 +7,8 @@
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/mapped_file.h"
+#include "kernels/base/byte_order.h"
+#include "kernels/base/math.h"
 
 namespace ito::io {
 namespace {
@@ -137,8 +139,7 @@ uint64_t find_npy_data(std::string_view start, uint64_t size) {
   if (major != 1 && major != 2) fail(cat("is of .npy version ", major, "; versions 1 and 2 are read"));
   const uint64_t prefix = major == 1 ? 10 : kNpyPrefix;
   if (size < prefix) fail("truncated: the file ends inside its header's length");
-  uint64_t length = 0;
-  for (uint64_t i = prefix; i > 8; --i) length = length << 8 | static_cast<unsigned char>(start[i - 1]);
+  const uint64_t length = load_little(start.data() + 8, prefix - 8);
   if (length > size - prefix) {
     fail(cat("truncated: says its header has ", length, " bytes, the file has ", size - prefix, " after it"));
   }
@@ -188,13 +189,10 @@ std::string npy_header(ElementType type, const std::vector<int64_t>& shape) {
   for (const int64_t dimension : shape) dimensions += cat(dimension, shape.size() == 1 ? "," : ", ");
   if (shape.size() > 1) dimensions.resize(dimensions.size() - 2);
   std::string header = cat("{'descr': '", descr, "', 'fortran_order': False, 'shape': (", dimensions, "), }");
-  const size_t whole = (10 + header.size() + 1 + 63) / 64 * 64;  // the data begins at a multiple of 64
+  const size_t whole = align_up(10 + header.size() + 1, size_t(64));  // the data begins at a multiple of 64
   header.resize(whole - 10 - 1, ' ');
   header += '\n';
-  std::string prefix = std::string(kMagic) + '\x01' + '\0';
-  prefix += char(header.size() & 0xff);
-  prefix += char(header.size() >> 8);
-  return prefix + header;
+  return std::string(kMagic) + '\x01' + '\0' + little_endian(header.size(), 2) + header;
 }
 
 void write_npy(const std::filesystem::path& path, ElementType type, const std::vector<int64_t>& shape,

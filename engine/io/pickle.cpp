@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/io/printable.h"
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::io {
@@ -59,12 +60,7 @@ class Machine {
     return part;
   }
   /// Little-endian, unsigned.
-  uint64_t number(int bytes) {
-    const std::string_view part = take(uint64_t(bytes));
-    uint64_t value = 0;
-    for (int i = bytes; i-- > 0;) value = value << 8 | uint8_t(part[size_t(i)]);
-    return value;
-  }
+  uint64_t number(int bytes) { return load_little(take(uint64_t(bytes)).data(), size_t(bytes)); }
   /// Two's complement of any width, as LONG1 has it.
   int64_t signed_number(int bytes) {
     if (bytes == 0) return 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/io/safetensors.h"
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::io {
@@ -17,12 +18,6 @@ constexpr uint64_t kPrefixBytes = 8;
 constexpr uint64_t kLargestHeader = 100'000'000;  // the format's own limit
 constexpr size_t kMostDimensions = 32;
 constexpr char kMetadataKey[] = "__metadata__";
-
-uint64_t little_endian(const std::byte* bytes) {
-  uint64_t value = 0;
-  for (int i = 7; i >= 0; --i) value = value << 8 | uint64_t(bytes[i]);
-  return value;
-}
 
 /// Hands over each member of the header as soon as it is parsed, and keeps none: memory follows what is
 /// accepted, not what a hostile header can make a parser build. Refuses deep nesting and repeated keys inside
@@ -101,7 +96,7 @@ SafetensorsReader::SafetensorsReader(const std::filesystem::path& path) : file_(
   if (file_.size() < kPrefixBytes) {
     fail(cat(name, ": truncated: a safetensors file has at least 8 bytes, this one has ", file_.size()));
   }
-  const uint64_t header_bytes = little_endian(file_.data());
+  const uint64_t header_bytes = load_little<uint64_t>(file_.data());
   if (header_bytes > kLargestHeader) {
     fail(cat(name, ": not a safetensors file: says its header has ", header_bytes, " bytes (at most ",
              kLargestHeader, ")"));

@@ -2,7 +2,9 @@
 #include <unordered_set>
 
 #include "engine/io/safetensors.h"
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
+#include "kernels/base/math.h"
 
 namespace ito::io {
 namespace {
@@ -33,10 +35,8 @@ std::string header_of(const std::vector<TensorSpec>& tensors, const Metadata& me
   }
   data_bytes = position;
   std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  std::string length(8, '\0');
-  for (int i = 0; i < 8; ++i) length[size_t(i)] = char(uint64_t(text.size()) >> (8 * i));
-  return length + text;
+  text.resize(align_up(text.size(), size_t(8)), ' ');
+  return little_endian(text.size(), 8) + text;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine/io/mapped_file.h"
+#include "kernels/base/byte_order.h"
 
 namespace ito::io {
 namespace {
@@ -29,14 +30,10 @@ using State = std::array<uint32_t, 8>;
 constexpr State kStart{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-uint32_t big_endian(const std::byte* bytes) {
-  return uint32_t(bytes[0]) << 24 | uint32_t(bytes[1]) << 16 | uint32_t(bytes[2]) << 8 | uint32_t(bytes[3]);
-}
-
 /// Takes one block into the state (FIPS 180-4, 6.2.2).
 void add_block(State& state, const std::byte* block) {
   std::array<uint32_t, 64> w;
-  for (size_t i = 0; i < 16; ++i) w[i] = big_endian(block + 4 * i);
+  for (size_t i = 0; i < 16; ++i) w[i] = load_big<uint32_t>(block + 4 * i);
   for (size_t i = 16; i < 64; ++i) {
     const uint32_t a = w[i - 15], b = w[i - 2];
     w[i] = w[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ a >> 3) + w[i - 7] +
@@ -65,8 +62,7 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
   const size_t left = bytes.size() - whole, tail_bytes = left + 9 <= kBlock ? kBlock : 2 * kBlock;
   std::copy_n(bytes.data() + whole, left, tail.data());
   tail[left] = std::byte(0x80);
-  const uint64_t bits = uint64_t(bytes.size()) * 8;
-  for (size_t i = 0; i < 8; ++i) tail[tail_bytes - 1 - i] = std::byte(bits >> 8 * i & 0xff);
+  store_big(tail.data() + tail_bytes - 8, uint64_t(bytes.size()) * 8, 8);
   for (size_t at = 0; at < tail_bytes; at += kBlock) add_block(state, tail.data() + at);
   std::string digits;
   for (const uint32_t word : state)

@@ -1,12 +1,9 @@
 #include "engine/io/temporary.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -18,85 +15,83 @@ namespace ito::io {
 namespace fs = std::filesystem;
 namespace {
 
-/// The file that is open here is still the one under this name.
-bool is_at(int descriptor, const fs::path& path) {
-  struct stat open_one {
-  }, named_one{};
-  return fstat(descriptor, &open_one) == 0 && lstat(path.c_str(), &named_one) == 0 &&
-         open_one.st_dev == named_one.st_dev && open_one.st_ino == named_one.st_ino;
+/// A dot and digits.
+bool is_number(std::string_view extension) {
+  return extension.size() > 1 && extension.find_first_not_of("0123456789", 1) == std::string_view::npos;
 }
 
-bool is_number(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-/// ".<target>.<number>.<number>.tmp", or with ".old" before ".tmp".
-bool is_leftover_name(std::string_view name, const std::string& target) {
-  const std::string prefix = cat('.', target, '.');
-  if (name.substr(0, prefix.size()) != prefix || fs::path(name).extension() != ".tmp") return false;
-  fs::path middle = fs::path(name.substr(prefix.size())).stem();
-  if (middle.extension() == ".old") middle = middle.stem();
-  const std::string number = middle.extension().string();
-  return is_number(middle.stem().string()) && number.size() > 1 && is_number(number.substr(1));
+/// The target of a leftover: its name is ".<target>.<number>.<number>.tmp", or with ".old" before ".tmp".
+/// Nothing for any other name.
+fs::path target_of(const fs::path& leftover) {
+  fs::path name = leftover.filename();
+  if (name.native()[0] != '.' || name.extension() != ".tmp") return {};
+  name = name.stem();
+  if (name.extension() == ".old") name = name.stem();
+  for (int i = 0; i < 2; ++i, name = name.stem())
+    if (!is_number(name.extension().native())) return {};
+  const std::string target = name.native().substr(1);
+  return target.empty() ? fs::path() : leftover.parent_path() / target;
 }
 
 /// Removes or restores one leftover, if its writer is dead.
 void clean_one(const fs::path& leftover, const fs::path& target) {
-  const int descriptor = open(leftover.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0 && is_at(descriptor, leftover)) {
-    const bool moved_aside = leftover.stem().extension() == ".old";
-    std::error_code ignored;  // a leftover that cannot be removed harms nobody
-    if (moved_aside && !fs::exists(target, ignored))
-      fs::rename(leftover, target, ignored);
-    else
-      fs::remove_all(leftover, ignored);
+  const File file = File::try_open(leftover, File::Mode::read);
+  if (!file.is_open() || file.try_lock() != File::Lock::ours || !file.is_at(leftover)) return;
+  const bool moved_aside = leftover.stem().extension() == ".old";
+  std::error_code ignored;  // a leftover that cannot be removed harms nobody
+  if (moved_aside && !fs::exists(target, ignored))
+    fs::rename(leftover, target, ignored);
+  else
+    fs::remove_all(leftover, ignored);
+}
+
+/// Those of the folder's leftovers whose target is called so; all of them where that is empty.
+void clean_folder(const fs::path& folder, const fs::path& name) {
+  std::error_code error;
+  std::vector<fs::path> leftovers;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const fs::path target = target_of(it->path());
+    if (!target.empty() && (name.empty() || target.filename() == name)) leftovers.push_back(it->path());
   }
-  close(descriptor);
+  for (const fs::path& leftover : leftovers) clean_one(leftover, target_of(leftover));
 }
 
 }  // namespace
-
-std::string reason_of(int error) {
-  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  return cat(std::strerror(error), full ? "; make room there" : "");
-}
 
 fs::path folder_of(const fs::path& path) {
   return path.parent_path().empty() ? fs::path(".") : path.parent_path();
 }
 
-Temporary::Temporary(const fs::path& target, Kind kind) {
-  clean_leftovers(target);
+Temporary::Temporary(const fs::path& target, Kind kind, Leftovers leftovers) {
+  if (leftovers == Leftovers::clean) clean_leftovers(target);
   const std::string stem = cat(".", target.filename().string(), ".", getpid(), ".");
-  for (int n = 0; descriptor_ < 0; ++n) {
+  for (int n = 0; !file_.is_open(); ++n) {
     path_ = folder_of(target) / cat(stem, n, ".tmp");
-    if (!create(kind) && errno != EEXIST) {
+    if (!create(kind, target) && errno != EEXIST) {
       fail(cat(target.string(), ": cannot create ", path_.string(), ": ", reason_of(errno)));
     }
   }
 }
 
 /// False, with errno set, where the name is taken or cannot be made.
-bool Temporary::create(Kind kind) {
+bool Temporary::create(Kind kind, const fs::path& target) {
   if (kind == Kind::folder) {
     if (mkdir(path_.c_str(), 0777) != 0) return false;
-    descriptor_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor_ < 0 && errno != ENOENT) {
+    file_ = File::try_open(path_, File::Mode::folder, target);
+    if (!file_.is_open() && errno != ENOENT) {
       const int reason = errno;
       rmdir(path_.c_str());
       errno = reason;
       return false;
     }
   } else {
-    descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) return false;
+    file_ = File::try_open(path_, File::Mode::fresh, target);
+    if (!file_.is_open()) return false;
   }
-  if (descriptor_ >= 0) {
-    flock(descriptor_, LOCK_EX);  // where a file system knows no locks, leftovers are never taken for dead
-    if (is_at(descriptor_, path_)) return true;
-    close(descriptor_);
-    descriptor_ = -1;
+  if (file_.is_open()) {
+    file_.lock();  // where a file system knows no locks, leftovers are never taken for dead
+    if (file_.is_at(path_)) return true;
+    file_ = File();
   }
   errno = EEXIST;  // another process cleaned it away between its making and its locking: take the next name
   return false;
@@ -105,28 +100,11 @@ bool Temporary::create(Kind kind) {
 Temporary::~Temporary() {
   std::error_code ignored;
   if (!path_.empty()) fs::remove_all(path_, ignored);
-  if (descriptor_ >= 0) close(descriptor_);
 }
 
-void clean_leftovers(const fs::path& target) {
-  std::error_code error;
-  std::vector<fs::path> leftovers;
-  for (fs::directory_iterator it(folder_of(target), error), end; !error && it != end; it.increment(error)) {
-    if (is_leftover_name(it->path().filename().string(), target.filename().string()))
-      leftovers.push_back(it->path());
-  }
-  for (const fs::path& leftover : leftovers) clean_one(leftover, target);
-}
+void clean_leftovers(const fs::path& target) { clean_folder(folder_of(target), target.filename()); }
+void clean_all_leftovers(const fs::path& folder) { clean_folder(folder, {}); }
 
-void sync_path(const fs::path& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail(cat(path.string(), ": cannot open: ", std::strerror(errno)));
-  const int result = fsync(descriptor);
-  const int reason = errno;
-  close(descriptor);
-  // EINVAL: this file system has nothing to flush for such a file (folders on some network disks).
-  if (result != 0 && reason != EINVAL)
-    fail(cat(path.string(), ": cannot flush to disk: ", reason_of(reason)));
-}
+void sync_path(const fs::path& path) { File(path, File::Mode::read).sync(); }
 
 }  // namespace ito::io

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
+
+#include "kernels/base/file.h"
 
 namespace ito::io {
+
+/// What to do about the leftovers of killed writers before writing.
+enum class Leftovers { clean, keep };
 
 /// A locked temporary sibling of `target`, named ".<target>.<process number>.<n>.tmp": what the atomic
 /// writers fill before they rename it into place. The lock (flock) ends with its process, so a leftover is
@@ -13,34 +17,35 @@ class Temporary {
  public:
   enum class Kind { file, folder };
 
-  /// Creates it, after `clean_leftovers(target)`. Error: the folder around it is missing or not writable.
-  Temporary(const std::filesystem::path& target, Kind kind);
+  /// Creates it, after `clean_leftovers(target)`, which reads all of the folder's names, unless they are to be
+  /// kept. Error: the folder around it is missing or not writable.
+  Temporary(const std::filesystem::path& target, Kind kind, Leftovers leftovers = Leftovers::clean);
   /// Removes whatever lies under the temporary name, unless released, and unlocks. Never throws.
   ~Temporary();
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  int descriptor() const { return descriptor_; }
+  /// Errors call it by the target's name.
+  const File& file() const { return file_; }
   /// Nothing of ours lies under the temporary name any more.
   void release() { path_.clear(); }
 
  private:
-  bool create(Kind kind);
+  bool create(Kind kind, const std::filesystem::path& target);
 
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  File file_;
 };
 
 /// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved aside
 /// (name ending in ".old.tmp") returns to its place if nothing stands there.
 void clean_leftovers(const std::filesystem::path& target);
+/// The same for every target in a folder.
+void clean_all_leftovers(const std::filesystem::path& folder);
 
 /// Makes a file's content, or a folder's list of names, durable (fsync).
 void sync_path(const std::filesystem::path& path);
-
-/// What a system call's errno means and, where that helps, what to do.
-std::string reason_of(int error);
 
 /// The folder that holds `path`: "." for a bare name.
 std::filesystem::path folder_of(const std::filesystem::path& path);

@@ -11,6 +11,7 @@
 #include "engine/io/to_f32.h"
 #include "engine/io/web_page.h"
 #include "engine/io/zip.h"
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::io {
@@ -215,9 +216,7 @@ std::vector<Description> read_pickles(std::string_view rest) {
     if (rest.size() < 8 || bytes > rest.size() - 8)
       fail(cat("truncated: storage '", printable(found->first), "' has ", bytes, " bytes, the file has ",
                rest.size() - std::min<uint64_t>(8, rest.size()), " left; get it again"));
-    int64_t count = 0;
-    for (size_t i = 8; i-- > 0;) count = int64_t(uint64_t(count) << 8 | uint8_t(rest[i]));
-    if (count != storage.count || storage.bytes.data())
+    if (load_little<int64_t>(rest.data()) != storage.count || storage.bytes.data())
       fail(cat("contradicts itself about storage '", printable(found->first),
                "'; the file is damaged, get it again"));
     storage.bytes = rest.substr(8, bytes);

@@ -6,6 +6,7 @@
 #include "engine/io/web_page.h"
 #include "engine/io/zip.h"
 #include "engine/io/zip_format.h"
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::io {
@@ -26,15 +27,9 @@ class Fields {
     rest_.remove_prefix(bytes);
     return part;
   }
-  uint64_t number(int bytes) {
-    uint64_t value = 0;
-    const std::string_view part = take(uint64_t(bytes));
-    for (int i = bytes; i-- > 0;) value = value << 8 | uint8_t(part[size_t(i)]);
-    return value;
-  }
-  uint16_t u16() { return uint16_t(number(2)); }
-  uint32_t u32() { return uint32_t(number(4)); }
-  uint64_t u64() { return number(8); }
+  uint16_t u16() { return load_little<uint16_t>(take(2).data()); }
+  uint32_t u32() { return load_little<uint32_t>(take(4).data()); }
+  uint64_t u64() { return load_little<uint64_t>(take(8).data()); }
   uint64_t left() const { return rest_.size(); }
 
  private:

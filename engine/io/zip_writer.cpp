@@ -1,6 +1,7 @@
 #include "engine/io/inflate.h"
 #include "engine/io/zip.h"
 #include "engine/io/zip_format.h"
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::io {
@@ -11,7 +12,7 @@ using namespace zip;
 class Record {
  public:
   Record& put(uint64_t number, int bytes) {
-    for (int i = 0; i < bytes; ++i) text.push_back(char(number >> 8 * i & 0xff));
+    text += little_endian(number, size_t(bytes));
     return *this;
   }
   Record& put(std::string_view bytes) {

@@ -3,6 +3,7 @@
 #include "engine/device.h"
 #include "engine/ops.h"
 #include "engine/ops/check.h"
+#include "kernels/base/math.h"
 #include "kernels/pointwise.h"
 
 namespace ito::engine {
@@ -52,7 +53,7 @@ Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   device.note_convolution(d, pass);
   const size_t bytes =
       device.query([&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, x.dtype(), pass); });
-  return bytes ? Tensor(device, {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
+  return bytes ? Tensor(device, {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};
 }
 
 /// terms: those whose shapes gradients have; the residual's is dy's.

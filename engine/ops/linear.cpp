@@ -3,6 +3,7 @@
 #include "engine/device.h"
 #include "engine/ops.h"
 #include "engine/ops/check.h"
+#include "kernels/base/math.h"
 
 namespace ito::engine {
 
@@ -17,7 +18,7 @@ struct LinearDims {
 Tensor workspace(const LinearDims& d, const Tensor& x, ConvPass pass) {
   const size_t bytes = x.device().query(
       [&](auto& s) { return kernels::linear_workspace_bytes(s, d.m, d.in, d.out, x.dtype(), pass); });
-  return bytes ? Tensor(x.device(), {int64_t((bytes + 3) / 4)}, DType::f32) : Tensor{};
+  return bytes ? Tensor(x.device(), {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};
 }
 
 Gradients linear_gradients(const LinearDims& d, const Tensor& x, const Tensor& w, const Tensor& bias,

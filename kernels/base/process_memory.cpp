@@ -1,5 +1,6 @@
 #include "kernels/base/process_memory.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,19 @@ size_t available_memory_bytes(const std::string& root) {
     }
   }
   return available;
+}
+
+size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  size_t all = 0, resident = 0;
+  statm >> all >> resident;
+  return resident * size_t(sysconf(_SC_PAGESIZE));
+}
+
+size_t peak_resident_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return size_t(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace ito

@@ -11,4 +11,8 @@ size_t physical_memory_bytes();
 /// group (a container, a batch job) allows less. `root` stands before /proc and /sys.
 size_t available_memory_bytes(const std::string& root = "");
 
+/// Bytes of this process that are in memory now, and the most that have been so far.
+size_t resident_bytes();
+size_t peak_resident_bytes();
+
 }  // namespace ito

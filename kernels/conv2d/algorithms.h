@@ -50,6 +50,5 @@ void reference_backward_data(CpuStream&, const Conv2dDims&, const BackwardData<d
 void reference_backward_weights(CpuStream&, const Conv2dDims&, const BackwardWeights<double>&);
 
 constexpr size_t kAlign = 64;  // a cache line; also what oneDNN wants of its scratchpad
-constexpr size_t align_up(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
 }  // namespace ito::kernels::conv2d

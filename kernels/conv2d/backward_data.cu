@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/choice.cuh"
 #include "kernels/conv2d/own_cuda.h"
 
@@ -12,9 +13,9 @@ struct PixelClass {
   int first, count, first_tap, taps, first_seen;
 
   PixelClass(int first, int size, int filter, int stride, int padding) : first(first) {
-    count = first < size ? (size - first + stride - 1) / stride : 0;
+    count = first < size ? div_up(size - first, stride) : 0;
     first_tap = (first + padding) % stride;
-    taps = first_tap < filter ? (filter - first_tap + stride - 1) / stride : 0;
+    taps = first_tap < filter ? div_up(filter - first_tap, stride) : 0;
     first_seen = (first + padding - first_tap) / stride;
   }
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/backward_weights.h"
 #include "kernels/conv2d/choice.cuh"
 #include "kernels/conv2d/own_cuda.h"
@@ -33,14 +34,14 @@ WeightParts::WeightParts(const Conv2dDims& d, DType dtype) {
                         : WeightTiles::flat;
   int64_t of_a_part = 0;
   const auto count_tiles = [&](auto shape) {
-    of_a_part = tiles_of(d.k, decltype(shape)::kM) * tiles_of(entries, decltype(shape)::kN);
+    of_a_part = div_up<int64_t>(d.k, decltype(shape)::kM) * div_up(entries, decltype(shape)::kN);
   };
   const bool narrow = dtype == DType::bf16;
   narrow ? with_shape<bf16>(tiles, count_tiles) : with_shape<float>(tiles, count_tiles);
   const int64_t blocks = (narrow && tiles != WeightTiles::large ? 4 : 2) * kMultiprocessors;
-  const int64_t wanted = std::clamp<int64_t>(blocks / of_a_part, 1, tiles_of(pixels, kLeastPixels));
-  pixels_each = int(tiles_of(tiles_of(pixels, wanted), 32) * 32);
-  count = int(tiles_of(pixels, pixels_each));
+  const int64_t wanted = std::clamp<int64_t>(blocks / of_a_part, 1, div_up(pixels, kLeastPixels));
+  pixels_each = int(align_up(div_up(pixels, wanted), 32));
+  count = int(div_up(pixels, pixels_each));
 }
 
 inline constexpr int kSumThreads = 256;
@@ -88,7 +89,7 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, 
   if (in_place) return;
   const int64_t weights = int64_t(d.k) * entries;
   LaunchConfig config;
-  config.grid = dim3(unsigned(tiles_of(weights + d.k, kSumThreads)));
+  config.grid = dim3(unsigned(div_up(weights + d.k, kSumThreads)));
   config.block = dim3(kSumThreads);
   launch(sum_parts_kernel, config, stream, parts.count, weights, d.k, scratch.dw, scratch.dbias, dw, dbias);
 }

@@ -2,6 +2,7 @@
 
 #include <initializer_list>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/checks.h"
 #include "kernels/conv2d/implicit_gemm.cuh"
 
@@ -33,15 +34,13 @@ struct Shapes<bf16> {
 /// Large tiles where there are enough of them to fill a card: about one for every other multiprocessor.
 inline constexpr int64_t kEnoughTiles = 64;
 
-inline int64_t tiles_of(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
-
 /// A result of pixels x channels. Which tiles it is cut into changes no bits of it, so the choice may look at
 /// the number of images.
 template <class T, class A, class B, class Output>
 void multiply_pixels(CudaStream& stream, const A& a, const B& b, const Output& output, int depths,
                      bool wide) {
   using S = Shapes<T>;
-  const int64_t tiles = tiles_of(output.rows, S::Large::kM) * tiles_of(output.columns, S::Large::kN);
+  const int64_t tiles = div_up<int64_t>(output.rows, S::Large::kM) * div_up(output.columns, S::Large::kN);
   const bool few = tiles < kEnoughTiles;
   const auto run = [&](auto shape, auto wide_both) {
     multiply<decltype(shape), wide_both.value, wide_both.value>(stream, a, b, output, depths, depths);
@@ -97,7 +96,7 @@ Patches<T> input_patches(const Conv2dDims& d, const T* x, const T* x2) {
 
 /// Scratch of every bf16 pass that reads w: room to round it.
 inline size_t rounded_bytes(const Conv2dDims& d) {
-  return align_up(size_t(d.k) * size_t(d.r) * size_t(d.s) * size_t(d.c()) * sizeof(bf16));
+  return align_up(size_t(d.k) * size_t(d.r) * size_t(d.s) * size_t(d.c()) * sizeof(bf16), kAlign);
 }
 
 /// w as T: itself, or rounded into the scratch.

@@ -3,13 +3,12 @@
 
 #include "kernels/conv2d/algorithms.h"
 #include "kernels/conv2d/checks.h"
+#include "kernels/conv2d/vec.h"
 
 namespace ito::kernels {
 namespace {
 
 using namespace conv2d;
-
-constexpr int lines(int channels) { return (channels + 15) / 16; }
 
 /// Winograd handles channels in lines of 16; where more than half of its products would be with padding, the
 /// direct convolution is faster.

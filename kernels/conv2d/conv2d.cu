@@ -1,6 +1,7 @@
 // What kernels/conv2d.h declares for CUDA: checks, workspaces, and the choice between our kernels and cuDNN.
 #include <algorithm>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d.h"
 #include "kernels/conv2d/backward_weights.h"
 #include "kernels/conv2d/choice.cuh"
@@ -31,7 +32,7 @@ const bf16* filters_as(CudaStream& stream, const Conv2dDims& d, In w, std::byte*
   const int64_t count = int64_t(d.k) * d.r * d.s * d.c();
   bf16* const rounded = reinterpret_cast<bf16*>(scratch);
   LaunchConfig config;
-  config.grid = dim3(unsigned(tiles_of(count, kRoundThreads * 4)));
+  config.grid = dim3(unsigned(div_up(count, kRoundThreads * 4)));
   config.block = dim3(kRoundThreads);
   launch(round_filters_kernel, config, stream, count, w.as<float>(), rounded);
   return rounded;

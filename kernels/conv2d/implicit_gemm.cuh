@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/outputs.cuh"
 #include "kernels/conv2d/product_bf16.cuh"
 #include "kernels/conv2d/product_f32.cuh"
@@ -71,7 +72,7 @@ struct Work {
         : row(int(blockIdx.x) / work.across * Shape::kM),
           column(int(blockIdx.x) % work.across * Shape::kN),
           first_depth(int(blockIdx.y) * work.part),
-          tiles((min(work.part, work.depths - first_depth) + Shape::kDepth - 1) / Shape::kDepth) {}
+          tiles(div_up(min(work.part, work.depths - first_depth), Shape::kDepth)) {}
   };
 };
 
@@ -167,11 +168,10 @@ __global__ void __launch_bounds__(Shape::kThreads)
 /// The result, its depth summed in parts of `part`; a multiple of 32, or everything.
 template <class Shape, bool wide_a, bool wide_b, class A, class B, class Output>
 void multiply(CudaStream& stream, const A& a, const B& b, const Output& output, int depths, int part) {
-  const auto tiles = [](int size, int tile) { return (size + tile - 1) / tile; };
-  const Work work{depths, part, tiles(output.columns, Shape::kN)};
+  const Work work{depths, part, div_up(output.columns, Shape::kN)};
   LaunchConfig config;
-  config.grid = dim3(unsigned(tiles(output.rows, Shape::kM) * work.across),
-                     unsigned(depths > part ? tiles(depths, part) : 1));
+  config.grid = dim3(unsigned(div_up(output.rows, Shape::kM) * work.across),
+                     unsigned(depths > part ? div_up(depths, part) : 1));
   config.block = dim3(Shape::kThreads);
   config.shared_bytes = Tiling<Shape, A, B>::kSharedBytes;
   launch(implicit_gemm_kernel<Shape, A, B, Output, wide_a, wide_b>, config, stream, a, b, output, work);

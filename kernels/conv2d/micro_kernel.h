@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/vec.h"
 
 /// The inner loops of matrix products whose operands already lie in the cache, in lines of 16 floats.
@@ -41,7 +42,7 @@ template <int most, class F>
 /// three would leave the multipliers idle. No sum depends on the grouping.
 template <class F>
 [[gnu::always_inline]] inline void for_row_groups(int rows, F&& f) {
-  const int groups = (rows + kRows - 1) / kRows;
+  const int groups = div_up(rows, kRows);
   for (int group = 0; group < groups; ++group) {
     const int first = rows * group / groups, count = rows * (group + 1) / groups - first;
     with_constant<kRows>(count, [&]<int n>() { f.template operator()<n>(first); });

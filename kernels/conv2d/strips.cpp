@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/algorithms.h"
 
 namespace ito::kernels::conv2d {
@@ -26,7 +27,7 @@ struct Strips {
   Strips(int n, int pixels, int row_length)
       : pixels(pixels),
         length(strip_length(pixels, row_length)),
-        per_image((pixels + length - 1) / length),
+        per_image(div_up(pixels, length)),
         count(n * per_image) {}
   int image(int strip) const { return strip / per_image; }
   int first(int strip) const { return strip % per_image * length; }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/operands.cuh"
 #include "kernels/cuda_async.cuh"
 
@@ -67,7 +68,7 @@ class TileLoader {
  private:
   static_assert(threads % Layout::kRowChunks == 0);
   static constexpr int kRowsAtATime = threads / Layout::kRowChunks;
-  static constexpr int kMine = (Layout::kRows + kRowsAtATime - 1) / kRowsAtATime;
+  static constexpr int kMine = div_up(Layout::kRows, kRowsAtATime);
 
   __device__ bool has(int i) const {
     return Layout::kRows % kRowsAtATime == 0 || row_ + i * kRowsAtATime < Layout::kRows;

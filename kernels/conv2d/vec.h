@@ -1,5 +1,7 @@
 #pragma once
 
+#include "kernels/base/math.h"
+
 /// Vectors of floats by the compilers' vector extensions: one register where the machine has one of this
 /// width, several where it has not.
 namespace ito::kernels::conv2d {
@@ -32,6 +34,6 @@ inline void store_some(float* to, Vec v, int count) {
   for (int i = 0; i < kLanes && i < count; ++i) to[i] = v[i];
 }
 
-constexpr int lines(int channels) { return (channels + kLine - 1) / kLine; }
+constexpr int lines(int channels) { return div_up(channels, kLine); }
 
 }  // namespace ito::kernels::conv2d

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/micro_kernel.h"
 #include "kernels/conv2d/pass.h"
 #include "kernels/conv2d/winograd_tiles.h"
@@ -168,7 +169,7 @@ void run_block(const Pass& pass, const Layout& layout, const Tiles& tiles, int f
 void run_pass(CpuStream& stream, const Conv2dDims& d, const Pass& pass, std::byte* workspace) {
   const Layout layout(stream, pass, workspace);
   const Tiles tiles(d);
-  const int threads = stream.threads(), count = tiles.count(), blocks = (count + kBlock - 1) / kBlock;
+  const int threads = stream.threads(), count = tiles.count(), blocks = div_up(count, kBlock);
   // Runs of neighbours, so that a block's prefetch is for its own thread; several, lest one busy core hold up
   // all.
   const int run = std::max(1, blocks / (8 * threads));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kernels/base/math.h"
 #include "kernels/conv2d/pass.h"
 #include "kernels/conv2d/winograd_transform.h"
 
@@ -18,7 +19,7 @@ struct Corner {
 struct Tiles {
   int n, h, w, down, across;
   explicit Tiles(const Conv2dDims& d)
-      : n(d.n), h(d.h), w(d.w), down((d.h + kTile - 1) / kTile), across((d.w + kTile - 1) / kTile) {}
+      : n(d.n), h(d.h), w(d.w), down(div_up(d.h, kTile)), across(div_up(d.w, kTile)) {}
 
   int count() const { return n * down * across; }
 

@@ -1,3 +1,4 @@
+#include "kernels/base/math.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
@@ -45,7 +46,7 @@ void curand_device_words(CudaStream& stream, const RandomKey& key, uint32_t firs
   fail("this program was compiled without curand.h");
 #endif
   LaunchConfig config;
-  config.grid = dim3(unsigned((blocks + kWordThreads - 1) / kWordThreads));
+  config.grid = dim3(unsigned(div_up(blocks, kWordThreads)));
   config.block = dim3(kWordThreads);
   launch(curand_words_kernel, config, stream, key, first, blocks, words);
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "kernels/base/math.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library/movement.h"
@@ -26,7 +27,7 @@ struct Element {
 inline LaunchConfig config_of(int64_t rows, int columns, int width) {
   const int64_t vectors = rows * (columns / width);
   LaunchConfig config;
-  config.grid = dim3(unsigned((vectors + kThreads - 1) / kThreads));
+  config.grid = dim3(unsigned(div_up(vectors, kThreads)));
   config.block = dim3(kThreads);
   return config;
 }
@@ -155,10 +156,10 @@ void column_sums(CudaStream& stream, int64_t rows, int columns, In x, float* sum
   const auto sum_parts = [&](auto type, int64_t count, int parts, const void* from, float* to) {
     using T = decltype(type);
     LaunchConfig config;
-    config.grid = dim3(unsigned((columns + kSumColumns - 1) / kSumColumns), unsigned(parts));
+    config.grid = dim3(unsigned(div_up(columns, kSumColumns)), unsigned(parts));
     config.block = dim3(kSumColumns * kSumRows);
     config.shared_bytes = shared_size<Total>(kSumColumns * kSumRows);
-    launch(column_sums_kernel<T>, config, stream, count, (count + parts - 1) / parts, columns,
+    launch(column_sums_kernel<T>, config, stream, count, div_up(count, parts), columns,
            static_cast<const T*>(from), to);
   };
   const int parts = parts_of(rows);

@@ -3,6 +3,7 @@
 #include <set>
 #include <tuple>
 
+#include "kernels/base/math.h"
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
@@ -16,7 +17,7 @@ inline constexpr int kReferenceThreads = 32;
 
 inline LaunchConfig reference_config(int64_t results) {
   LaunchConfig config;
-  config.grid = dim3(unsigned((results + kReferenceThreads - 1) / kReferenceThreads));
+  config.grid = dim3(unsigned(div_up(results, kReferenceThreads)));
   config.block = dim3(kReferenceThreads);
   return config;
 }

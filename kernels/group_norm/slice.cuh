@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "kernels/base/math.h"
 #include "kernels/cuda_async.cuh"
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
@@ -100,8 +101,7 @@ class Held {
 
   __device__ Held(const Plan& plan, const Place& place, SharedMemory& shared)
       : plan_(plan), place_(place), memory_(shared.take<Pack<T, V>>(N * plan.held * place.vectors)) {
-    const int count = (plan.held - place.row + plan.rows - 1) / plan.rows;
-    part_ = (count + kParts - 1) / kParts * plan.rows;
+    part_ = div_up(div_up(plan.held - place.row, plan.rows), kParts) * plan.rows;
   }
 
   /// Calls use(v) for the thread's pixels, and keeps what there is room for.
@@ -193,7 +193,7 @@ template <class T, int V>
 Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
   const int group_channels = d.c() / d.groups;
   const int pixels_each = d.hw >= kManyPixels ? kManyEach : kFewEach;
-  const int most_rows = (d.hw + pixels_each - 1) / pixels_each;
+  const int most_rows = div_up(d.hw, pixels_each);
   const auto good = [&](int channels) {
     const int bytes = channels * int(sizeof(T));
     return (V == 1 ? bytes >= width : bytes % width == 0) && channels / V * most_rows >= kFewThreads;
@@ -213,8 +213,8 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
   const int held = room >= size_t(d.hw) ? d.hw : int(room) / rows * rows;
   Cut result{{d.hw, d.c1, d.c2, d.groups, group_channels, d.eps, d.activation, slice, rows, columns, held},
              {}};
-  result.config.grid = dim3(unsigned((d.c() + slice - 1) / slice), unsigned(d.n));
-  result.config.block = dim3(unsigned((rows * columns + kWarpSize - 1) / kWarpSize * kWarpSize));
+  result.config.grid = dim3(unsigned(div_up(d.c(), slice)), unsigned(d.n));
+  result.config.block = dim3(unsigned(align_up(rows * columns, kWarpSize)));
   result.config.shared_bytes = work + shared_size<Pack<T, V>>(size_t(held) * tensors * vectors);
   return result;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/base/math.h"
+
 namespace ito::model {
 
 namespace {
@@ -184,7 +186,7 @@ std::vector<uint8_t> sample_images(engine::Device& device, const Denoiser& denoi
                                    const SampleProgress& progress) {
   Sampler sampler(device, denoiser, plan, image, sample_chunk(device, denoiser, image));
   const size_t chunk = size_t(sampler.chunk());
-  const int64_t total = int64_t((seeds.size() + chunk - 1) / chunk) * sampler.stages();
+  const int64_t total = int64_t(div_up(seeds.size(), chunk)) * sampler.stages();
   std::vector<uint8_t> pixels;
   int64_t done = 0;
   for (size_t first = 0; first < seeds.size(); first += chunk) {

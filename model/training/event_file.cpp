@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdio>
 #include <cstring>
 
+#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::model {
@@ -28,7 +30,7 @@ constexpr int kHeight = 1, kWidth = 2, kColorspace = 3, kEncoded = 4, kRgb = 3;
 }
 
 /// A message of protocol buffers as it grows, field after field in ascending order, as their own writers have
-/// them; only x86's and ARM's order of bytes is known here.
+/// them.
 struct Message {
   std::string bytes;
 
@@ -37,10 +39,14 @@ struct Message {
     append_varint(bytes, uint64_t(value));
     return *this;
   }
-  template <class T>
-  Message& fixed(int field, T value) {
-    key(field, sizeof value == 8 ? 1 : 5);
-    bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+  Message& fixed(int field, double value) {
+    key(field, 1);
+    bytes += little_endian(std::bit_cast<uint64_t>(value), 8);
+    return *this;
+  }
+  Message& fixed(int field, float value) {
+    key(field, 5);
+    bytes += little_endian(std::bit_cast<uint32_t>(value), 4);
     return *this;
   }
   Message& text(int field, std::string_view value) {
@@ -53,12 +59,6 @@ struct Message {
  private:
   void key(int field, int wire_type) { append_varint(bytes, uint64_t(field) << 3 | uint64_t(wire_type)); }
 };
-
-std::string little_endian(uint64_t value, int size) {
-  std::string bytes;
-  for (int i = 0; i < size; ++i) bytes += char(value >> 8 * i & 255);
-  return bytes;
-}
 
 /// A CRC of bytes that hold CRCs is weak; so TFRecord stores it rotated, plus a constant.
 std::string masked_crc(std::string_view bytes) {
@@ -81,12 +81,6 @@ fs::path next_file(const fs::path& folder) {
   char name[64];
   std::snprintf(name, sizeof name, "events.out.tfevents.%010d.ito", newest + 1);
   return folder / name;
-}
-
-int64_t big_endian32(std::string_view bytes, size_t at) {
-  int64_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | uint8_t(bytes[at + i]);
-  return value;
 }
 
 }  // namespace
@@ -113,8 +107,8 @@ void EventFile::image(int64_t step, const char* tag, std::string_view png) {
   if (png.size() < 24 || png.substr(0, 8) != "\x89PNG\r\n\x1a\n" || png.substr(12, 4) != "IHDR")
     fail("a picture for TensorBoard must be a PNG");
   Message image;
-  image.integer(image_field::kHeight, big_endian32(png, 20))
-      .integer(image_field::kWidth, big_endian32(png, 16));
+  image.integer(image_field::kHeight, load_big<uint32_t>(png.data() + 20))
+      .integer(image_field::kWidth, load_big<uint32_t>(png.data() + 16));
   image.integer(image_field::kColorspace, image_field::kRgb).text(image_field::kEncoded, png);
   const Message value = Message().text(summary_field::kTag, tag).text(summary_field::kImage, image.bytes);
   append(record(step, event_field::kSummary, Message().text(summary_field::kValue, value.bytes).bytes));

@@ -1,6 +1,6 @@
 #include "model/training/meter.h"
 
-#include <chrono>
+#include "kernels/base/clock.h"
 
 namespace ito::model {
 
@@ -9,10 +9,6 @@ namespace {
 constexpr int64_t kFirstSteps = 3;  // these choose plans, touch memory for the first time and are recorded
 
 }  // namespace
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Meter::Meter(const Trainer& trainer) : trainer_(trainer), first_step_(trainer.step_number()), start_(now()) {}
 

@@ -16,9 +16,6 @@ struct Progress {
   std::optional<double> validation_loss;  // the latest one
 };
 
-/// Seconds of a clock that only runs forward.
-double now();
-
 /// Rates and means of one session. Only what people read depends on the clock.
 class Meter {
  public:

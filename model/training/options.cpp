@@ -16,7 +16,7 @@ void WriteJson::object(const char* name, const NetworkConfig& network) const {
 }
 template <>
 void ReadJson::object(const char* name, NetworkConfig& network) const {
-  network = network_config_from_json(json.at(name).dump());
+  network = network_config_from_json(json.at(name).dump(), name);
 }
 
 namespace {

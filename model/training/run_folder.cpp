@@ -1,10 +1,9 @@
 #include "model/training/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -31,26 +30,27 @@ void remove_leftovers(const fs::path& checkpoints) {
 }
 
 /// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks.
-int lock_run(const fs::path& path) {
-  const int lock = open((path / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0)
+File lock_run(const fs::path& path) {
+  const fs::path name = path / ".lock";
+  File lock = File::try_open(name, File::Mode::lock);
+  if (!lock.is_open())
     fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    const int reason = errno;
-    if (reason != EWOULDBLOCK) {
-      close(lock);
-      fail(cat("cannot lock ", (path / ".lock").string(), ": ", std::strerror(reason),
-               "; choose an --out on another disk"));
-    }
+  const File::Lock locked = lock.try_lock();
+  if (locked == File::Lock::impossible)
+    fail(cat("cannot lock ", name.string(), ": ", std::strerror(errno), "; choose an --out on another disk"));
+  if (locked == File::Lock::taken) {
     char other[32] = {};
-    if (read(lock, other, sizeof other - 1) < 0) other[0] = 0;
-    close(lock);
+    lock.read_at(0, other, sizeof other - 1);
     fail(cat("process ", other, " is training into ", path.string(),
              "; wait for it, or choose another --out"));
   }
   const std::string self = std::to_string(getpid());
-  if (ftruncate(lock, 0) != 0 || pwrite(lock, self.data(), self.size(), 0) != ssize_t(self.size()))
+  try {
+    lock.truncate(0);
+    lock.write_at(0, self.data(), self.size());
+  } catch (const FileError&) {
     fail(cat("cannot write into ", path.string(), ": is the disk full?"));
+  }
   return lock;
 }
 
@@ -79,10 +79,6 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
   if (access(parent.c_str(), R_OK) == 0) io::sync_path(parent);
   lock_ = lock_run(path);
   remove_leftovers(path / "checkpoints");
-}
-
-RunFolder::~RunFolder() {
-  if (lock_ >= 0) close(lock_);
 }
 
 fs::path RunFolder::checkpoint(int64_t step) const { return path_ / "checkpoints" / step_name(step); }

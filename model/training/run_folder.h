@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/file.h"
+
 namespace ito::model {
 
 /// A run's folder:
@@ -20,9 +22,6 @@ class RunFolder {
   /// Opens or makes it, and removes what a killed process left half done. Error: not a folder, not readable
   /// or writable, or another process is training into it (its number is said).
   explicit RunFolder(const std::filesystem::path& path);
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoint(int64_t step) const;
@@ -38,7 +37,7 @@ class RunFolder {
 
  private:
   std::filesystem::path path_;
-  int lock_ = -1;
+  File lock_;
 };
 
 /// "step-00001000"

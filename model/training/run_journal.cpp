@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 
 namespace ito::model {
@@ -20,9 +21,6 @@ constexpr const char* kLog = "log.jsonl";
 // The page is written so seldom that it takes neither a hundredth of the time nor a disk's attention.
 constexpr double kSecondsBetweenPages = 3, kRestPerPage = 100;
 
-double seconds_running() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 double seconds_since_1970() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -167,7 +165,7 @@ void RunJournal::append_event(const std::function<void(EventFile&)>& append) {
 }
 
 void RunJournal::show_page(bool at_once) {
-  const double begun = seconds_running();
+  const double begun = now();
   if (!at_once && begun < next_page_) return;
   if (last_page_ > 0) page_.longest_pause = std::max(page_.longest_pause, begun - last_page_);
   last_page_ = begun;
@@ -177,7 +175,7 @@ void RunJournal::show_page(bool at_once) {
     file.write(data.data(), data.size());
     file.commit(false);
   });
-  const double took = seconds_running() - begun;
+  const double took = now() - begun;
   next_page_ = begun + took + std::max(kSecondsBetweenPages, kRestPerPage * took);
 }
 

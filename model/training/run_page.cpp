@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "kernels/base/math.h"
+
 namespace ito::model {
 
 using nlohmann::json;
@@ -32,7 +34,7 @@ json to_json(const Curve& curve) {
 
 /// Evenly spread, the newest among them.
 json spread(const std::vector<int64_t>& steps, size_t most) {
-  const size_t stride = (steps.size() + most - 1) / most;
+  const size_t stride = div_up(steps.size(), most);
   std::vector<int64_t> kept;
   for (size_t i = steps.size(); i > 0; i = i > stride ? i - stride : 0) kept.push_back(steps[i - 1]);
   std::reverse(kept.begin(), kept.end());

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/base/clock.h"
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
 #include "model/training/run_journal.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/math.h"
 #include "kernels/pointwise.h"
 
 namespace ito::model {
@@ -27,7 +28,7 @@ Validation::Validation(engine::Device& device, Trainer& trainer, const ImageSet&
     : device_(device),
       trainer_(trainer),
       count_(std::min<int64_t>(trainer.options().validate_count, images.count)),
-      padded_((count_ + trainer.options().batch - 1) / trainer.options().batch * trainer.options().batch),
+      padded_(align_up(count_, trainer.options().batch)),
       step_(device, std::vector<uint32_t>{kStep}),
       sum_(Tensor::persistent(device, {1}, DType::f32)) {
   check_images(trainer.options(), images);
