@@ -32,9 +32,9 @@ struct DeviceRequest {
 
 template <FieldsOf<DeviceRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.device, {.name = "device", .help = "where to run"});
-  visit(o.conv, {.name = "conv", .help = "convolutions on a GPU"});
-  visit(o.threads, {.name = "threads", .help = "CPU threads; 0: all", .range = kThreads});
+  visit(o.device, Field("device", "where to run"));
+  visit(o.conv, Field("conv", "convolutions on a GPU"));
+  visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
 }
 
 /// Error: a GPU is asked for, and there is none; says why.

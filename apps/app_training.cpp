@@ -52,7 +52,7 @@ struct FlagsText {
   }
   template <class T>
   void operator()(const T& value, const Field& field) const {
-    const std::string flag = flag_of(field);
+    const std::string& flag = field.flag;
     if (flag.empty()) return;
     if constexpr (std::is_same_v<T, bool>) {
       if (value != (flag.rfind("--no-", 0) == 0)) add(flag);

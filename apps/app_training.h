@@ -29,48 +29,35 @@ struct TrainingRequest {
 
 template <FieldsOf<TrainingRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.data, {.name = "data",
-                 .help = "CelebA's folder or zip, or any folder or zip of images",
-                 .flag = "data",
-                 .required = true});
-  visit(o.out, {.name = "out",
-                .help = "the run's folder; repeating the command resumes it",
-                .fallback = "runs/<folder>-<preset>"});
-  visit(o.preset, {.name = "preset",
-                   .help = "network: " + model::preset_names(),
-                   .fallback = "small; celeba64 on a GPU"});
-  visit(o.epochs,
-        {.name = "epochs", .help = "passes over the images instead of --steps", .range = from(1).to(1e9)});
+  visit(o.data,
+        Field("data", "CelebA's folder or zip, or any folder or zip of images").as("data").required());
+  visit(
+      o.out,
+      Field("out", "the run's folder; repeating the command resumes it").otherwise("runs/<folder>-<preset>"));
+  visit(o.preset, Field("preset", "network: " + model::preset_names()).otherwise("small; celeba64 on a GPU"));
+  visit(o.epochs, Field("epochs", "passes over the images instead of --steps", from(1).to(1e9)));
   visit(o.minutes,
-        {.name = "minutes",
-         .help = "or as many steps as fit this time, found by a ten-second probe when the run starts",
-         .range = above(0).to(1e7)});
-  visit(o.probe, {.name = "probe",
-                  .help = "measure for so many seconds, print images per second, and train nothing",
-                  .range = above(0).to(1e6)});
-  visit(o.dry_run,
-        {.name = "dry_run", .help = "print options, parameters, FLOPs, memory and time, and train nothing"});
-  visit(o.size, {.name = "size", .help = "image size, N or HxW", .fallback = "the preset's"});
-  visit(o.crop,
-        {.name = "crop", .help = "part of the picture", .fallback = "ddim128 for CelebA, none for a folder"});
-  visit(o.split, {.name = "split",
-                  .help = "train, valid, test or all",
-                  .fallback = "train for CelebA, all for a folder"});
-  visit(o.cache, {.name = "cache", .help = "folder of the decoded images"});
-  visit(o.attributes, {.name = "attributes", .help = "condition the network on CelebA's 40 attributes"});
+        Field("minutes", "or as many steps as fit this time, found by a ten-second probe when the run starts",
+              above(0).to(1e7)));
+  visit(o.probe, Field("probe", "measure for so many seconds, print images per second, and train nothing",
+                       above(0).to(1e6)));
+  visit(o.dry_run, Field("dry_run", "print options, parameters, FLOPs, memory and time, and train nothing"));
+  visit(o.size, Field("size", "image size, N or HxW").otherwise("the preset's"));
+  visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
+  visit(o.split, Field("split", "train, valid, test or all").otherwise("train for CelebA, all for a folder"));
+  visit(o.cache, Field("cache", "folder of the decoded images"));
+  visit(o.attributes, Field("attributes", "condition the network on CelebA's 40 attributes"));
   visit(o.fid_every,
-        {.name = "fid_every",
-         .help = "steps between measurements of FID, which take long; 0: none (needs --inception)",
-         .range = from(0).to(engine::kMostSteps)});
-  visit(o.fid_count, {.name = "fid_count",
-                      .help = "images that a FID is measured on; compare only equal numbers",
-                      .range = from(2).to(1e9),
-                      .fallback = "1000"});
-  visit(o.inception,
-        {.name = "inception",
-         .help = "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors"});
-  visit(o.device, {.name = "device", .help = "where to run"});
-  visit(o.threads, {.name = "threads", .help = "CPU threads; 0: all", .range = kThreads});
+        Field("fid_every", "steps between measurements of FID, which take long; 0: none (needs --inception)",
+              from(0).to(engine::kMostSteps)));
+  visit(o.fid_count,
+        Field("fid_count", "images that a FID is measured on; compare only equal numbers", from(2).to(1e9))
+            .otherwise("1000"));
+  visit(
+      o.inception,
+      Field("inception", "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors"));
+  visit(o.device, Field("device", "where to run"));
+  visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
 }
 
 /// All of train_celeba's flags.

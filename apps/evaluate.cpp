@@ -29,51 +29,43 @@ constexpr const char* kForms = "a folder or zip of images, CelebA, a run or chec
 
 template <FieldsOf<NetworkFiles> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.inception,
-        {.name = "inception",
-         .help = "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors"});
-  visit(o.alexnet, {.name = "alexnet", .help = "AlexNet's weights, for LPIPS: alexnet-owt-7be5be79.pth"});
-  visit(o.lpips, {.name = "lpips", .help = "LPIPS' linear heads: alex.pth of its version 0.1"});
-  visit(o.resize, {.name = "resize", .help = "how images reach 299x299"});
+  visit(
+      o.inception,
+      Field("inception", "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors"));
+  visit(o.alexnet, Field("alexnet", "AlexNet's weights, for LPIPS: alexnet-owt-7be5be79.pth"));
+  visit(o.lpips, Field("lpips", "LPIPS' linear heads: alex.pth of its version 0.1"));
+  visit(o.resize, Field("resize", "how images reach 299x299"));
 }
 
 template <FieldsOf<EvaluationOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   constexpr Range kImages = from(2).to(1e9);
-  visit(o.pairs, {.name = "pairs",
-                  .help = "random pairs for Diversity and MS-SSIM-3, at most",
-                  .range = from(1).to(1e9)});
-  visit(o.pairwise, {.name = "pairwise",
-                     .help = "images of a side whose features are kept, for KID, neighbours and Vendi",
-                     .range = kImages});
-  visit(o.inception_score, {.name = "inception_score", .help = "adds it; says little about faces"});
-  visit(o.seed,
-        {.name = "seed", .help = "of pairs, halves and of which images are taken", .range = kAnySeed});
+  visit(o.pairs, Field("pairs", "random pairs for Diversity and MS-SSIM-3, at most", from(1).to(1e9)));
+  visit(
+      o.pairwise,
+      Field("pairwise", "images of a side whose features are kept, for KID, neighbours and Vendi", kImages));
+  visit(o.inception_score, Field("inception_score", "adds it; says little about faces"));
+  visit(o.seed, Field("seed", "of pairs, halves and of which images are taken", kAnySeed));
 }
 
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.generated, {.name = "generated",
-                      .help = cat("what is measured: ", kForms),
-                      .flag = "generated",
-                      .required = true});
-  visit(o.reference, {.name = "reference", .help = cat("the real images: ", kForms)});
-  visit(o.sides.count, {.name = "count", .help = "images of each side, at most", .range = from(1).to(1e9)});
+  visit(o.generated, Field("generated", cat("what is measured: ", kForms)).as("generated").required());
+  visit(o.reference, Field("reference", cat("the real images: ", kForms)));
+  visit(o.sides.count, Field("count", "images of each side, at most", from(1).to(1e9)));
   fields(o.files, visit);
-  visit(o.json, {.name = "json", .help = "writes the numbers as JSON"});
-  visit(o.html, {.name = "html", .help = "writes a page with images, histogram and nearest neighbours"});
+  visit(o.json, Field("json", "writes the numbers as JSON"));
+  visit(o.html, Field("html", "writes a page with images, histogram and nearest neighbours"));
   visit(o.save_stats,
-        {.name = "save_stats",
-         .help = "writes mean and covariance of GENERATED's features, as pytorch-fid reads them (.npz)"});
-  visit(o.crop, {.name = "crop", .help = "of CelebA", .fallback = "the other side's, else ddim128"});
-  visit(o.sides.size, {.name = "size",
-                       .help = "N or HxW, of CelebA and of folders that are to be scaled",
-                       .fallback = "of CelebA: the other side's, else 64"});
-  visit(o.sides.split,
-        {.name = "split", .help = "of CelebA: train, valid, test or all", .fallback = "train"});
+        Field("save_stats",
+              "writes mean and covariance of GENERATED's features, as pytorch-fid reads them (.npz)"));
+  visit(o.crop, Field("crop", "of CelebA").otherwise("the other side's, else ddim128"));
+  visit(o.sides.size, Field("size", "N or HxW, of CelebA and of folders that are to be scaled")
+                          .otherwise("of CelebA: the other side's, else 64"));
+  visit(o.sides.split, Field("split", "of CelebA: train, valid, test or all").otherwise("train"));
   fields(o.evaluation, visit);
   fields(o.sides.sampler, visit);
-  visit(o.sides.cache, {.name = "cache", .help = "folder of decoded images"});
+  visit(o.sides.cache, Field("cache", "folder of decoded images"));
   fields(o.device, visit);
 }
 

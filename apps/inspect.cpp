@@ -30,8 +30,7 @@ struct CheckpointRequest {
 
 template <FieldsOf<CheckpointRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.folder,
-        {.name = "folder", .help = "a checkpoint's folder", .flag = "folder", .fallback = "the newest"});
+  visit(o.folder, Field("folder", "a checkpoint's folder").as("folder").otherwise("the newest"));
 }
 
 struct DataRequest {
@@ -41,16 +40,13 @@ struct DataRequest {
 
 template <FieldsOf<DataRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.folder, {.name = "folder",
-                   .help = "CelebA's folder or zip, or any folder or zip of images",
-                   .flag = "folder",
-                   .required = true});
-  visit(o.size, {.name = "size", .help = "N or HxW"});
-  visit(o.crop,
-        {.name = "crop", .help = "part of the picture", .fallback = "ddim128 for CelebA, none for a folder"});
-  visit(o.split, {.name = "split", .help = "train, valid, test or all"});
-  visit(o.cache, {.name = "cache", .help = "folder of the decoded images"});
-  visit(o.sheet, {.name = "sheet", .help = "where the contact sheet goes"});
+  visit(o.folder,
+        Field("folder", "CelebA's folder or zip, or any folder or zip of images").as("folder").required());
+  visit(o.size, Field("size", "N or HxW"));
+  visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
+  visit(o.split, Field("split", "train, valid, test or all"));
+  visit(o.cache, Field("cache", "folder of the decoded images"));
+  visit(o.sheet, Field("sheet", "where the contact sheet goes"));
 }
 
 struct ForwardRequest {
@@ -60,13 +56,12 @@ struct ForwardRequest {
 
 template <FieldsOf<ForwardRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.checkpoint, {.name = "checkpoint", .help = "a checkpoint's folder", .fallback = "the newest"});
-  visit(o.input, {.name = "input", .help = "x.npy: float32 [N,C,H,W]", .required = true});
-  visit(o.c_noise, {.name = "c_noise",
-                    .help = "what the network is told about the noise (EDM: ln sigma / 4)",
-                    .range = from(-1e30).to(1e30),
-                    .required = true});
-  visit(o.output, {.name = "output", .help = "y.npy", .required = true});
+  visit(o.checkpoint, Field("checkpoint", "a checkpoint's folder").otherwise("the newest"));
+  visit(o.input, Field("input", "x.npy: float32 [N,C,H,W]").required());
+  visit(o.c_noise,
+        Field("c_noise", "what the network is told about the noise (EDM: ln sigma / 4)", from(-1e30).to(1e30))
+            .required());
+  visit(o.output, Field("output", "y.npy").required());
 }
 
 double root_mean_square(const std::vector<float>& values) {

@@ -19,15 +19,13 @@ struct Request {
 
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.folder, {.name = "folder",
-                   .help = "where the set goes: a new or empty folder, or a set to extend",
-                   .flag = "DIR",
-                   .required = true});
-  visit(o.count, {.name = "count", .help = "how many faces", .range = from(1).to(data::kMostFaces)});
-  visit(o.seed,
-        {.name = "seed", .help = "which faces: the same seed draws the same bytes", .range = kAnySeed});
-  visit(o.layout, {.name = "layout", .help = "how CelebA's files lie"});
-  visit(o.threads, {.name = "threads", .help = "0: one for each core", .range = kThreads});
+  visit(
+      o.folder,
+      Field("folder", "where the set goes: a new or empty folder, or a set to extend").as("DIR").required());
+  visit(o.count, Field("count", "how many faces", from(1).to(data::kMostFaces)));
+  visit(o.seed, Field("seed", "which faces: the same seed draws the same bytes", kAnySeed));
+  visit(o.layout, Field("layout", "how CelebA's files lie"));
+  visit(o.threads, Field("threads", "0: one for each core", kThreads));
 }
 
 int make_faces(const Request& f) {

@@ -27,16 +27,13 @@ struct Request {
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   fields(o.sampler, visit);
-  visit(o.run, {.name = "run",
-                .help = "a training run's folder; its newest checkpoint is used",
-                .fallback = "the newest run below runs/"});
-  visit(o.checkpoint, {.name = "checkpoint", .help = "one checkpoint's folder"});
-  visit(o.count,
-        {.name = "count", .help = "how many images, seeds 0 .. N-1", .range = from(1).to(kMostSeeds)});
-  visit(o.seeds, {.name = "seeds", .help = "which images instead: 5, 0-63 or 0-15,100"});
-  visit(o.out, {.name = "out",
-                .help = "where grid.png, 000000.png ... and samples.json go",
-                .fallback = "the run's folder/images; with --checkpoint: samples"});
+  visit(o.run, Field("run", "a training run's folder; its newest checkpoint is used")
+                   .otherwise("the newest run below runs/"));
+  visit(o.checkpoint, Field("checkpoint", "one checkpoint's folder"));
+  visit(o.count, Field("count", "how many images, seeds 0 .. N-1", from(1).to(kMostSeeds)));
+  visit(o.seeds, Field("seeds", "which images instead: 5, 0-63 or 0-15,100"));
+  visit(o.out, Field("out", "where grid.png, 000000.png ... and samples.json go")
+                   .otherwise("the run's folder/images; with --checkpoint: samples"));
   fields(o.device, visit);
 }
 

@@ -36,27 +36,21 @@ struct Request {
 
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.folder, {.name = "folder",
-                   .help = "CelebA's folder or any folder of JPEGs, e.g. from ./make_faces",
-                   .flag = "folder",
-                   .required = true});
-  visit(o.size, {.name = "size", .help = "N or HxW"});
-  visit(o.crop,
-        {.name = "crop", .help = "part of the picture", .fallback = "ddim128 for CelebA, none for a folder"});
-  visit(o.count, {.name = "count", .help = "pictures that are decoded", .range = from(1).to(1000000)});
-  visit(o.many, {.name = "many",
-                 .help = "pictures of the finished cache that is opened; 0: leave that out",
-                 .range = from(0).to(10000000)});
-  visit(
-      o.rounds,
-      {.name = "rounds", .help = "each measurement once a round; medians count", .range = from(1).to(1000)});
-  visit(o.threads, {.name = "threads", .help = "0: all", .range = kThreads});
+  visit(o.folder, Field("folder", "CelebA's folder or any folder of JPEGs, e.g. from ./make_faces")
+                      .as("folder")
+                      .required());
+  visit(o.size, Field("size", "N or HxW"));
+  visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
+  visit(o.count, Field("count", "pictures that are decoded", from(1).to(1000000)));
+  visit(o.many, Field("many", "pictures of the finished cache that is opened; 0: leave that out",
+                      from(0).to(10000000)));
+  visit(o.rounds, Field("rounds", "each measurement once a round; medians count", from(1).to(1000)));
+  visit(o.threads, Field("threads", "0: all", kThreads));
   visit(o.step_ms,
-        {.name = "step_ms",
-         .help = "a training step of `small` at batch 16, for the share of its data work; 0: unknown",
-         .range = from(0).to(1e9)});
-  visit(o.scratch, {.name = "scratch", .help = "a folder for caches; made, and removed at the end"});
-  visit(o.json, {.name = "json", .help = "a file that receives everything as one JSON object"});
+        Field("step_ms", "a training step of `small` at batch 16, for the share of its data work; 0: unknown",
+              from(0).to(1e9)));
+  visit(o.scratch, Field("scratch", "a folder for caches; made, and removed at the end"));
+  visit(o.json, Field("json", "a file that receives everything as one JSON object"));
 }
 
 /// The first pictures of a folder: their files as a folder of its own, and their bytes in memory.

@@ -28,11 +28,11 @@ struct Request {
 
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.batch, {.name = "batch", .help = "images at once", .range = from(1).to(256)});
-  visit(o.size, {.name = "size", .help = "height and width of the images", .range = from(1).to(4096)});
-  visit(o.resize, {.name = "resize", .help = "how images reach 299x299"});
-  visit(o.repeats, {.name = "repeats", .help = "timed runs", .range = from(1).to(1000)});
-  visit(o.threads, {.name = "threads", .help = "of the CPU; 0: all", .range = kThreads});
+  visit(o.batch, Field("batch", "images at once", from(1).to(256)));
+  visit(o.size, Field("size", "height and width of the images", from(1).to(4096)));
+  visit(o.resize, Field("resize", "how images reach 299x299"));
+  visit(o.repeats, Field("repeats", "timed runs", from(1).to(1000)));
+  visit(o.threads, Field("threads", "of the CPU; 0: all", kThreads));
 }
 
 /// Random numbers under which activations keep their size: filters of variance 2 / fan-in, norms of
@@ -87,8 +87,8 @@ json measure(const Request& f) {
     processor_shares.push_back(double(std::clock() - middle) / double(middle - start));
   }
   const Timing time = timing_of(extraction), conv = timing_of(convolutions), share = timing_of(shares);
-  return {{"what",
-           cat("Inception features, batch ", f.batch, ", ", f.size, "x", f.size, ", ", name_of(f.resize), ", f32")},
+  return {{"what", cat("Inception features, batch ", f.batch, ", ", f.size, "x", f.size, ", ",
+                       name_of(f.resize), ", f32")},
           {"machine", machine_of(device).text()},
           {"date", now_text()},
           {"commit", apps::build_commit()},

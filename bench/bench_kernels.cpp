@@ -25,22 +25,16 @@ struct Request {
 
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.device, {.name = "device", .help = "where to run"});
-  visit(o.dtype, {.name = "dtype", .help = "of activations", .fallback = "bf16 on a GPU, f32 on the CPU"});
-  visit(o.preset, {.name = "preset", .help = "the network whose shapes are taken: " + model::preset_names()});
-  visit(o.batch, {.name = "batch",
-                  .help = "images",
-                  .range = from(1).to(4096),
-                  .fallback = "32 on a GPU, 2 on the CPU"});
-  visit(o.filter,
-        {.name = "filter", .help = "only cases that contain this text (a kind, kernel, shape or dtype)"});
-  visit(o.repeats, {.name = "repeats",
-                    .help = "timed runs of each case",
-                    .range = from(1).to(100000),
-                    .fallback = "5 to 50, within 0.25 s"});
-  visit(o.threads, {.name = "threads", .help = "of the CPU; 0: all", .range = kThreads});
-  visit(o.json, {.name = "json", .help = "a file that receives everything as one JSON object"});
-  visit(o.list, {.name = "list", .help = "print which cases there are, and run none"});
+  visit(o.device, Field("device", "where to run"));
+  visit(o.dtype, Field("dtype", "of activations").otherwise("bf16 on a GPU, f32 on the CPU"));
+  visit(o.preset, Field("preset", "the network whose shapes are taken: " + model::preset_names()));
+  visit(o.batch, Field("batch", "images", from(1).to(4096)).otherwise("32 on a GPU, 2 on the CPU"));
+  visit(o.filter, Field("filter", "only cases that contain this text (a kind, kernel, shape or dtype)"));
+  visit(o.repeats,
+        Field("repeats", "timed runs of each case", from(1).to(100000)).otherwise("5 to 50, within 0.25 s"));
+  visit(o.threads, Field("threads", "of the CPU; 0: all", kThreads));
+  visit(o.json, Field("json", "a file that receives everything as one JSON object"));
+  visit(o.list, Field("list", "print which cases there are, and run none"));
 }
 
 Setting setting_of(const Request& f) {

@@ -36,15 +36,14 @@ struct Request {
 
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.preset, {.name = "preset", .help = "network: " + model::preset_names()});
-  visit(o.device, {.name = "device", .help = "where to run"});
-  visit(o.precision, {.name = "precision", .help = "what the network computes in"});
-  visit(o.conv, {.name = "conv", .help = "convolutions and products on a GPU (auto: whichever is faster)"});
-  visit(o.batch, {.name = "batch", .help = "images a batch", .range = from(1).to(65536)});
-  visit(o.repeats, {.name = "repeats",
-                    .help = "timed steps, on a GPU blocks of 20; the median counts",
-                    .range = from(1).to(100000)});
-  visit(o.threads, {.name = "threads", .help = "of the CPU; 0: all", .range = kThreads});
+  visit(o.preset, Field("preset", "network: " + model::preset_names()));
+  visit(o.device, Field("device", "where to run"));
+  visit(o.precision, Field("precision", "what the network computes in"));
+  visit(o.conv, Field("conv", "convolutions and products on a GPU (auto: whichever is faster)"));
+  visit(o.batch, Field("batch", "images a batch", from(1).to(65536)));
+  visit(o.repeats,
+        Field("repeats", "timed steps, on a GPU blocks of 20; the median counts", from(1).to(100000)));
+  visit(o.threads, Field("threads", "of the CPU; 0: all", kThreads));
 }
 
 /// What is timed at once: long enough on a GPU that the start of a block does not count.

@@ -34,24 +34,20 @@ struct OptimizerOptions {
 template <FieldsOf<OptimizerOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   constexpr auto kFraction = from(0).to(1), kDecayRate = from(0).below(1);
-  visit(o.learning_rate.peak, {.name = "lr", .help = "peak learning rate", .range = above(0).to(1e38)});
+  visit(o.learning_rate.peak, Field("lr", "peak learning rate", above(0).to(1e38)));
   visit(o.learning_rate.decay,
-        {.name = "lr_decay", .help = "course of the learning rate after the warm-up", .flag = "--decay"});
-  visit(o.learning_rate.final_fraction, {.name = "lr_final_fraction",
-                                         .help = "share of --lr left at the last step of a decay",
-                                         .range = kFraction,
-                                         .flag = "--final-lr"});
-  visit(o.learning_rate.warmup,
-        {.name = "warmup", .help = "steps of linear warm-up", .range = from(0).to(kMostSteps)});
-  visit(o.adamw.beta1, {.name = "beta1", .range = kDecayRate});
-  visit(o.adamw.beta2, {.name = "beta2", .range = kDecayRate});
-  visit(o.adamw.eps, {.name = "adam_eps", .range = above(0).to(1)});
-  visit(o.adamw.weight_decay,
-        {.name = "weight_decay", .help = "decoupled, of matrices and filters", .range = from(0).to(1000)});
-  visit(o.adamw.clip,
-        {.name = "clip", .help = "global norm of the gradient; 0: never", .range = from(0).to(1e30)});
-  visit(o.ema.decay, {.name = "ema", .help = "decay of the weights' moving average", .range = kDecayRate});
-  visit(o.ema.warm_start, {.name = "ema_warm_start"});
+        Field("lr_decay", "course of the learning rate after the warm-up").as("--decay"));
+  visit(o.learning_rate.final_fraction,
+        Field("lr_final_fraction", "share of --lr left at the last step of a decay", kFraction)
+            .as("--final-lr"));
+  visit(o.learning_rate.warmup, Field("warmup", "steps of linear warm-up", from(0).to(kMostSteps)));
+  visit(o.adamw.beta1, Field("beta1", "", kDecayRate));
+  visit(o.adamw.beta2, Field("beta2", "", kDecayRate));
+  visit(o.adamw.eps, Field("adam_eps", "", above(0).to(1)));
+  visit(o.adamw.weight_decay, Field("weight_decay", "decoupled, of matrices and filters", from(0).to(1000)));
+  visit(o.adamw.clip, Field("clip", "global norm of the gradient; 0: never", from(0).to(1e30)));
+  visit(o.ema.decay, Field("ema", "decay of the weights' moving average", kDecayRate));
+  visit(o.ema.warm_start, Field("ema_warm_start"));
 }
 
 /// AdamW + global-norm clipping + EMA over a store's flat buffers, two launches a step.

@@ -33,12 +33,12 @@ struct ReadJson {
 
   template <class T>
   void operator()(T& value, const Field& field) const {
-    if (field.newer && !json.contains(field.name)) return;
+    if (field.is_newer && !json.contains(field.name)) return;
     if constexpr (Nameable<T>)
-      value =
-          parse_option<T>(field.name, value_as<std::string>(json.at(field.name), field.name), field.range);
+      value = parse_option<T>(field.name, value_as<std::string>(json.at(field.name), field.name.c_str()),
+                              field.range);
     else
-      take(json, field.name, value);
+      take(json, field.name.c_str(), value);
     if constexpr (is_number<T>)
       if (!field.range.holds(value)) fail_value(field.name, allowed_text<T>(field.range), cat(value));
   }

@@ -59,7 +59,7 @@ TEST_CASE("bounds that are not allowed themselves") {
 
 TEST_CASE("a number whose field has no range is refused, whatever it is") {
   const int one = 1;
-  CHECK(contains(error_of([&] { CheckRanges{}(one, {.name = "x", .help = "a number"}); }), "--x must be"));
+  CHECK(contains(error_of([&] { CheckRanges{}(one, Field("x", "a number")); }), "--x must be"));
 }
 
 TEST_CASE("an unknown name is answered with all names and the nearest") {

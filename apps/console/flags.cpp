@@ -3,7 +3,7 @@
 namespace ito::apps {
 
 void Flags::add_flag(bool, const Field& field) {
-  const std::string flag = flag_of(field);
+  const std::string flag = field.flag;
   if (flag.empty()) return;
   app_->add_flag_callback(
       flag, [this, flag] { given_[flag]; }, field.help);
@@ -11,12 +11,12 @@ void Flags::add_flag(bool, const Field& field) {
 
 void Flags::add_text(const Field& field, const std::string& what, const std::string& help,
                      const std::string& shown) {
-  const std::string flag = flag_of(field);
+  const std::string flag = field.flag;
   if (flag.empty()) return;
   CLI::Option* option = app_->add_option_function<std::string>(
       flag, [this, flag](const std::string& text) { given_[flag] = text; }, help);
-  option->type_name(what)->required(field.required);
-  if (!shown.empty() && !field.required) option->default_str(shown);
+  option->type_name(what)->required(field.is_required);
+  if (!shown.empty() && !field.is_required) option->default_str(shown);
 }
 
 }  // namespace ito::apps

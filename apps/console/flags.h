@@ -54,15 +54,14 @@ class Flags {
     const Flags& flags;
     template <class T>
     void operator()(T& value, const Field& field) const {
-      const std::string flag = flag_of(field);
-      const auto found = flags.given_.find(flag);
+      const auto found = flags.given_.find(field.flag);
       if (found == flags.given_.end()) return;
       if constexpr (std::is_same_v<T, bool>)
-        value = flag.rfind("--no-", 0) != 0;
+        value = field.flag.rfind("--no-", 0) != 0;
       else if constexpr (is_optional<T>)
-        value = parse_option<typename T::value_type>(flag, found->second, field.range);
+        value = parse_option<typename T::value_type>(field.flag, found->second, field.range);
       else
-        value = parse_option<T>(flag, found->second, field.range);
+        value = parse_option<T>(field.flag, found->second, field.range);
     }
     template <class Options>
     void object(const char*, Options& options) const {
@@ -77,7 +76,7 @@ class Flags {
   }
   template <class T>
   void add_flag(const T& value, const Field& field) {
-    add_text(field, what_of<T>(), described<T>(field), *field.fallback ? "" : shown(value));
+    add_text(field, what_of<T>(), described<T>(field), field.fallback.empty() ? shown(value) : "");
   }
   void add_flag(bool, const Field& field);
 
@@ -90,7 +89,7 @@ class Flags {
     std::string text = field.help;
     if constexpr (Nameable<T>) text += ": " + allowed_text<T>(field.range);
     if constexpr (is_number<T>) text += cat(" (", text_of(field.range), ")");
-    return *field.fallback ? cat(text, "; default: ", field.fallback) : text;
+    return field.fallback.empty() ? text : cat(text, "; default: ", field.fallback);
   }
   /// What stands for the value in --help.
   template <class T>

@@ -29,12 +29,11 @@ T parse_number(const std::string& who, std::string_view text, const Range& range
 
 }  // namespace
 
-std::string flag_of(const Field& field) {
-  if (*field.flag) return field.flag;
-  if (field.help.empty()) return "";
-  std::string flag = cat("--", field.name);
+Field::Field(std::string its_name, std::string its_help, Range its_range)
+    : name(std::move(its_name)), help(std::move(its_help)), range(its_range) {
+  if (help.empty()) return;
+  flag = "--" + name;
   std::replace(flag.begin(), flag.end(), '_', '-');
-  return flag;
 }
 
 std::string text_of(const Range& range) {

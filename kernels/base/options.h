@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/base/error.h"
@@ -17,7 +18,7 @@
 ///
 ///   template <FieldsOf<SdeOptions> Options, class Visit>
 ///   void fields(Options& o, Visit&& visit) {
-///     visit(o.sigma_min, {.name = "sigma_min", .help = "least noise of ve", .range = above(0).to(1e6)});
+///     visit(o.sigma_min, Field("sigma_min", "least noise of ve", above(0).to(1e6)));
 ///   }
 ///
 /// and everything that is done with options is a visitor over that list: flags (apps/console/flags.h), JSON files
@@ -47,18 +48,27 @@ constexpr Range above(long double bound) {
 inline constexpr Range kAnySeed = from(0).to(18446744073709551615.0L);
 inline constexpr Range kThreads = from(0).to(4096);
 
-/// What there is to know about an option beside its value.
+/// What there is to know about an option beside its value. An option without help has no flag, and is set in files
+/// alone. Every number has a range.
 struct Field {
-  const char* name;       // in files and errors: "sample_steps"
-  std::string help = {};  // an option without help has no flag, and is set in files alone
-  Range range = {};       // of a number
-  const char* flag =
-      "";  // where it is not the name with dashes: "--no-flip" sets a bool to false; "DIR" has no dashes
-  const char* fallback =
-      "";                   // what --help calls the default where the value does not show it: "the preset's"
-  bool may_change = false;  // a run that goes on may have another value
-  bool newer = false;       // files from before the option existed lack it, and mean the default
-  bool required = false;    // as a flag
+  std::string name;  // in files and errors: "sample_steps"
+  std::string help;
+  Range range;
+  std::string flag;  // "--sample-steps"; "" where it has none; without dashes where it is no flag but a place
+  std::string fallback;   // what --help calls the default where the value does not show it: "the preset's"
+  bool changes = false;   // a run that goes on may have another value
+  bool is_newer = false;  // files from before the option existed lack it, and mean the default
+  bool is_required = false;
+
+  explicit Field(std::string name, std::string help = "", Range range = {});
+  /// Another flag than the name with dashes: "--no-flip" sets a bool to false; "DIR" is a place.
+  Field&& as(const char* other) && { return flag = other, std::move(*this); }
+  Field&& otherwise(const char* text) && { return fallback = text, std::move(*this); }
+  Field&& may_change() && { return changes = true, std::move(*this); }
+  Field&& newer() && { return is_newer = true, std::move(*this); }
+  Field&& required() && { return is_required = true, std::move(*this); }
+
+  const std::string& called() const { return flag.empty() ? name : flag; }
 };
 
 /// Options of one struct, constant or not: what fields() of that struct takes.
@@ -69,9 +79,6 @@ template <class T>
 inline constexpr bool is_whole = std::is_integral_v<T> && !std::is_same_v<T, bool>;
 template <class T>
 inline constexpr bool is_number = is_whole<T> || std::is_floating_point_v<T>;
-
-/// "--sample-steps" for "sample_steps", unless the field has another; "" where it has none.
-std::string flag_of(const Field& field);
 
 /// "1 to 100", "above 0 and below 1", for errors and --help.
 std::string text_of(const Range& range);
@@ -137,9 +144,7 @@ struct CheckRanges {
     if constexpr (is_optional<T>) {
       if (value) (*this)(*value, field);
     } else if constexpr (is_number<T>) {
-      const std::string flag = flag_of(field);
-      if (!field.range.holds(value))
-        fail_value(flag.empty() ? field.name : flag, allowed_text<T>(field.range), cat(value));
+      if (!field.range.holds(value)) fail_value(field.called(), allowed_text<T>(field.range), cat(value));
     }
   }
   template <class Options>

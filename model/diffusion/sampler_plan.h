@@ -76,9 +76,9 @@ struct SamplerOptions {
 template <FieldsOf<SamplerOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.sampler,
-        {.name = "sampler",
-         .help = "the reverse SDE by Euler-Maruyama, or EDM's probability flow by Heun, good from 18 steps"});
-  visit(o.steps, {.name = "steps", .help = "sampler steps", .range = kSamplerSteps});
+        Field("sampler",
+              "the reverse SDE by Euler-Maruyama, or EDM's probability flow by Heun, good from 18 steps"));
+  visit(o.steps, Field("steps", "sampler steps", kSamplerSteps));
 }
 
 /// The sampler with the default options of its kind.

@@ -123,14 +123,12 @@ struct SdeOptions {
 
 template <FieldsOf<SdeOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.kind, {.name = "sde", .help = "forward process", .fallback = "ve; simple for tutorial"});
-  visit(o.sigma_min, {.name = "sigma_min", .help = "least noise of ve", .range = above(0).to(1e6)});
-  visit(o.sigma_max, {.name = "sigma_max", .help = "most noise of ve", .range = above(0).to(1e6)});
-  visit(o.beta_min,
-        {.name = "beta_min", .help = "rate of vp and sub-vp at t = 0", .range = above(0).to(1e6)});
-  visit(o.beta_max,
-        {.name = "beta_max", .help = "rate of vp and sub-vp at t = 1", .range = above(0).to(1e6)});
-  visit(o.base, {.name = "base", .help = "of simple: dx = base^t dW", .range = above(1).to(1e6)});
+  visit(o.kind, Field("sde", "forward process").otherwise("ve; simple for tutorial"));
+  visit(o.sigma_min, Field("sigma_min", "least noise of ve", above(0).to(1e6)));
+  visit(o.sigma_max, Field("sigma_max", "most noise of ve", above(0).to(1e6)));
+  visit(o.beta_min, Field("beta_min", "rate of vp and sub-vp at t = 0", above(0).to(1e6)));
+  visit(o.beta_max, Field("beta_max", "rate of vp and sub-vp at t = 1", above(0).to(1e6)));
+  visit(o.base, Field("base", "of simple: dx = base^t dW", above(1).to(1e6)));
 }
 
 /// Checks the numbers of its kind.

@@ -44,7 +44,7 @@ struct ChangingFields {
 
   template <class T>
   void operator()(const T&, const Field& field) const {
-    if (field.may_change) names.insert(field.name);
+    if (field.changes) names.insert(field.name);
   }
   template <class Options>
   void object(const char*, const Options&) const {}

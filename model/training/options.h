@@ -26,24 +26,18 @@ struct DiffusionOptions {
 template <FieldsOf<DiffusionOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   fields(o.sde, visit);
-  visit(o.preconditioning.prediction, {.name = "prediction",
-                                       .help = "what the network is asked for",
-                                       .fallback = "edm; score-scaled for document and tutorial"});
-  visit(o.preconditioning.condition, {.name = "noise_condition",
-                                      .help = "how the network is told the noise level",
-                                      .fallback = "log-sigma/4; t for document and tutorial"});
-  visit(o.preconditioning.sigma_data, {.name = "sigma_data", .range = above(0).to(1000)});
-  visit(
-      o.weighting,
-      {.name = "weighting", .help = "of the loss over noise levels", .fallback = "edm; sigma2 without EDM"});
-  visit(o.min_snr_gamma, {.name = "min_snr_gamma", .range = above(0).to(1e6)});
-  visit(o.draw.kind, {.name = "level_draw",
-                      .help = "how noise levels are drawn",
-                      .fallback = "log-normal; uniform without EDM"});
-  visit(o.draw.p_mean,
-        {.name = "p_mean", .help = "log-normal: mean of ln sigma", .range = from(-100).to(100)});
-  visit(o.draw.p_std,
-        {.name = "p_std", .help = "log-normal: deviation of ln sigma", .range = above(0).to(100)});
+  visit(o.preconditioning.prediction, Field("prediction", "what the network is asked for")
+                                          .otherwise("edm; score-scaled for document and tutorial"));
+  visit(o.preconditioning.condition, Field("noise_condition", "how the network is told the noise level")
+                                         .otherwise("log-sigma/4; t for document and tutorial"));
+  visit(o.preconditioning.sigma_data, Field("sigma_data", "", above(0).to(1000)));
+  visit(o.weighting,
+        Field("weighting", "of the loss over noise levels").otherwise("edm; sigma2 without EDM"));
+  visit(o.min_snr_gamma, Field("min_snr_gamma", "", above(0).to(1e6)));
+  visit(o.draw.kind,
+        Field("level_draw", "how noise levels are drawn").otherwise("log-normal; uniform without EDM"));
+  visit(o.draw.p_mean, Field("p_mean", "log-normal: mean of ln sigma", from(-100).to(100)));
+  visit(o.draw.p_std, Field("p_std", "log-normal: deviation of ln sigma", above(0).to(100)));
 }
 
 /// The objective that a network of this kind has by default: EDM's for faces; the first design document's and the
@@ -82,52 +76,40 @@ template <FieldsOf<TrainingOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   constexpr auto kSteps = from(1).to(engine::kMostSteps);
   constexpr auto kImages = from(1).to((1 << 20) - 1);
-  visit(o.preset, {.name = "preset"});
+  visit(o.preset, Field("preset"));
   visit.object("network", o.network);
-  visit(o.steps, {.name = "steps", .help = "updates in all", .range = kSteps, .may_change = true});
-  visit(o.batch, {.name = "batch", .help = "images a batch", .range = kImages});
-  visit(o.accumulate,
-        {.name = "accumulate", .help = "batches whose gradients make one update", .range = kImages});
-  visit(o.seed, {.name = "seed", .help = "of weights, noise and order", .range = kAnySeed});
-  visit(o.precision, {.name = "precision", .help = "what the network computes in"});
-  visit(o.conv, {.name = "conv",
-                 .help = "convolutions on a GPU (auto: each shape timed once, the choice kept in the run)",
-                 .fallback = "auto where cuDNN is found, else ours",
-                 .newer = true});
-  visit(o.save_every,
-        {.name = "save_every", .help = "steps between checkpoints", .range = kSteps, .may_change = true});
-  visit(o.sample_every,
-        {.name = "sample_every", .help = "steps between sample grids", .range = kSteps, .may_change = true});
-  visit(o.sample_count, {.name = "sample_count",
-                         .help = "images of a grid; 0: none",
-                         .range = from(0).to(1000000),
-                         .may_change = true});
-  visit(o.sample_steps,
-        {.name = "sample_steps", .help = "Heun steps of a grid", .range = kSamplerSteps, .may_change = true});
-  visit(o.keep, {.name = "keep",
-                 .help = "newest checkpoints kept, next to the best one",
-                 .range = from(1).to(1000000),
-                 .may_change = true});
-  visit(o.validate_every, {.name = "validate_every",
-                           .help = "steps between validations; a checkpoint of such a step can be the best",
-                           .range = from(0).to(engine::kMostSteps),
-                           .fallback = "0: at each save",
-                           .may_change = true,
-                           .newer = true});
-  visit(o.validate_count, {.name = "validate_count",
-                           .help = "images of a validation; 0: none",
-                           .range = from(0).to(1000000),
-                           .newer = true});
-  visit(o.max_bad_steps, {.name = "max_bad_steps",
-                          .help = "stop after so many steps in a row whose loss or gradient is not finite",
-                          .range = from(1).to(1000000),
-                          .may_change = true,
-                          .newer = true});
-  visit(o.crop, {.name = "crop"});
-  visit(o.flip, {.name = "flip", .help = "never mirror images", .flag = "--no-flip"});
-  visit(o.drop_condition, {.name = "drop_condition",
-                           .help = "share of images shown without their attributes",
-                           .range = from(0).to(1)});
+  visit(o.steps, Field("steps", "updates in all", kSteps).may_change());
+  visit(o.batch, Field("batch", "images a batch", kImages));
+  visit(o.accumulate, Field("accumulate", "batches whose gradients make one update", kImages));
+  visit(o.seed, Field("seed", "of weights, noise and order", kAnySeed));
+  visit(o.precision, Field("precision", "what the network computes in"));
+  visit(o.conv,
+        Field("conv", "convolutions on a GPU (auto: each shape timed once, the choice kept in the run)")
+            .otherwise("auto where cuDNN is found, else ours")
+            .newer());
+  visit(o.save_every, Field("save_every", "steps between checkpoints", kSteps).may_change());
+  visit(o.sample_every, Field("sample_every", "steps between sample grids", kSteps).may_change());
+  visit(o.sample_count, Field("sample_count", "images of a grid; 0: none", from(0).to(1000000)).may_change());
+  visit(o.sample_steps, Field("sample_steps", "Heun steps of a grid", kSamplerSteps).may_change());
+  visit(o.keep,
+        Field("keep", "newest checkpoints kept, next to the best one", from(1).to(1000000)).may_change());
+  visit(o.validate_every,
+        Field("validate_every", "steps between validations; a checkpoint of such a step can be the best",
+              from(0).to(engine::kMostSteps))
+            .otherwise("0: at each save")
+            .may_change()
+            .newer());
+  visit(o.validate_count,
+        Field("validate_count", "images of a validation; 0: none", from(0).to(1000000)).newer());
+  visit(o.max_bad_steps,
+        Field("max_bad_steps", "stop after so many steps in a row whose loss or gradient is not finite",
+              from(1).to(1000000))
+            .may_change()
+            .newer());
+  visit(o.crop, Field("crop"));
+  visit(o.flip, Field("flip", "never mirror images").as("--no-flip"));
+  visit(o.drop_condition,
+        Field("drop_condition", "share of images shown without their attributes", from(0).to(1)));
   visit.object("diffusion", o.diffusion);
   visit.object("optimizer", o.optimizer);
 }
@@ -135,8 +117,8 @@ void fields(Options& o, Visit&& visit) {
 /// What flags change of the preset's network.
 template <FieldsOf<NetworkConfig> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.embedding, {.name = "embedding", .help = "of the noise level", .fallback = "the preset's"});
-  visit(o.dropout, {.name = "dropout", .help = "in residual blocks", .range = from(0).below(1)});
+  visit(o.embedding, Field("embedding", "of the noise level").otherwise("the preset's"));
+  visit(o.dropout, Field("dropout", "in residual blocks", from(0).below(1)));
 }
 
 /// The options of a run of that preset for which a user asks nothing else.
