@@ -60,17 +60,29 @@ fs::path cache_of(const fs::path& file) {
   return name[0] == '.' ? file.parent_path() / fs::path(name.substr(1)).stem() : file;
 }
 
-/// Cache files of the same pictures and options from before the folder changed, finished or not.
-std::set<fs::path> superseded(const fs::path& current, const std::string& start) {
+/// The cache files beside `current`, finished or not, whose names begin so.
+std::set<fs::path> others(const fs::path& current, const std::string& start) {
   std::error_code ignored;
-  std::set<fs::path> old;
+  std::set<fs::path> found;
   for (fs::directory_iterator entry(current.parent_path(), ignored), end; !ignored && entry != end;
        entry.increment(ignored)) {
     const fs::path cache = cache_of(entry->path());
-    const bool same_source = cache.filename().string().compare(0, start.size(), start) == 0;
-    if (same_source && cache.extension() == current.extension() && cache != current) old.insert(cache);
+    const bool named_so = cache.filename().string().starts_with(start);
+    if (named_so && cache.extension() == current.extension() && cache != current) found.insert(cache);
   }
-  return old;
+  return found;
+}
+
+/// Why pictures are decoded that were decoded before. Another version's name may have other hashes, so that
+/// such a file can be of another folder of the same name: it stays.
+void note_other_versions(const std::set<fs::path>& caches, std::vector<std::string>& notes) {
+  for (const fs::path& path : caches) {
+    const std::optional<uint32_t> version = cache_version(path);
+    if (version && *version != kCacheVersion)
+      notes.push_back(cat(path.string(), ": a cache of decoded pictures of version ", *version,
+                          ", and this program's is ", kCacheVersion,
+                          ": they are decoded again, and this file can be deleted"));
+  }
 }
 
 /// The cache as it stands; nothing, with a note, where it is missing or cannot be used.
@@ -130,7 +142,7 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   const uint64_t listing = hash_listing(list, source, decode.threads);
   const std::string fingerprint = hex(listing);
   decode.key = Hash().add(listing).add(uint64_t(kCacheVersion)).value();
-  const std::string start = readable_start(list, decode) + hex(source) + "-";
+  const std::string readable = readable_start(list, decode), start = readable + hex(source) + "-";
   const fs::path file = fs::absolute(options.cache_dir) / (start + fingerprint + ".images");
 
   const CacheRequest request{std::string(name_of(decode.crop)), decode.size, decode.threads, options.check_all};
@@ -141,11 +153,13 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
     std::vector<std::string> same_notes;
     cache = read_or_note(file, request, same_notes);  // another process may have made it meanwhile
     if (!cache) {
-      const std::set<fs::path> old = superseded(file, start);
+      // Of the same pictures and options, from before the folder changed.
+      const std::set<fs::path> old = others(file, start);
       for (const fs::path& path : old) remove_partial(path);
       decode_all(list, decode, partial);
       for (const fs::path& path : old) remove_cache(path);  // one that is mapped lives on until unmapped
       cache = read_cache(file, request);
+      note_other_versions(others(file, readable), list.notes);
     }
   }
   note_unknown(*cache, list.attribute_list.name, list.notes);

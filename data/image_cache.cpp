@@ -68,17 +68,22 @@ void read_description(ByteReader reader, uint64_t count, ImageCache& cache) {
   }
 }
 
+/// The end of a file of at least its length; of a cache file, if it has the magic.
+Trailer trailer_of(const io::MappedFile& file) {
+  Trailer trailer;
+  if (file.size() < sizeof trailer) fail("it is too short");
+  std::memcpy(&trailer, file.data() + file.size() - sizeof trailer, sizeof trailer);
+  if (std::memcmp(trailer.magic, kMagic, sizeof kMagic) != 0) fail("it does not end as a cache file");
+  return trailer;
+}
+
 /// Every length in a file is checked before it is used; the file's name comes from the caller.
 void read_all_but_pixels(ImageCache& cache) {
   const uint64_t file_bytes = cache.file->size();
-  if (file_bytes < sizeof(Trailer)) fail("it is too short");
-  const uint8_t* bytes = cache.pixels();
-  Trailer trailer;
-  std::memcpy(&trailer, bytes + file_bytes - sizeof trailer, sizeof trailer);
-  if (std::memcmp(trailer.magic, kMagic, sizeof kMagic) != 0) fail("it does not end as a cache file");
-  if (trailer.trailer_hash != hash_of(trailer)) fail("its trailer is damaged");
-  if (trailer.version != kCacheVersion)
+  const Trailer trailer = trailer_of(*cache.file);
+  if (trailer.version != kCacheVersion)  // which may have had another hash
     fail(cat("it is of version ", trailer.version, ", and this program's is ", kCacheVersion));
+  if (trailer.trailer_hash != hash_of(trailer)) fail("its trailer is damaged");
   if (trailer.height < 1 || trailer.width < 1 || trailer.height > kLargestSide ||
       trailer.width > kLargestSide)
     fail(cat("it says that its images are ", trailer.height, "x", trailer.width));
@@ -89,7 +94,7 @@ void read_all_but_pixels(ImageCache& cache) {
       pixel_bytes > file_bytes - sizeof trailer ||
       trailer.description_bytes != file_bytes - sizeof trailer - pixel_bytes)
     fail("its length is wrong");
-  const uint8_t* description = bytes + pixel_bytes;
+  const uint8_t* description = cache.pixels() + pixel_bytes;
   if (Hash().add(description, trailer.description_bytes).value() != trailer.description_hash)
     fail("its description is damaged");
   cache.size = {int(trailer.width), int(trailer.height)};
@@ -216,6 +221,14 @@ std::optional<ImageCache> read_cache(const fs::path& path, const CacheRequest& r
     fail(cat(path.string(), ": a cache of decoded pictures that cannot be used: ", error.what()));
   }
   return cache;
+}
+
+std::optional<uint32_t> cache_version(const fs::path& path) {
+  try {
+    return trailer_of(io::MappedFile(path)).version;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 void remove_cache(const fs::path& path) {

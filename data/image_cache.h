@@ -12,8 +12,9 @@
 
 namespace ito::data {
 
-/// Stands in every cache file: a change of the layout or of the pixels that decoding gives needs new files.
-inline constexpr uint32_t kCacheVersion = 2;
+/// Stands in every cache file: a change of the layout, of the checksums or of the pixels that decoding gives
+/// needs new files.
+inline constexpr uint32_t kCacheVersion = 3;
 
 struct SkippedFile {
   std::string name;
@@ -50,6 +51,9 @@ struct CacheRequest {
 /// or if asked to. Error: it is damaged, of another version, or holds another crop or size than its name says
 /// (with both).
 std::optional<ImageCache> read_cache(const std::filesystem::path& path, const CacheRequest& request);
+
+/// The version of a cache file; nothing where there is none.
+std::optional<uint32_t> cache_version(const std::filesystem::path& path);
 
 /// Removes a cache file and the note that it was checked.
 void remove_cache(const std::filesystem::path& path);

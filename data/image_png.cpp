@@ -1,270 +1,152 @@
+#include <png.h>
 #define STBI_WRITE_NO_STDIO
 #include <stb/stb_image_write.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
-#include <string_view>
+#include <cstdio>
+#include <cstring>
 
 #include "data/image_codecs.h"
-#include "engine/io/inflate.h"
 #include "kernels/base/error.h"
 
-/// PNG after the specification, 3rd edition (w3.org/TR/png-3). Read row by row: beside the picture itself
-/// memory holds two rows, whatever the file's data would unpack to.
+/// PNG by libpng, which gives a row at a time: memory holds the picture and two rows, whatever the file's data
+/// would unpack to. libpng reports errors by a callback that must not return: between setjmp and the jump back
+/// to it no frame of ours holds an object with a destructor.
 namespace ito::data {
 namespace {
 
-constexpr size_t kSignatureBytes = 8, kHeaderBytes = 13;
-constexpr size_t kMostExpansion = 1032;           // deflate's: two bits for 258 bytes
-constexpr size_t kMostBytes = size_t(400) << 20;  // of a picture and its two rows
+constexpr size_t kSignatureBytes = 8, kAround = 12;  // around a chunk's content: length, type and CRC
+constexpr size_t kStartBytes = kSignatureBytes + kAround + 13;  // up to the end of the header
+constexpr size_t kMostExpansion = 1032;                         // deflate's: two bits for 258 bytes
+constexpr size_t kMostBytes = size_t(400) << 20;                // of a picture and its two rows
 
-enum Color : uint8_t { grey = 0, rgb = 2, palette = 3, grey_alpha = 4, rgb_alpha = 6 };
-
-struct Header {
-  uint32_t width = 0, height = 0;
-  int depth = 0;  // bits of a sample
-  uint8_t color = grey;
+struct Reader {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  char message[200] = "out of memory";
+  Image* image = nullptr;
   bool interlaced = false;
+  size_t channels = 0;     // of the rows that come: 3, or 4 with alpha
+  size_t pixels_left = 0;  // that have not come yet
 
-  int channels() const { return color == rgb ? 3 : color == grey_alpha ? 2 : color == rgb_alpha ? 4 : 1; }
-  size_t row_bytes(size_t pixels) const { return (pixels * size_t(channels() * depth) + 7) / 8; }
+  Reader() = default;
+  ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  uint32_t width() const { return png_get_image_width(png, info); }
+  uint32_t height() const { return png_get_image_height(png, info); }
 };
-
-/// A file's parts.
-struct Chunks {
-  std::array<uint8_t, 256 * 3> colors{};  // of a palette; black where it gives none
-  bool has_palette = false;
-  std::vector<uint8_t> transparency;  // alphas of the palette, or the 16-bit samples of the colour that is
-  std::vector<std::string_view> data;
-};
-
-/// Which pixels of the picture a pass holds: from (x, y) in steps. Without interlacing there is one pass.
-struct Pass {
-  uint32_t x, y, step_x, step_y;
-};
-constexpr Pass kWhole[] = {{0, 0, 1, 1}};
-constexpr Pass kAdam7[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
-                           {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
-
-uint32_t big_endian(const uint8_t* bytes) {
-  return uint32_t(bytes[0]) << 24 | uint32_t(bytes[1]) << 16 | uint32_t(bytes[2]) << 8 | bytes[3];
-}
 
 [[noreturn]] void fail_png(const std::string& name, const std::string& what) {
   fail(cat(name, ": unreadable PNG: ", what));
 }
 
-Header read_header(const uint8_t* bytes, size_t size, const std::string& name) {
-  const uint8_t* chunk = bytes + kSignatureBytes;
-  if (size < kSignatureBytes + 8 + kHeaderBytes || big_endian(chunk) != kHeaderBytes ||
-      !std::equal(chunk + 4, chunk + 8, "IHDR")) {
-    fail_png(name, "it has no header");
-  }
-  const uint8_t* fields = chunk + 8;
-  Header header;
-  header.width = big_endian(fields), header.height = big_endian(fields + 4);
-  header.depth = fields[8], header.color = fields[9], header.interlaced = fields[12] == 1;
-  check_image_size(header.width, header.height, name);
-  const int depth = header.depth;
-  const bool small = depth == 1 || depth == 2 || depth == 4;
-  const bool known = header.color == grey      ? small || depth == 8 || depth == 16
-                     : header.color == palette ? small || depth == 8
-                     : header.color == rgb || header.color == grey_alpha || header.color == rgb_alpha
-                         ? depth == 8 || depth == 16
-                         : false;
-  if (!known) fail_png(name, cat("there is no colour type ", int(header.color), " with ", depth, " bits"));
-  if (fields[10] != 0 || fields[11] != 0 || fields[12] > 1) {
-    fail_png(name, "its compression, filter or interlacing is none that is known");
-  }
-  return header;
+void keep_message(png_structp png, const char* text) {
+  Reader& reader = *static_cast<Reader*>(png_get_error_ptr(png));
+  std::snprintf(reader.message, sizeof reader.message, "%s", text);
 }
 
-void keep_chunk(std::string_view type, std::string_view content, Chunks& chunks, const std::string& name) {
-  if (type == "IDAT") {
-    chunks.data.push_back(content);
-  } else if (type == "PLTE") {
-    if (chunks.has_palette || content.size() > chunks.colors.size() || content.size() % 3 != 0) {
-      fail_png(name, "its palette is not 1 to 256 colours");
-    }
-    chunks.has_palette = true;
-    std::copy(content.begin(), content.end(), chunks.colors.begin());
-  } else if (type == "tRNS") {
-    chunks.transparency.assign(content.begin(), content.end());
-  } else if (type != "IHDR" && (type[0] & 32) == 0) {  // a capital: needed to understand the rest
-    fail_png(name, cat("it needs '", type, "', which is not known here"));
+[[noreturn]] void on_error(png_structp png, const char* text) {
+  // What is invalid there, the warning before it has said.
+  if (std::strcmp(text, "Invalid IHDR data") != 0) keep_message(png, text);
+  png_longjmp(png, 1);
+}
+
+void on_warning(png_structp png, const char* text) {
+  keep_message(png, text);
+  const Reader& reader = *static_cast<Reader*>(png_get_error_ptr(png));
+  // libpng would read on without the transparency.
+  if (std::strcmp(text, "tRNS: invalid") == 0 &&
+      png_get_color_type(png, reader.info) != PNG_COLOR_TYPE_PALETTE)
+    png_error(png, "its transparent colour (tRNS) has the wrong length");
+}
+
+/// Before the first row: all kinds become RGB or RGBA of 8 bits; of 16 the higher 8.
+void on_info(png_structp png, png_infop info) {
+  Reader& reader = *static_cast<Reader*>(png_get_progressive_ptr(png));
+  png_set_expand(png);
+  png_set_strip_16(png);
+  png_set_gray_to_rgb(png);
+  png_read_update_info(png, info);
+  reader.channels = png_get_channels(png, info);
+  reader.interlaced = png_get_interlace_type(png, info) != PNG_INTERLACE_NONE;
+}
+
+/// One row's pixels as RGB over white, `step` bytes apart.
+void put_row(const uint8_t* row, size_t channels, size_t columns, uint8_t* out, size_t step) {
+  for (size_t x = 0; x < columns; ++x, row += channels, out += step) {
+    const int alpha = channels == 4 ? row[3] : 255;
+    for (size_t c = 0; c < 3; ++c) out[c] = uint8_t((row[c] * alpha + 255 * (255 - alpha) + 127) / 255);
   }
 }
 
-/// Every chunk is whole and as it was written, up to the end chunk.
-Chunks read_chunks(const uint8_t* bytes, size_t size, const std::string& name) {
-  constexpr size_t kAround = 12;  // length, type and CRC
-  Chunks chunks;
+/// A row of the picture or, where it is interlaced, of one of the seven smaller ones that it consists of.
+void on_row(png_structp png, png_bytep row, png_uint_32 number, int pass) {
+  Reader& reader = *static_cast<Reader*>(png_get_progressive_ptr(png));
+  Image& image = *reader.image;
+  if (!reader.interlaced) {
+    put_row(row, reader.channels, size_t(image.width), image.pixel(0, int(number)), 3);
+    reader.pixels_left -= size_t(image.width);
+    return;
+  }
+  const size_t columns = PNG_PASS_COLS(uint32_t(image.width), pass);
+  put_row(row, reader.channels, columns,
+          image.pixel(int(PNG_PASS_START_COL(pass)), int(PNG_ROW_FROM_PASS_ROW(number, pass))),
+          size_t(3) << PNG_PASS_COL_SHIFT(pass));
+  reader.pixels_left -= columns;
+}
+
+/// Gives libpng the next bytes of the file; false with a message.
+bool feed(Reader& reader, const uint8_t* bytes, size_t size) {
+  if (setjmp(png_jmpbuf(reader.png))) return false;
+  png_process_data(reader.png, reader.info, const_cast<uint8_t*>(bytes), size);
+  return true;
+}
+
+bool create(Reader& reader) {
+  reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, on_warning);
+  if (!reader.png) return false;
+  if (setjmp(png_jmpbuf(reader.png))) return false;
+  reader.info = png_create_info_struct(reader.png);
+  if (!reader.info) return false;
+  png_set_progressive_read_fn(reader.png, &reader, on_info, on_row, nullptr);
+  png_set_user_limits(reader.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_image_size has the limits
+  png_set_crc_action(reader.png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+  // Texts, profiles and the like, of any length, are passed over without being unpacked or kept.
+  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  png_set_chunk_malloc_max(reader.png, 0);
+  return true;
+}
+
+/// Reads the header.
+void open_png(Reader& reader, const uint8_t* bytes, size_t size, const std::string& name) {
+  if (!create(reader) || !feed(reader, bytes, std::min(size, kStartBytes))) fail_png(name, reader.message);
+  if (reader.width() == 0) fail_png(name, "it has no header");
+  check_image_size(reader.width(), reader.height(), name);
+}
+
+/// Whether every chunk is there, up to the end chunk. Of one that is cut libpng would keep a copy.
+bool is_whole(const uint8_t* bytes, size_t size) {
   for (size_t at = kSignatureBytes; at + kAround <= size;) {
-    const uint32_t length = big_endian(bytes + at);
-    if (length > size - at - kAround) break;
-    const uint8_t* start = bytes + at + 4;
-    if (io::crc32(start, length + 4) != big_endian(start + 4 + length)) {
-      fail_png(name, cat("damaged at byte ", at));
-    }
-    const std::string_view text(reinterpret_cast<const char*>(start), length + 4);
-    if (text.substr(0, 4) == "IEND") return chunks;
-    keep_chunk(text.substr(0, 4), text.substr(4), chunks, name);
+    const size_t length = png_get_uint_32(bytes + at);
+    if (length > size - at - kAround) return false;
+    if (std::memcmp(bytes + at + 4, "IEND", 4) == 0) return true;
     at += length + kAround;
   }
-  fail_png(name, cat("it breaks off after ", size, " bytes"));
+  return false;
 }
 
-/// Undoes a row's filter in place. `above` is the row before, zero for the first; `step` the bytes of a
-/// pixel.
-bool unfilter(int filter, uint8_t* row, const uint8_t* above, size_t bytes, size_t step) {
-  const auto add = [&](auto&& predict) {
-    const size_t begin = std::min(step, bytes);
-    for (size_t i = 0; i < begin; ++i) row[i] = uint8_t(row[i] + predict(0, above[i], 0));
-    for (size_t i = begin; i < bytes; ++i)
-      row[i] = uint8_t(row[i] + predict(row[i - step], above[i], above[i - step]));
-  };
-  switch (filter) {
-    case 0:
-      return true;
-    case 1:
-      add([](int left, int, int) { return left; });
-      return true;
-    case 2:
-      add([](int, int up, int) { return up; });
-      return true;
-    case 3:
-      add([](int left, int up, int) { return (left + up) / 2; });
-      return true;
-    case 4:
-      add([](int left, int up, int corner) {
-        const int to_left = std::abs(up - corner), to_up = std::abs(left - corner),
-                  to_corner = std::abs(left + up - 2 * corner);
-        return to_left <= to_up && to_left <= to_corner ? left : to_up <= to_corner ? up : corner;
-      });
-      return true;
-    default:
-      return false;
+/// A few bytes must not take the memory of a large picture.
+void check_cost(const Reader& reader, size_t size, const std::string& name) {
+  const size_t width = reader.width(), height = reader.height();
+  if (height * (1 + png_get_rowbytes(reader.png, reader.info)) / kMostExpansion > size) {
+    fail_png(name, cat("its ", size, " bytes of data cannot be ", width, "x", height, " pixels"));
   }
+  const size_t row = width * (png_get_bit_depth(reader.png, reader.info) == 16 ? 8 : 4);  // as RGBA
+  if (2 * row + width * height * 3 > kMostBytes)
+    fail_png(name, cat("a row of ", width, " pixels is too long to be decoded"));
 }
-
-class Decoder {
- public:
-  Decoder(const Header& header, const Chunks& chunks, const std::string& name)
-      : header_(header), chunks_(chunks), name_(name), inflater_([this] { return next_data(); }) {
-    if (header.color == palette && !chunks.has_palette) fail_png(name, "it has no palette");
-    const size_t keyed = header.color == grey ? 2 : header.color == rgb ? 6 : 0;
-    has_key_ = keyed > 0 && !chunks.transparency.empty();
-    if (has_key_ && chunks.transparency.size() != keyed) fail_png(name, "its transparent colour is cut");
-    check_promise();
-  }
-
-  Image picture() {
-    Image image(int(header_.width), int(header_.height));
-    for_each_pass([&](const Pass& pass, size_t columns) { read_pass(pass, columns, image); });
-    return image;
-  }
-
- private:
-  template <class Take>
-  void for_each_pass(Take&& take) const {
-    const Pass* first = header_.interlaced ? std::begin(kAdam7) : std::begin(kWhole);
-    const Pass* last = header_.interlaced ? std::end(kAdam7) : std::end(kWhole);
-    for (; first != last; ++first) {
-      if (first->x >= header_.width || first->y >= header_.height) continue;
-      take(*first, (header_.width - first->x + first->step_x - 1) / first->step_x);
-    }
-  }
-
-  /// A few bytes must not take the memory of a large picture.
-  void check_promise() const {
-    size_t packed = 0, unpacked = 0;
-    for (const std::string_view piece : chunks_.data) packed += piece.size();
-    for_each_pass([&](const Pass& pass, size_t columns) {
-      const size_t rows = (header_.height - pass.y + pass.step_y - 1) / pass.step_y;
-      unpacked += rows * (1 + header_.row_bytes(columns));
-    });
-    if (unpacked / kMostExpansion > packed) {
-      fail_png(name_, cat("its ", packed, " bytes of data cannot be ", header_.width, "x", header_.height,
-                          " pixels"));
-    }
-    const size_t two_rows = 2 * (1 + header_.row_bytes(header_.width));
-    if (two_rows + size_t(header_.width) * header_.height * 3 > kMostBytes)
-      fail_png(name_, cat("a row of ", header_.width, " pixels is too long to be decoded"));
-  }
-
-  std::string_view next_data() {
-    while (next_piece_ < chunks_.data.size()) {
-      const std::string_view piece = chunks_.data[next_piece_++];
-      if (!piece.empty()) return piece;
-    }
-    return {};
-  }
-
-  void read_pass(const Pass& pass, size_t columns, Image& image) {
-    const size_t bytes = header_.row_bytes(columns);
-    const size_t step = size_t(std::max(1, header_.channels() * header_.depth / 8));
-    std::vector<uint8_t> row(1 + bytes), above(1 + bytes, 0);  // the filter's number first
-    for (uint32_t y = pass.y; y < header_.height; y += pass.step_y) {
-      if (!inflater_.read(row.data(), row.size())) fail_png(name_, "its pixels break off or are damaged");
-      if (!unfilter(row[0], row.data() + 1, above.data() + 1, bytes, step)) {
-        fail_png(name_, cat("a row has the unknown filter ", int(row[0])));
-      }
-      put_row(row.data() + 1, columns, image.pixel(int(pass.x), int(y)), 3 * size_t(pass.step_x));
-      std::swap(row, above);
-    }
-  }
-
-  /// Sample i of a row, in the picture's own depth.
-  int sample(const uint8_t* row, size_t i) const {
-    const size_t depth = size_t(header_.depth);
-    if (depth == 8) return row[i];
-    if (depth == 16) return row[2 * i] << 8 | row[2 * i + 1];
-    return row[i * depth / 8] >> (8 - depth - i * depth % 8) & ((1 << depth) - 1);
-  }
-
-  /// From the picture's depth to 8 bits; of 16 the higher 8.
-  int to_byte(int value) const {
-    return header_.depth == 16 ? value >> 8 : value * 255 / ((1 << header_.depth) - 1);
-  }
-
-  bool is_key(const uint8_t* row, size_t first, size_t colors) const {
-    for (size_t c = 0; c < colors; ++c) {
-      const uint8_t* key = chunks_.transparency.data() + 2 * c;
-      if (sample(row, first + c) != (key[0] << 8 | key[1])) return false;
-    }
-    return true;
-  }
-
-  /// One row's pixels as RGB over white, `step` bytes apart.
-  void put_row(const uint8_t* row, size_t columns, uint8_t* out, size_t step) const {
-    const size_t channels = size_t(header_.channels()), colors = channels >= 3 ? 3 : 1;
-    const std::vector<uint8_t>& alphas = chunks_.transparency;
-    for (size_t x = 0; x < columns; ++x, out += step) {
-      const size_t first = x * channels;
-      int alpha = 255;
-      if (header_.color == palette) {
-        const size_t index = size_t(sample(row, x));
-        std::copy_n(chunks_.colors.data() + 3 * index, 3, out);
-        if (index < alphas.size()) alpha = alphas[index];
-      } else {
-        for (size_t c = 0; c < 3; ++c)
-          out[c] = uint8_t(to_byte(sample(row, first + std::min(c, colors - 1))));
-        if (channels > colors) alpha = to_byte(sample(row, first + colors));
-        if (has_key_ && is_key(row, first, colors)) alpha = 0;
-      }
-      if (alpha == 255) continue;
-      for (size_t c = 0; c < 3; ++c) out[c] = uint8_t((out[c] * alpha + 255 * (255 - alpha) + 127) / 255);
-    }
-  }
-
-  const Header& header_;
-  const Chunks& chunks_;
-  const std::string& name_;
-  bool has_key_ = false;
-  size_t next_piece_ = 0;
-  io::Inflater inflater_;
-};
 
 void append(void* context, void* bytes, int size) {
   const uint8_t* first = static_cast<const uint8_t*>(bytes);
@@ -275,14 +157,22 @@ void append(void* context, void* bytes, int size) {
 }  // namespace
 
 ImageSize png_size(const uint8_t* bytes, size_t size, const std::string& name) {
-  const Header header = read_header(bytes, size, name);
-  return {int(header.width), int(header.height)};
+  Reader reader;
+  open_png(reader, bytes, size, name);
+  return {int(reader.width()), int(reader.height())};
 }
 
 Image decode_png(const uint8_t* bytes, size_t size, const std::string& name) {
-  const Header header = read_header(bytes, size, name);
-  const Chunks chunks = read_chunks(bytes, size, name);
-  return Decoder(header, chunks, name).picture();
+  Reader reader;
+  open_png(reader, bytes, size, name);
+  if (!is_whole(bytes, size)) fail_png(name, cat("it breaks off after ", size, " bytes"));
+  check_cost(reader, size, name);
+  Image image(int(reader.width()), int(reader.height()));
+  reader.image = &image;
+  reader.pixels_left = size_t(image.width) * size_t(image.height);
+  if (!feed(reader, bytes + kStartBytes, size - kStartBytes)) fail_png(name, reader.message);
+  if (reader.pixels_left > 0) fail_png(name, "its pixels break off or are damaged");
+  return image;
 }
 
 std::vector<uint8_t> encode_png(const Image& image) {

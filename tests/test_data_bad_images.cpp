@@ -257,19 +257,22 @@ TEST_CASE("PNGs that contradict themselves say how") {
     return error_in(png_of(2, 1, kind, chunks));
   };
   CHECK(error(kGrey8, row) == "");
-  CHECK(contains(error(kPalette8, row), "unreadable PNG: it has no palette"));
-  CHECK(contains(error(kPalette8, chunk("PLTE", "ab") + row), "its palette is not 1 to 256 colours"));
-  CHECK(contains(error(kPalette8, chunk("PLTE", std::string(769, 'a')) + row), "its palette is not"));
-  CHECK(contains(error(kGrey8, chunk("tRNS", "a") + row), "its transparent colour is cut"));
-  CHECK(contains(error(kGrey8, chunk("CgBI", "abcd") + row), "it needs 'CgBI', which is not known here"));
+  CHECK(contains(error(kPalette8, row), "picture: unreadable PNG: Missing PLTE before IDAT"));
+  CHECK(contains(error(kPalette8, chunk("PLTE", "ab") + row), "PLTE: invalid"));
+  CHECK(contains(error(kPalette8, chunk("PLTE", std::string(769, 'a')) + row), "PLTE: invalid"));
+  CHECK(contains(error(kGrey8, chunk("tRNS", "a") + row), "transparent colour (tRNS) has the wrong length"));
+  CHECK(contains(error(kGrey8, chunk("CgBI", "abcd") + row), "CgBI: unhandled critical chunk"));
   CHECK(error(kGrey8, chunk("teXt", "abcd") + row) == "");
-  CHECK(contains(error(std::string("\x03\x00\x00\x00\x00", 5), row), "no colour type 0 with 3 bits"));
-  CHECK(contains(error(std::string("\x08\x05\x00\x00\x00", 5), row), "no colour type 5 with 8 bits"));
-  CHECK(contains(error(std::string("\x08\x00\x00\x00\x02", 5), row), "interlacing is none that is known"));
-  CHECK(contains(error(kGrey8, ""), "its pixels break off"));
+  CHECK(contains(error(std::string("\x03\x00\x00\x00\x00", 5), row),
+                 "unreadable PNG: Invalid bit depth in IHDR"));
+  CHECK(contains(error(std::string("\x08\x05\x00\x00\x00", 5), row), "Invalid color type in IHDR"));
+  CHECK(contains(error(std::string("\x08\x00\x00\x00\x02", 5), row), "Unknown interlace method in IHDR"));
+  CHECK(contains(error(kGrey8, ""), "IEND: out of place"));
   CHECK(contains(error(kGrey8, chunk("IDAT", packed("\x01"))), "its pixels break off"));
-  CHECK(contains(error(kGrey8, chunk("IDAT", packed("\x05__"))), "a row has the unknown filter 5"));
+  CHECK(contains(error(kGrey8, chunk("IDAT", packed("\x05__"))), "bad adaptive filter value"));
   CHECK(contains(error(kGrey16, row), "its pixels break off"));
+  const std::string unended = packed(std::string(3, '\0')).substr(0, 5);
+  CHECK(contains(error(kGrey8, chunk("IDAT", unended)), "Not enough compressed data"));
   // An index beyond the palette is black.
   CHECK(
       decode(png_of(2, 1, kPalette8, chunk("PLTE", "abc") + chunk("IDAT", packed(std::string("\0\0\1", 3)))))
@@ -308,6 +311,10 @@ TEST_CASE("what a PNG would unpack to beyond its pixels is never unpacked") {
   bomb = png_of(1, 1, kGrey8, chunk("IDAT", packed(bomb)));
   CHECK(bomb.size() < (1 << 20));
   CHECK(size_or_error(bomb) == "1x1");
+  const std::string text = "Title" + std::string(2, '\0') + packed(std::string(size_t(128) << 20, ' '));
+  const std::string long_text = chunk("tEXt", std::string(size_t(9) << 20, ' '));
+  const std::string row = chunk("IDAT", packed(std::string(2, '\0')));
+  CHECK(size_or_error(png_of(1, 1, kGrey8, chunk("zTXt", text) + long_text + row + long_text)) == "1x1");
 }
 
 TEST_CASE("any name, any ending: the bytes tell what a picture is") {

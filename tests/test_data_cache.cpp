@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <set>
 #include <thread>
 
 #include "data/partial_cache.h"
@@ -249,12 +250,51 @@ TEST_CASE("a cache of another version is not used, said once and made anew in it
   open_dataset(folder / "set", options);
   const fs::path file = only(folder / "cache", ".images");
   const std::vector<uint8_t> good = read_bytes(file);
-  rewrite(file, good, [](auto& bytes) { set_in_trailer(bytes, 8, uint32_t(1)); });
+  rewrite(file, good, [](auto& bytes) {
+    set_in_trailer(bytes, 8, uint32_t(1));
+    bytes.back() ^= 1;  // another version may have another checksum
+  });
   const Opening opening = open_and_watch(folder / "set", options);
   REQUIRE(opening.notes.size() == 1);
-  CHECK(contains(opening.notes[0], "it is of version 1, and this program's is 2; it is made anew"));
+  CHECK(contains(opening.notes[0], "it is of version 1, and this program's is 3; it is made anew"));
   CHECK(read_bytes(file) == good);
   CHECK(open_and_watch(folder / "set", options).notes.empty());
+}
+
+TEST_CASE("a cache whose name is of another version's hashes is said to be the reason for decoding again") {
+  const TempFolder folder(memory_folder());
+  make_pngs(folder / "set", 3, 20, 20);
+  const DatasetOptions options = options_for(folder, 16, 16);
+  open_dataset(folder / "set", options);
+  const fs::path file = only(folder / "cache", ".images");
+  std::vector<uint8_t> bytes = read_bytes(file);
+  std::string name = file.filename().string();
+  name[name.size() - 40] = name[name.size() - 40] == '0' ? '1' : '0';  // of the hash of the folder
+  fs::rename(file, folder / "cache" / name);
+  CHECK(open_and_watch(folder / "set", options).notes.empty());  // another folder's, of this version
+  fs::remove(file);
+  set_in_trailer(bytes, 8, uint32_t(2));
+  put(folder / "cache" / name, text_of(bytes));
+  const Opening opening = open_and_watch(folder / "set", options);
+  REQUIRE(opening.notes.size() == 1);
+  CHECK(opening.notes[0] == (folder / "cache" / name).string() +
+                                ": a cache of decoded pictures of version 2, and this program's is 3: they "
+                                "are decoded again, and this file can be deleted");
+  CHECK(opening.progress.back() == 3);
+  CHECK(read_bytes(folder / "cache" / name) == bytes);
+  CHECK(open_and_watch(folder / "set", options).notes.empty());
+}
+
+TEST_CASE("the hash is XXH3's, and where its pieces end counts") {
+  using ito::Hash;
+  CHECK(Hash().add("").value() == 0x2D06800538D394C2u);  // xxHash's own, of nothing
+  CHECK(ito::hex(0x0123456789abcdefu) == "0123456789abcdef");
+  CHECK(Hash().add("ab").add("c").value() != Hash().add("a").add("bc").value());
+  CHECK(Hash().add("abc").add("").value() != Hash().add("abc").value());
+  const std::vector<uint8_t> zeros(1000);  // XXH3 has five ways, by length
+  std::set<uint64_t> values;
+  for (size_t size = 0; size <= zeros.size(); ++size) values.insert(Hash().add(zeros.data(), size).value());
+  CHECK(values.size() == zeros.size() + 1);
 }
 
 TEST_CASE("a cache that claims sizes or counts that cannot be is made anew") {

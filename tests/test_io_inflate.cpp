@@ -71,21 +71,18 @@ TEST_CASE("what is deflated inflates to itself, and to nothing longer or shorter
   }
 }
 
-TEST_CASE("zlib's streams in pieces of any size, with their checksums") {
-  const std::string text = text_of_length(10'000), packed = wrapped(text);
+TEST_CASE("streams in pieces of any size") {
+  const std::string text = text_of_length(10'000), packed(view(deflate_all(text)));
   for (const size_t piece : {size_t(1), size_t(7), packed.size() - 1, packed.size(), size_t(1) << 20})
     for (const size_t step : {1, 100, 9999, 10'000}) {
       CAPTURE(piece);
       CAPTURE(step);
       CHECK(inflates(packed, text, piece, step));
     }
-  CHECK(inflates(wrapped(""), "", 3, 1));
+  CHECK(inflates(view(deflate_all("")), "", 3, 1));
   CHECK_FALSE(inflates(packed.substr(0, packed.size() - 1), text, 64, 64));
   CHECK_FALSE(inflates(packed + "x", text, 64, 64));
-  std::string damaged = packed;
-  damaged.back() = char(damaged.back() ^ 1);  // of the checksum
-  CHECK_FALSE(inflates(damaged, text, 64, 64));
-  CHECK_FALSE(inflates(view(deflate_all(text)), text, 64, 64));  // not wrapped
+  CHECK_FALSE(inflates(wrapped(text), text, 64, 64));
 }
 
 TEST_CASE("crc32 has the value of the standards' example") {

@@ -59,6 +59,7 @@ inline const std::vector<Library>& libraries() {
        "(data|bench|tests)/.*"},
       {"nlohmann-json", "nlohmann/.*", "(engine|model|apps|bench|tests)/.*"},
       {"zlib", "zlib\\.h", "(engine/io/inflate\\.cpp|tests/.*)"},
+      {"xxHash", "(xxhash|xxh3|xxh_x86dispatch)\\.h", "kernels/base/.*"},
       {"CLI11", "CLI/.*", "(apps|bench)/.*"},
       {"doctest", "doctest/.*", "tests/.*"},
       {"Boost", "boost/.*", "tests/.*"},

@@ -28,9 +28,9 @@ void give(z_stream& stream, std::string_view piece) {
 
 }  // namespace
 
-Inflater::Inflater(std::function<std::string_view()> next, Frame frame)
+Inflater::Inflater(std::function<std::string_view()> next)
     : next_(std::move(next)), stream_(std::make_unique<z_stream>()) {
-  if (inflateInit2(stream_.get(), frame == Frame::zlib ? MAX_WBITS : -MAX_WBITS) != Z_OK) fail_start();
+  if (inflateInit2(stream_.get(), -MAX_WBITS) != Z_OK) fail_start();
 }
 
 Inflater::~Inflater() { inflateEnd(stream_.get()); }
@@ -73,7 +73,7 @@ bool Inflater::ends() {
 }
 
 bool inflate_all(std::string_view packed, uint8_t* out, uint64_t size) {
-  Inflater inflater([&] { return take_piece(packed); }, Inflater::Frame::none);
+  Inflater inflater([&] { return take_piece(packed); });
   return inflater.read(out, size) && inflater.ends();
 }
 

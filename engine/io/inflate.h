@@ -12,14 +12,11 @@ struct z_stream_s;
 /// zlib, which is called nowhere else: deflate and its checksum.
 namespace ito::io {
 
-/// Undoes zlib's compression (RFC 1950), or deflate's without zlib's frame (RFC 1951), as far as is asked
-/// for, whatever the stream would grow to.
+/// Undoes deflate's compression (RFC 1951) as far as is asked for, whatever the stream would grow to.
 class Inflater {
  public:
-  enum class Frame { zlib, none };
-
   /// `next` gives the compressed bytes, a piece at a time; nothing where there are no more.
-  explicit Inflater(std::function<std::string_view()> next, Frame frame = Frame::zlib);
+  explicit Inflater(std::function<std::string_view()> next);
   ~Inflater();
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
@@ -42,7 +39,7 @@ bool inflate_all(std::string_view packed, uint8_t* out, uint64_t size);
 /// One whole stream without a frame.
 std::vector<uint8_t> deflate_all(std::string_view bytes);
 
-/// CRC-32 as in zip archives, gzip and PNG (ISO 3309), of what has the CRC `before` and the bytes behind it.
+/// CRC-32 as in zip archives and gzip (ISO 3309), of what has the CRC `before` and the bytes behind it.
 uint32_t crc32(const void* bytes, size_t size, uint32_t before = 0);
 
 }  // namespace ito::io

@@ -15,7 +15,7 @@ ZipStream::ZipStream(const ZipReader& zip, const ZipEntry& entry)
       rest.remove_prefix(piece.size());
       return piece;
     };
-    inflater_ = std::make_unique<Inflater>(next, Inflater::Frame::none);
+    inflater_ = std::make_unique<Inflater>(next);
   }
   check_end();
 }
