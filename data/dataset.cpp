@@ -145,7 +145,8 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   const std::string readable = readable_start(list, decode), start = readable + hex(source) + "-";
   const fs::path file = fs::absolute(options.cache_dir) / (start + fingerprint + ".images");
 
-  const CacheRequest request{std::string(name_of(decode.crop)), decode.size, decode.threads, options.check_all};
+  const CacheRequest request{std::string(name_of(decode.crop)), decode.size, decode.threads,
+                             options.check_all};
   std::optional<ImageCache> cache = read_or_note(file, request, list.notes);
   if (!cache) {
     make_cache_folder(file.parent_path());

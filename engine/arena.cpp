@@ -14,7 +14,7 @@ namespace ito::engine {
 namespace {
 constexpr size_t kAlign = 256;  // what cuBLASLt wants of a workspace
 // A measuring arena's addresses are never used; any base that is not null will do.
-std::byte* const kMeasuringBase = reinterpret_cast<std::byte*>(kAlign);
+std::byte* const kMeasuringBase = reinterpret_cast<std::byte*>(kAlign);  // NOLINT(performance-no-int-to-ptr)
 }  // namespace
 
 Arena::Arena(Kind kind) : kind_(kind) {

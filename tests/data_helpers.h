@@ -8,24 +8,20 @@
 #include "data/image.h"
 #include "io_helpers.h"
 #include "kernels/base/philox.h"
-#include "temp_folder.h"
 
 /// What the tests of data/ share: made-up pictures, small trees of them, and how far two pictures are apart.
-namespace data_test {
+namespace ito::tests {
 
-using io_test::contains;
-using io_test::error_of;
-using io_test::put;
-using ito::data::Image;
+using data::Image;
 
-inline std::filesystem::path pil(const std::string& name) { return io_test::fixture("pil") / name; }
+inline std::filesystem::path pil(const std::string& name) { return fixture("pil") / name; }
 
 /// Soft colours that differ from picture to picture, with a little noise.
 inline Image picture(int width, int height, uint32_t seed) {
   Image image(width, height);
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
-      const auto noise = ito::random_block({seed, ito::Purpose::test}, uint32_t(y * width + x));
+      const auto noise = random_block({seed, Purpose::test}, uint32_t(y * width + x));
       for (int c = 0; c < 3; ++c) {
         const int soft = (x * (c + 1) * 3 + y * (3 - c) * 2 + int(seed) * 37 * (c + 2)) % 240;
         image.pixel(x, y)[c] = uint8_t(soft + int(noise.v[c] & 15));
@@ -35,15 +31,27 @@ inline Image picture(int width, int height, uint32_t seed) {
   return image;
 }
 
+/// Files of one byte below `root`, with their folders.
+inline void touch(const std::filesystem::path& root, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    std::filesystem::create_directories((root / name).parent_path());
+    put(root / name, "x");
+  }
+}
+
+inline std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += text + " ";
+  return all;
+}
+
 inline Image decode(const std::string& bytes) {
-  return ito::data::decode_image(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), "picture");
+  return data::decode_image(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), "picture");
 }
 
 inline std::string error_in(const std::string& bytes) {
   return error_of([&] { decode(bytes); });
 }
-
-inline std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
 /// The largest difference of a channel, or 999 for other sizes.
 inline int largest_difference(const Image& a, const Image& b) {
@@ -73,4 +81,4 @@ inline std::filesystem::path real_photos() {
   return std::filesystem::path(ITO_SOURCE_DIR) / ".." / "shared" / "data";
 }
 
-}  // namespace data_test
+}  // namespace ito::tests

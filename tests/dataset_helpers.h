@@ -7,10 +7,10 @@
 #include "data_helpers.h"
 
 /// What the tests of whole data sets share: folders of made-up pictures, and a cache beside them.
-namespace data_test {
+namespace ito::tests {
 
-inline ito::data::DatasetOptions options_for(const TempFolder& folder, int height, int width) {
-  ito::data::DatasetOptions options;
+inline data::DatasetOptions options_for(const TempFolder& folder, int height, int width) {
+  data::DatasetOptions options;
   options.height = height;
   options.width = width;
   options.cache_dir = folder / "cache";
@@ -32,7 +32,7 @@ inline std::vector<std::filesystem::path> files_in(const std::filesystem::path& 
 inline void make_pngs(const std::filesystem::path& folder, int count, int width, int height) {
   std::filesystem::create_directories(folder);
   for (int i = 0; i < count; ++i)
-    write_png(folder / ito::cat(i / 10, i % 10, ".png"), picture(width, height, uint32_t(i)));
+    write_png(folder / cat(i / 10, i % 10, ".png"), picture(width, height, uint32_t(i)));
 }
 
-}  // namespace data_test
+}  // namespace ito::tests

@@ -7,14 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <string>
 
 #include "model/training/session.h"
 #include "model/unet/presets.h"
 #include "tests/blobs.h"
+#include "tests/helpers.h"
 
 /// A whole run that takes a moment, with everything that could make resuming inexact: dropout, flips,
 /// accumulation, a moving average, epochs that end inside a step.
@@ -64,27 +62,6 @@ struct SmallRun {
     });
   }
 };
-
-inline std::string bytes_of(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-/// All files' bytes and all links' targets below a folder, by path.
-inline std::map<std::string, std::string> contents_of(const std::filesystem::path& folder) {
-  std::map<std::string, std::string> contents;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    const std::filesystem::path inside = std::filesystem::relative(entry.path().parent_path(), folder);
-    const std::string name = (inside / entry.path().filename()).lexically_normal().string();
-    if (entry.is_symlink())
-      contents[name] = "-> " + std::filesystem::read_symlink(entry.path()).string();
-    else if (entry.is_regular_file())
-      contents[name] = bytes_of(entry.path());
-    else
-      contents[name + "/"];
-  }
-  return contents;
-}
 
 /// Runs `action` in a process of its own. Threads of this one do not go along, so this one must have none.
 template <class F>

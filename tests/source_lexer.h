@@ -9,22 +9,28 @@
 /// Just enough of C++'s lexical rules to find functions in a source file without a compiler.
 namespace source_lexer {
 
-/// Copies a text with comments, the insides of strings and preprocessor lines blanked out; every line break
-/// stays.
+/// Parts a text in two of its size, code and comments, by blanking out the rest; of the code also the insides of
+/// strings and preprocessor lines. Every line break stays in both.
 class Blanker {
  public:
-  explicit Blanker(std::string_view text) : in_(text), out_(text) {}
+  explicit Blanker(std::string_view text) : in_(text), out_(text), comments_(text) {
+    for (char& c : comments_) {
+      if (c != '\n') c = ' ';
+    }
+  }
 
+  std::string comments() {
+    run();
+    return comments_;
+  }
   std::string run() {
     bool line_is_blank = true;
     while (at_ < in_.size()) {
       const char c = in_[at_];
       if (c == '#' && line_is_blank)
         blank_directive();
-      else if (starts("//"))
-        blank_until("\n");
-      else if (starts("/*"))
-        blank_until("*/"), blank(2);
+      else if (starts("//") || starts("/*"))
+        blank_comment(starts("//") ? "\n" : "*/");
       else if (c == '"')
         blank_string();
       else if (c == '\'' && !is_digit_separator())
@@ -48,7 +54,16 @@ class Blanker {
   /// Up to the word, not including it.
   void blank_until(std::string_view word) { blank(std::min(in_.find(word, at_), in_.size()) - at_); }
 
+  void blank_comment(std::string_view end) {
+    const size_t begin = at_;
+    blank_until(end);
+    in_.copy(comments_.data() + begin, at_ - begin, begin);
+    if (end == "*/") blank(2);
+  }
+  /// Up to the line's end, or to the comment behind it.
   void blank_directive() {
+    const size_t comment = in_.find("//", at_);
+    if (comment < in_.find('\n', at_)) return blank(comment - at_);
     blank_until("\n");
     while (at_ < in_.size() && in_[at_ - 1] == '\\') ++at_, blank_until("\n");
   }
@@ -73,11 +88,12 @@ class Blanker {
   }
 
   std::string_view in_;
-  std::string out_;
+  std::string out_, comments_;
   size_t at_ = 0;
 };
 
 inline std::string code_only(std::string_view text) { return Blanker(text).run(); }
+inline std::string comments_only(std::string_view text) { return Blanker(text).comments(); }
 
 struct Function {
   std::string head;

@@ -6,70 +6,39 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+
+#include "tests/helpers.h"
+#include "tests/program.h"
 
 /// The programs as a user runs them: a whole small run, its resumption, samples by seed, and every kind of
 /// mistake.
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Output {
-  int code = -1;
-  std::string out, err;
-};
-
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using namespace ito::tests;
 
 /// A folder of its own for each test case; commands run inside it.
-class Place {
- public:
-  explicit Place(const std::string& name) : path_(fs::temp_directory_path() / ("ito_apps_" + name)) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  const fs::path& path() const { return path_; }
-
-  Output run(const std::string& command) const {
-    const std::string line =
-        "cd '" + path_.string() + "' && " ITO_APP_DIR "/" + command + " >out.txt 2>err.txt";
-    const int status = std::system(line.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(path_ / "out.txt"),
-            text_of(path_ / "err.txt")};
-  }
+struct Place : TempFolder {
+  Ended run(const std::string& command) const { return run_program(path(), command); }
   void faces(int count = 40) const {
     REQUIRE(run("make_faces faces --count " + std::to_string(count) + " --seed 3").code == 0);
   }
   std::map<std::string, std::string> files(const std::string& folder) const {
-    std::map<std::string, std::string> result;
-    for (const auto& entry : fs::recursive_directory_iterator(path_ / folder))
-      if (entry.is_regular_file())
-        result[fs::relative(entry.path(), path_ / folder).string()] = text_of(entry.path());
-    return result;
+    return contents_of(path() / folder);
   }
-
- private:
-  fs::path path_;
 };
 
 const std::string kTiny =
     " faces --preset tiny --batch 4 --warmup 2 --sample-count 4 --sample-steps 3 --sample-every 100 ";
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// One line on standard error, exit code 1, and the line says `part`.
 void refused(const Place& place, const std::string& command, const std::string& part) {
   CAPTURE(command);
-  const Output o = place.run(command);
+  const Ended o = place.run(command);
   CAPTURE(o.err);
   CHECK(o.code == 1);
   CHECK(contains(o.err, part));
@@ -77,17 +46,17 @@ void refused(const Place& place, const std::string& command, const std::string& 
 }
 
 TEST_CASE("a run from faces to samples, and the same command again") {
-  const Place place("run");
+  const Place place;
   place.faces();
   const std::string train = "train_celeba" + kTiny + "--steps 6 --save-every 4 --out run";
-  const Output first = place.run(train);
+  const Ended first = place.run(train);
   CAPTURE(first.err);
   REQUIRE(first.code == 0);
   CHECK(contains(first.out, "178,451 parameters"));
   CHECK(fs::exists(place.path() / "run/samples/step-00000006.png"));
   CHECK(fs::exists(place.path() / "run/checkpoints/step-00000004"));
   CHECK(place.files("run/checkpoints/step-00000006").count("unet/config.json") == 1);
-  std::istringstream log(text_of(place.path() / "run/log.jsonl"));
+  std::istringstream log(ito::io::read_file(place.path() / "run/log.jsonl"));
   std::map<std::string, int> last_step;  // with a loss, with a validation loss
   for (std::string line; std::getline(log, line);) {
     const auto json = nlohmann::json::parse(line);
@@ -96,10 +65,10 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   }
   CHECK(last_step == std::map<std::string, int>{{"loss", 6}, {"validation_loss", 6}});
 
-  const Output again = place.run(train);
+  const Ended again = place.run(train);
   CHECK(again.code == 0);
   CHECK(contains(again.out, "finished"));
-  const Output longer = place.run("train_celeba" + kTiny + "--steps 8 --save-every 4 --out run");
+  const Ended longer = place.run("train_celeba" + kTiny + "--steps 8 --save-every 4 --out run");
   CHECK(longer.code == 0);
   CHECK(fs::exists(place.path() / "run/checkpoints/step-00000008"));
   CHECK_FALSE(fs::exists(place.path() / "run/checkpoints/step-00000004"));  // --keep 2
@@ -129,7 +98,7 @@ TEST_CASE("a run from faces to samples, and the same command again") {
 }
 
 TEST_CASE("two runs with the same flags write the same bytes; dry runs write nothing") {
-  const Place place("twice");
+  const Place place;
   place.faces();
   for (const char* out : {"a", "b"}) {
     const std::string name = out;
@@ -138,20 +107,20 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
   }
   CHECK(place.files("a/checkpoints") == place.files("b/checkpoints"));
   CHECK(place.files("a/samples") == place.files("b/samples"));
-  const Output dry = place.run("train_celeba" + kTiny + "--steps 1000 --out c --dry-run");
+  const Ended dry = place.run("train_celeba" + kTiny + "--steps 1000 --out c --dry-run");
   CHECK(dry.code == 0);
   for (const char* part : {"parameters", "GFLOP", "memory", "time"}) CHECK(contains(dry.out, part));
   CHECK_FALSE(fs::exists(place.path() / "c"));
 }
 
 TEST_CASE("what is validated on is said; a run that diverges says so and leaves its last good checkpoint") {
-  const Place place("diverges");
+  const Place place;
   place.faces();
   const std::string train = "train_celeba" + kTiny + "--save-every 1 --out run --max-bad-steps 2 ";
-  const Output good = place.run(train + "--steps 2 --split all");
+  const Ended good = place.run(train + "--steps 2 --split all");
   CHECK(contains(good.out, "validation is on images that are learned from: the split all holds"));
   fs::remove_all(place.path() / "run");
-  const Output bad = place.run(train + "--steps 40 --lr 1e30");
+  const Ended bad = place.run(train + "--steps 40 --lr 1e30");
   CAPTURE(bad.out);
   CAPTURE(bad.err);
   CHECK(bad.code == 1);
@@ -166,7 +135,7 @@ TEST_CASE("what is validated on is said; a run that diverges says so and leaves 
 
 TEST_CASE(
     "a valid split that cannot be read is an error: validation never changes to other images by itself") {
-  const Place place("valid");
+  const Place place;
   place.faces();
   std::ifstream partition(place.path() / "faces/list_eval_partition.txt");
   int spoiled = 0;
@@ -178,14 +147,14 @@ TEST_CASE(
 }
 
 TEST_CASE("every preset's objective and every SDE trains and samples") {
-  const Place place("objectives");
+  const Place place;
   place.faces();
   for (const std::string flags :
        {"--sde vp --prediction noise", "--sde sub-vp --prediction v --weighting min-snr",
         "--sde simple --prediction x0", "--sde ve --prediction score-scaled --level-draw antithetic",
         "--sde vp --weighting likelihood --embedding sinusoidal", "--precision bf16 --accumulate 2"}) {
     CAPTURE(flags);
-    const Output o = place.run("train_celeba" + kTiny + "--steps 2 --out run " + flags);
+    const Ended o = place.run("train_celeba" + kTiny + "--steps 2 --out run " + flags);
     CAPTURE(o.err);
     CHECK(o.code == 0);
     CHECK(place.run("sample --run run --steps 3 --count 1 --out images").code == 0);
@@ -193,7 +162,7 @@ TEST_CASE("every preset's objective and every SDE trains and samples") {
   }
   for (const std::string preset : {"document", "tutorial"}) {
     CAPTURE(preset);
-    const Output o =
+    const Ended o =
         place.run("train_celeba faces --preset " + preset +
                   " --size 16 --batch 2 --steps 2 --sample-count 1 --sample-steps 2 --out run-" + preset);
     CAPTURE(o.err);
@@ -203,13 +172,13 @@ TEST_CASE("every preset's objective and every SDE trains and samples") {
 }
 
 TEST_CASE("inspect shows checkpoints, data and the bare network") {
-  const Place place("inspect");
+  const Place place;
   place.faces();
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --out run").code == 0);
-  const Output checkpoint = place.run("inspect checkpoint run/checkpoints/step-00000001");
+  const Ended checkpoint = place.run("inspect checkpoint run/checkpoints/step-00000001");
   CHECK(checkpoint.code == 0);
   CHECK(contains(checkpoint.out, "down_blocks.0.resnets.0.conv1.weight"));
-  const Output data = place.run("inspect data faces --size 32");
+  const Ended data = place.run("inspect data faces --size 32");
   CHECK(data.code == 0);
   CHECK(contains(data.out, "Smiling"));
   for (const char* part : {"decoding   ", " pictures, about ", "train    ", "valid    ", "test     ",
@@ -222,7 +191,7 @@ TEST_CASE("inspect shows checkpoints, data and the bare network") {
   const std::string magic("\x93NUMPY\x01\x00\x76\x00", 10);
   std::ofstream(place.path() / "x.npy", std::ios::binary)
       << magic << header << std::string(3 * 256 * 4, '\0');
-  const Output forward = place.run(
+  const Ended forward = place.run(
       "inspect forward --checkpoint run/checkpoints/step-00000001 --input x.npy --c-noise -0.5 --output "
       "y.npy");
   CAPTURE(forward.err);
@@ -231,7 +200,7 @@ TEST_CASE("inspect shows checkpoints, data and the bare network") {
 }
 
 TEST_CASE("Ctrl-C saves, and the same command goes on") {
-  const Place place("interrupt");
+  const Place place;
   place.faces();
   const std::string train = ITO_APP_DIR "/train_celeba" + kTiny + "--steps 100000 --out run";
   const std::string line =
@@ -239,20 +208,20 @@ TEST_CASE("Ctrl-C saves, and the same command goes on") {
       " >out.txt 2>err.txt & pid=$!; for i in $(seq 200); do sleep 0.1; "
       "grep -q '\"step\"' run/log.jsonl 2>/dev/null && break; done; kill -INT $pid; wait $pid)";
   CHECK(std::system(line.c_str()) == 0);
-  CHECK(contains(text_of(place.path() / "out.txt"), "go on with the same command"));
+  CHECK(contains(ito::io::read_file(place.path() / "out.txt"), "go on with the same command"));
   CHECK_FALSE(fs::is_empty(place.path() / "run/checkpoints"));
 }
 
 TEST_CASE("another crop or size is refused with both names: a run's, and that of samples in a folder") {
-  const Place place("crops");
+  const Place place;
   place.faces();
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --out face").code == 0);
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --crop none --out whole").code == 0);
   const auto before = place.files("face/checkpoints");
-  const Output crop = place.run("train_celeba" + kTiny + "--steps 2 --crop none --out face");
+  const Ended crop = place.run("train_celeba" + kTiny + "--steps 2 --crop none --out face");
   CHECK(crop.code == 1);
   CHECK(contains(crop.err, "crop: \"ddim128\" there, \"none\" now"));
-  const Output size = place.run("train_celeba" + kTiny + "--steps 2 --size 32 --out face");
+  const Ended size = place.run("train_celeba" + kTiny + "--steps 2 --size 32 --out face");
   CHECK(size.code == 1);
   CHECK(contains(size.err, "sample_size: 16 there, 32 now"));
   CHECK(place.files("face/checkpoints") == before);
@@ -267,7 +236,7 @@ TEST_CASE("another crop or size is refused with both names: a run's, and that of
 }
 
 TEST_CASE("mistakes are named in one line, and nothing is lost") {
-  const Place place("mistakes");
+  const Place place;
   place.faces();
   refused(place, "train_celeba nowhere", "make_faces");
   fs::create_directories(place.path() / "empty");
@@ -290,7 +259,7 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   refused(place, "inspect forward --checkpoint nowhere --input x --c-noise 0 --output y", "x: cannot open");
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 2 --out run").code == 0);
   const auto before = place.files("run/checkpoints");
-  const Output other = place.run("train_celeba" + kTiny + "--steps 2 --lr 0.01 --out run");
+  const Ended other = place.run("train_celeba" + kTiny + "--steps 2 --lr 0.01 --out run");
   CHECK(other.code == 1);
   CHECK(contains(other.err, "lr: 0.0002 there, 0.01 now"));
   CHECK(place.files("run/checkpoints") == before);

@@ -17,15 +17,14 @@
 #include "kernels/base/math.h"
 #include "kernels/base/process_memory.h"
 #include "tests/descriptors.h"
-#include "tests/error_of.h"
-#include "tests/temp_folder.h"
+#include "tests/helpers.h"
 
 /// The ground floor: files, orders of bytes, rounding, the clock, memory in use.
 namespace ito {
 namespace {
 
 namespace fs = std::filesystem;
-using tests::error_of, tests::open_descriptors;
+using tests::error_of, tests::open_descriptors, tests::TempFolder;
 
 std::string bytes_of(const fs::path& path) { return read_whole<std::string>(path, 1 << 20); }
 void put(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }

@@ -13,7 +13,8 @@
 #include "bench/kernel_report.h"
 #include "model/unet/network.h"
 #include "model/unet/presets.h"
-#include "tests/temp_folder.h"
+#include "tests/helpers.h"
+#include "tests/program.h"
 
 /// What bench_kernels measures is what the network does; what it compares does the same; what it prints is
 /// what it measured.
@@ -21,6 +22,7 @@ namespace ito::bench {
 namespace {
 
 using engine::Backend;
+using namespace tests;
 
 Setting tiny(DType dtype) { return {Backend::cpu, 2, dtype, model::preset("tiny").network}; }
 
@@ -191,31 +193,23 @@ TEST_CASE("a GPU is looked at while it works") {
   CHECK(observed("exit 1", worked).driver.empty());
 }
 
-/// The program itself: exit code, and what it printed in both streams.
-struct Output {
-  int code;
-  std::string text;
-};
-Output run(const std::string& arguments) {
-  const TempFolder folder;
-  const std::string file = (folder.path() / "out.txt").string();
-  const int status = std::system((ITO_APP_DIR "/bench_kernels " + arguments + " >" + file + " 2>&1").c_str());
-  std::ifstream stream(file);
-  return {WEXITSTATUS(status), {std::istreambuf_iterator<char>(stream), {}}};
-}
-
 TEST_CASE("the program: a few cases, and mistakes that are told") {
-  const auto told = [](const std::string& arguments, const std::string& part) {
-    const Output o = run("--device cpu " + arguments);
-    CAPTURE(o.text);
-    CHECK(o.code != 0);
-    CHECK(o.text.find(part) != std::string::npos);
+  const TempFolder folder;
+  const auto run = [&](const std::string& arguments) {
+    return run_program(folder.path(), "bench_kernels " + arguments);
   };
-  const Output few = run("--device cpu --preset tiny --filter squared_error --repeats 1");
-  CAPTURE(few.text);
+  const auto told = [&](const std::string& arguments, const std::string& part) {
+    const Ended ended = run("--device cpu " + arguments);
+    CAPTURE(ended.err);
+    CHECK(ended.code != 0);
+    CHECK(contains(ended.out + ended.err, part));
+  };
+  const Ended few = run("--device cpu --preset tiny --filter squared_error --repeats 1");
+  CAPTURE(few.err);
   CHECK(few.code == 0);
-  CHECK(few.text.find("squared_error_backward") != std::string::npos);
-  CHECK(run("--list").text.find("32x64x64x192 -> 64, 3x3") != std::string::npos);
+  CHECK(contains(few.out + few.err, "squared_error_backward"));
+  const Ended list = run("--list");
+  CHECK(contains(list.out + list.err, "32x64x64x192 -> 64, 3x3"));
   told("--preset tiny --filter conv9d", "--list shows them all");
   told("--preset tiny --dtype f16", "unknown dtype \"f16\"");
   told("--preset tiney", "did you mean \"tiny\"");

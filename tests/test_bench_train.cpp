@@ -1,23 +1,20 @@
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/temp_folder.h"
+#include "tests/helpers.h"
+#include "tests/program.h"
 
 /// bench_train's report: every figure was measured, and the shares are shares.
 namespace ito {
 namespace {
 
 TEST_CASE("a step of tiny, with and without Winograd") {
-  const TempFolder folder;
-  const std::string file = (folder.path() / "report.json").string();
-  const std::string command =
-      ITO_APP_DIR "/bench_train --preset tiny --batch 2 --repeats 3 --device cpu >" + file;
-  REQUIRE(std::system(command.c_str()) == 0);
-  std::ifstream stream(file);
-  const auto report = nlohmann::json::parse(stream);
+  const tests::TempFolder folder;
+  const tests::Ended ended =
+      tests::run_program(folder.path(), "bench_train --preset tiny --batch 2 --repeats 3 --device cpu");
+  REQUIRE(ended.code == 0);
+  const auto report = nlohmann::json::parse(ended.out);
   REQUIRE(report["rows"].size() == 2);
   for (const auto& row : report["rows"]) {
     INFO(row.dump(2));

@@ -6,16 +6,16 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
-#include "kernels/conv2d.h"
+#include "tests/product_helpers.h"
 
 namespace {
 
 using namespace ito;
 using namespace ito::kernels;
+using tests::name_of, tests::random_values;
 
 constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weights};
 constexpr size_t kGuard = 32;
@@ -42,11 +42,6 @@ std::vector<Conv2dDims> cases() {
       {1, 5, 6, 3, 0, 2, 3, 2, 1, 2, 0, 1, 3},
       {2, 7, 7, 3, 0, 5, 1, 1, 2, 0, 0, 0, 0},  // a stride that skips inputs
   };
-}
-
-std::string name_of(const Conv2dDims& d) {
-  return cat("[", d.n, ",", d.h, ",", d.w, ",", d.c1, "+", d.c2, "] k ", d.k, " ", d.r, "x", d.s, "/",
-             d.stride, " pad ", d.pad_top, d.pad_left, d.pad_bottom, d.pad_right);
 }
 
 /// An array between guard elements; as a result it starts out as NaN.
@@ -108,15 +103,6 @@ class Workspace {
   size_t bytes_;
   std::vector<std::byte> all_;
 };
-
-/// Values in [-1, 1] that bf16 holds exactly, so that all types see the same operands.
-std::vector<float> random_values(size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(count);
-  for (float& v : values) v = float(bf16(uniform(generator)));
-  return values;
-}
 
 std::vector<float> magnitudes(std::vector<float> values) {
   for (float& v : values) v = std::fabs(v);

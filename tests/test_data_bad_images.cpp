@@ -4,47 +4,16 @@
 #include <unistd.h>
 #include <zlib.h>
 
-// jpeglib.h uses what these declare.
-#include <cstddef>
-#include <cstdio>
-// And comes after them.
-#include <jpeglib.h>
-
-#include <cstdlib>
 #include <functional>
 
 #include "data_helpers.h"
 #include "descriptors.h"
+#include "jpeg_writer.h"
 
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 
 namespace {
-
-/// A JPEG by libjpeg, of which `adjust` may change what it likes.
-std::string jpeg_of(const Image& image, const std::function<void(jpeg_compress_struct&)>& adjust) {
-  jpeg_compress_struct info{};
-  jpeg_error_mgr errors{};
-  info.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&info);
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&info, &bytes, &size);
-  info.image_width = JDIMENSION(image.width), info.image_height = JDIMENSION(image.height);
-  info.input_components = 3, info.in_color_space = JCS_RGB;
-  jpeg_set_defaults(&info);
-  adjust(info);
-  jpeg_start_compress(&info, TRUE);
-  while (info.next_scanline < info.image_height) {
-    JSAMPROW row = const_cast<uint8_t*>(image.pixel(0, int(info.next_scanline)));
-    jpeg_write_scanlines(&info, &row, 1);
-  }
-  jpeg_finish_compress(&info);
-  std::string result(reinterpret_cast<char*>(bytes), size);
-  jpeg_destroy_compress(&info);
-  std::free(bytes);
-  return result;
-}
 
 /// `count` scans: first all averages, then a frequency of one colour each.
 std::vector<jpeg_scan_info> many_scans(int count) {

@@ -16,7 +16,7 @@
 
 /// What survives: killed builds, full disks, damage, other versions, folders that cannot be written to.
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 namespace fs = std::filesystem;
 
 namespace {

@@ -6,31 +6,18 @@
 #include "data_helpers.h"
 
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 namespace fs = std::filesystem;
 
 namespace {
 
 /// Files of these names under `root`, of which nothing is read.
-void touch(const fs::path& root, const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    fs::create_directories((root / name).parent_path());
-    put(root / name, "x");
-  }
-}
-
 /// An archive of files that hold their own names.
 void put_zip(const fs::path& path, const std::vector<std::string>& names) {
   fs::create_directories(path.parent_path());
   ito::io::ZipWriter zip(path);
   for (const std::string& name : names) zip.add(name, name.data(), name.size());
   zip.commit();
-}
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += text + " ";
-  return all;
 }
 
 /// Where a list was found, below `root`.

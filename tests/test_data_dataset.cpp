@@ -11,7 +11,7 @@
 #include "dataset_helpers.h"
 
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 namespace fs = std::filesystem;
 
 namespace {

@@ -5,7 +5,7 @@
 #include "data_helpers.h"
 
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 
 TEST_CASE("JPEGs decode to PIL's pixels") {
   const Image photo = decode_image(pil("photo.jpg"));
@@ -82,7 +82,7 @@ TEST_CASE("what is no picture is called by its name") {
     CHECK(contains(error_in(bytes), "no picture format"));
   }
   CHECK(contains(error_of([] { decode_image(pil("missing.jpg")); }), "cannot open"));
-  CHECK(contains(error_of([] { decode_image(io_test::fixture("pil")); }), "not a regular file"));
+  CHECK(contains(error_of([] { decode_image(fixture("pil")); }), "not a regular file"));
 }
 
 TEST_CASE("sizes come from headers alone") {

@@ -1,17 +1,12 @@
 #include <doctest/doctest.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <functional>
-// jpeglib.h uses what cstdio declares.
-#include <jpeglib.h>
-
 #include "data_helpers.h"
+#include "jpeg_writer.h"
 
 /// A part of a JPEG is, bit for bit, that part of the whole, whatever its chroma; and damage anywhere is
 /// noticed.
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 
 namespace {
 
@@ -31,30 +26,13 @@ constexpr Kind kKinds[] = {{"4:4:4", 1, 1, false, 0},
                            {"4:2:0 with restarts", 2, 2, false, 3}};
 
 std::vector<uint8_t> encode(const Image& image, const Kind& kind) {
-  jpeg_compress_struct info{};
-  jpeg_error_mgr errors{};
-  info.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&info);
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&info, &bytes, &size);
-  info.image_width = JDIMENSION(image.width), info.image_height = JDIMENSION(image.height);
-  info.input_components = 3, info.in_color_space = JCS_RGB;
-  jpeg_set_defaults(&info);
-  jpeg_set_quality(&info, 90, TRUE);
-  info.comp_info[0].h_samp_factor = kind.h, info.comp_info[0].v_samp_factor = kind.v;
-  info.restart_interval = unsigned(kind.restart);
-  if (kind.progressive) jpeg_simple_progression(&info);
-  jpeg_start_compress(&info, TRUE);
-  while (info.next_scanline < info.image_height) {
-    JSAMPROW row = const_cast<uint8_t*>(image.pixel(0, int(info.next_scanline)));
-    jpeg_write_scanlines(&info, &row, 1);
-  }
-  jpeg_finish_compress(&info);
-  const std::vector<uint8_t> result(bytes, bytes + size);
-  jpeg_destroy_compress(&info);
-  std::free(bytes);
-  return result;
+  const std::string bytes = jpeg_of(image, [&](jpeg_compress_struct& info) {
+    jpeg_set_quality(&info, 90, TRUE);
+    info.comp_info[0].h_samp_factor = kind.h, info.comp_info[0].v_samp_factor = kind.v;
+    info.restart_interval = unsigned(kind.restart);
+    if (kind.progressive) jpeg_simple_progression(&info);
+  });
+  return {bytes.begin(), bytes.end()};
 }
 
 bool is_part_of_whole(const std::vector<uint8_t>& bytes, const Image& whole, const Rectangle& wanted) {

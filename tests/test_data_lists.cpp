@@ -6,25 +6,12 @@
 #include "data_helpers.h"
 
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 namespace fs = std::filesystem;
 
 namespace {
 
 /// Files of these names under `root`, of which nothing is read.
-void touch(const fs::path& root, const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    fs::create_directories((root / name).parent_path());
-    put(root / name, "x");
-  }
-}
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += text + " ";
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("a folder is read recursively, in byte order, pictures only") {

@@ -6,9 +6,9 @@
 #include <thread>
 #include <vector>
 
-#include "error_of.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
+#include "tests/helpers.h"
 
 using namespace ito;
 using ito::tests::error_of;

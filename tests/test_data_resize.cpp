@@ -8,7 +8,7 @@
 #include "data_helpers.h"
 
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 
 namespace {
 

@@ -1,47 +1,22 @@
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "data/drawn_faces.h"
-#include "kernels/base/error.h"
+#include "tests/helpers.h"
+#include "tests/program.h"
 
 using namespace ito::data;
+using namespace ito::tests;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A folder of its own that goes away with the test.
-struct ScratchFolder {
-  fs::path path;
-  ScratchFolder() {
-    std::string pattern = (fs::temp_directory_path() / "drawn_faces_XXXXXX").string();
-    if (!mkdtemp(pattern.data())) ito::fail("cannot make a folder for the test");
-    path = pattern;
-  }
-  ~ScratchFolder() { fs::remove_all(path); }
-};
-
-std::string slurp(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-std::map<std::string, std::string> contents(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file()) files[fs::relative(entry.path(), folder).string()] = slurp(entry.path());
-  return files;
-}
 
 FaceSetResult write_set(const fs::path& folder, uint64_t count, uint64_t seed, int threads = 2) {
   FaceSetOptions options;
@@ -57,15 +32,6 @@ int8_t attribute(const std::array<int8_t, kFaceAttributes>& all, const std::stri
   ito::fail(ito::cat("no attribute ", name));
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const ito::Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 /// Mean colour of a small square, as (r, g, b) in 0..255.
 std::array<double, 3> mean_color(const Image& image, int x0, int y0, int size) {
   std::array<double, 3> sum{};
@@ -78,33 +44,33 @@ std::array<double, 3> mean_color(const Image& image, int x0, int y0, int size) {
 }  // namespace
 
 TEST_CASE("the same seed writes the same bytes, on any number of threads") {
-  ScratchFolder scratch;
-  write_set(scratch.path / "a", 24, 5, 1);
-  write_set(scratch.path / "b", 24, 5, 3);
-  const auto a = contents(scratch.path / "a");
+  const TempFolder scratch;
+  write_set(scratch / "a", 24, 5, 1);
+  write_set(scratch / "b", 24, 5, 3);
+  const auto a = contents_of(scratch / "a");
   CHECK(a.size() == 28);
-  CHECK(a == contents(scratch.path / "b"));
-  write_set(scratch.path / "c", 24, 6, 2);
-  CHECK(a.at("img_align_celeba/000001.jpg") != slurp(scratch.path / "c/img_align_celeba/000001.jpg"));
+  CHECK(a == contents_of(scratch / "b"));
+  write_set(scratch / "c", 24, 6, 2);
+  CHECK(a.at("img_align_celeba/000001.jpg") != ito::io::read_file(scratch / "c/img_align_celeba/000001.jpg"));
 }
 
 TEST_CASE("a larger count extends a set, and equals one drawn at once") {
-  ScratchFolder scratch;
-  write_set(scratch.path / "grown", 7, 9);
-  const FaceSetResult result = write_set(scratch.path / "grown", 12, 9);
+  const TempFolder scratch;
+  write_set(scratch / "grown", 7, 9);
+  const FaceSetResult result = write_set(scratch / "grown", 12, 9);
   CHECK(result.kept == 7);
   CHECK(result.drawn == 5);
-  CHECK(write_set(scratch.path / "grown", 12, 9).drawn == 0);
-  fs::remove(scratch.path / "grown/img_align_celeba/000004.jpg");  // as after an interruption
-  CHECK(write_set(scratch.path / "grown", 12, 9).drawn == 1);
-  write_set(scratch.path / "whole", 12, 9);
-  CHECK(contents(scratch.path / "grown") == contents(scratch.path / "whole"));
+  CHECK(write_set(scratch / "grown", 12, 9).drawn == 0);
+  fs::remove(scratch / "grown/img_align_celeba/000004.jpg");  // as after an interruption
+  CHECK(write_set(scratch / "grown", 12, 9).drawn == 1);
+  write_set(scratch / "whole", 12, 9);
+  CHECK(contents_of(scratch / "grown") == contents_of(scratch / "whole"));
 }
 
 TEST_CASE("files have CelebA's formats") {
-  ScratchFolder scratch;
-  write_set(scratch.path, 20, 1);
-  std::istringstream attributes(slurp(scratch.path / "list_attr_celeba.txt"));
+  const TempFolder scratch;
+  write_set(scratch.path(), 20, 1);
+  std::istringstream attributes(ito::io::read_file(scratch / "list_attr_celeba.txt"));
   std::string line;
   std::getline(attributes, line);
   CHECK(line == "20");
@@ -132,19 +98,19 @@ TEST_CASE("files have CelebA's formats") {
     }
   }
   CHECK_FALSE(std::getline(attributes, line));
-  const std::string splits = slurp(scratch.path / "list_eval_partition.txt");
+  const std::string splits = ito::io::read_file(scratch / "list_eval_partition.txt");
   CHECK(splits.substr(0, 13) == "000001.jpg 0\n");
   CHECK(splits.substr(splits.size() - 13) == "000020.jpg 2\n");
   CHECK(splits.size() == 20 * 13);
-  const Image picture = decode_image(scratch.path / "img_align_celeba/000020.jpg");
+  const Image picture = decode_image(scratch / "img_align_celeba/000020.jpg");
   CHECK(picture.width == 178);
   CHECK(picture.height == 218);
 }
 
 TEST_CASE("pictures are baseline JPEGs with 4:2:0 chroma, and little is lost") {
-  ScratchFolder scratch;
-  write_set(scratch.path, 3, 2);
-  const std::string bytes = slurp(scratch.path / "img_align_celeba/000002.jpg");
+  const TempFolder scratch;
+  write_set(scratch.path(), 3, 2);
+  const std::string bytes = ito::io::read_file(scratch / "img_align_celeba/000002.jpg");
   const size_t frame =
       bytes.find("\xff\xc0");  // SOF0: length, precision, height, width, components, then (id, sampling)
   REQUIRE(frame != std::string::npos);
@@ -152,7 +118,7 @@ TEST_CASE("pictures are baseline JPEGs with 4:2:0 chroma, and little is lost") {
   CHECK(bytes[frame + 11] == 0x22);
   CHECK(bytes[frame + 14] == 0x11);
   const Image drawn = draw_face(face_traits(2, 1)),
-              read = decode_image(scratch.path / "img_align_celeba/000002.jpg");
+              read = decode_image(scratch / "img_align_celeba/000002.jpg");
   double error = 0;
   for (size_t i = 0; i < drawn.rgb.size(); ++i) error += std::abs(int(drawn.rgb[i]) - int(read.rgb[i]));
   CHECK(error / double(drawn.rgb.size()) < 3.0);
@@ -322,49 +288,40 @@ TEST_CASE("landmarks are where the drawing has them") {
 }
 
 TEST_CASE("a folder with anything else in it is left alone") {
-  ScratchFolder scratch;
-  write_set(scratch.path / "set", 5, 1);
-  const auto before = contents(scratch.path / "set");
-  CHECK(error_of([&] { write_set(scratch.path / "set", 5, 2); }).find("not those of seed 2") !=
-        std::string::npos);
-  CHECK(error_of([&] { write_set(scratch.path / "set", 4, 1); }).find("holds more than 4 faces") !=
-        std::string::npos);
-  CHECK(contents(scratch.path / "set") == before);
-  fs::remove(scratch.path / "set/list_attr_celeba.txt");
-  CHECK(error_of([&] { write_set(scratch.path / "set", 5, 2); }).find("not what seed 2 draws") !=
-        std::string::npos);
-  std::ofstream(scratch.path / "set/notes.txt") << "mine";
-  CHECK(error_of([&] { write_set(scratch.path / "set", 5, 1); }).find("holds 'notes.txt'") !=
-        std::string::npos);
-  CHECK(error_of([&] { write_set(scratch.path / "set/notes.txt", 5, 1); }).find("is not a folder") !=
-        std::string::npos);
-  CHECK(error_of([&] { write_set(scratch.path / "new", 0, 1); }).find("give a count from 1 to") !=
-        std::string::npos);
-  CHECK(error_of([&] { write_set(scratch.path / "new", 1000000, 1); }).find("give a count") !=
-        std::string::npos);
-  CHECK_FALSE(fs::exists(scratch.path / "new"));
+  const TempFolder scratch;
+  write_set(scratch / "set", 5, 1);
+  const auto before = contents_of(scratch / "set");
+  CHECK(contains(error_of([&] { write_set(scratch / "set", 5, 2); }), "not those of seed 2"));
+  CHECK(contains(error_of([&] { write_set(scratch / "set", 4, 1); }), "holds more than 4 faces"));
+  CHECK(contents_of(scratch / "set") == before);
+  fs::remove(scratch / "set/list_attr_celeba.txt");
+  CHECK(contains(error_of([&] { write_set(scratch / "set", 5, 2); }), "not what seed 2 draws"));
+  std::ofstream(scratch / "set/notes.txt") << "mine";
+  CHECK(contains(error_of([&] { write_set(scratch / "set", 5, 1); }), "holds 'notes.txt'"));
+  CHECK(contains(error_of([&] { write_set(scratch / "set/notes.txt", 5, 1); }), "is not a folder"));
+  CHECK(contains(error_of([&] { write_set(scratch / "new", 0, 1); }), "give a count from 1 to"));
+  CHECK(contains(error_of([&] { write_set(scratch / "new", 1000000, 1); }), "give a count"));
+  CHECK_FALSE(fs::exists(scratch / "new"));
 }
 
 TEST_CASE("make_faces says what is wrong in one line and exits with 1") {
-  ScratchFolder scratch;
+  const TempFolder scratch;
   const auto run = [&](const std::string& arguments) {
-    const std::string command = std::string(ITO_APP_DIR) + "/make_faces " + arguments + " >" +
-                                (scratch.path / "out").string() + " 2>" + (scratch.path / "err").string();
-    const int status = std::system(command.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return run_program(scratch.path(), "make_faces " + arguments);
   };
-  const std::string folder = (scratch.path / "set").string();
+  const std::string folder = (scratch / "set").string();
   for (const std::string& wrong : std::vector<std::string>{
            folder + " --count 0", folder + " --count=-5", folder + " --count -5", folder + " --seeds 3",
            folder + " --seed -1", folder + " --count ten", std::string("--count 3"), std::string()}) {
     CAPTURE(wrong);
-    CHECK(run(wrong) == 1);
-    const std::string message = slurp(scratch.path / "err");
-    CHECK(std::count(message.begin(), message.end(), '\n') == 1);
+    const Ended ended = run(wrong);
+    CHECK(ended.code == 1);
+    CHECK(std::count(ended.err.begin(), ended.err.end(), '\n') == 1);
     CHECK_FALSE(fs::exists(folder));
   }
-  CHECK(run(folder + " --count 4 --seed 7") == 0);
-  CHECK(slurp(scratch.path / "out").find("4 faces of seed 7") != std::string::npos);
-  CHECK(contents(folder).size() == 8);
-  CHECK(run("--help") == 0);
+  const Ended drawn = run(folder + " --count 4 --seed 7");
+  CHECK(drawn.code == 0);
+  CHECK(contains(drawn.out, "4 faces of seed 7"));
+  CHECK(contents_of(folder).size() == 9);  // a folder among them
+  CHECK(run("--help").code == 0);
 }

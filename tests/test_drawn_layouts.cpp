@@ -1,14 +1,13 @@
 #include <doctest/doctest.h>
 
-#include <map>
-
 #include "data/celeba.h"
 #include "data/dataset.h"
 #include "data/drawn_faces.h"
 #include "data_helpers.h"
+#include "program.h"
 
 using namespace ito::data;
-using namespace data_test;
+using namespace ito::tests;
 namespace fs = std::filesystem;
 
 namespace {
@@ -24,14 +23,6 @@ FaceSetResult draw(const fs::path& folder, const std::string& layout, uint64_t c
   return write_face_set(folder, options);
 }
 
-std::map<std::string, std::string> contents(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file())
-      files[fs::relative(entry.path(), folder).string()] = ito::io::read_file(entry.path());
-  return files;
-}
-
 /// All five sets, drawn once.
 const TempFolder& sets() {
   static const TempFolder folder;
@@ -45,8 +36,8 @@ const TempFolder& sets() {
 
 std::string names_in(const fs::path& folder) {
   std::string names;
-  for (const auto& [name, bytes] : contents(folder))
-    if (name.find(".jpg") == std::string::npos || name.find("000001.jpg") != std::string::npos)
+  for (const auto& [name, bytes] : contents_of(folder))
+    if (!name.ends_with("/") && (!name.ends_with(".jpg") || name.ends_with("000001.jpg")))
       names += name + " ";
   return names;
 }
@@ -156,7 +147,7 @@ TEST_CASE("a set in any layout is extended, and equals one drawn at once") {
     CHECK(result.kept == 5);
     CHECK(result.drawn == kCount - 5);
     CHECK(draw(folder / "grown", layout, kCount).drawn == 0);
-    CHECK((contents(folder / "grown") == contents(sets() / layout)));
+    CHECK((contents_of(folder / "grown") == contents_of(sets() / layout)));
     CHECK(contains(error_of([&] { draw(folder / "grown", layout, kCount, 6); }), "not those of seed 6"));
     CHECK(contains(error_of([&] { draw(folder / "grown", layout, 4); }), "holds more than 4 faces"));
     for (const std::string& other : kLayouts) {
@@ -164,7 +155,7 @@ TEST_CASE("a set in any layout is extended, and equals one drawn at once") {
       CHECK(contains(error_of([&] { draw(folder / "grown", other, kCount); }),
                      "which is no part of a set of drawn faces in layout " + other));
     }
-    CHECK((contents(folder / "grown") == contents(sets() / layout)));
+    CHECK((contents_of(folder / "grown") == contents_of(sets() / layout)));
   }
   const TempFolder folder;
   put(folder / "img_align_celeba.zip", "PK");
@@ -191,14 +182,11 @@ TEST_CASE("damage in an archive is one picture's, and named") {
 TEST_CASE("the program draws each layout, and offers the nearest name") {
   const TempFolder folder;
   const auto run = [&](const std::string& arguments) {
-    const std::string command = std::string(ITO_APP_DIR) + "/make_faces " + arguments + " >" +
-                                (folder / "out").string() + " 2>" + (folder / "err").string();
-    return std::system(command.c_str());
+    return run_program(folder.path(), "make_faces " + arguments);
   };
   const std::string seed = " --count 16 --seed 5";
-  CHECK(run((folder / "set").string() + seed + " --layout kaggel") != 0);
-  CHECK(contains(ito::io::read_file(folder / "err"), "did you mean \"kaggle\"?"));
+  CHECK(contains(run("set" + seed + " --layout kaggel").err, "did you mean \"kaggle\"?"));
   CHECK_FALSE(fs::exists(folder / "set"));
-  REQUIRE(run((folder / "set").string() + seed + " --layout zip") == 0);
-  CHECK((contents(folder / "set") == contents(sets() / "zip")));
+  REQUIRE(run("set" + seed + " --layout zip").code == 0);
+  CHECK((contents_of(folder / "set") == contents_of(sets() / "zip")));
 }

@@ -8,7 +8,6 @@
 
 #include "model/training/checkpoint.h"
 #include "tests/small_run.h"
-#include "tests/temp_folder.h"
 
 /// Saving, looked at one system call at a time: in which order names change and files are flushed, and what
 /// is left where the run is killed at any of these calls, or any of them fails.
@@ -71,7 +70,7 @@ int unlinkat(int folder, const char* name, int flags) noexcept {
 namespace ito::model {
 namespace {
 
-using tests::contents_of, tests::start, tests::wait_for, tests::SmallRun;
+using namespace tests;
 
 /// Three saves; from the second on one is removed.
 SmallRun three_saves() {

@@ -11,21 +11,14 @@
 #include "engine/io/atomic_file.h"
 #include "engine/ops.h"
 #include "engine/optimizer.h"
-#include "tests/error_of.h"
+#include "tests/helpers.h"
 
 /// Arena, tape, parameters, optimizer, captured step and checkpoint.
 namespace ito::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using tests::error_of;
-
-fs::path temporary_folder(const char* name) {
-  const fs::path path = fs::temp_directory_path() / (std::string("ito_engine_") + name);
-  fs::remove_all(path);
-  fs::create_directories(path);
-  return path;
-}
+using tests::error_of, tests::TempFolder;
 
 Tensor numbers(Device& device, const Shape& shape, float first, float step) {
   std::vector<float> values(size_t(shape.count()));
@@ -187,7 +180,7 @@ TEST_CASE("a captured step finds its peak dry, repeats it and leaves nothing beh
 }
 
 TEST_CASE("weights and state survive the way through files, bit for bit") {
-  const fs::path folder = temporary_folder("checkpoint");
+  const TempFolder folder;
   Model a, b(ParamStore::Use::training, 9), c(ParamStore::Use::inference, 9);
   a.store.ema()[1] = 0.125f;
   a.store.moment1()[2] = -3;
@@ -204,7 +197,7 @@ TEST_CASE("weights and state survive the way through files, bit for bit") {
 }
 
 TEST_CASE("a damaged checkpoint is refused, with its name and what is wrong") {
-  const fs::path folder = temporary_folder("damaged");
+  const TempFolder folder;
   Model a, b;
   const fs::path file = folder / "weights";
   save_weights(file, a.store, Track::ema);

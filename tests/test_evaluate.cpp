@@ -1,11 +1,8 @@
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -19,6 +16,8 @@
 #include "model/metrics/lpips.h"
 #include "model/metrics/ms_ssim.h"
 #include "model/metrics/random_pairs.h"
+#include "tests/helpers.h"
+#include "tests/program.h"
 
 /// ./evaluate as a user runs it: every form of a side, its numbers against the metrics themselves, files,
 /// refusals.
@@ -29,32 +28,14 @@ namespace fs = std::filesystem;
 using doctest::Approx;
 using nlohmann::json;
 
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// A folder of its own for each test case; commands run inside it.
-class Place {
- public:
-  explicit Place(const std::string& name) : path_(fs::temp_directory_path() / ("ito_evaluate_" + name)) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~Place() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
+struct Place : TempFolder {
+  std::string out, err;  // of the last command
 
   int run(const std::string& command) {
-    const std::string line =
-        "cd '" + path_.string() + "' && " ITO_APP_DIR "/" + command + " >out.txt 2>err.txt";
-    const int status = std::system(line.c_str());
-    out = text_of(path_ / "out.txt"), err = text_of(path_ / "err.txt");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    const Ended ended = run_program(path(), command);
+    out = ended.out, err = ended.err;
+    return ended.code;
   }
   /// Runs ./evaluate, which must succeed; its JSON.
   json evaluate(const std::string& arguments) {
@@ -62,7 +43,7 @@ class Place {
     CAPTURE(arguments);
     CAPTURE(err);
     REQUIRE(code == 0);
-    return json::parse(text_of(path_ / "r.json"));
+    return json::parse(io::read_file(path() / "r.json"));
   }
   /// One line on standard error that holds `part`, and exit code 1.
   void refused(const std::string& arguments, const std::string& part) {
@@ -72,11 +53,6 @@ class Place {
     CHECK(contains(err, part));
     CHECK(err.find('\n') == err.size() - 1);
   }
-
-  std::string out, err;
-
- private:
-  fs::path path_;
 };
 
 /// Picture i of a set, as the metrics' tests draw them.
@@ -149,7 +125,7 @@ model::FeatureStatistics statistics_of(const model::InceptionFeatures& network, 
 }  // namespace
 
 TEST_CASE("with weights every number is there, and is what the networks and the metrics give") {
-  Place place("weights");
+  Place place;
   constexpr int kMade = 10, kReal = 7;
   write_pictures(place / "made", 0, kMade), write_pictures(place / "real", 50, kReal);
   engine::Device device;
@@ -178,7 +154,7 @@ TEST_CASE("with weights every number is there, and is what the networks and the 
   CHECK(r.at("diversity").get<double>() == Approx(model::mean_and_error(distances).mean).epsilon(1e-6));
   CHECK(r.at("about").at("figures").at("diversity").at("reference").is_number());
   CHECK(contains(place.out, "is not the published file of the FID network"));
-  CHECK(contains(text_of(place / "r.html"), "The closest"));
+  CHECK(contains(io::read_file(place / "r.html"), "The closest"));
   // The saved statistics stand for the folder.
   const json saved = place.evaluate("s.npz --reference real" + networks);
   CHECK(saved.at("fid").get<double>() == Approx(r.at("fid").get<double>()).epsilon(1e-6));
@@ -186,7 +162,7 @@ TEST_CASE("with weights every number is there, and is what the networks and the 
 }
 
 TEST_CASE("training measures the FID that is measured afterwards") {
-  Place place("training");
+  Place place;
   write_pictures(place / "real", 0, 9, 16, 16);
   engine::Device device;
   RandomWeights inception;
@@ -207,7 +183,7 @@ TEST_CASE("training measures the FID that is measured afterwards") {
   CHECK(measured[1].first == 3);
   CHECK(measured[0].second != measured[1].second);
   CHECK(contains(place.out, "fid        step 3: FID-5 is "));
-  CHECK(contains(text_of(place / "run/run_data.js"), "\"fid\":{\"high\":["));
+  CHECK(contains(io::read_file(place / "run/run_data.js"), "\"fid\":{\"high\":["));
   const json r =
       place.evaluate("run --reference real --count 5 --sampler heun --steps 2 --inception i.safetensors");
   CHECK(r.at("fid").get<double>() == Approx(measured[1].second).epsilon(1e-9));
@@ -220,7 +196,7 @@ TEST_CASE("training measures the FID that is measured afterwards") {
 }
 
 TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is said") {
-  Place place("folders");
+  Place place;
   write_pictures(place / "made", 0, 20), write_pictures(place / "real", 50, 31);
   const json r = place.evaluate("made --reference real --seed 3 --html r.html");
   const model::MeanAndError ours = similarity_of(0, 20, 10000, 3), real = similarity_of(50, 31, 10000, 3);
@@ -239,14 +215,14 @@ TEST_CASE("two folders without weights: what needs none is measured, and where t
   CHECK(r.at("about").at("reference").at("height") == 64);
   for (const char* part : {"pt_inception-2015-12-05-6726825d.pth", "alexnet-owt-7be5be79.pth", "alex.pth"})
     CHECK(contains(place.out, part));
-  const std::string page = text_of(place / "r.html");
+  const std::string page = io::read_file(place / "r.html");
   CHECK(contains(page, "data:image/png;base64,"));
   for (const char* outside : {"src=\"http", " href=", "url(", "@import"})
     CHECK_FALSE(contains(page, outside));
 }
 
 TEST_CASE("--count takes the images that the seed chooses, the same again") {
-  Place place("count");
+  Place place;
   write_pictures(place / "made", 0, 30);
   const json a = place.evaluate("made --count 12"), b = place.evaluate("made --count 12"),
              c = place.evaluate("made --count 12 --seed 1");
@@ -257,7 +233,7 @@ TEST_CASE("--count takes the images that the seed chooses, the same again") {
 }
 
 TEST_CASE("statistics of others are compared without weights, stored or deflated") {
-  Place place("statistics");
+  Place place;
   const auto a = statistics_of(recipe_features(1, 300, 24)),
              b = statistics_of(recipe_features(2, 200, 24, 0.25, 1.125));
   write_statistics(place / "a.npz", a, false), write_statistics(place / "b.npz", b, true);
@@ -279,7 +255,7 @@ TEST_CASE("statistics of others are compared without weights, stored or deflated
 }
 
 TEST_CASE("guided-diffusion's images in an .npz are the folder's") {
-  Place place("images");
+  Place place;
   write_pictures(place / "made", 0, 9);
   std::vector<uint8_t> pixels;
   for (int i = 0; i < 9; ++i) {
@@ -295,7 +271,7 @@ TEST_CASE("guided-diffusion's images in an .npz are the folder's") {
 }
 
 TEST_CASE("a checkpoint is sampled in memory: the files of ./sample give the same numbers") {
-  Place place("checkpoint");
+  Place place;
   write_pictures(place / "faces", 0, 8);
   REQUIRE(
       place.run("train_celeba faces --preset tiny --size 48 --batch 2 --steps 1 --warmup 1 --sample-count 1 "
@@ -310,7 +286,7 @@ TEST_CASE("a checkpoint is sampled in memory: the files of ./sample give the sam
 }
 
 TEST_CASE("CelebA is cut as the generated side is; another crop or size is refused with both") {
-  Place place("celeba");
+  Place place;
   const fs::path tree = place / "celeba/img_align_celeba";
   fs::create_directories(tree);
   for (int i = 1; i <= 6; ++i) {
@@ -332,7 +308,7 @@ TEST_CASE("CelebA is cut as the generated side is; another crop or size is refus
 }
 
 TEST_CASE("what cannot be measured is refused in one line, before the work") {
-  Place place("refused");
+  Place place;
   write_pictures(place / "made", 0, 4), write_pictures(place / "small", 0, 4, 48, 48);
   place.refused("nowhere", "nowhere: there is no such file or folder");
   place.refused("made --reference small", "made has size 64x64, small has size 48x48");
@@ -356,7 +332,7 @@ TEST_CASE("what cannot be measured is refused in one line, before the work") {
 }
 
 TEST_CASE("images too small for MS-SSIM-3 are said to be") {
-  Place place("small");
+  Place place;
   write_pictures(place / "made", 0, 4, 32, 32);
   const json r = place.evaluate("made");
   CHECK(r.at("ms_ssim3").is_null());

@@ -4,14 +4,13 @@
 
 #include "io_helpers.h"
 #include "model/training/event_file.h"
-#include "temp_folder.h"
 
 /// Event files against the bytes of TensorBoard's own writer, and their parts against published values.
 namespace ito::model {
 namespace {
 
 namespace fs = std::filesystem;
-using io_test::contains, io_test::error_of, io_test::fixture;
+using namespace tests;
 
 EventFile::Clock ticking() {
   return [time = 999.5]() mutable { return ++time; };
@@ -58,8 +57,8 @@ TEST_CASE("a file has the bytes of TensorBoard's own writer") {
 
 TEST_CASE("every session has a file of its own, after those that are there") {
   const TempFolder folder;
-  io_test::put(folder / "events.out.tfevents.0000000041.ito", "");
-  io_test::put(folder / "notes.txt", "");
+  put(folder / "events.out.tfevents.0000000041.ito", "");
+  put(folder / "notes.txt", "");
   EventFile(folder.path(), 0, ticking()).scalars(5, {});
   EventFile(folder.path(), 7, ticking()).scalars(8, {});
   const std::string first = io::read_file(folder / "events.out.tfevents.0000000042.ito"),
@@ -77,7 +76,7 @@ TEST_CASE("what is not a PNG is refused, and a folder that cannot be is named") 
   const std::string png = io::read_file(fixture("events.png"));
   for (const std::string& bytes : {std::string(), png.substr(0, 23), std::string("GIF89a") + png.substr(6)})
     CHECK(contains(error_of([&] { events.image(1, "samples", bytes); }), "must be a PNG"));
-  io_test::put(folder / "file", "");
+  put(folder / "file", "");
   CHECK_THROWS_WITH(EventFile(folder / "file", 0, ticking()), doctest::Contains("file"));
 }
 

@@ -1,38 +1,25 @@
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "tests/helpers.h"
+#include "tests/program.h"
+
+using namespace ito::tests;
+
 /// Every flag of every program, as --help lists it, with values that it may not have.
 namespace {
 
-struct Output {
-  int code = -1;
-  std::string text;  // of both streams
-};
-
-Output run_line(const std::string& line) {
-  Output output;
-  FILE* pipe = popen((line + " 2>&1 </dev/null").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::array<char, 4096> part{};
-  for (size_t n; (n = fread(part.data(), 1, part.size(), pipe)) > 0;) output.text.append(part.data(), n);
-  const int status = pclose(pipe);
-  output.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return output;
+/// Runs one of the programs, in a folder that no test looks into.
+Ended run(const std::string& command) {
+  static const TempFolder folder;
+  return run_program(folder.path(), command);
 }
-
-/// Runs one of the programs.
-Output run(const std::string& command) { return run_line(ITO_APP_DIR "/" + command); }
 
 /// A program or a command of one, with what it must be given.
 struct Program {
@@ -55,7 +42,7 @@ std::vector<Program> programs() {
 
 /// The flags of one kind ("N", "X", "NAME") in a program's --help.
 std::vector<std::string> flags_of(const Program& program, const std::string& kind) {
-  const std::string help = run(program.name + " --help").text;
+  const std::string help = run(program.name + " --help").out;
   const std::regex line("^  (--[a-z0-9-]+) " + kind + "(=| |$).*");
   std::vector<std::string> flags;
   std::istringstream lines(help);
@@ -71,15 +58,15 @@ void refused(const Program& program, const std::string& flag, const std::string&
   // A flag that is needed must not be given twice.
   const std::string needed =
       std::regex_replace(program.needed, std::regex("(^| )" + flag + " [^ ]+"), std::string(" "));
-  const Output o = run(program.name + " " + needed + " " + flag + "='" + value + "'");
+  const Ended o = run(program.name + " " + needed + " " + flag + "='" + value + "'");
   CAPTURE(program.name);
   CAPTURE(flag);
   CAPTURE(value);
-  CAPTURE(o.text);
+  CAPTURE(o.err);
   CHECK(o.code == 1);
-  CHECK(o.text.find(": " + flag + " must be " + allowed) != std::string::npos);
-  CHECK(o.text.find("is \"" + value + "\"") != std::string::npos);
-  CHECK(o.text.find('\n') == o.text.size() - 1);
+  CHECK(contains(o.err, ": " + flag + " must be " + allowed));
+  CHECK(contains(o.err, "is \"" + value + "\""));
+  CHECK(o.err.find('\n') == o.err.size() - 1);
 }
 
 TEST_CASE("every number of every program is decimal and within its range, or refused") {
@@ -121,21 +108,23 @@ TEST_CASE("--version names the program, its version, commit and build") {
       "|[a-z_]+ [0-9.]+ \\(commit unknown, (CPU|CUDA) build\\)\n");
   for (Program program : programs()) {
     program.name = program.name.substr(0, program.name.find(' '));
-    const Output o = run(program.name + " --version");
-    CAPTURE(o.text);
+    const Ended o = run(program.name + " --version");
+    CAPTURE(o.out);
     CHECK(o.code == 0);
-    CHECK(std::regex_match(o.text, version));
-    CHECK(o.text.rfind(program.name + " ", 0) == 0);
+    CHECK(std::regex_match(o.out, version));
+    CHECK(o.out.rfind(program.name + " ", 0) == 0);
   }
 }
 
-TEST_CASE("docs/options.md is what the programs print") {
-  if (!std::filesystem::exists(ITO_APP_DIR "/make_faces")) return;  // no cairo: a program less
-  std::ifstream file(ITO_SOURCE_DIR "/docs/options.md");
-  const std::string page{std::istreambuf_iterator<char>(file), {}};
-  const Output made = run_line(ITO_SOURCE_DIR "/scripts/option_tables " ITO_APP_DIR);
-  CHECK(made.code == 0);
-  CHECK_MESSAGE(made.text == page, "run: scripts/option_tables > docs/options.md");
+TEST_CASE("docs/options.md holds the tables that the programs print") {
+  const std::string page = ito::io::read_file(ITO_SOURCE_DIR "/docs/options.md");
+  for (Program program : programs()) {
+    program.name = program.name.substr(0, program.name.find(' '));
+    CAPTURE(program.name);
+    const std::string table = run(program.name + " --help-markdown").out;
+    CHECK(contains(table, "\n## " + program.name));
+    CHECK_MESSAGE(contains(page, table), "renew it: scripts/option_tables > docs/options.md");
+  }
 }
 
 }  // namespace

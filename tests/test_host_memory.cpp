@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "kernels/base/process_memory.h"
-#include "tests/temp_folder.h"
+#include "tests/helpers.h"
 
 /// What a process may still use, from the files that Linux has about it.
 namespace ito::kernels {
@@ -16,7 +16,7 @@ constexpr size_t kMiB = size_t(1) << 20;
 
 /// A machine of 1000 MiB free, whose process is in the group that `cgroup` says.
 struct Machine {
-  TempFolder root;
+  tests::TempFolder root;
   explicit Machine(const std::string& cgroup) {
     put("proc/meminfo", "MemTotal: 9999999 kB\nMemFree: 1 kB\nMemAvailable: 1024000 kB\n");
     put("proc/self/cgroup", cgroup);

@@ -5,10 +5,9 @@
 
 #include "engine/io/npz.h"
 #include "io_helpers.h"
-#include "temp_folder.h"
 
 using namespace ito::io;
-using io_test::contains, io_test::error_of, io_test::fixture, io_test::peak_memory, io_test::put;
+using namespace ito::tests;
 
 namespace {
 

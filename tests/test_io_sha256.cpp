@@ -4,10 +4,9 @@
 
 #include "engine/io/sha256.h"
 #include "io_helpers.h"
-#include "temp_folder.h"
 
 using namespace ito::io;
-using io_test::contains, io_test::error_of, io_test::put;
+using namespace ito::tests;
 
 namespace {
 

@@ -5,12 +5,11 @@
 #include "engine/io/torch_file.h"
 #include "engine/io/zip.h"
 #include "io_helpers.h"
-#include "temp_folder.h"
 #include "torch_pickles.h"
 
 using namespace ito::io;
 using namespace torch_pickles;
-using io_test::contains, io_test::error_of, io_test::fixture, io_test::peak_memory, io_test::put;
+using namespace ito::tests;
 
 namespace {
 

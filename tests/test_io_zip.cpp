@@ -6,17 +6,14 @@
 
 #include "engine/io/zip.h"
 #include "io_helpers.h"
-#include "temp_folder.h"
 
 using namespace ito::io;
-using namespace io_test;
+using namespace ito::tests;
 namespace fs = std::filesystem;
 
 namespace {
 
 using Packing = ZipWriter::Packing;
-
-std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
 std::string read_text(const ZipReader& zip, const std::string& name) {
   const ZipEntry* entry = zip.find(name);

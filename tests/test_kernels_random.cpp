@@ -38,7 +38,7 @@ Moments moments(const std::vector<float>& z) {
 }  // namespace
 
 TEST_CASE("Philox4x32-10 gives the published numbers") {
-  // Random123, tests/kat_vectors.
+  // From the kat_vectors of Random123.
   const auto check = [](Philox4 counter, uint32_t k0, uint32_t k1, Philox4 expected) {
     const Philox4 r = philox4x32_10(counter, k0, k1);
     for (int i = 0; i < 4; ++i) CHECK(r.v[i] == expected.v[i]);

@@ -6,7 +6,6 @@
 
 #include "model/training/checkpoint.h"
 #include "tests/small_run.h"
-#include "tests/temp_folder.h"
 
 /// Training is killed at random moments. Each time the newest checkpoint loads, and the run that goes on ends
 /// with the bytes of one that was never killed. ITO_KILLS: how many kills (20).
@@ -14,7 +13,7 @@ namespace ito::model {
 namespace {
 
 namespace fs = std::filesystem;
-using tests::contents_of, tests::start, tests::wait_for, tests::wanted_kills, tests::SmallRun;
+using namespace tests;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {

@@ -27,29 +27,31 @@ bool is_text(const fs::path& path) {
   return extensions.count(path.extension().string()) > 0;
 }
 
-/// The tree's own text files. Downloaded photos may lie in data/celeba, and are no part of it.
-std::vector<File> files_of_tree(const fs::path& root) {
-  std::vector<File> files;
-  const auto take = [&](const fs::path& path) {
-    std::ifstream stream(path, std::ios::binary);
-    files.push_back(
-        {fs::relative(path, root).generic_string(), {std::istreambuf_iterator<char>(stream), {}}});
-  };
+/// Everything that is the tree's own. Pictures may lie in data/celeba and data/drawn, and are no part of it.
+Paths paths_of_tree(const fs::path& root) {
+  Paths paths{"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", ".clang-tidy"};
   for (const char* folder :
        {"engine", "kernels", "model", "data", "apps", "bench", "tests", "scripts", "docs", ".ci"}) {
-    if (!fs::exists(root / folder)) continue;
+    paths.insert(folder);
     for (fs::recursive_directory_iterator it(root / folder), end; it != end; ++it) {
-      const std::string name = it->path().filename().string();
-      if (it->is_directory() &&
-          (it->path() == root / "data/celeba" || name == "fixtures" || name == "__pycache__")) {
+      const std::string path = it->path().lexically_relative(root).string();
+      const bool foreign = path == "data/celeba" || path == "data/drawn" || path.ends_with("__pycache__");
+      if (foreign && it->is_directory())
         it.disable_recursion_pending();
-      } else if (it->is_regular_file() && is_text(it->path())) {
-        take(it->path());
-      }
+      else
+        paths.insert(path);
     }
   }
-  for (const char* name : {"CMakeLists.txt", "CMakePresets.json", "README.md"}) {
-    if (fs::exists(root / name)) take(root / name);
+  return paths;
+}
+
+/// Its text files, but for the fixtures, which others wrote.
+std::vector<File> files_of_tree(const fs::path& root) {
+  std::vector<File> files;
+  for (const std::string& path : paths_of_tree(root)) {
+    if (!fs::is_regular_file(root / path) || !is_text(path) || path.starts_with("tests/fixtures/")) continue;
+    std::ifstream stream(root / path, std::ios::binary);
+    files.push_back({path, {std::istreambuf_iterator<char>(stream), {}}});
   }
   return files;
 }
@@ -117,6 +119,11 @@ TEST_CASE("a file that is handled by hand is found, with its line") {
   REQUIRE(complaints.size() == 1);
   CHECK(complaints[0] ==
         "data/a.cpp:2: a file is handled by hand (flock); use ito::File of kernels/base/file.h");
+}
+
+TEST_CASE("the tree: files that comments and documents name are there") {
+  const Paths tree = paths_of_tree(ITO_SOURCE_DIR);
+  for (const File& file : files_of_tree(ITO_SOURCE_DIR)) report(check_paths(file.path, file.text, tree));
 }
 
 TEST_CASE("an include against the direction is found, with its line") {
@@ -222,4 +229,28 @@ TEST_CASE("marks of unfinished work are found as words") {
                     "mkdtemp(\"scratch.XXXXXX\"); mas"
                     "todon();\n")
             .empty());
+}
+
+TEST_CASE("a path that leads nowhere is found, with its line") {
+  const Paths tree{"kernels/a.h", "tests", "tests/test_a.cpp", "docs", "docs/a.md", "docs/b", "docs/b/c.md"};
+  const auto count = [&](const char* path, const std::string& text) {
+    return check_paths(path, text, tree).size();
+  };
+  CHECK(check_paths("kernels/a.h", "int x;\n/* see\n   tests/test_b.cpp. */\n", tree) ==
+        Complaints{"kernels/a.h:3: there is no tests/test_b.cpp"});
+  CHECK(check_paths("docs/b/c.md", "a\n[b](../a.md#b) [c](c.md) [d](a.md)\n", tree) ==
+        Complaints{"docs/b/c.md:2: there is no a.md"});
+  CHECK(check_paths("README.md", "`test_a.cpp`, `a.h`, `b.h`", tree) ==
+        Complaints{"README.md:1: there is no b.h"});
+  CHECK(count("kernels/a.h", "#include \"kernels/b.h\"  // as in kernels/c.h\n") ==
+        1);  // g++ checks the other
+  CHECK(count("kernels/a.h", "const char* x = \"tests/b.cpp\";  // tests/test_a, tests/, kernels/a.h.\n") ==
+        0);
+  CHECK(count("scripts/a", "cat $root/docs/a.md docs/z.md $other/docs/y.md ./docs/x.md ${b}docs/w.md\n") ==
+        2);
+  CHECK(count("CMakeLists.txt", "${CMAKE_SOURCE_DIR}/docs/a.md ${CMAKE_SOURCE_DIR}/docs/x.md") == 1);
+  CHECK(count("docs/a.md", "docs/<name>.md docs/* docs/page... runs/a/b build/tests/a data/celeba/a.csv") ==
+        0);
+  CHECK(count("docs/a.md", "`kernels/foo.h` `tests/test_foo.cpp` `test_square.cpp` <https://a.b/docs/c>") ==
+        0);
 }

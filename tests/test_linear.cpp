@@ -4,28 +4,21 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "kernels/linear.h"
+#include "tests/product_helpers.h"
 
 namespace {
 
 using namespace ito;
 using namespace ito::kernels;
+using tests::random_values;
 
 struct Shape {
   int m, in, out;
 };
 constexpr Shape kShapes[] = {{1, 1, 1}, {3, 5, 7}, {16, 64, 256}, {17, 129, 33}, {1, 300, 2}, {256, 96, 288}};
-
-std::vector<float> random_values(size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(count);
-  for (float& v : values) v = float(bf16(uniform(generator)));
-  return values;
-}
 
 template <class T>
 std::vector<T> convert(const std::vector<float>& values) {

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "error_of.h"
 #include "metric_recipe.h"
 #include "model/metrics/frechet.h"
 #include "model/metrics/inception_score.h"
@@ -15,6 +14,7 @@
 #include "model/metrics/neighbours.h"
 #include "model/metrics/random_pairs.h"
 #include "model/metrics/vendi.h"
+#include "tests/helpers.h"
 
 /// The metrics against NumPy's and SciPy's values (tests/reference/metric_values.py), and against what can be
 /// said without them.

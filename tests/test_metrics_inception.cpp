@@ -6,15 +6,14 @@
 #include "engine/io/safetensors.h"
 #include "model/metrics/inception.h"
 #include "tests/feature_recipe.h"
-#include "tests/temp_folder.h"
+#include "tests/helpers.h"
 
 /// FID's network against pytorch-fid, torch-fidelity and clean-fid themselves
 /// (tests/reference/inception_features.py).
 namespace ito::model {
 namespace {
 
-using tests::feature_images;
-using tests::feature_weight;
+using namespace tests;
 
 constexpr int kKept = 64;
 

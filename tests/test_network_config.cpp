@@ -6,9 +6,8 @@
 
 #include "model/training/checkpoint.h"
 #include "model/unet/presets.h"
-#include "tests/error_of.h"
+#include "tests/helpers.h"
 #include "tests/small_run.h"
-#include "tests/temp_folder.h"
 
 /// The file of a network's configuration: what diffusers can say in it is understood as diffusers understands it, or
 /// refused by name.

@@ -2,15 +2,15 @@
 
 #include <limits>
 
-#include "error_of.h"
 #include "io_helpers.h"
 #include "kernels/base/options.h"
 #include "model/training/options.h"
 #include "model/unet/presets.h"
 
 using namespace ito;
-using io_test::contains;
+using tests::contains;
 using tests::error_of;
+using tests::fixture;
 
 namespace {
 
@@ -72,7 +72,7 @@ TEST_CASE("an unknown name is answered with all names and the nearest") {
 TEST_CASE("files of earlier versions are read, and written with the same bytes") {
   for (const std::string name : {"plain", "document"}) {
     CAPTURE(name);
-    const auto folder = io_test::fixture("options") / name;
+    const auto folder = fixture("options") / name;
     const std::string text = io::read_file(folder / "options.json");
     const model::TrainingOptions options = model::training_options_from_json(text);
     CHECK(model::to_json(options) == text);
@@ -82,7 +82,7 @@ TEST_CASE("files of earlier versions are read, and written with the same bytes")
 }
 
 TEST_CASE("options that a file lacks since they are newer than it mean their defaults; others are missed") {
-  const std::string text = io::read_file(io_test::fixture("options/plain/options.json"));
+  const std::string text = io::read_file(fixture("options/plain/options.json"));
   const auto without = [&](const std::string& line) {
     const size_t at = text.find(line);
     REQUIRE(at != std::string::npos);
@@ -93,7 +93,7 @@ TEST_CASE("options that a file lacks since they are newer than it mean their def
 }
 
 TEST_CASE("values in a file are held to the same ranges, by the file's names") {
-  const std::string text = io::read_file(io_test::fixture("options/plain/options.json"));
+  const std::string text = io::read_file(fixture("options/plain/options.json"));
   const auto with = [&](const std::string& name, const std::string& value) {
     const size_t at = text.find('"' + name + "\": ") + name.size() + 4;
     REQUIRE(at > name.size() + 4);

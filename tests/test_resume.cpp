@@ -7,16 +7,14 @@
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
 #include "model/training/validation.h"
-#include "tests/error_of.h"
 #include "tests/small_run.h"
-#include "tests/temp_folder.h"
 
 /// Interrupted runs against uninterrupted ones, which checkpoints stay, and the number that chooses the best.
 namespace ito::model {
 namespace {
 
 namespace fs = std::filesystem;
-using tests::contents_of, tests::error_of, tests::SmallRun;
+using namespace tests;
 
 TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the one that was not") {
   for (const Precision precision : {Precision::f32, Precision::bf16}) {
@@ -158,7 +156,7 @@ TEST_CASE("the validation loss: the same in any batch, of the held-out images, a
   run.options.validate_count = 0;
   run.train(place / "without");
   const char* state = "checkpoints/step-00000012/state.safetensors";
-  CHECK(tests::bytes_of(place / "with" / state) == tests::bytes_of(place / "without" / state));
+  CHECK(io::read_file(place / "with" / state) == io::read_file(place / "without" / state));
   CHECK_FALSE(fs::exists(fs::symlink_status(place / "without/checkpoints/best")));
   CHECK(error_of([&] {
           run.options.validate_count = 4;

@@ -10,7 +10,6 @@
 #include "io_helpers.h"
 #include "model/training/run_journal.h"
 #include "model/unet/presets.h"
-#include "temp_folder.h"
 
 /// What a run writes for people: the log and where it is cut, curves of bounded size, the page's data, and
 /// that a disk that refuses all of it stops nothing.
@@ -18,7 +17,7 @@ namespace ito::model {
 namespace {
 
 namespace fs = std::filesystem;
-using io_test::contains, io_test::put;
+using namespace tests;
 using nlohmann::json;
 
 TrainingOptions tiny(int64_t steps) {
@@ -132,7 +131,7 @@ TEST_CASE("a run's page tells of it from the start to the end") {
 
   log_steps(journal, 0, 50, 100);
   journal.validation(50, 0.75);
-  put(run.sample_grid(50), io::read_file(io_test::fixture("events.png")));
+  put(run.sample_grid(50), io::read_file(fixture("events.png")));
   journal.grid(50, run.sample_grid(50));
   journal.saved(50);
   journal.message("step 43 was skipped");

@@ -6,9 +6,7 @@
 
 #include "model/training/checkpoint.h"
 #include "tests/descriptors.h"
-#include "tests/error_of.h"
 #include "tests/small_run.h"
-#include "tests/temp_folder.h"
 
 /// What a run does where the disk is full, the folder unfit, another process in it, memory short, or a number
 /// not finite.
@@ -16,9 +14,7 @@ namespace ito::model {
 namespace {
 
 namespace fs = std::filesystem;
-using tests::contents_of, tests::error_of, tests::start, tests::wait_for, tests::SmallRun;
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+using namespace tests;
 
 /// What `action`, run as somebody without root's rights, fails with.
 template <class F>
@@ -30,13 +26,13 @@ std::string error_as_nobody(const fs::path& place, F&& action) {
           if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(2);
           std::ofstream(answer) << error_of(action);
         })) == 0);
-  return tests::bytes_of(answer);
+  return io::read_file(answer);
 }
 
 /// Goes on after the disk was full in step 4, and has then what a run without that has.
 void check_goes_on(const SmallRun& run, const fs::path& folder, const fs::path& straight) {
   CHECK(newest_checkpoint(folder)->filename() == "step-00000002");
-  for (const auto& [name, bytes] : contents_of(folder / "checkpoints")) CHECK_FALSE(has(name, ".tmp"));
+  for (const auto& [name, bytes] : contents_of(folder / "checkpoints")) CHECK_FALSE(contains(name, ".tmp"));
   CHECK(run.train(folder).finished);
   run.train(straight);
   CHECK(contents_of(folder / "checkpoints") == contents_of(straight / "checkpoints"));
@@ -57,7 +53,7 @@ TEST_CASE(
          {std::string("step 4: "), std::string("cannot write: File too large; make room there"),
           "The last good checkpoint is " + newest_checkpoint(folder)->string(),
           std::string("the same command goes on from there")})
-      if (!has(error, part)) fail(cat("no '", part, "' in: ", error));
+      if (!contains(error, part)) fail(cat("no '", part, "' in: ", error));
   });
   CHECK(wait_for(child) == 0);
   check_goes_on(run, folder, place / "straight");
@@ -91,9 +87,9 @@ TEST_CASE("a disk that is full while a checkpoint is saved") {
   std::ofstream(filler) << std::string(room - checkpoint / 2, 'x');
   const std::string error = error_of([&] { run.train(folder); });
   CAPTURE(error);
-  CHECK(has(error, "step 4: "));
-  CHECK(has(error, "No space left on device; make room there"));
-  CHECK(has(error, "The last good checkpoint is " + (folder / "checkpoints/step-00000002").string()));
+  CHECK(contains(error, "step 4: "));
+  CHECK(contains(error, "No space left on device; make room there"));
+  CHECK(contains(error, "The last good checkpoint is " + (folder / "checkpoints/step-00000002").string()));
   engine::Device device({1, engine::Backend::cpu});
   CHECK(load_model(device, folder / "checkpoints/step-00000002").step == 2);
   fs::remove(filler);
@@ -104,19 +100,19 @@ TEST_CASE("run folders that are no folders, or may not be read or written") {
   const TempFolder place(fs::temp_directory_path());
   fs::permissions(place.path(), fs::perms::all);
   std::ofstream(place / "file") << "x";
-  CHECK(has(error_of([&] { RunFolder run(place / "file"); }), "file is a file: choose another --out"));
+  CHECK(contains(error_of([&] { RunFolder run(place / "file"); }), "file is a file: choose another --out"));
   { RunFolder run(place / "run"); }
   const auto opened = [&](const char* name) {
     return error_as_nobody(place.path(), [&] { RunFolder run(place / name); });
   };
-  CHECK(has(opened("run"), "cannot write into"));
+  CHECK(contains(opened("run"), "cannot write into"));
   fs::permissions(place / "run/.lock", fs::perms::all);
   fs::permissions(place / "run/checkpoints", fs::perms::none);
-  CHECK(has(opened("run"), "cannot read " + (place / "run/checkpoints").string()));
+  CHECK(contains(opened("run"), "cannot read " + (place / "run/checkpoints").string()));
   fs::permissions(place / "run/checkpoints", fs::perms::all);
   CHECK(opened("run") == "");
   fs::create_directory(place / "locked");
-  CHECK(has(opened("locked"), "cannot make the run folder"));
+  CHECK(contains(opened("locked"), "cannot make the run folder"));
 }
 
 TEST_CASE("two processes in one folder: the second is told the first one's number; a killed one is none") {
@@ -129,7 +125,7 @@ TEST_CASE("two processes in one folder: the second is told the first one's numbe
   });
   while (!fs::exists(place / "ready")) usleep(1000);
   const std::string error = error_of([&] { RunFolder second(folder); });
-  CHECK(has(error, "process " + std::to_string(child) + " is training into " + folder.string()));
+  CHECK(contains(error, "process " + std::to_string(child) + " is training into " + folder.string()));
   kill(child, SIGKILL);
   CHECK(wait_for(child) == -SIGKILL);
   CHECK(error_of([&] { RunFolder second(folder); }) == "");
@@ -157,7 +153,7 @@ TEST_CASE("memory that does not suffice is said before training, with a batch th
   engine::Device device({1, engine::Backend::cpu});
   const std::string error = error_of([&] { Trainer trainer(device, run.options, run.images()); });
   CAPTURE(error);
-  CHECK(has(error, "a step of 524288 images needs"));
+  CHECK(contains(error, "a step of 524288 images needs"));
   const size_t offer = error.find("--batch ");
   REQUIRE(offer != std::string::npos);
   int batch = 0, accumulate = 0;
@@ -201,15 +197,15 @@ TEST_CASE("steps whose loss is not finite are skipped, named and counted; too ma
     });
   });
   CAPTURE(error);
-  CHECK(has(error, "step 7 was skipped, its "));
-  CHECK(has(error, "so were 3 steps in a row (--max-bad-steps)"));
-  CHECK(has(error, "lower --lr"));
-  CHECK(has(error, "The last good checkpoint is " + good.string()));
+  CHECK(contains(error, "step 7 was skipped, its "));
+  CHECK(contains(error, "so were 3 steps in a row (--max-bad-steps)"));
+  CHECK(contains(error, "lower --lr"));
+  CHECK(contains(error, "The last good checkpoint is " + good.string()));
   REQUIRE(notes.size() == 4);
-  CHECK(has(notes[0], "step 5 was skipped, its "));
-  CHECK(has(notes[0], "(1 in a row, 1 in all)"));
+  CHECK(contains(notes[0], "step 5 was skipped, its "));
+  CHECK(contains(notes[0], "(1 in a row, 1 in all)"));
   CHECK(notes[1] == "step 5 is not saved: its numbers are not finite");
-  CHECK(has(notes[2], "(2 in a row, 2 in all)"));
+  CHECK(contains(notes[2], "(2 in a row, 2 in all)"));
   CHECK(*newest_checkpoint(place / "run") == good);
   CHECK(fs::read_symlink(place / "run/checkpoints/last") == good.filename());
   run.train(place / "run");
@@ -232,7 +228,8 @@ TEST_CASE("an interruption amid bad steps removes nothing, neither then nor at t
     return hooks;
   });
   CHECK(newest_checkpoint(place / "run")->filename() == step_name(6));
-  CHECK(has(error_of([&] { run.train(place / "run"); }), "The last good checkpoint is " + good.string()));
+  CHECK(
+      contains(error_of([&] { run.train(place / "run"); }), "The last good checkpoint is " + good.string()));
   CHECK(fs::is_directory(good));
   CHECK(fs::read_symlink(place / "run/checkpoints/last") == good.filename());
 }
@@ -264,7 +261,8 @@ TEST_CASE("a model that draws what is not finite is not saved before it recovers
   std::vector<std::string> notes;
   SessionHooks hooks;
   hooks.note = [&](const std::string& text) {
-    if (has(text, "step ")) notes.push_back(text);  // not what is said of the pictures that are missing here
+    if (contains(text, "step "))
+      notes.push_back(text);  // not what is said of the pictures that are missing here
   };
   hooks.write_grid = [&](const fs::path& path, auto&&...) {
     if (path.stem() == step_name(6)) throw NotFinite("NaN", "");
@@ -287,7 +285,7 @@ TEST_CASE("numbers that are not finite are not saved") {
     trainer.store().write(0, engine::Track::master, weights);
     return error_of([&] { save_checkpoint(checkpoint, trainer, {}); });
   };
-  CHECK(has(saved_with(INFINITY), "master holds inf"));
+  CHECK(contains(saved_with(INFINITY), "master holds inf"));
   CHECK(fs::is_empty(place.path()));
   CHECK(saved_with(1) == "");
 }
@@ -297,7 +295,7 @@ TEST_CASE("weights that were lost in one step are not saved, and none is said to
   const TempFolder place;
   const std::string error = error_of([&] { run.train(place / "run"); });
   CAPTURE(error);
-  CHECK(has(error, "There is no checkpoint yet"));
+  CHECK(contains(error, "There is no checkpoint yet"));
   CHECK_FALSE(newest_checkpoint(place / "run"));
   CHECK(error_of([&] { run.train(place / "run"); }) == error);
 }

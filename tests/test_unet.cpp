@@ -9,7 +9,7 @@
 #include "engine/io/safetensors.h"
 #include "model/unet/network.h"
 #include "model/unet/presets.h"
-#include "tests/error_of.h"
+#include "tests/helpers.h"
 #include "tests/parity_recipe.h"
 
 /// The networks: parameter totals, parity with diffusers' own UNet2DModel (outputs and every gradient),

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
+#include <filesystem>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -186,6 +189,60 @@ inline Complaints check_marks(const std::string& path, const std::string& text) 
     if (std::regex_search(lines[i], match, mark)) {
       complaints.push_back(ito::cat(path, ":", i + 1, ": unfinished work: ", match.str()));
     }
+  }
+  return complaints;
+}
+
+/// Paths of the tree's files and folders, from its root.
+using Paths = std::set<std::string>;
+
+/// Of the examples of how to add something.
+inline bool is_example(const std::string& name) {
+  static const std::regex example("(.*/)?(test_)?(foo|square)\\..*");
+  return std::regex_match(name, example);
+}
+
+/// Whether a word names something of the tree: no pattern (page<N>, *.cpp, page_, page...), and nothing that
+/// users or programs put there.
+inline bool names_path(const std::string& word) {
+  static const std::regex path(
+      "(engine|kernels|model|data|apps|bench|tests|scripts|docs|\\.ci)/[\\w./-]*[^\\W_]/?");
+  static const std::regex other("data/(celeba|drawn)\\b.*|.*\\.\\..*");
+  return std::regex_match(word, path) && !std::regex_match(word, other) && !is_example(word);
+}
+
+/// The files that comments and documents name are there: paths from the root, maybe without extension;
+/// Markdown's links; and files' names in its backticks.
+inline Complaints check_paths(const std::string& path, const std::string& text, const Paths& tree) {
+  static const std::regex word(
+      "(?:\\$root/|\\$\\{CMAKE_SOURCE_DIR\\}/|\\./)?([\\w./*<>${}?~-]+?)\\.?(?![\\w./*<>${}?~-])");
+  static const std::regex link("\\]\\(([\\w./-]*[./][\\w./-]*)[)#]"),
+      file("`([\\w.-]+\\.(?:h|cpp|cuh?|py|sh))`");
+  const bool is_source = std::regex_search(path, std::regex("\\.(h|cpp|cuh?)$"));
+  const std::vector<std::string> lines = lines_of(is_source ? source_lexer::comments_only(text) : text);
+  Complaints complaints;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const auto check = [&](const std::regex& names, auto&& is_there) {
+      for (std::sregex_iterator it(lines[i].begin(), lines[i].end(), names), end; it != end; ++it) {
+        const std::string name = (*it)[1];
+        if (!is_there(name)) complaints.push_back(ito::cat(path, ":", i + 1, ": there is no ", name));
+      }
+    };
+    check(word, [&](const std::string& name) {
+      const std::string stem = name.substr(0, name.find_last_not_of('/') + 1);
+      return !names_path(name) || tree.count(stem) || tree.count(stem + ".h") || tree.count(stem + ".cpp");
+    });
+    if (!path.ends_with(".md")) continue;
+    check(link, [&, folder = path.substr(0, path.find_last_of('/') + 1)](const std::string& name) {
+      return tree.count(
+          (std::filesystem::path(folder) / name / "").lexically_normal().parent_path().string());
+    });
+    check(file, [&](const std::string& name) {
+      return is_example(name) ||
+             std::any_of(tree.begin(), tree.end(), [end = "/" + name](const std::string& of_tree) {
+               return ("/" + of_tree).ends_with(end);
+             });
+    });
   }
   return complaints;
 }

@@ -18,7 +18,7 @@ size_t size_of(ElementType type);
 const char* name_of(ElementType type);
 std::optional<ElementType> element_type_from_name(std::string_view name);
 
-/// The stored type of a C++ type. bf16 has none here (engine/io knows no kernels): it is passed as raw bytes.
+/// The stored type of a C++ type. bf16 has none: its arrays are passed as raw bytes.
 template <class T>
 struct element_type_of;
 template <>

@@ -9,7 +9,7 @@
 /// Elementary functions in f32 without branches or calls, so that a loop over them becomes vector code, and
 /// so that CPU and GPU run the same arithmetic (up to where a compiler fuses a multiplication and an
 /// addition). Each polynomial is the minimax one for its interval (Remez); the errors stated are measured in
-/// tests/test_kernels_math.cpp.
+/// tests/test_kernels_random.cpp.
 namespace ito {
 
 ITO_HOST_DEVICE inline float float_of_bits(int32_t bits) {

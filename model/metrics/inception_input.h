@@ -8,9 +8,9 @@ namespace ito::model {
 
 /// How an image becomes Inception's input; each program that measures FID has its own way.
 ///   pytorch_fid  bilinear between pixel centres, no antialiasing; v / 127.5 - 1
-///   (github.com/mseitzer/pytorch-fid) tf1          bilinear between corners, src = dst * in / out; (v - 128)
-///   / 128       (the TensorFlow original) clean        PIL's bicubic, antialiased, in f32; (v - 128) / 128
-///   (arXiv:2104.11222)
+///                (github.com/mseitzer/pytorch-fid)
+///   tf1          bilinear between corners, src = dst * in / out; (v - 128) / 128 (the TensorFlow original)
+///   clean        PIL's bicubic, antialiased, in f32; (v - 128) / 128 (arXiv:2104.11222)
 enum class ResizeMode : uint8_t { pytorch_fid, tf1, clean };
 
 inline constexpr int kInceptionSize = 299;

@@ -28,7 +28,7 @@ std::array<double, kWindow> gaussian() {
   std::array<double, kWindow> g;
   double sum = 0;
   for (int i = 0; i < kWindow; ++i) {
-    const double x = i - kWindow / 2;
+    const int x = i - kWindow / 2;
     sum += g[size_t(i)] = std::exp(-x * x / (2 * kDeviation * kDeviation));
   }
   for (double& v : g) v /= sum;

@@ -13,7 +13,7 @@ std::vector<std::pair<int64_t, int64_t>> random_pairs(int64_t count, int64_t mos
   const auto at = [&](int64_t position) {
     return int64_t(permuted_index(seed, 0, uint64_t(position), uint64_t(count)));
   };
-  for (int64_t i = 0; i < std::min(most, count / 2); ++i) pairs.push_back({at(2 * i), at(2 * i + 1)});
+  for (int64_t i = 0; i < std::min(most, count / 2); ++i) pairs.emplace_back(at(2 * i), at(2 * i + 1));
   return pairs;
 }
 

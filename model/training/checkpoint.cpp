@@ -88,7 +88,7 @@ CheckpointRecord read_record(const fs::path& folder) {
 }
 
 TrainingOptions resume_from(const fs::path& folder, Trainer& trainer) {
-  const TrainingOptions there = read_options(folder);
+  TrainingOptions there = read_options(folder);
   const std::vector<std::string> changed = differences(there, trainer.options());
   if (!changed.empty()) {
     std::string list;

@@ -14,10 +14,9 @@
 
 namespace ito::model {
 
-/// What a run writes for people: log.jsonl, the page (index.html, run_data.js) and TensorBoard's events. It
-/// is for display only: nothing here has a say in what is learned, and where something cannot be written it
-/// says so
-/// (`note`), once, and the run goes on.
+/// What a run writes for people: log.jsonl, the page (index.html, run_data.js) and TensorBoard's events. It is
+/// for display only: nothing here has a say in what is learned, and where something cannot be written it says
+/// so (`note`), once, and the run goes on.
 class RunJournal {
  public:
   using Note = std::function<void(const std::string&)>;

@@ -17,7 +17,7 @@ constexpr uint64_t kSeed = 0;
 constexpr uint32_t kStep = UINT32_MAX;
 
 Tensor on_device(engine::Device& device, const engine::Shape& shape, const std::vector<float>& values) {
-  const Tensor tensor = Tensor::persistent(device, shape, DType::f32);
+  Tensor tensor = Tensor::persistent(device, shape, DType::f32);
   device.upload(tensor.data(), values.data(), tensor.bytes());
   return tensor;
 }

@@ -22,10 +22,10 @@ Init start_of(Start start, int fan_in, int fan_out) {
 
 }  // namespace
 
-Conv2d::Conv2d(const Scope& scope, int in, int out, int filter, int stride_, Start start, bool with_bias)
+Conv2d::Conv2d(const Scope& scope, int in, int out, int filter, int stride, Start start, bool with_bias)
     : weight(scope.filter("weight", {out, filter, filter, in},
                           start_of(start, in * filter * filter, out * filter * filter))),
-      stride(stride_),
+      stride(stride),
       padding(engine::Padding::same(filter)) {
   if (with_bias) bias = scope.weight("bias", {out}, Init::zeros());
 }
@@ -34,11 +34,11 @@ Linear::Linear(const Scope& scope, int in, int out, Start start)
     : weight(scope.weight("weight", {out, in}, start_of(start, in, out))),
       bias(scope.weight("bias", {out}, Init::zeros())) {}
 
-GroupNorm::GroupNorm(const Scope& scope, int channels, int groups_, float eps_)
+GroupNorm::GroupNorm(const Scope& scope, int channels, int groups, float eps)
     : gamma(scope.weight("weight", {channels}, Init::ones())),
       beta(scope.weight("bias", {channels}, Init::zeros())),
-      groups(groups_),
-      eps(eps_) {}
+      groups(groups),
+      eps(eps) {}
 
 ResnetBlock::ResnetBlock(const Scope& scope, const NetworkConfig& c, int in, int out)
     : norm1(scope / "norm1", in, c.groups, c.norm_eps),

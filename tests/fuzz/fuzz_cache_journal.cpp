@@ -4,6 +4,7 @@
 #include "data/partial_cache.h"
 #include "fuzz_target.h"
 #include "kernels/base/hash.h"
+#include "tests/helpers.h"
 
 namespace {
 
@@ -12,24 +13,11 @@ namespace fs = std::filesystem;
 
 constexpr size_t kImageBytes = 6;
 
-/// In memory, and gone with the process.
-class Folder {
- public:
-  Folder() : path_(fs::path("/dev/shm") / ("fuzz_cache_journal." + std::to_string(getpid()))) {
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 void write(const fs::path& path, std::string_view bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 /// Goes on with a cache of four images that an interrupted process left with this journal.
 void resume(std::string_view journal) {
-  static const Folder folder;
+  static const tests::TempFolder folder(tests::memory_folder());  // gone with the process
   const fs::path target = folder.path() / "a.images";
   write(data::beside_cache(target, "journal"), journal);
   write(data::beside_cache(target, "partial"), std::string(4 * kImageBytes, 'a'));

@@ -3,24 +3,16 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <random>
 
-#include "kernels/conv2d.h"
+#include "tests/product_helpers.h"
 #include "tests/simt/device_array.h"
 
 /// Convolutions on the emulated device beside the CPU's reference in f64.
 namespace simt {
 
+using namespace ito;
 using namespace ito::kernels;
-
-/// Values in [-1, 1] that bf16 holds exactly, so that all types see the same operands.
-inline std::vector<float> random_values(size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(count);
-  for (float& v : values) v = float(bf16(uniform(generator)));
-  return values;
-}
+using ito::tests::name_of, ito::tests::random_values;
 
 /// What a convolution is given; empty where it is absent.
 struct Operands {
@@ -152,11 +144,6 @@ void check_against_reference(const Conv2dDims& d, const Operands& o, const Resul
   CHECK(wrong(got.dx2, right.dx2, magnitude.dx2, taps * d.k) == 0);
   CHECK(wrong(got.dw, right.dw, magnitude.dw, pixels) == 0);
   CHECK(wrong(got.dbias, right.dbias, magnitude.dbias, pixels) == 0);
-}
-
-inline std::string name_of(const Conv2dDims& d) {
-  return ito::cat("[", d.n, ",", d.h, ",", d.w, ",", d.c1, "+", d.c2, "] k ", d.k, " ", d.r, "x", d.s, "/",
-                  d.stride, " pad ", d.pad_top, d.pad_left, d.pad_bottom, d.pad_right);
 }
 
 /// The first `images` of a batch.

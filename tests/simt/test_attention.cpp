@@ -6,6 +6,7 @@
 #include "kernels/base/philox.h"
 #include "tests/simt/device_array.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::DeviceArray;
 

@@ -3,6 +3,7 @@
 #include "kernels/copy_channels.h"
 #include "tests/simt/compare.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::DeviceArray;
 

@@ -10,12 +10,14 @@
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/dynamic_library.h"
 #include "kernels/linear.h"
+#include "tests/helpers.h"
 #include "tests/simt/device_array.h"
-#include "tests/temp_folder.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using cuda_library::DynamicLibrary;
 using simt::DeviceArray;
+using tests::TempFolder;
 
 namespace {
 

@@ -1,9 +1,10 @@
 #include <doctest/doctest.h>
 
 #include "kernels/cuda_launch.h"
-#include "tests/error_of.h"
+#include "tests/helpers.h"
 #include "tests/simt/emulator/runtime.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using ito::tests::error_of;
 

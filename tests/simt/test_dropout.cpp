@@ -3,6 +3,7 @@
 #include "kernels/dropout.h"
 #include "tests/simt/compare.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::DeviceArray;
 

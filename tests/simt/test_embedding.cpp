@@ -3,6 +3,7 @@
 #include "kernels/embedding.h"
 #include "tests/simt/compare.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;

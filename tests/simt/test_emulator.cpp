@@ -87,6 +87,7 @@ __global__ void place_kernel(int* out) {
 
 }  // namespace ito::kernels
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::check_caught;
 using simt::config;

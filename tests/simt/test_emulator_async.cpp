@@ -70,6 +70,7 @@ __global__ void wide_shared_kernel(WideAccess which, int element, float* out) {
 
 }  // namespace ito::kernels
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::check_caught;
 using simt::config;

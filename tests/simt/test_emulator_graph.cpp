@@ -8,6 +8,7 @@ __global__ void scale_kernel(float* x, const float* factor) { x[threadIdx.x] *= 
 
 }  // namespace ito::kernels
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::config;
 using simt::DeviceArray;

@@ -14,6 +14,7 @@ __global__ void read_past_kernel(const float* x, float* out) { *out = x[1]; }
 
 }  // namespace ito::kernels
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::config;
 using simt::Ended;

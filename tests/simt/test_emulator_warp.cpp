@@ -60,6 +60,7 @@ __global__ void atomics_kernel(int* sum, unsigned* most, unsigned long long* swa
 
 }  // namespace ito::kernels
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::check_caught;
 using simt::config;

@@ -6,11 +6,10 @@
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/presets.h"
-#include "tests/error_of.h"
+#include "tests/helpers.h"
 #include "tests/op_evaluation.h"
 #include "tests/simt/device_array.h"
 #include "tests/simt/emulator/runtime.h"
-#include "tests/temp_folder.h"
 
 /// What a run on a GPU asks of the runtime, and what it says where the GPU is missing, too old, too small or
 /// lost.
@@ -19,7 +18,7 @@ namespace {
 
 using engine::Backend;
 using engine::Device;
-using tests::error_of;
+using tests::contains, tests::error_of, tests::TempFolder;
 
 constexpr int kImages = 6, kSize = 8;
 
@@ -51,8 +50,6 @@ struct FreshDevice {
   FreshDevice() { simt::reset_device(); }
   ~FreshDevice() { simt::reset_device(); }
 };
-
-bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 TEST_CASE("a steady step neither allocates nor waits") {
   FreshDevice fresh;
@@ -124,15 +121,15 @@ TEST_CASE("out of memory: what is needed, what is there, and the batch that fits
     Device device({1, Backend::cuda});
     const std::string message = error_of([&] { Trainer(device, tiny(2), images_of(values)); });
     CAPTURE(message);
-    CHECK(has(message, "the network's weights, gradients, moments and averages need 3 MiB"));
-    CHECK(has(message, "choose a smaller --preset"));
+    CHECK(contains(message, "the network's weights, gradients, moments and averages need 3 MiB"));
+    CHECK(contains(message, "choose a smaller --preset"));
     CHECK(device.persistent_bytes() == 0);
   }
   simt::set_memory_limit(for_64 / 2);
   Device device({1, Backend::cuda});
   const std::string message = error_of([&] { Trainer(device, tiny(64), images_of(values)); });
   CAPTURE(message);
-  CHECK(has(message, "a step of 64 images needs"));
+  CHECK(contains(message, "a step of 64 images needs"));
   // The batch that is offered does fit, and learns.
   int batch = 0, accumulate = 0;
   const size_t offer = message.find("--batch ");
@@ -152,18 +149,18 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
   };
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cuda);
   simt::set_device_count(0);
-  CHECK(has(asked_for_cuda(), "no GPU is visible"));
-  CHECK(has(asked_for_cuda(), "--device cpu"));
+  CHECK(contains(asked_for_cuda(), "no GPU is visible"));
+  CHECK(contains(asked_for_cuda(), "--device cpu"));
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cpu);
   simt::reset_device();
   simt::set_driver_version(0);
-  CHECK(has(asked_for_cuda(), "no NVIDIA driver is installed"));
+  CHECK(contains(asked_for_cuda(), "no NVIDIA driver is installed"));
   simt::set_driver_version(11040);
-  CHECK(has(asked_for_cuda(),
-            "the NVIDIA driver supports CUDA 11.4, this program needs 13.0: update the driver"));
+  CHECK(contains(asked_for_cuda(),
+                 "the NVIDIA driver supports CUDA 11.4, this program needs 13.0: update the driver"));
   simt::reset_device();
   simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorNoKernelImageForDevice);
-  CHECK(has(asked_for_cuda(), "this program was built for other GPUs"));
+  CHECK(contains(asked_for_cuda(), "this program was built for other GPUs"));
   simt::fail_after("cudaFuncGetAttributes", 1, cudaErrorUnsupportedPtxVersion);
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cpu);
   // A GPU that is there and busy is no reason to go on without it.
@@ -171,8 +168,8 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cuda);
   CHECK(asked_for_cuda() == "");
   simt::set_compute_capability(7, 5);
-  CHECK(has(asked_for_cuda(), "compute capability 7.5; Ito needs 8.0"));
-  CHECK(has(error_of([] { Device device({1, Backend::cuda}); }), "compute capability 7.5"));
+  CHECK(contains(asked_for_cuda(), "compute capability 7.5; Ito needs 8.0"));
+  CHECK(contains(error_of([] { Device device({1, Backend::cuda}); }), "compute capability 7.5"));
 }
 
 TEST_CASE("a device that is lost in the middle of a step: a clear line, and the last checkpoint intact") {
@@ -191,8 +188,8 @@ TEST_CASE("a device that is lost in the middle of a step: a clear line, and the 
       hooks.saved = [&](const std::filesystem::path&) { simt::fail_after(call, 2, cudaErrorLaunchFailure); };
       const std::string message = error_of([&] { run_session(device, trainer, folder, hooks); });
       CAPTURE(message);
-      CHECK(has(message, "launch failure (cudaErrorLaunchFailure, at kernels/cuda_stream.cu:"));
-      CHECK(has(message, "the newest checkpoint is intact"));
+      CHECK(contains(message, "launch failure (cudaErrorLaunchFailure, at kernels/cuda_stream.cu:"));
+      CHECK(contains(message, "the newest checkpoint is intact"));
     }
     simt::reset_device();
     const auto checkpoint = newest_checkpoint(folder.path());
@@ -254,7 +251,7 @@ TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed ru
   o.conv = kernels::ConvChoice::ours;
   const std::string refused = error_of([&] { train(9); });
   CAPTURE(refused);
-  CHECK(has(refused, "conv: \"auto\" there, \"ours\" now"));
+  CHECK(contains(refused, "conv: \"auto\" there, \"ours\" now"));
 }
 
 TEST_CASE("one forward pass of small at batch 1 on CUDA is the CPU's") {

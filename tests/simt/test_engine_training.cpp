@@ -8,9 +8,9 @@
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
 #include "tests/blobs.h"
+#include "tests/helpers.h"
 #include "tests/op_evaluation.h"
 #include "tests/simt/device_array.h"
-#include "tests/temp_folder.h"
 
 /// Training and sampling on CUDA: the CPU's results, captured steps equal to launched ones, and checkpoints
 /// that go from one device to the other.
@@ -19,7 +19,7 @@ namespace {
 
 using engine::Backend;
 using engine::Device;
-using tests::blobs;
+using tests::blobs, tests::TempFolder;
 
 constexpr int kImages = 12;
 

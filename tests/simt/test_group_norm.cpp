@@ -7,6 +7,7 @@
 #include "kernels/group_norm.h"
 #include "tests/simt/device_array.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::DeviceArray;
 

@@ -3,6 +3,7 @@
 #include "kernels/make_batch.h"
 #include "tests/simt/compare.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;

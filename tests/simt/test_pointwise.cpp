@@ -8,6 +8,7 @@
 #include "kernels/pointwise.h"
 #include "tests/simt/compare.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;

@@ -74,6 +74,7 @@ __global__ void collective_kernel(float* out, bool sync) {
 /// Children of this process make threads, which the sanitizer forbids if nothing is said.
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::config;
 

@@ -5,6 +5,7 @@
 #include "kernels/sde_update.h"
 #include "tests/simt/compare.h"
 
+using namespace ito;
 using namespace ito::kernels;
 using simt::DeviceArray;
 using simt::normals;

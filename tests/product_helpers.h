@@ -1,0 +1,28 @@
+#pragma once
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/base/bf16.h"
+#include "kernels/base/error.h"
+#include "kernels/conv2d.h"
+
+/// What the tests of convolutions and linear layers share, on the CPU and on CUDA.
+namespace ito::tests {
+
+/// Values in [-1, 1] that bf16 holds exactly, so that all types see the same operands.
+inline std::vector<float> random_values(size_t count, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(count);
+  for (float& v : values) v = float(bf16(uniform(generator)));
+  return values;
+}
+
+inline std::string name_of(const kernels::Conv2dDims& d) {
+  return cat("[", d.n, ",", d.h, ",", d.w, ",", d.c1, "+", d.c2, "] k ", d.k, " ", d.r, "x", d.s, "/",
+             d.stride, " pad ", d.pad_top, d.pad_left, d.pad_bottom, d.pad_right);
+}
+
+}  // namespace ito::tests
