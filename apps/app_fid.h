@@ -18,7 +18,7 @@ class RunFid {
  public:
   struct Options {
     std::string inception;  // file of the FID network's weights
-    int64_t count = 1000;   // images of each side
+    int64_t count = 1000;   // images of each side, at least 2
     int sampler_steps = 18;
   };
   /// Opens the network, which then rests on the device. Error: the file is not named, missing or of another

@@ -33,7 +33,10 @@ struct DeviceRequest {
 template <FieldsOf<DeviceRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.device, Field("device", "where to run"));
-  visit(o.conv, Field("conv", "convolutions on a GPU"));
+  visit(
+      o.conv,
+      Field("conv",
+            "convolutions on a GPU (auto is for training: images must not depend on what is faster today)"));
   visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
 }
 

@@ -188,7 +188,6 @@ std::vector<int64_t> chosen_images(int64_t available, const SideOptions& o) {
 }
 
 Side open_side(const std::string& place, const SideOptions& options, engine::Device& device) {
-  if (options.count < 2) fail(cat("--count must be at least 2, is ", options.count));
   Side side;
   side.place = place;
   if (!fs::exists(place))

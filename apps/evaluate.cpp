@@ -52,7 +52,7 @@ template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.generated, Field("generated", cat("what is measured: ", kForms)).as("generated").required());
   visit(o.reference, Field("reference", cat("the real images: ", kForms)));
-  visit(o.sides.count, Field("count", "images of each side, at most", from(1).to(1e9)));
+  visit(o.sides.count, Field("count", "images of each side, at most", from(2).to(1e9)));
   fields(o.files, visit);
   visit(o.json, Field("json", "writes the numbers as JSON"));
   visit(o.html, Field("html", "writes a page with images, histogram and nearest neighbours"));

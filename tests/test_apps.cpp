@@ -109,8 +109,50 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
   CHECK(place.files("a/samples") == place.files("b/samples"));
   const Ended dry = place.run("train_celeba" + kTiny + "--steps 1000 --out c --dry-run");
   CHECK(dry.code == 0);
-  for (const char* part : {"parameters", "GFLOP", "memory", "time"}) CHECK(contains(dry.out, part));
+  for (const char* part : {"parameters", "GFLOP", "memory", "time", "--batch 4 ", "--sample-every 100 ",
+                           "--lr 0.0002 ", "--sde ve "})
+    CHECK(contains(dry.out, part));
   CHECK_FALSE(fs::exists(place.path() / "c"));
+}
+
+TEST_CASE("the same flags as in an earlier version write the same options") {
+  const Place place;
+  place.faces(60);
+  const std::string common =
+      "train_celeba faces --batch 2 --steps 1 --sample-count 0 --validate-count 0 --threads 1 ";
+  CHECK(place.run(common + "--preset tiny --out plain").code == 0);
+  CHECK(place
+            .run(common +
+                 "--preset document --size 16 --sde vp --prediction v --weighting min-snr --level-draw "
+                 "antithetic --decay cosine --final-lr 0.1 --precision bf16 --accumulate 3 --no-flip "
+                 "--dropout 0.125 --embedding sinusoidal --attributes --seed 18446744073709551615 "
+                 "--conv auto --out document")
+            .code == 0);
+  for (const std::string name : {"plain", "document"}) {
+    CAPTURE(name);
+    const fs::path golden = fs::path(ITO_SOURCE_DIR) / "tests/fixtures/options" / name;
+    const auto written = place.files(name);
+    CHECK(written.at("options.json") == ito::io::read_file(golden / "options.json"));
+    CHECK(written.at("checkpoints/step-00000001/unet/config.json") ==
+          ito::io::read_file(golden / "config.json"));
+  }
+}
+
+TEST_CASE("without --preset the device chooses, and a run that goes on keeps its own; numbers are decimal") {
+  const Place place;
+  place.faces();
+  const std::string flags = " --batch 04 --warmup 2 --sample-count 0 --threads 1 ";
+  const Ended first = place.run("train_celeba faces --size 16" + flags + "--steps 01 --out chosen");
+  CAPTURE(first.err);
+  CHECK(first.code == 0);
+  CHECK(contains(first.out, "small, the default on a CPU (celeba64 on a GPU); --preset chooses another"));
+  CHECK(contains(first.out, "training   1 steps of 4 images"));
+  REQUIRE(place.run("train_celeba faces --preset tiny" + flags + "--steps 1 --out run").code == 0);
+  const Ended again = place.run("train_celeba faces" + flags + "--steps 2 --out run");
+  CAPTURE(again.err);
+  CHECK(again.code == 0);
+  CHECK(contains(again.out, "network    tiny"));
+  CHECK(fs::exists(place.path() / "run/checkpoints/step-00000002"));
 }
 
 TEST_CASE("what is validated on is said; a run that diverges says so and leaves its last good checkpoint") {
@@ -130,7 +172,8 @@ TEST_CASE("what is validated on is said; a run that diverges says so and leaves 
   CHECK(contains(bad.err, "There is no checkpoint yet"));
   refused(place, "train_celeba faces --preset tiny --max-bad-steps 0", "--max-bad-steps");
   refused(place, "train_celeba faces --preset tiny --validate-count -1", "--validate-count");
-  refused(place, "train_celeba faces --preset tiny --lr 1e39", "--lr must be positive and finite");
+  refused(place, "train_celeba faces --preset tiny --lr 1e39",
+          "--lr must be a number above 0 and at most 1e+38, is \"1e39\"");
 }
 
 TEST_CASE(
@@ -247,8 +290,9 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   refused(place, "train_celeba faces --preset tiny --batch 0", "--batch");
   refused(place, "train_celeba faces --preset tiny --steps 0", "--steps");
   refused(place, "train_celeba faces --preset tiny --steps many", "--steps");
-  refused(place, "train_celeba faces --preset tiny --minutes 0", "--minutes must be above 0");
-  refused(place, "train_celeba faces --preset tiny --sample-steps 0", "--sample-steps must be at least 1");
+  refused(place, "train_celeba faces --preset tiny --minutes 0", "--minutes must be a number above 0");
+  refused(place, "train_celeba faces --preset tiny --sample-steps 0",
+          "--sample-steps must be a whole number from 1");
   refused(place, "train_celeba faces --preset tiny --sample-count 1000000",
           "--sample-count must be in 0..277777");
   refused(place, "train_celeba faces --preset tiny --size 17", "multiple of 2");
@@ -263,7 +307,7 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   CHECK(other.code == 1);
   CHECK(contains(other.err, "lr: 0.0002 there, 0.01 now"));
   CHECK(place.files("run/checkpoints") == before);
-  refused(place, "sample --run run --conv auto", "choose ours or cudnn");
+  refused(place, "sample --run run --conv auto", "--conv must be ours or cudnn");
   fs::resize_file(place.path() / "run/checkpoints/step-00000002/unet/diffusion_pytorch_model.safetensors",
                   3000);
   refused(place, "sample --run run", "diffusion_pytorch_model.safetensors");

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "apps/console/program.h"
 #include "bench/kernel_cases.h"
 #include "bench/kernel_report.h"
 #include "model/unet/network.h"
@@ -153,7 +154,7 @@ TEST_CASE("a whole small run on the CPU, as table and as JSON") {
   const auto json = nlohmann::json::parse(to_json(machine_of(device), "A test", ceilings, measurements));
   CHECK(json["machine"]["cpu"] == device.cpu_stream().name());
   CHECK(json["machine"]["threads"] == 2);
-  CHECK(json["commit"] == commit());
+  CHECK(json["commit"] == apps::build_commit());
   REQUIRE(json["cases"].size() == cases.size());
   for (size_t i = 0; i < cases.size(); ++i) {
     const auto& row = json["cases"][i];

@@ -7,6 +7,7 @@
 #include "data/resize.h"
 #include "data_helpers.h"
 
+using namespace ito;
 using namespace ito::data;
 using namespace ito::tests;
 
@@ -117,7 +118,6 @@ TEST_CASE("crops") {
                      crop_rectangle(crop, {178, 218}, {64, 32});
                    }),
                    std::string("crop ") + square.name + " is square, and 32x64"));
-    CHECK(contains(crop_names(), square.name));
   }
   CHECK(parse_name<Crop>("ddim128") == Crop::ddim128);
   CHECK(name_of(parse_name<Crop>("none")) == "none");

@@ -19,7 +19,7 @@ FaceSetResult draw(const fs::path& folder, const std::string& layout, uint64_t c
                    uint64_t seed = kSeed) {
   FaceSetOptions options;
   options.count = count, options.seed = seed, options.threads = 2;
-  options.layout = parse_name<FaceLayout>(layout);
+  options.layout = ito::parse_name<FaceLayout>(layout);
   return write_face_set(folder, options);
 }
 

@@ -95,8 +95,8 @@ TEST_CASE("every name of every program is known, or refused with all names and t
     for (const std::string& flag : flags_of(program, "NAME")) {
       ++names;
       refused(program, flag, "nonesuch", "");
-      CHECK(run(program.name + " " + program.needed + " " + flag + "=nonesuch")
-                .text.find("; did you mean \"") != std::string::npos);
+      CHECK(contains(run(program.name + " " + program.needed + " " + flag + "=nonesuch").err,
+                     "; did you mean \""));
     }
   }
   CHECK(names > 15);

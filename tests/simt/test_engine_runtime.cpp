@@ -148,6 +148,7 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
     return error_of([] { engine::choose_backend(engine::DeviceChoice::cuda); });
   };
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cuda);
+  CHECK(engine::has_cudnn());
   simt::set_device_count(0);
   CHECK(contains(asked_for_cuda(), "no GPU is visible"));
   CHECK(contains(asked_for_cuda(), "--device cpu"));
