@@ -212,7 +212,7 @@ TEST_CASE("the program: a few cases, and mistakes that are told") {
   const Ended list = run("--list");
   CHECK(contains(list.out + list.err, "32x64x64x192 -> 64, 3x3"));
   told("--preset tiny --filter conv9d", "--list shows them all");
-  told("--preset tiny --dtype f16", "unknown dtype \"f16\"");
+  told("--preset tiny --dtype f16", "--dtype must be f32 or bf16, is \"f16\"");
   told("--preset tiney", "did you mean \"tiny\"");
   told("--preset tiny --json /nowhere/at/all", "cannot write /nowhere/at/all");
   told("--preset tiny --batch 0", "--batch");

@@ -125,23 +125,23 @@ TEST_CASE("SDEs by name: options go both ways, bad ones are refused with a reaso
   SdeOptions o;
   o.sigma_min = 0.01, o.sigma_max = 90, o.beta_min = 0.2, o.beta_max = 15, o.base = 304;
   for (const char* name : {"ve", "vp", "sub-vp", "simple"}) {
-    o.name = name;
+    o.kind = parse_name<SdeKind>(name);
     const Sde sde = make_sde(o), again = make_sde(options_of(sde));
-    CHECK(options_of(sde).name == name);
+    CHECK(name_of(options_of(sde).kind) == name);
     for (double t : kTimes) {
       CHECK(again.stddev(t) == sde.stddev(t));
       CHECK(again.diffusion(t) == sde.diffusion(t));
     }
   }
-  o.name = "sub_vp";
-  CHECK_THROWS_WITH_AS(
-      make_sde(o), "unknown SDE \"sub_vp\"; did you mean \"sub-vp\"? Known: ve, vp, sub-vp, simple", Error);
+  CHECK_THROWS_WITH_AS(parse_name<SdeKind>("sub_vp"),
+                       "unknown SDE \"sub_vp\"; did you mean \"sub-vp\"? Known: ve, vp, sub-vp, simple",
+                       Error);
   SdeOptions bad;
   bad.sigma_max = bad.sigma_min;
   CHECK_THROWS_AS(make_sde(bad), Error);
-  bad.name = "vp", bad.beta_min = 0;
+  bad.kind = SdeKind::vp, bad.beta_min = 0;
   CHECK_THROWS_AS(make_sde(bad), Error);
-  bad.name = "simple", bad.base = 1;
+  bad.kind = SdeKind::simple, bad.base = 1;
   CHECK_THROWS_AS(make_sde(bad), Error);
   CHECK_THROWS_AS(Sde(Vp{}).at(0), Error);
   CHECK_THROWS_AS(Sde(Vp{}).at(std::nan("")), Error);

@@ -15,7 +15,7 @@ namespace ito::model {
 namespace {
 
 using nlohmann::json;
-using tests::error_of;
+using tests::error_of, tests::TempFolder;
 
 /// All arguments of UNet2DModel's constructor in diffusers 0.42, with their defaults.
 const char* const kDefaults = R"({

@@ -38,7 +38,7 @@ std::string markdown(const CLI::App& app, const std::string& name) {
   for (const CLI::Option* option : app.get_options()) {
     const bool positional = option->get_positional();
     const std::string flag = option->get_name(positional);
-    if (option->get_group().empty() || flag == "-h,--help" || flag == "--version") continue;
+    if (option->get_group().empty() || flag == "--help" || flag == "--version") continue;
     const std::string type = option->get_items_expected() ? " " + option->get_type_name() : "";
     const std::string shown = option->get_default_str();
     text += cat("| `", flag, positional ? "" : type, "` | ", cell(option->get_description()), " | ",
