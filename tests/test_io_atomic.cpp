@@ -157,6 +157,30 @@ TEST_CASE("leftovers of killed writers are cleaned, those of living ones and oth
                       alive.path().filename().string()});
 }
 
+TEST_CASE("leftovers that are kept are cleaned later, those of every target at once") {
+  const TempFolder folder;
+  run_and_die([&] {
+    AtomicFile one(folder / "one"), two(folder / "two");
+    raise(SIGKILL);
+  });
+  const Names left = names_in(folder.path());
+  CHECK(left.size() == 2);
+  {
+    AtomicFile file(folder / "one", Leftovers::keep);
+    file.write("x", 1);
+    file.commit(false);
+  }
+  CHECK(names_in(folder.path()).size() == 3);
+  const AtomicFile alive(folder / "two", Leftovers::keep);
+  put(folder / ".tmp", "");
+  put(folder / ".1.0.tmp", "");
+  clean_all_leftovers(folder.path());
+  const Names now = names_in(folder.path());
+  CHECK(now.size() == 4);
+  for (const char* kept : {"one", ".tmp", ".1.0.tmp"}) CHECK(now.count(kept) == 1);
+  for (const std::string& name : left) CHECK(now.count(name) == 0);
+}
+
 TEST_CASE("a folder moved aside by a writer that died returns, unless a newer one took its place") {
   const TempFolder folder;
   fs::create_directory(folder / ".c.123.0.old.tmp");
