@@ -7,6 +7,7 @@
 
 namespace simt {
 
+using ito::bf16;
 using ito::cat;
 
 namespace {
