@@ -25,7 +25,7 @@ int split_by_number(const std::string& name) {
 
 std::vector<int> splits_of(const Celeba& celeba, std::vector<std::string>& notes) {
   if (celeba.partition.empty()) {
-    notes.push_back("there is no list_eval_partition.txt or .csv: splits are by CelebA's numbers");
+    notes.emplace_back("there is no list_eval_partition.txt or .csv: splits are by CelebA's numbers");
     std::vector<int> splits;
     for (const std::string& name : celeba.names) splits.push_back(split_by_number(name));
     return splits;
@@ -78,7 +78,7 @@ ImageList list_celeba(const Celeba& celeba, const std::string& split) {
   for (const ListFile& known : {list.attribute_list, list.identity_list, list.landmark_list})
     if (!known.empty()) list.lists.push_back(known);
   if (list.attribute_list.empty())
-    list.notes.push_back("there is no list_attr_celeba.txt or .csv: the pictures have no attributes");
+    list.notes.emplace_back("there is no list_attr_celeba.txt or .csv: the pictures have no attributes");
   return list;
 }
 
