@@ -166,7 +166,7 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
 std::optional<fs::path> checkpoint_at(const fs::path& place) {
   if (fs::exists(place / "unet" / "config.json")) return place;
   if (fs::is_directory(place / "checkpoints")) {
-    const auto newest = model::newest_checkpoint(place);
+    auto newest = model::newest_checkpoint(place);
     if (!newest) fail(cat(place.string(), ": the run has no checkpoint yet"));
     return newest;
   }

@@ -121,8 +121,8 @@ int evaluate_sides(Request f) {
   EvaluationReport report;
   report.generated = &generated, report.reference = reference ? &*reference : nullptr;
   report.facts = opened.facts;
-  report.facts.push_back({"seed", cat(f.evaluation.seed)});
-  report.facts.push_back({"on", where(device)});
+  report.facts.emplace_back("seed", cat(f.evaluation.seed));
+  report.facts.emplace_back("on", where(device));
   report.notes = opened.notes;
   for (const Side* side : {report.generated, report.reference})
     if (side) report.notes.insert(report.notes.end(), side->notes.begin(), side->notes.end());

@@ -227,8 +227,9 @@ TEST_CASE("one foreign value is refused with its key, the value and what this ne
 TEST_CASE("every argument of UNet2DModel is among the refused") {
   const json arguments = json::parse(kDefaults);
   for (const auto& [key, value] : arguments.items()) {
-    const auto names_it = [&name = key](const Foreign& foreign) { return foreign.key == name; };
-    CHECK_MESSAGE(std::any_of(std::begin(kForeign), std::end(kForeign), names_it), key);
+    const std::string name = key;
+    const auto names_it = [&](const Foreign& foreign) { return foreign.key == name; };
+    CHECK_MESSAGE(std::any_of(std::begin(kForeign), std::end(kForeign), names_it), name);
   }
 }
 
