@@ -48,7 +48,7 @@ void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::D
     return;
   }
   identify(opened, "inception", files.inception, &kInception);
-  opened.facts.push_back({"resize", std::string(name_of(files.resize))});
+  opened.facts.emplace_back("resize", std::string(name_of(files.resize)));
   const auto network = std::make_shared<const model::InceptionFeatures>(
       device, model::weights_of_file(files.inception), files.resize);
   opened.networks.inception = [=](const uint8_t* images, int64_t n, int h, int w, float* features,
