@@ -18,8 +18,8 @@ class RunFid {
  public:
   struct Options {
     std::string inception;  // file of the FID network's weights
-    int64_t count = 1000;   // images of each side, at least 2
-    int sampler_steps = 18;
+    int64_t count;          // images of each side, at least 2
+    int sampler_steps;
   };
   /// Opens the network, which then rests on the device. Error: the file is not named, missing or of another
   /// network; fewer than two images.

@@ -47,8 +47,10 @@ struct FlagsText {
 
   void add(const std::string& word) const {
     constexpr size_t kColumns = 100, kIndent = 11;
-    if (column + word.size() > kColumns) text += "\n" + std::string(kIndent, ' '), column = kIndent;
-    text += word + " ", column += word.size() + 1;
+    const bool full = column + 1 + word.size() > kColumns;
+    if (!text.empty()) text += full ? "\n" + std::string(kIndent, ' ') : " ";
+    column = (full ? kIndent : column + 1) + word.size();
+    text += word;
   }
   template <class T>
   void operator()(const T& value, const Field& field) const {
@@ -58,8 +60,8 @@ struct FlagsText {
       if (value != (flag.rfind("--no-", 0) == 0)) add(flag);
     } else if constexpr (Nameable<T>) {
       add(cat(flag, " ", name_of(value)));
-    } else {
-      add(cat(flag, " ", value));
+    } else if constexpr (is_number<T>) {
+      add(flag + " " + shortest_text(value));
     }
   }
   template <class Options>
@@ -91,7 +93,7 @@ TrainingRequest training_request(const Flags& flags) {
   if (int(flags.given("--steps")) + int(flags.given("--epochs")) + int(flags.given("--minutes")) > 1)
     fail("give one of --steps, --epochs and --minutes");
   if (f.fid_every == 0 && !f.inception.empty()) fail("--inception does nothing without --fid-every N");
-  if (f.fid_every == 0 && f.fid_count) fail("--fid-count does nothing without --fid-every N");
+  if (f.fid_every == 0 && flags.given("--fid-count")) fail("--fid-count does nothing without --fid-every N");
   return f;
 }
 
@@ -133,7 +135,12 @@ TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine:
 std::string flags_text(const TrainingOptions& options) {
   std::string text;
   size_t column = 11;
-  fields(options, FlagsText{text, column});
+  const FlagsText flags{text, column};
+  flags.add("--preset " + options.preset);
+  flags.add(cat("--size ", options.network.height, "x", options.network.width));
+  flags.add("--crop " + options.crop);
+  if (options.network.condition) flags.add("--attributes");
+  fields(options, flags);
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apps/console/flags.h"
+#include "data/celeba.h"
 #include "data/crop.h"
 #include "data/dataset.h"
 #include "model/training/options.h"
@@ -22,7 +23,7 @@ struct TrainingRequest {
   std::optional<data::Crop> crop;
   bool attributes = false, dry_run = false;
   int64_t fid_every = 0;
-  std::optional<int64_t> fid_count;
+  int64_t fid_count = 1000;
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
   int threads = 0;
 };
@@ -34,7 +35,8 @@ void fields(Options& o, Visit&& visit) {
   visit(
       o.out,
       Field("out", "the run's folder; repeating the command resumes it").otherwise("runs/<folder>-<preset>"));
-  visit(o.preset, Field("preset", "network: " + model::preset_names()).otherwise("small; celeba64 on a GPU"));
+  visit(o.preset,
+        Field("preset", "network").one_of(model::preset_names()).otherwise("small; celeba64 on a GPU"));
   visit(o.epochs, Field("epochs", "passes over the images instead of --steps", from(1).to(1e9)));
   visit(o.minutes,
         Field("minutes", "or as many steps as fit this time, found by a ten-second probe when the run starts",
@@ -44,15 +46,16 @@ void fields(Options& o, Visit&& visit) {
   visit(o.dry_run, Field("dry_run", "print options, parameters, FLOPs, memory and time, and train nothing"));
   visit(o.size, Field("size", "image size, N or HxW").otherwise("the preset's"));
   visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
-  visit(o.split, Field("split", "train, valid, test or all").otherwise("train for CelebA, all for a folder"));
+  visit(o.split, Field("split", "of CelebA")
+                     .one_of(data::split_names())
+                     .otherwise("train for CelebA, all for a folder"));
   visit(o.cache, Field("cache", "folder of the decoded images"));
   visit(o.attributes, Field("attributes", "condition the network on CelebA's 40 attributes"));
   visit(o.fid_every,
         Field("fid_every", "steps between measurements of FID, which take long; 0: none (needs --inception)",
               from(0).to(engine::kMostSteps)));
   visit(o.fid_count,
-        Field("fid_count", "images that a FID is measured on; compare only equal numbers", from(2).to(1e9))
-            .otherwise("1000"));
+        Field("fid_count", "images that a FID is measured on; compare only equal numbers", from(2).to(1e9)));
   visit(
       o.inception,
       Field("inception", "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors"));
@@ -83,7 +86,7 @@ void complete(model::TrainingOptions& options, const TrainingRequest& request, c
 std::string run_path(const TrainingRequest& request);
 /// The options of the run there, where one has begun.
 std::optional<model::TrainingOptions> options_of_run(const std::string& run);
-/// The flags that ask for these options, wrapped for a terminal.
+/// The flags that ask for these options of a run on these images, wrapped for a terminal.
 std::string flags_text(const model::TrainingOptions& options);
 
 }  // namespace ito::apps

@@ -6,6 +6,7 @@
 #include "apps/app_model.h"
 #include "apps/app_sides_npz.h"
 #include "apps/console/program.h"
+#include "data/celeba.h"
 #include "data/crop.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/clock.h"
@@ -62,7 +63,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.crop, Field("crop", "of CelebA").otherwise("the other side's, else ddim128"));
   visit(o.sides.size, Field("size", "N or HxW, of CelebA and of folders that are to be scaled")
                           .otherwise("of CelebA: the other side's, else 64"));
-  visit(o.sides.split, Field("split", "of CelebA: train, valid, test or all").otherwise("train"));
+  visit(o.sides.split, Field("split", "of CelebA").one_of(data::split_names()).otherwise("train"));
   fields(o.evaluation, visit);
   fields(o.sides.sampler, visit);
   visit(o.sides.cache, Field("cache", "folder of decoded images"));

@@ -6,6 +6,7 @@
 #include "apps/app_main.h"
 #include "apps/app_model.h"
 #include "apps/console/program.h"
+#include "data/celeba.h"
 #include "data/celeba_lists.h"
 #include "data/contact_sheet.h"
 #include "data/crop.h"
@@ -44,7 +45,9 @@ void fields(Options& o, Visit&& visit) {
         Field("folder", "CelebA's folder or zip, or any folder or zip of images").as("folder").required());
   visit(o.size, Field("size", "N or HxW"));
   visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
-  visit(o.split, Field("split", "train, valid, test or all"));
+  visit(o.split, Field("split", "of CelebA")
+                     .one_of(data::split_names())
+                     .otherwise("train for CelebA, all for a folder"));
   visit(o.cache, Field("cache", "folder of the decoded images"));
   visit(o.sheet, Field("sheet", "where the contact sheet goes"));
 }

@@ -118,8 +118,8 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
 std::optional<RunFid> open_fid(const TrainingRequest& f, const model::TrainingOptions& o,
                                engine::Device& device, const model::ImageSet& images) {
   if (f.fid_every == 0) return std::nullopt;
-  std::optional<RunFid> fid(std::in_place, device,
-                            RunFid::Options{f.inception, f.fid_count.value_or(1000), o.sample_steps}, images);
+  std::optional<RunFid> fid(std::in_place, device, RunFid::Options{f.inception, f.fid_count, o.sample_steps},
+                            images);
   std::cout << "fid        of " << thousands(fid->count()) << " images every " << thousands(f.fid_every)
             << " steps: " << fid->cost() << "\n";
   for (const std::string& note : fid->notes()) std::cout << "note       " << note << "\n";

@@ -27,7 +27,7 @@ template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.device, Field("device", "where to run"));
   visit(o.dtype, Field("dtype", "of activations").otherwise("bf16 on a GPU, f32 on the CPU"));
-  visit(o.preset, Field("preset", "the network whose shapes are taken: " + model::preset_names()));
+  visit(o.preset, Field("preset", "the network whose shapes are taken").one_of(model::preset_names()));
   visit(o.batch, Field("batch", "images", from(1).to(4096)).otherwise("32 on a GPU, 2 on the CPU"));
   visit(o.filter, Field("filter", "only cases that contain this text (a kind, kernel, shape or dtype)"));
   visit(o.repeats,

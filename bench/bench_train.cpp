@@ -36,7 +36,7 @@ struct Request {
 
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.preset, Field("preset", "network: " + model::preset_names()));
+  visit(o.preset, Field("preset", "network").one_of(model::preset_names()));
   visit(o.device, Field("device", "where to run"));
   visit(o.precision, Field("precision", "what the network computes in"));
   visit(o.conv, Field("conv", "convolutions and products on a GPU (auto: whichever is faster)"));

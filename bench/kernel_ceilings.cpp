@@ -66,7 +66,7 @@ std::vector<Rate> products(Operands& operands, Stopwatch& watch, DType dtype, in
   t->workspace = operands.workspace(device.query([&](auto& s) {
     return kernels::linear_workspace_bytes(s, size, size, size, dtype, kernels::ConvPass::forward);
   }));
-  const std::string text = cat(" ", kernels::name_of(dtype), " product of ", size, "x", size);
+  const std::string text = cat(" ", name_of(dtype), " product of ", size, "x", size);
   const double flops = 2.0 * size * double(size) * size;
   std::vector<Rate> rates;
   const auto add = [&](const std::string& by, const Work& work) {

@@ -20,11 +20,7 @@ std::string shape_text(const Conv2dDims& d) {
              d.stride > 1 ? cat(" / ", d.stride) : "");
 }
 
-const char* name_of(ConvPass pass) {
-  return pass == ConvPass::forward         ? "conv2d_forward"
-         : pass == ConvPass::backward_data ? "conv2d_backward_data"
-                                           : "conv2d_backward_weights";
-}
+std::string kernel_of(ConvPass pass) { return cat("conv2d_", name_of(pass)); }
 
 Shape input_shape(const Conv2dDims& d, int channels) { return {d.n, d.h, d.w, channels}; }
 Shape output_shape(const Conv2dDims& d) { return {d.n, d.out_h(), d.out_w(), d.k}; }
@@ -86,9 +82,9 @@ void run_unfused(Stream& s, ConvTensors& t) {
 Case epilogue_case(const Setting& setting, const Conv2dDims& d) {
   const double residual = double(output_shape(d).count()) * double(size_of(setting.dtype));
   return {"convolution with epilogue",
-          name_of(ConvPass::forward),
+          kernel_of(ConvPass::forward),
           shape_text(d),
-          kernels::name_of(setting.dtype),
+          std::string(name_of(setting.dtype)),
           0,
           flops_of(d),
           bytes_of(setting, d, ConvPass::forward) + residual,
@@ -112,9 +108,9 @@ Case convolution_case(const Setting& setting, const Used<engine::ConvCall>& used
   const Conv2dDims d = used.dims.dims;
   const ConvPass pass = used.dims.pass;
   return {"convolution",
-          name_of(pass),
+          kernel_of(pass),
           shape_text(d),
-          kernels::name_of(setting.dtype),
+          std::string(name_of(setting.dtype)),
           used.uses,
           flops_of(d),
           bytes_of(setting, d, pass),

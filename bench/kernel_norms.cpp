@@ -63,7 +63,7 @@ Case norm_case(const Setting& setting, const Used<NormShape>& used, bool forward
   return {"group norm",
           forward ? "group_norm_forward" : "group_norm_backward",
           cat(d.n, "x", n.h, "x", n.w, "x", channels),
-          kernels::name_of(setting.dtype),
+          std::string(name_of(setting.dtype)),
           used.uses,
           0,
           (forward ? 2.0 : 3.0) * d.n * double(d.hw) * d.c() * double(size_of(setting.dtype)),

@@ -33,7 +33,7 @@ struct Level {
     return {kind,
             name,
             text,
-            kernels::name_of(dtype),
+            std::string(name_of(dtype)),
             0,
             0,
             tensors * double(shape.count()) * double(size_of(dtype)),
@@ -83,7 +83,7 @@ Case add_case(const Level& l) {
 Case cast_case(const Level& l) {
   Case head = l.head("pointwise", "add_scaled (cast)", 0);
   const DType other = l.dtype == DType::f32 ? DType::bf16 : DType::f32;
-  head.dtype = cat(kernels::name_of(l.dtype), "->", kernels::name_of(other));
+  head.dtype = cat(name_of(l.dtype), "->", name_of(other));
   head.bytes = 6.0 * double(l.shape.count());
   const auto tensors = [l, other](Operands& operands) -> List {
     return {operands.normal(l.shape, l.dtype), operands.zeros(l.shape, other)};
@@ -181,7 +181,7 @@ Cases resampling_cases(const Setting& setting, const std::vector<Used<ImageShape
       const Case head{"resampling",
                       forward ? "nearest_up" : "box_down",
                       cat(n, "x", d.h, "x", d.w, "x", d.c),
-                      kernels::name_of(dtype),
+                      std::string(name_of(dtype)),
                       used.uses,
                       0,
                       5.0 * double(small.count()) * double(size_of(dtype)),
@@ -206,7 +206,7 @@ Cases embedding_cases(const Setting& setting) {
     return {"embedding",
             name,
             cat(n, " -> ", n, "x", 2 * half),
-            kernels::name_of(dtype),
+            std::string(name_of(dtype)),
             0,
             0,
             4.0 * inputs + 2.0 * n * half * double(size_of(dtype)),

@@ -53,7 +53,7 @@ Case product_case(const Setting& setting, const Used<ProductShape>& used, const 
   return {"linear",
           pass.name,
           cat(d.m, "x", d.in, " -> ", d.out),
-          kernels::name_of(setting.dtype),
+          std::string(name_of(setting.dtype)),
           used.uses,
           2.0 * d.m * double(d.in) * d.out,
           double(d.m) * (double(d.in) + d.out) * double(size_of(setting.dtype)) +
@@ -95,7 +95,7 @@ Case attention_case(const Setting& setting, const Used<AttentionShape>& used, bo
   return {"attention",
           forward ? "attention_forward" : "attention_backward",
           cat(d.n, "x", d.tokens, "x", d.channels, ", ", d.heads, d.heads == 1 ? " head" : " heads"),
-          kernels::name_of(setting.dtype),
+          std::string(name_of(setting.dtype)),
           used.uses,
           (forward ? 2 : 5) * product,
           (forward ? 4 : 8) * numbers * double(size_of(setting.dtype)),

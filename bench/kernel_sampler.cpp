@@ -68,7 +68,7 @@ Case step_case(const Setting& setting, const char* name, const SdeStep& step) {
   return {"sampler step",
           name,
           cat(shape[0], "x", shape[1], "x", shape[2], "x", shape[3]),
-          dtype == DType::f32 ? "f32" : cat("f32, ", kernels::name_of(dtype), " next input"),
+          dtype == DType::f32 ? "f32" : cat("f32, ", name_of(dtype), " next input"),
           1,
           0,
           double(shape.count()) * (8 + 2 * double(size_of(dtype))),

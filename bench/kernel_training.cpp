@@ -138,7 +138,7 @@ Case optimizer_case(int64_t count, bool with_half, bool update) {
 Cases batch_cases(const Setting& setting) {
   const Images d(setting);
   const DType dtype = setting.dtype;
-  return {{"training batch", "make_batch", d.text, cat("u8->", kernels::name_of(dtype), ",f32"), 1, 0,
+  return {{"training batch", "make_batch", d.text, cat("u8->", name_of(dtype), ",f32"), 1, 0,
            d.numbers() * (1 + double(size_of(dtype)) + 4), [=](Operands& operands) -> Trial {
              const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
              Device& device = operands.device();
@@ -165,7 +165,7 @@ Cases loss_cases(const Setting& setting) {
     return {"loss",
             name,
             d.text,
-            kernels::name_of(dtype),
+            std::string(name_of(dtype)),
             1,
             0,
             d.numbers() * (tensors * double(size_of(dtype)) + 4),  // the target is f32

@@ -55,6 +55,12 @@ std::vector<std::string> names_in_split(const Celeba& celeba, int wanted, std::v
 
 }  // namespace
 
+std::vector<std::string> split_names() {
+  std::vector<std::string> names;
+  for (const Named<int>& split : kSplits) names.emplace_back(split.name);
+  return names;
+}
+
 void check_split(const std::string& split) { value_of_name("split", split, kSplits); }
 
 ImageList list_celeba(const Celeba& celeba, const std::string& split) {

@@ -33,6 +33,8 @@ Celeba find_celeba(const std::filesystem::path& path);
 
 /// Error unless it is train, valid, test or all.
 void check_split(const std::string& split);
+/// train, valid, test, all.
+std::vector<std::string> split_names();
 
 /// The pictures of one split, by list_eval_partition or, where that is missing, by CelebA's own numbers
 /// (train to 162770, valid to 182637, test from there), with a note. Pictures without a line are left out,

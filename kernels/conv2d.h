@@ -62,3 +62,12 @@ struct ConvPreference {
 const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
 
 }  // namespace ito::kernels
+
+template <>
+struct ito::Names<ito::kernels::ConvPass> {
+  using Pass = kernels::ConvPass;
+  static constexpr std::string_view kKind = "pass of a convolution";
+  static constexpr Named<Pass> kTable[] = {{"forward", Pass::forward},
+                                           {"backward_data", Pass::backward_data},
+                                           {"backward_weights", Pass::backward_weights}};
+};

@@ -5,14 +5,29 @@
 
 #include "kernels/base/bf16.h"
 #include "kernels/base/error.h"
+#include "kernels/base/names.h"
 
-namespace ito::kernels {
+namespace ito {
+
+namespace kernels {
 
 /// Element types of a tensor. f64 exists for checks, on the CPU only.
 enum class DType : uint8_t { f32, bf16, f64 };
 
+}  // namespace kernels
+
+template <>
+struct Names<kernels::DType> {
+  static constexpr std::string_view kKind = "element type";
+  static constexpr Named<kernels::DType> kTable[] = {
+      {"f32", kernels::DType::f32}, {"bf16", kernels::DType::bf16}, {"f64", kernels::DType::f64}};
+};
+
+}  // namespace ito
+
+namespace ito::kernels {
+
 inline size_t size_of(DType t) { return t == DType::f32 ? 4 : t == DType::bf16 ? 2 : 8; }
-inline const char* name_of(DType t) { return t == DType::f32 ? "f32" : t == DType::bf16 ? "bf16" : "f64"; }
 
 /// The type in which statistics, sums and parameters' gradients are kept: f64 for f64, else f32.
 inline DType wide(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }

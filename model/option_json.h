@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "kernels/base/options.h"
 #include "model/json_value.h"
@@ -26,6 +28,25 @@ struct WriteJson {
   }
 };
 
+/// Collects the names of the fields of one struct.
+struct CollectNames {
+  std::vector<std::string>& names;
+
+  template <class T>
+  void operator()(const T&, const Field& field) const {
+    names.push_back(field.name);
+  }
+  template <class Options>
+  void object(const char* name, const Options&) const {
+    names.emplace_back(name);
+  }
+};
+
+/// Sets every field of `options` from `json`. Error: as below, or `json` holds what is no field, such as an option that
+/// only later versions have.
+template <class Options>
+void read_json(const nlohmann::json& json, Options& options);
+
 /// Sets every field from `json`. Error: it is missing (but where older files lack it), of another kind or outside of
 /// its range.
 struct ReadJson {
@@ -44,9 +65,18 @@ struct ReadJson {
   }
   template <class Options>
   void object(const char* name, Options& options) const {
-    fields(options, ReadJson{json.at(name)});
+    read_json(json.at(name), options);
   }
 };
+
+template <class Options>
+void read_json(const nlohmann::json& json, Options& options) {
+  fields(options, ReadJson{json});
+  std::vector<std::string> names;
+  fields(options, CollectNames{names});
+  for (const auto& [key, value] : json.items())
+    if (std::find(names.begin(), names.end(), key) == names.end()) fail_unknown_name("option", key, names);
+}
 
 template <class Options>
 nlohmann::json json_of(const Options& options) {

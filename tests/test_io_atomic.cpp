@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,16 @@ void run_and_die(F&& action) {
 using Names = std::set<std::string>;
 
 }  // namespace
+
+TEST_CASE("what is no regular file is not replaced: a device, a pipe") {
+  const TempFolder folder;
+  const std::filesystem::path pipe = folder / "pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  for (const std::filesystem::path& path : {std::filesystem::path("/dev/null"), pipe}) {
+    CHECK(contains(error_of([&] { write_file_atomic(path, "x"); }), "is no regular file"));
+    CHECK(!std::filesystem::is_regular_file(path));
+  }
+}
 
 TEST_CASE("a file appears whole, over an older one, and leaves nothing else") {
   const TempFolder folder;

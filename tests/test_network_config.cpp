@@ -15,7 +15,7 @@ namespace ito::model {
 namespace {
 
 using nlohmann::json;
-using tests::error_of, tests::TempFolder;
+using tests::contains, tests::error_of, tests::TempFolder;
 
 /// All arguments of UNet2DModel's constructor in diffusers 0.42, with their defaults.
 const char* const kDefaults = R"({
@@ -203,10 +203,6 @@ const Foreign kForeign[] = {
     {"cross_attention_dim", "768", "unknown key cross_attention_dim"},
     {"ito_output_scale", "0.5", "unknown key ito_output_scale"},
 };
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 json tiny() { return json::parse(to_json(preset("tiny").network)); }
 

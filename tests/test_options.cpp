@@ -57,6 +57,19 @@ TEST_CASE("bounds that are not allowed themselves") {
   CHECK(parse_option<double>("--x", "0.9999", from(0).below(1)) == 0.9999);
 }
 
+TEST_CASE("a range that is wider than its type is cut to it, at both ends; rounding does not pass a bound") {
+  CHECK(contains(refused<int>("-3000000000", from(-1e10L).to(1e10L)), "from -2147483648 to 2147483647"));
+  CHECK(contains(refused<int>("10", from(0).below(10)), "at least 0 and below 10"));
+  CHECK(parse_option<int>("--x", "9", from(0).below(10)) == 9);
+  CHECK(contains(refused<float>("0.99999999999", from(0).below(1)), "below 1"));
+}
+
+TEST_CASE("numbers are written as short as they are read back") {
+  CHECK(shortest_text(0.000123456789) == "0.000123456789");
+  CHECK(shortest_text(0.1f) == "0.1");
+  CHECK(shortest_text(uint64_t(18446744073709551615u)) == "18446744073709551615");
+}
+
 TEST_CASE("a number whose field has no range is refused, whatever it is") {
   const int one = 1;
   CHECK(contains(error_of([&] { CheckRanges{}(one, Field("x", "a number")); }), "--x must be"));
@@ -90,6 +103,16 @@ TEST_CASE("options that a file lacks since they are newer than it mean their def
   };
   CHECK(model::to_json(model::training_options_from_json(without("\"conv\""))) == text);
   CHECK(contains(error_of([&] { model::training_options_from_json(without("\"keep\"")); }), "keep"));
+}
+
+TEST_CASE("what is no option of this version is refused by name, at every depth") {
+  const std::string text = io::read_file(fixture("options/plain/options.json"));
+  for (const std::string object : {"{", "\"diffusion\": {", "\"optimizer\": {"}) {
+    std::string changed = text;
+    changed.insert(changed.find(object) + object.size(), "\"unheard\": 3,");
+    CHECK(contains(error_of([&] { model::training_options_from_json(changed); }),
+                   "unknown option \"unheard\""));
+  }
 }
 
 TEST_CASE("values in a file are held to the same ranges, by the file's names") {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -59,9 +60,9 @@ class Flags {
       if constexpr (std::is_same_v<T, bool>)
         value = field.flag.rfind("--no-", 0) != 0;
       else if constexpr (is_optional<T>)
-        value = parse_option<typename T::value_type>(field.flag, found->second, field.range);
+        value = flags.parsed<typename T::value_type>(field, found->second);
       else
-        value = parse_option<T>(field.flag, found->second, field.range);
+        value = flags.parsed<T>(field, found->second);
     }
     template <class Options>
     void object(const char*, Options& options) const {
@@ -71,12 +72,18 @@ class Flags {
 
  private:
   template <class T>
+  T parsed(const Field& field, const std::string& text) const {
+    if (!field.names.empty() && std::find(field.names.begin(), field.names.end(), text) == field.names.end())
+      fail_name(field.flag, field.names, text);
+    return parse_option<T>(field.flag, text, field.range);
+  }
+  template <class T>
   void add_flag(const std::optional<T>&, const Field& field) {
-    add_text(field, what_of<T>(), described<T>(field), "");
+    add_text(field, what_of<T>(field), described<T>(field), "");
   }
   template <class T>
   void add_flag(const T& value, const Field& field) {
-    add_text(field, what_of<T>(), described<T>(field), field.fallback.empty() ? shown(value) : "");
+    add_text(field, what_of<T>(field), described<T>(field), field.fallback.empty() ? shown(value) : "");
   }
   void add_flag(bool, const Field& field);
 
@@ -88,20 +95,23 @@ class Flags {
   static std::string described(const Field& field) {
     std::string text = field.help;
     if constexpr (Nameable<T>) text += ": " + allowed_text<T>(field.range);
+    if (!field.names.empty()) text += ": " + list_of(field.names);
     if constexpr (is_number<T>) text += cat(" (", text_of(field.range), ")");
     return field.fallback.empty() ? text : cat(text, "; default: ", field.fallback);
   }
   /// What stands for the value in --help.
   template <class T>
-  static std::string what_of() {
-    return is_whole<T> ? "N" : is_number<T> ? "X" : Nameable<T> ? "NAME" : "TEXT";
+  static std::string what_of(const Field& field) {
+    return is_whole<T> ? "N" : is_number<T> ? "X" : Nameable<T> || !field.names.empty() ? "NAME" : "TEXT";
   }
   template <class T>
   static std::string shown(const T& value) {
     if constexpr (Nameable<T>)
       return std::string(name_of(value));
+    else if constexpr (is_number<T>)
+      return shortest_text(value);
     else
-      return cat(value);
+      return value;
   }
 
   CLI::App* app_;

@@ -75,7 +75,8 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
   } catch (const CLI::ParseError& e) {
     std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
   } catch (const std::bad_alloc&) {
-    std::cerr << app.get_name() << ": out of memory; use a smaller --batch or --size\n";
+    std::cerr << app.get_name() << ": out of memory"
+              << (app.get_option_no_throw("--batch") ? "; use a smaller --batch" : "") << "\n";
   } catch (const std::exception& e) {
     std::cerr << app.get_name() << ": " << e.what() << "\n";
   }

@@ -19,6 +19,12 @@ std::string bound_text(long double bound) {
 }
 
 template <class T>
+std::string shortest(T value) {
+  char text[40];
+  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+template <class T>
 T parse_number(const std::string& who, std::string_view text, const Range& range) {
   T value{};
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -58,6 +64,9 @@ void fail_name(const std::string& who, const std::vector<std::string>& names, st
   fail(cat(who, " must be ", list_of(names), ", is \"", value.substr(0, 100), "\"; did you mean \"",
            nearest_name(value.substr(0, 100), names), "\"?"));
 }
+
+std::string shortest_text(double value) { return shortest(value); }
+std::string shortest_text(float value) { return shortest(value); }
 
 int64_t parse_signed(const std::string& who, std::string_view text, const Range& range) {
   return parse_number<int64_t>(who, text, range);

@@ -31,7 +31,6 @@ struct Range {
   long double least = 1, most = 0;               // none, unless given
   bool above_least = false, below_most = false;  // the bound itself is not allowed
 
-  constexpr bool is_given() const { return least <= most; }
   constexpr bool holds(long double x) const {
     return (above_least ? x > least : x >= least) && (below_most ? x < most : x <= most);  // never NaN
   }
@@ -59,6 +58,7 @@ struct Field {
   bool changes = false;   // a run that goes on may have another value
   bool is_newer = false;  // files from before the option existed lack it, and mean the default
   bool is_required = false;
+  std::vector<std::string> names;  // of a text: those that are allowed; none: any text
 
   explicit Field(std::string name, std::string help = "", Range range = {});
   /// Another flag than the name with dashes: "--no-flip" sets a bool to false; "DIR" is a place.
@@ -66,6 +66,7 @@ struct Field {
   Field&& otherwise(const char* text) && { return fallback = text, std::move(*this); }
   Field&& may_change() && { return changes = true, std::move(*this); }
   Field&& newer() && { return is_newer = true, std::move(*this); }
+  Field&& one_of(std::vector<std::string> allowed) && { return names = std::move(allowed), std::move(*this); }
   Field&& required() && { return is_required = true, std::move(*this); }
 
   const std::string& called() const { return flag.empty() ? name : flag; }
@@ -123,14 +124,26 @@ T parse_option(const std::string& who, std::string_view text, const Range& range
       if (row.name == text) return row.value;
     fail_name(who, names_of<T>(), text);
   } else if constexpr (std::is_floating_point_v<T>) {
-    return T(parse_real(who, text, range));
+    const T value = T(parse_real(who, text, range));
+    if (!range.holds(value))
+      fail_value(who, allowed_text<T>(range), text);  // rounded to a bound that is not allowed
+    return value;
   } else {
     static_assert(is_whole<T>);
-    const Range fitting = range.to(std::min<long double>(range.most, std::numeric_limits<T>::max()));
+    Range fitting = range;
+    constexpr long double kLeast = std::numeric_limits<T>::min(), kMost = std::numeric_limits<T>::max();
+    if (fitting.least < kLeast) fitting.least = kLeast, fitting.above_least = false;
+    if (fitting.most > kMost) fitting.most = kMost, fitting.below_most = false;
     if constexpr (std::is_unsigned_v<T>) return T(parse_unsigned(who, text, fitting));
     return T(parse_signed(who, text, fitting));
   }
 }
+
+/// The shortest decimal number that is read back as the same value.
+std::string shortest_text(double value);
+std::string shortest_text(float value);
+template <class T>
+requires is_whole<T> std::string shortest_text(T value) { return std::to_string(value); }
 
 template <class T>
 inline constexpr bool is_optional = false;

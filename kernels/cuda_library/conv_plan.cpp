@@ -5,21 +5,6 @@
 
 namespace ito::kernels {
 
-namespace {
-
-constexpr const char* kPasses[] = {"forward", "backward_data", "backward_weights"};
-constexpr const char* kChoices[] = {"ours", "cudnn"};
-
-/// The place of a name among `names`; -1 where it is not one of them.
-template <size_t N>
-int place_of(const std::string& name, const char* const (&names)[N]) {
-  for (size_t i = 0; i < N; ++i)
-    if (name == names[i]) return int(i);
-  return -1;
-}
-
-}  // namespace
-
 ConvPlan::Key ConvPlan::key_of(const Conv2dDims& d, DType dtype, ConvPass pass) {
   return {int(pass), int(dtype), d.h,      d.w,       d.c1,       d.c2,         d.k,
           d.r,       d.s,        d.stride, d.pad_top, d.pad_left, d.pad_bottom, d.pad_right};
@@ -36,9 +21,9 @@ void ConvPlan::set(const Conv2dDims& d, DType dtype, ConvPass pass, ConvChoice c
 }
 
 std::string ConvPlan::line_of(const Key& k, ConvChoice choice) {
-  return cat(kPasses[k[0]], " ", name_of(DType(k[1])), " ", k[2], "x", k[3], " channels ", k[4], "+", k[5],
-             " to ", k[6], " filter ", k[7], "x", k[8], " stride ", k[9], " padding ", k[10], " ", k[11], " ",
-             k[12], " ", k[13], ": ", kChoices[int(choice)]);
+  return cat(name_of(ConvPass(k[0])), " ", name_of(DType(k[1])), " ", k[2], "x", k[3], " channels ", k[4],
+             "+", k[5], " to ", k[6], " filter ", k[7], "x", k[8], " stride ", k[9], " padding ", k[10], " ",
+             k[11], " ", k[12], " ", k[13], ": ", name_of(choice));
 }
 
 std::string ConvPlan::to_text() const {
@@ -59,14 +44,17 @@ ConvPlan ConvPlan::from_text(const std::string& text) {
                 "%16s %8s %dx%d channels %d+%d to %d filter %dx%d stride %d padding %d %d %d %d: %8s", pass,
                 dtype, &k[2], &k[3], &k[4], &k[5], &k[6], &k[7], &k[8], &k[9], &k[10], &k[11], &k[12], &k[13],
                 choice);
-    k[0] = place_of(pass, kPasses);
-    k[1] = int(std::string(dtype) == "bf16" ? DType::bf16 : DType::f32);
-    const int chosen = place_of(choice, kChoices);
+    ConvChoice chosen = ConvChoice::automatic;
+    try {
+      k[0] = int(parse_name<ConvPass>(pass)), k[1] = int(parse_name<DType>(dtype));
+      chosen = parse_name<ConvChoice>(choice);
+    } catch (const Error&) {  // which is told below
+    }
     // What was read is right if it is written the same way.
-    if (k[0] < 0 || chosen < 0 || line_of(k, ConvChoice(chosen)) != line)
+    if (chosen == ConvChoice::automatic || line_of(k, chosen) != line)
       fail(cat("line ", number, " of the convolution plan is not one: \"", line,
                "\"; remove it, and the shape is timed again"));
-    plan.choices_[k] = ConvChoice(chosen);
+    plan.choices_[k] = chosen;
   }
   return plan;
 }

@@ -60,7 +60,7 @@ struct HeunOptions {
 
 /// EDM's range [.002, 80] cut to the SDE's own, [sigma(0), sigma(1)]: a network is not asked about levels
 /// that it has never seen.
-HeunOptions heun_options(const Sde&, int steps = 18);
+HeunOptions heun_options(const Sde&, int steps = HeunOptions{}.steps);
 
 /// The SDE only translates sigma into the levels that the network's condition needs.
 SamplerPlan heun_plan(const Sde&, const HeunOptions&);

@@ -21,14 +21,6 @@ void ReadJson::object(const char* name, NetworkConfig& network) const {
 
 namespace {
 
-/// Refuses what is nested without end: dump() calls itself for each level.
-json parse_shallow(const std::string& text) {
-  return json::parse(text, [](int depth, json::parse_event_t, json&) {
-    if (depth > 8) fail("a run's options.json is not as expected: it is nested too deeply");
-    return true;
-  });
-}
-
 constexpr int64_t kMostGridPixels = 90'000'000;  // of a picture that can still be written
 
 /// A grid that cannot be drawn is found out before the first step.
@@ -48,16 +40,6 @@ struct ChangingFields {
   }
   template <class Options>
   void object(const char*, const Options&) const {}
-};
-
-/// The ranges of a run's options; the network has a check of its own.
-struct CheckRun : CheckRanges {
-  using CheckRanges::operator();
-  void object(const char*, const NetworkConfig&) const {}
-  template <class Options>
-  void object(const char*, const Options& options) const {
-    fields(options, *this);
-  }
 };
 
 }  // namespace
@@ -87,7 +69,7 @@ TrainingOptions default_options(const std::string& name) {
 
 void check(const TrainingOptions& o) {
   check(o.network);
-  fields(o, CheckRun{});
+  fields(o, CheckRanges{});
   make_sde(o.diffusion.sde);
   if (int64_t(o.batch) * o.accumulate >= (1 << 20)) fail("--batch times --accumulate must be below 1048576");
   check_grid(o);
@@ -106,9 +88,10 @@ std::string to_json(const TrainingOptions& options) { return json_of(options).du
 
 TrainingOptions training_options_from_json(const std::string& text) {
   try {
-    const json parsed = parse_shallow(text);
+    const json parsed =
+        parse_shallow(text, "a run's options.json is not as expected: it is nested too deeply");
     TrainingOptions o;
-    fields(o, ReadJson{parsed});
+    read_json(parsed, o);
     make_sde(o.diffusion.sde);  // checks its numbers against each other
     set_steps(o, o.steps);
     return o;

@@ -64,7 +64,7 @@ struct TrainingOptions {
   kernels::ConvChoice conv = kernels::ConvChoice::ours;
   std::string crop = "none";
   int64_t save_every = 1000, sample_every = 1000;
-  int sample_count = 64, sample_steps = 18;
+  int sample_count = 64, sample_steps = HeunOptions{}.steps;
   int keep = 2;
   int64_t validate_every = 0;
   int validate_count = 256;

@@ -265,14 +265,6 @@ NetworkConfig parse(const json& j) {
   return c;
 }
 
-/// Refuses what is nested without end: dump() calls itself for each level.
-json parse_shallow(const std::string& text) {
-  return json::parse(text, [](int depth, json::parse_event_t, json&) {
-    if (depth > 8) fail("is nested too deeply");
-    return true;
-  });
-}
-
 }  // namespace
 
 std::string to_json(const NetworkConfig& config) {
@@ -284,7 +276,7 @@ std::string to_json(const NetworkConfig& config) {
 
 NetworkConfig network_config_from_json(const std::string& text, const std::string& file) {
   try {
-    return parse(parse_shallow(text));
+    return parse(parse_shallow(text, "is nested too deeply"));
   } catch (const json::exception& e) {
     fail(cat(file, " is not as expected: ", e.what()));
   } catch (const Error& e) {

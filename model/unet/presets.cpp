@@ -1,6 +1,6 @@
 #include "model/unet/presets.h"
 
-#include "kernels/base/options.h"
+#include "kernels/base/names.h"
 
 namespace ito::model {
 
@@ -61,22 +61,16 @@ const std::vector<Preset>& presets() {
   return all;
 }
 
-namespace {
-
-std::vector<std::string> names_of_presets() {
+std::vector<std::string> preset_names() {
   std::vector<std::string> names;
   for (const Preset& p : presets()) names.push_back(p.name);
   return names;
 }
 
-}  // namespace
-
-std::string preset_names() { return list_of(names_of_presets()); }
-
 const Preset& preset(const std::string& name) {
   for (const Preset& p : presets())
     if (p.name == name) return p;
-  fail_unknown_name("preset", name, names_of_presets());
+  fail_unknown_name("preset", name, preset_names());
 }
 
 }  // namespace ito::model

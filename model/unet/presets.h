@@ -15,8 +15,7 @@ struct Preset {
 };
 
 const std::vector<Preset>& presets();
-/// "tiny, faces32, ... or tutorial".
-std::string preset_names();
+std::vector<std::string> preset_names();
 /// Error for an unknown name, with the nearest one.
 const Preset& preset(const std::string& name);
 

@@ -1,0 +1,64 @@
+#include <doctest/doctest.h>
+
+#include "apps/app_training.h"
+#include "tests/helpers.h"
+
+/// What train_celeba chooses for a device, without having one.
+namespace ito::apps {
+namespace {
+
+using engine::Backend;
+
+struct Chosen {
+  TrainingRequest request;
+  model::TrainingOptions options;
+};
+
+Chosen chosen(const std::string& arguments, Backend backend) {
+  CLI::App app{"", "train_celeba"};
+  Flags flags(app);
+  add_flags(flags);
+  app.parse("faces " + arguments);
+  Chosen result{training_request(flags), {}};
+  result.options = training_options(flags, result.request, backend);
+  return result;
+}
+
+TEST_CASE("the preset fits the device, unless it is asked for") {
+  CHECK(chosen("", Backend::cpu).options.preset == "small");
+  CHECK(chosen("", Backend::cuda).options.preset == "celeba64");
+  CHECK(chosen("--preset tiny", Backend::cuda).options.preset == "tiny");
+  CHECK(run_path(chosen("", Backend::cuda).request) == "runs/faces-celeba64");
+}
+
+TEST_CASE("convolutions fit the device, unless they are asked for: cuDNN's only where there is one") {
+  using kernels::ConvChoice;
+  const ConvChoice on_gpu = engine::has_cudnn() ? ConvChoice::automatic : ConvChoice::ours;
+  CHECK(chosen("", Backend::cpu).options.conv == ConvChoice::ours);
+  CHECK(chosen("", Backend::cuda).options.conv == on_gpu);
+  CHECK(chosen("--conv cudnn", Backend::cuda).options.conv == ConvChoice::cudnn);
+}
+
+TEST_CASE("a run that has begun keeps its preset and its convolutions") {
+  const tests::TempFolder folder;
+  model::TrainingOptions begun = model::default_options("tiny");
+  begun.conv = kernels::ConvChoice::automatic;
+  io::write_file_atomic(folder / "options.json", model::to_json(begun));
+  const Chosen again = chosen("--out " + folder.path().string(), Backend::cuda);
+  CHECK(again.options.preset == "tiny");
+  CHECK(again.options.conv == kernels::ConvChoice::automatic);
+}
+
+TEST_CASE("weighting and draw follow a prediction, unless they are asked for") {
+  using namespace model;
+  const DiffusionOptions noise = chosen("--prediction noise", Backend::cpu).options.diffusion;
+  CHECK((noise.weighting == Weighting::sigma2 && noise.draw.kind == LevelDraw::uniform));
+  const DiffusionOptions asked =
+      chosen("--prediction noise --weighting min-snr --sde vp --p-mean -2", Backend::cpu).options.diffusion;
+  CHECK((asked.weighting == Weighting::min_snr && asked.sde.kind == SdeKind::vp && asked.draw.p_mean == -2));
+  const DiffusionOptions text = chosen("--preset document --prediction edm", Backend::cpu).options.diffusion;
+  CHECK((text.weighting == Weighting::edm && text.preconditioning.condition == NoiseCondition::time));
+}
+
+}  // namespace
+}  // namespace ito::apps
