@@ -10,7 +10,6 @@ namespace ito::bench {
 namespace {
 
 using engine::ConvCall;
-using kernels::ConvPass;
 
 auto key(const ConvCall& call) {
   const auto& d = call.dims;

@@ -86,7 +86,7 @@ std::vector<std::string> calls_of(const SmallRun& run, const fs::path& folder) {
   fs::create_directories(folder);
   tap = Tap{folder.string(), {}, -1, 0};
   run.train(folder);
-  const std::vector<std::string> calls = tap.calls;
+  std::vector<std::string> calls = tap.calls;
   tap = Tap{};
   return calls;
 }

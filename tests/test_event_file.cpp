@@ -9,7 +9,6 @@
 namespace ito::model {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace tests;
 
 EventFile::Clock ticking() {

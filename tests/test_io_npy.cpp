@@ -89,7 +89,7 @@ TEST_CASE("what is not understood is named, with what to do") {
   const TempFolder folder;
   const auto error = [&](const std::string& bytes) {
     put(folder / "bad.npy", bytes);
-    const std::string text = error_of([&] { read_npy(folder / "bad.npy"); });
+    std::string text = error_of([&] { read_npy(folder / "bad.npy"); });
     CHECK(contains(text, "bad.npy: "));
     return text;
   };

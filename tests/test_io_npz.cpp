@@ -42,7 +42,7 @@ std::string error_of_entry(const TempFolder& folder, const std::string& bytes,
   ZipWriter writer(folder / "bad.npz");
   writer.add("mu.npy", bytes.data(), bytes.size(), packing);
   writer.commit();
-  const std::string error = error_of([&] { read_all(folder / "bad.npz"); });
+  std::string error = error_of([&] { read_all(folder / "bad.npz"); });
   CHECK(contains(error, "bad.npz/mu.npy: "));
   return error;
 }

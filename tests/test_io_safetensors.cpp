@@ -20,7 +20,7 @@ std::string file_with(const std::string& header, size_t data_bytes) {
 
 std::string error_of_header(const TempFolder& folder, const std::string& header, size_t data_bytes) {
   put(folder / "bad.safetensors", file_with(header, data_bytes));
-  const std::string error = error_of([&] { SafetensorsReader(folder / "bad.safetensors"); });
+  std::string error = error_of([&] { SafetensorsReader(folder / "bad.safetensors"); });
   CHECK(contains(error, "bad.safetensors: "));
   return error;
 }
@@ -112,7 +112,7 @@ TEST_CASE("a file without tensors, and tensors streamed in pieces") {
 TEST_CASE("the writer refuses what no reader could take") {
   const TempFolder folder;
   const auto error = [&](const std::vector<TensorSpec>& tensors, const Metadata& metadata = {}) {
-    const std::string text = error_of([&] { SafetensorsWriter(folder / "w", tensors, metadata); });
+    std::string text = error_of([&] { SafetensorsWriter(folder / "w", tensors, metadata); });
     CHECK(contains(text, "/w: "));
     return text;
   };

@@ -31,7 +31,7 @@ void read_all(const std::filesystem::path& path) {
 
 std::string error_in(const TempFolder& folder, const std::string& bytes) {
   put(folder / "bad.pth", bytes);
-  const std::string error = error_of([&] { read_all(folder / "bad.pth"); });
+  std::string error = error_of([&] { read_all(folder / "bad.pth"); });
   CHECK((error.empty() || contains(error, "bad.pth: ")));
   return error;
 }

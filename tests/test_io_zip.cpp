@@ -139,7 +139,7 @@ TEST_CASE("more than 65535 entries, with zip64 and with a counter that wrapped")
 
 TEST_CASE("files that are no archive say what they are and what to do") {
   const auto error = [](const std::string& bytes) {
-    const std::string text = error_of([&] { ZipReader(bytes, "img_align_celeba.zip"); });
+    std::string text = error_of([&] { ZipReader(bytes, "img_align_celeba.zip"); });
     CHECK(contains(text, "img_align_celeba.zip: "));
     return text;
   };

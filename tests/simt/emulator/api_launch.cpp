@@ -15,8 +15,6 @@
 /// Launches of the emulated runtime.
 namespace simt {
 
-using ito::cat;
-
 namespace {
 
 constexpr size_t kSharedWithoutAsking = 48 * 1024;
