@@ -107,7 +107,11 @@ std::string run_path(const TrainingRequest& f) {
 std::optional<TrainingOptions> options_of_run(const std::string& run) {
   const std::filesystem::path file = std::filesystem::path(run) / "options.json";
   if (!std::filesystem::exists(file)) return {};
-  return model::training_options_from_json(io::read_file(file));
+  try {
+    return model::training_options_from_json(io::read_file(file));
+  } catch (const Error& error) {
+    fail(cat(file.string(), ": ", error.what(), "; put back what was there, or begin another --out"));
+  }
 }
 
 TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine::Backend backend) {

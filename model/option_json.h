@@ -54,23 +54,38 @@ struct ReadJson {
 
   template <class T>
   void operator()(T& value, const Field& field) const {
-    if (field.is_newer && !json.contains(field.name)) return;
-    if constexpr (Nameable<T>)
-      value = parse_option<T>(field.name, value_as<std::string>(json.at(field.name), field.name.c_str()),
-                              field.range);
-    else
-      take(json, field.name.c_str(), value);
-    if constexpr (is_number<T>)
-      if (!field.range.holds(value)) fail_value(field.name, allowed_text<T>(field.range), cat(value));
+    const auto found = json.find(field.name);
+    if (found == json.end() && field.is_newer) return;
+    if (found == json.end()) fail(field.name + " is missing");
+    if constexpr (std::is_same_v<T, bool>) {
+      if (!found->is_boolean()) refuse(field, "true or false", *found);
+      value = found->template get<bool>();
+    } else if constexpr (is_number<T>) {
+      bool readable = found->is_number();
+      if constexpr (is_whole<T>) readable = fits<T>(*found);
+      if (readable) value = found->template get<T>();
+      if (!readable || !field.range.holds(value)) refuse(field, allowed_text<T>(field.range), *found);
+    } else {
+      if (!found->is_string()) refuse(field, "a text", *found);
+      value = parse_option<T>(field.name, found->template get<std::string>(), field.range);
+    }
   }
   template <class Options>
   void object(const char* name, Options& options) const {
+    if (!json.contains(name)) fail(cat(name, " is missing"));
     read_json(json.at(name), options);
+  }
+
+ private:
+  [[noreturn]] static void refuse(const Field& field, const std::string& allowed,
+                                  const nlohmann::json& value) {
+    fail_value(field.name, allowed, value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 };
 
 template <class Options>
 void read_json(const nlohmann::json& json, Options& options) {
+  if (!json.is_object()) fail("options must be an object");
   fields(options, ReadJson{json});
   std::vector<std::string> names;
   fields(options, CollectNames{names});

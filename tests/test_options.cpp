@@ -102,7 +102,8 @@ TEST_CASE("options that a file lacks since they are newer than it mean their def
     return std::string(text).erase(at, text.find('\n', at) - at);
   };
   CHECK(model::to_json(model::training_options_from_json(without("\"conv\""))) == text);
-  CHECK(contains(error_of([&] { model::training_options_from_json(without("\"keep\"")); }), "keep"));
+  CHECK(
+      contains(error_of([&] { model::training_options_from_json(without("\"keep\"")); }), "keep is missing"));
 }
 
 TEST_CASE("what is no option of this version is refused by name, at every depth") {
@@ -131,6 +132,10 @@ TEST_CASE("values in a file are held to the same ranges, by the file's names") {
   CHECK(contains(with("sde", "\"vee\""), "did you mean \"ve\"?"));
   CHECK(contains(with("precision", "\"f64\""), "precision must be f32 or bf16"));
   CHECK(contains(with("p_std", "-1"), "p_std must be a number above 0"));
+  CHECK(contains(with("batch", "\"32\""), "batch must be a whole number from 1 to 1048575"));
+  CHECK(contains(with("flip", "1"), "flip must be true or false, is \"1\""));
+  CHECK(contains(with("lr", "null"), "lr must be a number above 0"));
+  CHECK(contains(with("crop", "5"), "crop must be a text"));
 }
 
 TEST_CASE("the objective that a preset has, and what follows a prediction") {

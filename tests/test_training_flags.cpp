@@ -49,6 +49,14 @@ TEST_CASE("a run that has begun keeps its preset and its convolutions") {
   CHECK(again.options.conv == kernels::ConvChoice::automatic);
 }
 
+TEST_CASE("a run's options that cannot be read are told with their file") {
+  const tests::TempFolder folder;
+  io::write_file_atomic(folder / "options.json", "{\"batch\": \"4\"}");
+  const std::string error = tests::error_of([&] { options_of_run(folder.path().string()); });
+  CHECK(tests::contains(error, (folder / "options.json").string() + ": "));
+  CHECK(tests::contains(error, "preset is missing"));
+}
+
 TEST_CASE("weighting and draw follow a prediction, unless they are asked for") {
   using namespace model;
   const DiffusionOptions noise = chosen("--prediction noise", Backend::cpu).options.diffusion;

@@ -16,6 +16,7 @@ void WriteJson::object(const char* name, const NetworkConfig& network) const {
 }
 template <>
 void ReadJson::object(const char* name, NetworkConfig& network) const {
+  if (!json.contains(name)) fail(cat(name, " is missing"));
   network = network_config_from_json(json.at(name).dump(), name);
 }
 
