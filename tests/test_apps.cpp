@@ -109,8 +109,8 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
   CHECK(place.files("a/samples") == place.files("b/samples"));
   const Ended dry = place.run("train_celeba" + kTiny + "--steps 1000 --out c --dry-run");
   CHECK(dry.code == 0);
-  for (const char* part : {"parameters", "GFLOP", "memory", "time", "--batch 4 ", "--sample-every 100 ",
-                           "--lr 0.0002 ", "--sde ve ", "--preset tiny ", "--size 16x16 ", "--crop ddim128 "})
+  for (const char* part : {"parameters", "GFLOP", "memory", "time", "--batch 4", "--sample-every 100",
+                           "--lr 0.0002", "--sde ve", "--preset tiny", "--size 16x16", "--crop ddim128"})
     CHECK(contains(dry.out, part));
   CHECK_FALSE(fs::exists(place.path() / "c"));
 }
