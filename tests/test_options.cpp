@@ -65,8 +65,9 @@ TEST_CASE("a range that is wider than its type is cut to it, at both ends; round
 }
 
 TEST_CASE("numbers are written as short as they are read back") {
-  CHECK(shortest_text(0.000123456789) == "0.000123456789");
+  CHECK(shortest_text(0.000123456789) == "0.000123456789");  // six digits are too few
   CHECK(shortest_text(0.1f) == "0.1");
+  CHECK(shortest_text(2e-4) == "0.0002");
   CHECK(shortest_text(uint64_t(18446744073709551615u)) == "18446744073709551615");
 }
 

@@ -21,7 +21,10 @@ std::string bound_text(long double bound) {
 template <class T>
 std::string shortest(T value) {
   char text[40];
-  return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+  std::string six = cat(value);  // 0.0002, where to_chars prefers 2e-04
+  T back{};
+  std::from_chars(six.data(), six.data() + six.size(), back);
+  return back == value ? six : std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
 template <class T>
