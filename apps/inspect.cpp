@@ -154,7 +154,7 @@ void print_people(const data::Dataset& images) {
   for (size_t k = 0; k < data::kLandmarks; k += 2) {
     double x = 0, y = 0;
     for (size_t i = k; i < places.size(); i += data::kLandmarks) x += places[i], y += places[i + 1];
-    const double n = double(places.size() / data::kLandmarks);
+    const double n = double(places.size()) / double(data::kLandmarks);
     std::cout << " (" << std::lround(x / n) << ", " << std::lround(y / n) << ")";
   }
   std::cout << " on average: left eye, right eye, nose, mouth's left and right\n";
