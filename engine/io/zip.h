@@ -19,7 +19,9 @@
 namespace ito::io {
 
 struct ZipEntry {
-  std::string name;  // as it is stored: UTF-8 or whatever its writer had; ends with '/' for a folder
+  /// As it is stored, UTF-8 or whatever its writer had, but for '\\' as the only mark between parts, which becomes
+  /// '/'. Ends with '/' for a folder.
+  std::string name;
   uint64_t bytes = 0;
   uint64_t packed_bytes = 0;
   uint32_t checksum = 0;  // CRC-32 of the bytes

@@ -52,6 +52,13 @@ struct Directory {
   uint64_t end() const { return begin + bytes; }
 };
 
+/// A name whose parts a writer on Windows has parted by '\\' gets the '/' that the format asks for.
+std::string with_slashes(std::string_view stored) {
+  std::string name(stored);
+  if (name.find('/') == std::string::npos) std::replace(name.begin(), name.end(), '\\', '/');
+  return name;
+}
+
 /// Why there is no end record.
 std::string describe_other(std::string_view bytes) {
   if (bytes.empty()) return "the file is empty; get it again";
@@ -65,12 +72,24 @@ std::string describe_other(std::string_view bytes) {
   return "not a zip archive; get the file again, or unpack it and name the folder";
 }
 
-/// The end record is followed by nothing but its own comment.
+/// The end record at `at` says that the directory ends there; with zip64 another record says where.
+bool ends_directory(std::string_view bytes, uint64_t at) {
+  Fields fields(from(bytes, at + 12));
+  const uint64_t length = fields.u32(), begin = fields.u32();
+  return begin + length == at || (at >= kLocator64Bytes && has_mark(bytes, at - kLocator64Bytes, kLocator64));
+}
+
+/// The end record is followed by its own comment, or by what a copy or a disk has put behind the archive, which
+/// then must not look like a record by chance.
 uint64_t find_end(std::string_view bytes) {
   if (bytes.size() >= kEndBytes) {
     const uint64_t last = bytes.size() - kEndBytes, first = last - std::min<uint64_t>(last, kMost16);
-    for (uint64_t at = last + 1; at-- > first;) {
-      if (has_mark(bytes, at, kEnd) && Fields(from(bytes, at + kEndBytes - 2)).u16() == last - at) return at;
+    for (const bool whole : {true, false}) {
+      for (uint64_t at = last + 1; at-- > first;) {
+        if (!has_mark(bytes, at, kEnd)) continue;
+        const uint64_t comment = Fields(from(bytes, at + kEndBytes - 2)).u16();
+        if (comment == last - at || (!whole && comment < last - at && ends_directory(bytes, at))) return at;
+      }
     }
   }
   fail(describe_other(bytes));
@@ -183,7 +202,7 @@ ZipEntry read_directory_header(Fields& fields) {
   uint32_t disk = fields.u16();
   fields.take(6);  // attributes
   entry.begin = fields.u32();
-  entry.name = std::string(fields.take(name));
+  entry.name = with_slashes(fields.take(name));
   read_extra64(fields.take(extra), entry, disk);
   fields.take(comment);
   check_one_part(disk, 0);
@@ -257,7 +276,7 @@ std::string_view ZipReader::locate(const ZipEntry& entry) const {
   const uint16_t method = fields.u16();
   fields.take(16);  // time, date, checksum, lengths
   const uint16_t name = fields.u16(), extra = fields.u16();
-  if (!marked || method != entry.method || fields.take(name) != entry.name)
+  if (!marked || method != entry.method || with_slashes(fields.take(name)) != entry.name)
     fail("its header is not the directory's");
   fields.take(extra);
   return fields.take(entry.packed_bytes);
