@@ -74,6 +74,8 @@ data::Dataset open_split(const TrainingRequest& f, const TrainingOptions& o, con
   data::DatasetOptions options;
   options.split = split;
   if (f.crop) options.crop = name_of(*f.crop);
+  options.orientation = f.orientation;
+  options.size_step = o.network.stride();
   options.height = o.network.height, options.width = o.network.width;
   options.cache_dir = f.cache;
   options.threads = f.threads;

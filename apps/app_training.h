@@ -21,6 +21,7 @@ struct TrainingRequest {
   std::optional<double> minutes, probe;
   std::string size, split, cache = "runs/cache", inception;
   std::optional<data::Crop> crop;
+  data::Orientation orientation = data::Orientation::upright;
   bool attributes = false, dry_run = false;
   int64_t fid_every = 0;
   int64_t fid_count = 1000;
@@ -46,6 +47,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.dry_run, Field("dry_run", "print options, parameters, FLOPs, memory and time, and train nothing"));
   visit(o.size, Field("size", "image size, N or HxW").otherwise("the preset's"));
   visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
+  visit(o.orientation, Field("orientation", "pictures turned as their EXIF says, or as they are stored"));
   visit(o.split, Field("split", "of CelebA")
                      .one_of(data::split_names())
                      .otherwise("train for CelebA, all for a folder"));

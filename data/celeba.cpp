@@ -55,6 +55,12 @@ std::vector<std::string> names_in_split(const Celeba& celeba, int wanted, std::v
 
 }  // namespace
 
+void Celeba::take(FoundFiles& found) {
+  names = std::move(found.names);
+  std::sort(names.begin(), names.end());
+  notes = found.notes();
+}
+
 std::vector<std::string> split_names() {
   std::vector<std::string> names;
   for (const Named<int>& split : kSplits) names.emplace_back(split.name);
@@ -71,6 +77,7 @@ ImageList list_celeba(const Celeba& celeba, const std::string& split) {
   list.title = celeba.title;
   list.root = celeba.root;
   list.source = celeba.source;
+  list.notes = celeba.notes;
   list.names = names_in_split(celeba, wanted, list.notes);
   if (list.names.empty()) {
     throw EmptySplit(cat(list.root.string(), ": none of its ", celeba.names.size(), " pictures is in split '",

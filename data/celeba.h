@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/celeba_lists.h"
+#include "data/found_files.h"
 #include "data/image_list.h"
 
 /// CelebA (Liu et al., "Deep learning face attributes in the wild", ICCV 2015) as people have it. Under DIR,
@@ -23,7 +24,10 @@ struct Celeba {
   std::shared_ptr<const PictureSource> source;
   std::vector<std::string> names;  // of all pictures, sorted
   ListFile partition, attributes, identities, landmarks;
+  std::vector<std::string> notes;  // on what was left out beside the pictures
 
+  /// The pictures that were found.
+  void take(FoundFiles& found);
   bool empty() const { return source == nullptr; }
 };
 

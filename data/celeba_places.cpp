@@ -41,15 +41,8 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-/// Up to `most` names of the pictures right in a folder.
-std::vector<std::string> image_names(const fs::path& folder, size_t most = std::string::npos) {
-  std::vector<std::string> names;
-  visit_folder(folder, [&](const FolderEntry& entry) {
-    if (is_image_name(entry.name()) && entry.is_file()) names.emplace_back(entry.name());
-    return names.size() < most;
-  });
-  std::sort(names.begin(), names.end());
-  return names;
+bool holds_pictures(const fs::path& folder) {
+  return !find_in_folder(folder, [](const FoundFiles& found) { return !found.names.empty(); }).names.empty();
 }
 
 /// A list right in one of the folders, or in Anno/ or Eval/ there.
@@ -91,9 +84,9 @@ std::string title_of(const fs::path& pictures) {
 Celeba in_folder(const fs::path& pictures) {
   Celeba celeba;
   celeba.root = pictures;
-  celeba.names = image_names(pictures);
-  if (celeba.names.empty())
-    fail(cat(pictures.string(), ": no pictures in it. ", how_to_get_pictures(pictures.parent_path())));
+  FoundFiles found = find_in_folder(pictures);
+  if (found.names.empty()) found.fail_empty(how_to_get_pictures(pictures.parent_path()));
+  celeba.take(found);
   celeba.source = folder_source(pictures);
   const fs::path whole = complete(pictures);
   celeba.title = title_of(whole);
@@ -103,13 +96,10 @@ Celeba in_folder(const fs::path& pictures) {
 
 /// The folder of an archive, with '/' at its end, that holds most of the pictures; if it has CelebA's name,
 /// or `any` has.
-std::optional<std::string> find_in_archive(const io::ZipReader& zip, bool any) {
+std::optional<std::string> celeba_folder(const FoundFiles& found, bool any) {
   std::map<std::string_view, size_t> counts;
-  for (const io::ZipEntry& entry : zip.entries()) {
-    const std::string_view name = entry.name;
-    const size_t slash = name.rfind('/') + 1;  // 0 if there is none
-    if (is_image_name(name.substr(slash))) ++counts[name.substr(0, slash)];
-  }
+  for (const std::string& name : found.names)
+    ++counts[std::string_view(name).substr(0, name.rfind('/') + 1)];  // "" if there is no '/'
   std::optional<std::string> best;
   size_t most = 0;
   for (const auto& [folder, count] : counts) {
@@ -138,19 +128,20 @@ Celeba in_archive(const fs::path& path) {
   const fs::path whole = complete(path);
   const std::string stem = whole.stem().string();
   const bool called_so = is_picture_folder(stem);
-  const std::optional<std::string> folder = find_in_archive(*zip, called_so);
-  if (!folder && called_so) fail(cat(path.string(), ": no pictures in it. ", how_to_get_pictures(path)));
+  FoundFiles found = find_in_archive(*zip);
+  const std::optional<std::string> folder = celeba_folder(found, called_so);
+  if (!folder && called_so) found.fail_empty(how_to_get_pictures(path));
   Celeba celeba;
   if (!folder) return celeba;
   celeba.root = path;
   celeba.title = called_so ? title_of(whole.parent_path()) : stem;
   celeba.source = zip_source(zip, *folder);
-  for (const io::ZipEntry& entry : zip->entries()) {
-    if (entry.name.compare(0, folder->size(), *folder) != 0) continue;
-    const std::string name = entry.name.substr(folder->size());
-    if (name.find('/') == std::string::npos && is_image_name(name)) celeba.names.push_back(name);
-  }
-  std::sort(celeba.names.begin(), celeba.names.end());
+  std::erase_if(found.names, [&](const std::string& name) {
+    return name.compare(0, folder->size(), *folder) != 0 ||
+           name.find('/', folder->size()) != std::string::npos;
+  });
+  for (std::string& name : found.names) name.erase(0, folder->size());
+  celeba.take(found);
   find_lists(celeba, upwards(whole.parent_path()));
   for (const auto& [list, name] : {std::pair(&celeba.partition, kPartition),
                                    {&celeba.attributes, kAttributes},
@@ -179,7 +170,7 @@ Celeba find_celeba(const fs::path& path) {
   fs::path empty;
   for (const fs::path& folder : candidates(path)) {
     if (!is_folder(folder)) continue;
-    if (!image_names(folder, 1).empty()) return in_folder(folder);
+    if (holds_pictures(folder)) return in_folder(folder);
     if (empty.empty() && folder != path) empty = folder;
   }
   for (const fs::path& home : {path, path / "celeba", path / "CelebA"})

@@ -23,6 +23,7 @@ uint64_t hash_source(const ImageList& list, const DecodeOptions& options) {
   // The number stays: a file of another version is found where this one looks, and makes way.
   hash.add(uint64_t(1)).add(fs::canonical(list.root).string()).add(list.kind).add(list.split);
   hash.add(name_of(options.crop)).add(uint64_t(options.size.height)).add(uint64_t(options.size.width));
+  hash.add(name_of(options.orientation));
   return hash.value();
 }
 
@@ -122,7 +123,8 @@ DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
       options.width > kLargestSide) {
     fail(cat("image size ", options.height, "x", options.width, " is not in 1..", kLargestSide));
   }
-  resolved.size = {options.width, options.height};
+  resolved.size = {options.width, options.height}, resolved.size_step = options.size_step;
+  resolved.orientation = options.orientation;
   if (celeba)
     crop_rectangle(resolved.crop, {178, 218}, resolved.size);  // refuses a shape before any picture is read
   resolved.threads = thread_count(options.threads);

@@ -15,8 +15,10 @@ struct DatasetOptions {
   std::string
       split;  // train, valid, test or all; "" is train for CelebA, all for a folder (which has no other)
   std::string crop;  // a name of crop.h; "" is ddim128 for CelebA, none for a folder
-  int height = 64;   // pixels, as the network sees them
+  Orientation orientation = Orientation::upright;
+  int height = 64;  // pixels, as the network sees them
   int width = 64;
+  int size_step = 1;  // heights and widths are multiples of it, for the advice where pictures are too small
   std::filesystem::path cache_dir = ".cache";
   int threads = 0;         // that decode and check; 0: every core
   bool check_all = false;  // read every pixel of a cache, even of one that was checked before
@@ -70,9 +72,9 @@ class Dataset {
 /// Opens CelebA in its official layout (data/celeba.h) or any folder of pictures (data/folder.h). The first
 /// time, all are decoded, cropped (data/crop.h) and scaled (data/resize.h) into a file under `cache_dir`; the
 /// folder itself is only read. A second process waits for the first, and goes on with what a killed one left;
-/// a file that is damaged, out of date or another version's is made anew. Unreadable files are skipped and
-/// named, up to one in twenty. Error: more than that; pictures smaller than the wanted size (says which size
-/// fits); what list_folder and list_celeba report; no room or right to write the cache.
+/// a file that is damaged, out of date or another version's is made anew. Pictures that are unreadable, or
+/// smaller than the wanted size, are skipped and named, up to one in twenty. Error: more than that (says which
+/// size fits); what list_folder and list_celeba report; no room or right to write the cache.
 Dataset open_dataset(const std::filesystem::path& path, const DatasetOptions& options);
 
 }  // namespace ito::data

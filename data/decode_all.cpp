@@ -14,11 +14,10 @@
 namespace ito::data {
 namespace {
 
-constexpr size_t kTolerated = 20;  // one unreadable file in this many
+constexpr size_t kTolerated = 20;  // one picture that cannot be used in this many
 
 struct Outcome {
-  enum { fine, unreadable, too_small } state = fine;
-  std::string reason;
+  std::string reason;  // why it cannot be used; empty where it can
   uint64_t hash = 0;
 };
 
@@ -32,12 +31,9 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
   const std::string path = source.place(name);
   Outcome outcome;
   try {
-    if (decode_picture(source.read(name), path, options.crop, options.size, out))
-      outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
-    else
-      outcome.state = Outcome::too_small;
+    decode_picture(source.read(name), path, options, out);
+    outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
   } catch (const Error& error) {
-    outcome.state = Outcome::unreadable;
     outcome.reason = error.what();
     const std::string place = path + ": ";  // the name is kept apart
     if (outcome.reason.compare(0, place.size(), place) == 0) outcome.reason.erase(0, place.size());
@@ -45,51 +41,62 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
   return outcome;
 }
 
-/// Looks at the headers of all pictures for the largest size that fits every one.
-[[noreturn]] void fail_too_small(const ImageList& list, const DecodeOptions& options,
-                                 const std::string& first) {
+/// The size, of the wanted one's shape, that a part can be scaled to without enlarging it.
+ImageSize largest_within(const Rectangle& part, const DecodeOptions& options) {
   const ImageSize wanted = options.size;
+  const int64_t step = options.size_step;
+  const int64_t height = std::min<int64_t>(part.height, int64_t(part.width) * wanted.height / wanted.width);
+  return {int(height * wanted.width / wanted.height / step * step), int(height / step * step)};
+}
+
+/// The sizes that pictures can be scaled to, by their headers, the smallest first; those that cannot be read
+/// have none.
+std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions& options) {
   std::vector<ImageSize> sizes(list.names.size());
-  std::vector<Rectangle> parts(list.names.size());
   parallel_for(list.names.size(), options.threads, [&](size_t i) {
     try {
       const std::vector<uint8_t> bytes = list.source->read(list.names[i]);
-      sizes[i] = read_image_size(bytes.data(), bytes.size(), list.source->place(list.names[i]));
-      parts[i] = crop_rectangle(options.crop, sizes[i], wanted);
+      const ImageSize size =
+          read_image_size(bytes.data(), bytes.size(), list.source->place(list.names[i]), options.orientation);
+      sizes[i] = largest_within(crop_rectangle(options.crop, size, options.size), options);
     } catch (const Error&) {  // an unreadable picture says nothing about sizes
+      sizes[i] = {-1, -1};
     }
   });
-  ImageSize fitting = wanted;
-  size_t small = 0;
-  ImageSize first_size;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (list.names[i] == first) first_size = sizes[i];
-    if (parts[i].width == 0 || fits(parts[i], wanted)) continue;
-    ++small;
-    const int64_t height =
-        std::min<int64_t>(parts[i].height, int64_t(parts[i].width) * wanted.height / wanted.width);
-    if (height < fitting.height) {
-      fitting = {int(std::max<int64_t>(1, height * wanted.width / wanted.height)),
-                 int(std::max<int64_t>(1, height))};
-    }
-  }
-  const auto name_size = [](ImageSize size) {
-    return size.width == size.height ? cat(size.width) : cat(size.height, "x", size.width);
-  };
-  fail(cat(list.source->place(first), ": ", first_size.width, " pixels wide and ", first_size.height,
-           " high is too small for --size ", name_size(wanted), " with crop ", name_of(options.crop),
-           " (so are ", small - 1, " more of ", list.names.size(),
-           " pictures); the largest that fits all is --size ", name_size(fitting)));
+  std::erase_if(sizes, [](ImageSize size) { return size.width < 0; });
+  std::sort(sizes.begin(), sizes.end(), [](ImageSize a, ImageSize b) { return a.height < b.height; });
+  return sizes;
 }
 
-[[noreturn]] void fail_unreadable(const ImageList& list, const std::vector<SkippedFile>& skipped,
-                                  size_t seen) {
+/// What to do where pictures are too small: the largest size that would leave out no more than is tolerated.
+/// Empty where the size is not what is wrong.
+std::string advice_on_size(const ImageList& list, const DecodeOptions& options) {
+  const std::vector<ImageSize> sizes = possible_sizes(list, options);
+  const auto small = size_t(std::count_if(sizes.begin(), sizes.end(),
+                                          [&](ImageSize size) { return size.height < options.size.height; }));
+  const size_t all = list.names.size(), unreadable = all - sizes.size();
+  if (small == 0 || unreadable * kTolerated > all) return "";
+  const ImageSize best = sizes[std::min(small - 1, all / kTolerated - unreadable)];
+  const auto text = [](ImageSize size) {
+    return size.width == size.height ? cat(size.width) : cat(size.height, "x", size.width);
+  };
+  const std::string start = cat("; ", small, " of ", all, " pictures are too small for --size ",
+                                text(options.size), " with crop ", name_of(options.crop), ": ");
+  if (best.height < 1 || best.width < 1)
+    return cat(start, "no size fits the others, whose sides would be multiples of ", options.size_step,
+               ": remove the small ones");
+  return cat(start, "the largest that can be used is --size ", text(best));
+}
+
+[[noreturn]] void fail_unusable(const ImageList& list, const DecodeOptions& options,
+                                const std::vector<SkippedFile>& skipped, size_t seen) {
   std::string examples;
   for (size_t i = 0; i < std::min<size_t>(3, skipped.size()); ++i) {
     examples += cat(i ? "; " : "", skipped[i].name, ": ", skipped[i].reason);
   }
   fail(cat(list.root.string(), ": ", skipped.size(), " of the first ", seen, " pictures (", list.names.size(),
-           " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples));
+           " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples,
+           advice_on_size(list, options)));
 }
 
 template <class T>
@@ -199,11 +206,7 @@ class Decoding {
     Hash chunk_hash;
     chunk.pictures = batch.outcomes.size();
     for (size_t i = 0, kept = 0; i < batch.outcomes.size(); ++i) {
-      if (batch.outcomes[i].state == Outcome::too_small) {
-        file_.discard();
-        fail_too_small(list_, options_, list_.names[batch.first + i]);
-      }
-      if (batch.outcomes[i].state == Outcome::unreadable) {
+      if (!batch.outcomes[i].reason.empty()) {
         chunk.skipped.push_back({i, batch.outcomes[i].reason});
         continue;
       }
@@ -217,7 +220,7 @@ class Decoding {
     add(batch.first, chunk);
     if (cache_.skipped.size() * kTolerated > list_.names.size()) {
       file_.discard();
-      fail_unreadable(list_, cache_.skipped, batch.first + batch.outcomes.size());
+      fail_unusable(list_, options_, cache_.skipped, batch.first + batch.outcomes.size());
     }
     file_.append(chunk, batch.pixels.data(), chunk.kept() * image_bytes_);
   }
@@ -250,17 +253,16 @@ class Decoding {
 
 }  // namespace
 
-bool decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, Crop crop, ImageSize size,
+void decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, const DecodeOptions& options,
                     uint8_t* out) {
-  bool small = false;
-  const ImagePart picture = decode_part(bytes.data(), bytes.size(), name, [&](ImageSize whole) {
-    const Rectangle part = crop_rectangle(crop, whole, size);
-    small = !fits(part, size);
+  const auto choose = [&](ImageSize whole) {
+    const Rectangle part = crop_rectangle(options.crop, whole, options.size);
+    if (!fits(part, options.size))
+      fail(cat(name, ": ", whole.width, " pixels wide and ", whole.height, " high is too small"));
     return part;
-  });
-  if (small) return false;
-  resize_into(picture.image, picture.part, size, out);
-  return true;
+  };
+  const ImagePart picture = decode_part(bytes.data(), bytes.size(), name, choose, options.orientation);
+  resize_into(picture.image, picture.part, options.size, out);
 }
 
 void decode_all(const ImageList& list, const DecodeOptions& options, PartialCache& file) {

@@ -19,16 +19,18 @@ struct DecodeForecast {
 
 struct DecodeOptions {
   Crop crop = Crop::none;
+  Orientation orientation = Orientation::upright;
   ImageSize size;
+  int size_step = 1;  // sizes that errors advise are multiples of it
   int threads = 1;
   uint64_t key = 0;  // of all that the file depends on: the pictures and the options
   std::function<void(const DecodeForecast&)> starting;
   std::function<void(size_t done, size_t total)> progress;
 };
 
-/// One picture, from a file's bytes to pixels u8 [size.height, size.width, 3] at `out`; false if the crop
-/// leaves less than that. Error, naming it: unreadable.
-bool decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, Crop crop, ImageSize size,
+/// One picture, from a file's bytes to pixels u8 [size.height, size.width, 3] at `out`. Error, naming it:
+/// unreadable, or the crop leaves less than that.
+void decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, const DecodeOptions& options,
                     uint8_t* out);
 
 /// Decodes, crops and scales every picture of `list` on all threads into `file`, going on where an

@@ -4,102 +4,70 @@
 
 #include <algorithm>
 #include <cctype>
-#include <map>
+#include <cerrno>
 #include <set>
 #include <utility>
 
 #include "data/folder_entries.h"
 #include "kernels/base/error.h"
+#include "kernels/base/file.h"
+#include "kernels/base/shell.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;
 namespace {
 
-std::string ending_of(const std::string& name) {
-  const size_t dot = name.rfind('.');
-  std::string ending = dot == std::string::npos ? "" : name.substr(dot);
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return ending;
+/// Adds a folder's files, and the names of the folders in it, until enough() of what is found.
+void visit_entries(const fs::path& folder, const std::string& prefix, FoundFiles& found,
+                   std::vector<std::string>* folders,
+                   const std::function<bool(const FoundFiles&)>& enough = {}) {
+  visit_folder(folder, [&](const FolderEntry& entry) {
+    const std::string name(entry.name());
+    if (name[0] == '.') return true;
+    if (entry.is_folder()) {
+      if (folders) folders->push_back(name);
+    } else if (entry.is_file()) {
+      found.add(prefix + name, [&] { return first_bytes(folder / name); });
+    } else if (entry.is_broken()) {
+      found.add_broken(prefix + name);
+    }
+    return !enough || !enough(found);
+  });
 }
 
-/// What a folder or an archive holds.
-struct Found {
-  std::vector<std::string> names;               // of the pictures
-  std::map<std::string, size_t> other_endings;  // how many files of each, for the error
-};
-
+/// Walks through a folder and all below it.
 class FolderWalk {
  public:
-  explicit FolderWalk(const fs::path& root) : root_(root) { visit(""); }
+  explicit FolderWalk(const fs::path& root) : found(root), root_(root) { visit(""); }
 
-  Found found;
+  FoundFiles found;
 
  private:
   /// A folder is entered once, whatever links lead to it.
   bool is_new(const fs::path& folder) {
     struct stat status {};
-    return stat(folder.c_str(), &status) == 0 && entered_.insert({status.st_dev, status.st_ino}).second;
+    if (stat(folder.c_str(), &status) != 0) fail(cat(folder.string(), ": ", reason_of(errno)));
+    return entered_.insert({status.st_dev, status.st_ino}).second;
   }
 
   void visit(const std::string& prefix) {
-    const fs::path folder = root_ / prefix;
-    if (!is_new(folder)) return;
     std::vector<std::string> folders;
-    visit_folder(folder, [&](const FolderEntry& entry) {
-      const std::string_view name = entry.name();
-      if (name[0] == '.') return true;
-      if (entry.is_folder()) {
-        folders.emplace_back(name);
-      } else if (!is_image_name(name)) {
-        ++found.other_endings[ending_of(std::string(name))];
-      } else if (entry.is_file()) {
-        found.names.push_back(prefix + std::string(name));
-      }
-      return true;
-    });
+    if (is_new(root_ / prefix)) visit_entries(root_ / prefix, prefix, found, &folders);
     std::sort(folders.begin(), folders.end());
-    for (const std::string& name : folders) visit(prefix + name + "/");
+    for (const std::string& name : folders) {
+      try {
+        visit(prefix + name + "/");
+      } catch (const Error& error) {  // one folder that is closed does not spoil those beside it
+        found.add_closed(prefix + name, error.what());
+      }
+    }
   }
 
   fs::path root_;
   std::set<std::pair<dev_t, ino_t>> entered_;
 };
 
-/// Archives made by macOS hold a hidden "._a.jpg" for every a.jpg.
-Found walk_archive(const io::ZipReader& zip) {
-  Found found;
-  for (const io::ZipEntry& entry : zip.entries()) {
-    const std::string& name = entry.name;
-    if (name.back() == '/' || name[0] == '.' || name.find("/.") != std::string::npos) continue;
-    if (is_image_name(name))
-      found.names.push_back(name);
-    else
-      ++found.other_endings[ending_of(name)];
-  }
-  return found;
-}
-
-/// "12 .webp", or "" where there is nothing else either.
-std::string most_frequent(const std::map<std::string, size_t>& endings) {
-  const auto most = std::max_element(endings.begin(), endings.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most == endings.end()) return "";
-  return cat(most->second, " file(s) ",
-             most->first.empty() ? "without an ending" : "ending in " + most->first);
-}
-
 }  // namespace
-
-bool is_image_name(std::string_view name) {
-  const size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos || name[0] == '.') return false;
-  const std::string_view ending = name.substr(dot);
-  const auto equals = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
-  for (const std::string_view known : {".jpg", ".jpeg", ".png", ".pgm", ".ppm"})
-    if (std::equal(ending.begin(), ending.end(), known.begin(), known.end(), equals)) return true;
-  return false;
-}
 
 std::string how_to_get_pictures(const fs::path& root) {
   const fs::path folder = is_zip(root) ? fs::absolute(root).parent_path() : root;
@@ -107,12 +75,41 @@ std::string how_to_get_pictures(const fs::path& root) {
       "For CelebA, put img_align_celeba.zip (or what is in it), list_attr_celeba.txt and "
       "list_eval_partition.txt there, from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html; "
       "or draw faces: ./make_faces ",
-      folder.string(), " --count 20000");
+      shell_word(folder.string()), " --count 20000");
+}
+
+std::string first_bytes(const fs::path& path) {
+  const File file(path, File::Mode::read);
+  std::string bytes(kKindBytes, '\0');
+  bytes.resize(file.read_at(0, bytes.data(), bytes.size()));
+  return bytes;
+}
+
+std::string first_bytes(const io::ZipReader& zip, const io::ZipEntry& entry) {
+  std::string bytes(std::min<uint64_t>(kKindBytes, entry.bytes), '\0');
+  io::ZipStream(zip, entry).read(bytes.data(), bytes.size());
+  return bytes;
+}
+
+FoundFiles find_in_folder(const fs::path& folder, const std::function<bool(const FoundFiles&)>& enough) {
+  FoundFiles found(folder);
+  visit_entries(folder, "", found, nullptr, enough);
+  return found;
+}
+
+FoundFiles find_in_archive(const io::ZipReader& zip) {
+  FoundFiles found(zip.name());
+  for (const io::ZipEntry& entry : zip.entries())
+    if (entry.name.back() != '/') found.add(entry.name, [&] { return first_bytes(zip, entry); });
+  return found;
 }
 
 bool is_zip(const fs::path& path) {
   std::error_code ignored;
-  return ending_of(path.string()) == ".zip" && fs::is_regular_file(path, ignored);
+  if (!fs::is_regular_file(path, ignored)) return false;
+  std::string ending = path.extension().string();
+  for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return ending == ".zip" || first_bytes(path).starts_with("PK\x03\x04");
 }
 
 void check_folder(const fs::path& root) {
@@ -124,7 +121,11 @@ void check_folder(const fs::path& root) {
     fail(cat(root.string(), ": there is no such folder. ", how_to_get_pictures(root)));
   }
   if (error) fail(cat(root.string(), ": ", error.message()));
-  fail(cat(root.string(), ": a file, where a folder or a zip archive of pictures is needed"));
+  const std::string remedy = status.type() == fs::file_type::regular
+                                 ? remedy_for(kind_of(first_bytes(root), root.string()), root)
+                                 : "";
+  fail(cat(root.string(), ": a file, where a folder or a zip archive of pictures is needed",
+           remedy.empty() ? "" : "; " + remedy));
 }
 
 ImageList list_folder(const fs::path& root) {
@@ -133,22 +134,13 @@ ImageList list_folder(const fs::path& root) {
   list.kind = "folder";
   list.split = "all";
   list.root = root;
-  Found found;
-  if (is_zip(root)) {
-    const auto zip = std::make_shared<const io::ZipReader>(root);
-    found = walk_archive(*zip);
-    list.title = fs::canonical(root).stem().string();
-    list.source = zip_source(zip, "");
-  } else {
-    found = FolderWalk(root).found;
-    list.title = fs::canonical(root).filename().string();
-    list.source = folder_source(root);
-  }
-  if (found.names.empty()) {
-    const std::string others = most_frequent(found.other_endings);
-    fail(cat(root.string(), ": no JPEG, PNG, PGM or PPM pictures in it",
-             others.empty() ? "" : ", but " + others, ". ", how_to_get_pictures(root)));
-  }
+  const auto zip = is_zip(root) ? std::make_shared<const io::ZipReader>(root) : nullptr;
+  FoundFiles found = zip ? find_in_archive(*zip) : FolderWalk(root).found;
+  const fs::path whole = fs::canonical(root);
+  list.title = (zip ? whole.stem() : whole.filename()).string();
+  list.source = zip ? zip_source(zip, "") : folder_source(root);
+  if (found.names.empty()) found.fail_empty(how_to_get_pictures(root));
+  list.notes = found.notes();
   std::sort(found.names.begin(), found.names.end());
   list.names = std::move(found.names);
   return list;

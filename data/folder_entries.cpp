@@ -17,6 +17,11 @@ bool FolderEntry::is(unsigned char kind) const {
   return fstatat(folder_, entry_.d_name, &status, 0) == 0 && IFTODT(status.st_mode) == kind;
 }
 
+bool FolderEntry::is_broken() const {
+  struct stat status {};
+  return fstatat(folder_, entry_.d_name, &status, 0) != 0;
+}
+
 void visit_folder(const std::filesystem::path& folder, const std::function<bool(const FolderEntry&)>& visit) {
   const auto fail_here = [&] { fail(cat(folder.string(), ": cannot be listed: ", std::strerror(errno))); };
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(folder.c_str()), closedir);

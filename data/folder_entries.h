@@ -15,6 +15,8 @@ class FolderEntry {
   std::string_view name() const { return entry_.d_name; }
   bool is_file() const { return is(DT_REG); }
   bool is_folder() const { return is(DT_DIR); }
+  /// A link that leads nowhere, or in circles, or where one may not look.
+  bool is_broken() const;
 
  private:
   bool is(unsigned char kind) const;

@@ -2,9 +2,10 @@
 
 #include <string_view>
 
+#include "data/file_kind.h"
 #include "data/image_codecs.h"
+#include "data/orientation.h"
 #include "engine/io/atomic_file.h"
-#include "engine/io/web_page.h"
 #include "kernels/base/error.h"
 #include "kernels/base/file.h"
 
@@ -13,50 +14,16 @@ namespace {
 
 constexpr uint64_t kMaxFileBytes = uint64_t(1) << 30;
 
-enum class Format { jpeg, png, pnm, other };
-
 std::string_view text_of(const uint8_t* bytes, size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
-bool stands_at(size_t at, std::string_view text, std::string_view word) {
-  return text.size() >= at && text.substr(at, word.size()) == word;
-}
-
-bool starts_with(std::string_view text, std::string_view start) { return stands_at(0, text, start); }
-
-Format format_of(std::string_view text) {
-  if (starts_with(text, "\xff\xd8\xff")) return Format::jpeg;
-  if (starts_with(text, "\x89PNG\r\n\x1a\n")) return Format::png;
-  if (starts_with(text, "P5") || starts_with(text, "P6")) return Format::pnm;
-  return Format::other;
-}
-
-/// What a file that is no picture of ours looks like, for the error.
-std::string describe(std::string_view text) {
-  if (text.empty()) return "the file is empty";
-  if (io::is_web_page(text)) return "an HTML page, as a failed download leaves; download the file again";
-  const size_t visible = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
-  if (visible != std::string_view::npos && text[visible] == '<') return "XML or SVG text";
-  struct Known {
-    std::string_view start;
-    const char* name;
-  };
-  static constexpr Known kKnown[] = {
-      {"GIF8", "a GIF"}, {"BM", "a BMP"},  {"PK\x03\x04", "a ZIP archive; unpack it"}, {"\x1f\x8b", "gzip"},
-      {"II*", "a TIFF"}, {"MM", "a TIFF"}, {"7z\xbc\xaf", "a 7z archive; unpack it"}};
-  for (const Known& known : kKnown) {
-    if (starts_with(text, known.start)) return known.name;
-  }
-  if (starts_with(text, "RIFF") && stands_at(8, text, "WEBP")) return "a WebP picture";
-  if (stands_at(4, text, "ftyp")) return "a HEIC, AVIF or video file";
-  if (text[0] == 'P' && text.size() > 1 && text[1] >= '1' && text[1] <= '7')
-    return "a PNM file other than P5 and P6";
-  return "no picture format that is known here";
+PictureFormat format_of(std::string_view text, const std::string& name) {
+  return kind_of(text.substr(0, kKindBytes), name).format;
 }
 
 [[noreturn]] void fail_format(std::string_view text, const std::string& name) {
-  fail(cat(name, ": not a JPEG, PNG, PGM or PPM picture: ", describe(text)));
+  fail(cat(name, ": not a ", kReadFormats, " picture: ", describe_other(text.substr(0, kKindBytes), name)));
 }
 
 void write_whole(const std::filesystem::path& path, const std::vector<uint8_t>& bytes) {
@@ -78,56 +45,85 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
   return read_whole<std::vector<uint8_t>>(path, kMaxFileBytes);
 }
 
-ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose) {
-  const std::string_view text = text_of(bytes, size);
+namespace {
+
+/// As it is stored. The part is chosen in the stored picture, too.
+ImagePart decode_stored(std::string_view text, const std::string& name, const ChoosePart& choose) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
   const auto whole = [&](Image image) {
     const Rectangle part = choose({image.width, image.height});
     return ImagePart{std::move(image), part};
   };
-  switch (format_of(text)) {
-    case Format::jpeg:
-      return decode_jpeg(bytes, size, name, choose);
-    case Format::png:
-      return whole(decode_png(bytes, size, name));
-    case Format::pnm:
-      return whole(decode_pnm(bytes, size, name));
-    case Format::other:
+  switch (format_of(text, name)) {
+    case PictureFormat::jpeg:
+      return decode_jpeg(bytes, text.size(), name, choose);
+    case PictureFormat::png:
+      return whole(decode_png(bytes, text.size(), name));
+    case PictureFormat::pnm:
+      return whole(decode_pnm(bytes, text.size(), name));
+    case PictureFormat::webp:
+      return whole(decode_webp(bytes, text.size(), name));
+    case PictureFormat::none:
       break;
   }
   fail_format(text, name);
 }
 
-Image decode_image(const uint8_t* bytes, size_t size, const std::string& name) {
-  return decode_part(bytes, size, name,
-                     [](ImageSize all) {
-                       return Rectangle{0, 0, all.width, all.height};
-                     })
-      .image;
+ImageSize stored_size(std::string_view text, const std::string& name) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  switch (format_of(text, name)) {
+    case PictureFormat::jpeg:
+      return jpeg_size(bytes, text.size(), name);
+    case PictureFormat::png:
+      return png_size(bytes, text.size(), name);
+    case PictureFormat::pnm:
+      return pnm_size(bytes, text.size(), name);
+    case PictureFormat::webp:
+      return webp_size(bytes, text.size(), name);
+    case PictureFormat::none:
+      break;
+  }
+  fail_format(text, name);
 }
 
-Image decode_image(const std::filesystem::path& path) {
-  const std::vector<uint8_t> bytes = read_bytes(path);
-  return decode_image(bytes.data(), bytes.size(), path.string());
+/// How a viewer turns the stored picture.
+Turn turn_of(std::string_view text, const std::string& name, Orientation orientation) {
+  return orientation == Orientation::stored ? Turn() : turn_of(text, format_of(text, name));
 }
 
-ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& name) {
+}  // namespace
+
+ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose,
+                      Orientation orientation) {
   const std::string_view text = text_of(bytes, size);
-  switch (format_of(text)) {
-    case Format::jpeg:
-      return jpeg_size(bytes, size, name);
-    case Format::png:
-      return png_size(bytes, size, name);
-    case Format::pnm:
-      return pnm_size(bytes, size, name);
-    case Format::other:
-      break;
-  }
-  fail_format(text, name);
+  const Turn turn = turn_of(text, name, orientation);
+  if (turn.is_none()) return decode_stored(text, name, choose);
+  const ImagePart stored = decode_stored(text, name, [&](ImageSize all) {
+    const ImageSize upright = turn.size(all);
+    return turn.stored(choose(upright), upright);
+  });
+  return {turn.image(stored.image), turn.upright(stored.part, {stored.image.width, stored.image.height})};
 }
 
-ImageSize read_image_size(const std::filesystem::path& path) {
+Image decode_image(const uint8_t* bytes, size_t size, const std::string& name, Orientation orientation) {
+  const auto all = [](ImageSize whole) { return Rectangle{0, 0, whole.width, whole.height}; };
+  return decode_part(bytes, size, name, all, orientation).image;
+}
+
+Image decode_image(const std::filesystem::path& path, Orientation orientation) {
   const std::vector<uint8_t> bytes = read_bytes(path);
-  return read_image_size(bytes.data(), bytes.size(), path.string());
+  return decode_image(bytes.data(), bytes.size(), path.string(), orientation);
+}
+
+ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& name,
+                          Orientation orientation) {
+  const std::string_view text = text_of(bytes, size);
+  return turn_of(text, name, orientation).size(stored_size(text, name));
+}
+
+ImageSize read_image_size(const std::filesystem::path& path, Orientation orientation) {
+  const std::vector<uint8_t> bytes = read_bytes(path);
+  return read_image_size(bytes.data(), bytes.size(), path.string(), orientation);
 }
 
 void write_png(const std::filesystem::path& path, const Image& image) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/names.h"
+
 namespace ito::data {
 
 /// An 8-bit RGB picture: rows from the top, pixels from the left, three bytes each, nothing between rows.
@@ -34,15 +36,18 @@ struct Rectangle {
 /// The largest picture that is decoded, in pixels; checked before anything of that size is allocated.
 inline constexpr int64_t kMaxPixels = 100'000'000;
 
-/// The picture in a file, whose kind (JPEG, PNG, PGM, PPM) its first bytes tell. Grey becomes RGB, 16 bits
-/// are reduced to 8, transparency is composited over white, EXIF orientation is ignored (the stored rows are
-/// kept). JPEG: libjpeg-turbo's accurate integer IDCT and fancy upsampling, and CMYK, as PIL decodes. Takes
+/// Whether a picture is turned as its EXIF orientation says and every viewer does, or left as it is stored.
+enum class Orientation { upright, stored };
+
+/// The picture in a file, whose kind (JPEG, PNG, WebP, PGM, PPM) its first bytes tell. Grey becomes RGB, 16
+/// bits are reduced to 8, transparency is composited over white. JPEG: libjpeg-turbo's accurate integer IDCT and fancy upsampling, and CMYK, as PIL decodes. Takes
 /// at most 400 MiB beside the bytes. Error, naming the file: unreadable, truncated, more than kMaxPixels, or
 /// no picture (says what it looks like).
-Image decode_image(const std::filesystem::path& path);
+Image decode_image(const std::filesystem::path& path, Orientation orientation = Orientation::upright);
 
 /// The same for bytes in memory; `name` is what errors call them.
-Image decode_image(const uint8_t* bytes, size_t size, const std::string& name);
+Image decode_image(const uint8_t* bytes, size_t size, const std::string& name,
+                   Orientation orientation = Orientation::upright);
 
 /// Which part of a picture of this size is wanted; it lies within the picture.
 using ChoosePart = std::function<Rectangle(ImageSize)>;
@@ -53,11 +58,13 @@ struct ImagePart {
 };
 /// The part's pixels as decode_image gives them, in less time where it is a JPEG. The same errors: damage
 /// outside of the part is one, too.
-ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose);
+ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose,
+                      Orientation orientation = Orientation::upright);
 
 /// Its size, from the header alone. The same errors, as far as a header shows them.
-ImageSize read_image_size(const std::filesystem::path& path);
-ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& name);
+ImageSize read_image_size(const std::filesystem::path& path, Orientation orientation = Orientation::upright);
+ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& name,
+                          Orientation orientation = Orientation::upright);
 
 /// A whole file. Error, naming it, if it cannot be read or is larger than a gigabyte.
 std::vector<uint8_t> read_bytes(const std::filesystem::path& path);
@@ -72,3 +79,10 @@ void write_png(const std::filesystem::path& path, const Image& image);
 void write_jpeg(const std::filesystem::path& path, const Image& image, int quality = 92);
 
 }  // namespace ito::data
+
+template <>
+struct ito::Names<ito::data::Orientation> {
+  static constexpr std::string_view kKind = "orientation";
+  static constexpr Named<data::Orientation> kTable[] = {{"upright", data::Orientation::upright},
+                                                        {"stored", data::Orientation::stored}};
+};

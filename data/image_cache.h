@@ -14,7 +14,7 @@ namespace ito::data {
 
 /// Stands in every cache file: a change of the layout, of the checksums or of the pixels that decoding gives
 /// needs new files.
-inline constexpr uint32_t kCacheVersion = 3;
+inline constexpr uint32_t kCacheVersion = 4;
 
 struct SkippedFile {
   std::string name;

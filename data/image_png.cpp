@@ -77,7 +77,7 @@ void on_info(png_structp png, png_infop info) {
 void put_row(const uint8_t* row, size_t channels, size_t columns, uint8_t* out, size_t step) {
   for (size_t x = 0; x < columns; ++x, row += channels, out += step) {
     const int alpha = channels == 4 ? row[3] : 255;
-    for (size_t c = 0; c < 3; ++c) out[c] = uint8_t((row[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+    for (size_t c = 0; c < 3; ++c) out[c] = over_white(row[c], alpha);
   }
 }
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <set>
 
-#include "data/folder.h"
+#include "data/file_kind.h"
 #include "engine/io/web_page.h"
 #include "kernels/base/error.h"
 
@@ -221,7 +221,7 @@ ListTable parse_list(std::string_view text, const std::string& place, const List
   int32_t count = 0;
   if (more && lines.cells.size() == 1 && parse_number(lines.cells[0], count)) more = lines.next();
   if (!more) fail(cat(place, ": holds no ", rules.noun, "; get the list again"));
-  const bool headed = !is_image_name(lines.cells[0]);
+  const bool headed = !has_picture_ending(lines.cells[0]);
   const Shape shape =
       headed ? read_header(lines, rules, table.columns) : without_header(lines, rules, table.columns);
   if (headed) more = lines.next();
@@ -236,7 +236,7 @@ ListTable parse_list(std::string_view text, const std::string& place, const List
 }
 
 std::string_view picture_stem(std::string_view name) {
-  return is_image_name(name) ? name.substr(0, name.rfind('.')) : name;
+  return has_picture_ending(name) ? name.substr(0, name.rfind('.')) : name;
 }
 
 PictureRows rows_for(const ListTable& table, const std::vector<std::string>& pictures, int32_t absent) {

@@ -256,7 +256,7 @@ TEST_CASE("a cache of another version is not used, said once and made anew in it
   });
   const Opening opening = open_and_watch(folder / "set", options);
   REQUIRE(opening.notes.size() == 1);
-  CHECK(contains(opening.notes[0], "it is of version 1, and this program's is 3; it is made anew"));
+  CHECK(contains(opening.notes[0], "it is of version 1, and this program's is 4; it is made anew"));
   CHECK(read_bytes(file) == good);
   CHECK(open_and_watch(folder / "set", options).notes.empty());
 }
@@ -278,7 +278,7 @@ TEST_CASE("a cache whose name is of another version's hashes is said to be the r
   const Opening opening = open_and_watch(folder / "set", options);
   REQUIRE(opening.notes.size() == 1);
   CHECK(opening.notes[0] == (folder / "cache" / name).string() +
-                                ": a cache of decoded pictures of version 2, and this program's is 3: they "
+                                ": a cache of decoded pictures of version 2, and this program's is 4: they "
                                 "are decoded again, and this file can be deleted");
   CHECK(opening.progress.back() == 3);
   CHECK(read_bytes(folder / "cache" / name) == bytes);

@@ -79,9 +79,10 @@ TEST_CASE("what is no CelebA is not taken for it") {
   CHECK(find_celeba(folder / "x.zip").empty());
   fs::create_directories(folder / "img_align_celeba");
   CHECK(contains(error_of([&] { find_celeba(folder.path()); }),
-                 "img_align_celeba: no pictures in it. For CelebA"));
+                 "img_align_celeba: no JPEG, PNG, WebP, PGM or PPM pictures in it. For CelebA"));
   put_zip(folder / "img_align_celeba.zip", {"a.txt"});
-  CHECK(contains(error_of([&] { find_celeba(folder.path()); }), "img_align_celeba.zip: no pictures in it."));
+  CHECK(contains(error_of([&] { find_celeba(folder.path()); }),
+                 "img_align_celeba.zip: no JPEG, PNG, WebP, PGM or PPM pictures in it"));
 }
 
 TEST_CASE("all lists are found, and the folder names the set") {

@@ -195,17 +195,17 @@ TEST_CASE("pictures that are too small: which, and what fits") {
   write_png(folder / "set/small.png", picture(30, 24, 1));
   write_png(folder / "set/smaller.png", picture(90, 22, 1));
   std::string error = error_of([&] { open_dataset(folder / "set", options_for(folder, 32, 32)); });
-  CHECK(contains(error, "small.png: 30 pixels wide and 24 high is too small for --size 32"));
-  CHECK(contains(error, "1 more of 7"));
-  CHECK(contains(error, "the largest that fits all is --size 22"));
+  CHECK(contains(error, "small.png: 30 pixels wide and 24 high is too small"));
+  CHECK(contains(error, "2 of 7 pictures are too small for --size 32 with crop none"));
+  CHECK(contains(error, "the largest that can be used is --size 22"));
   CHECK(open_dataset(folder / "set", options_for(folder, 22, 22)).count() == 7);
   error = error_of([&] { open_dataset(folder / "set", options_for(folder, 40, 20)); });
-  CHECK(contains(error, "the largest that fits all is --size 22x11"));
+  CHECK(contains(error, "the largest that can be used is --size 22x11"));
   CHECK(open_dataset(folder / "set", options_for(folder, 22, 11)).count() == 7);
   make_celeba(folder / "celeba", 3);
   error = error_of([&] { open_dataset(folder / "celeba", options_for(folder, 256, 256)); });
   CHECK(contains(error, "--size 256 with crop ddim128"));
-  CHECK(contains(error, "the largest that fits all is --size 128"));
+  CHECK(contains(error, "the largest that can be used is --size 128"));
 }
 
 TEST_CASE("options that cannot be") {

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace ito::data {
+
+/// What can be done with a file that stands where pictures are looked for.
+enum class FileUse {
+  read,     ///< a picture of a format that is read here
+  convert,  ///< a picture of another format
+  unpack,   ///< an archive or a table, in which pictures may be
+  fetch,    ///< what stands where a file should be that was never downloaded, or not whole
+  none      ///< anything else
+};
+
+/// The formats that are read, and `none` for all other files.
+enum class PictureFormat { none, jpeg, png, pnm, webp };
+
+/// A kind of file, told by its first bytes.
+struct FileKind {
+  std::string_view name;  // as it is counted: "2 GIF", "1 tar archive"
+  FileUse use;
+  PictureFormat format;
+  std::string_view start;  // what such files have from byte `at` on
+  size_t at;
+  std::string_view ending;  // how they are called, where `start` is not enough
+  std::string_view
+      remedy;  // what to do: FILE is its path, FOLDER its folder, ALL the files there called like it
+};
+
+/// How many bytes tell a file's kind.
+inline constexpr size_t kKindBytes = 512;
+
+/// The kind of a file that begins so. The name is looked at only where the first bytes leave a choice.
+const FileKind& kind_of(std::string_view first_bytes, std::string_view name);
+
+/// A file is called like the pictures that are read: .jpg .jpeg .jpe .jfif .png .webp .pgm .ppm, in any case.
+/// Such a file is taken for one without being opened.
+bool has_picture_ending(std::string_view name);
+
+/// What to do about a file of this kind, with a command that can be pasted; empty where nothing is known.
+std::string remedy_for(const FileKind& kind, const std::filesystem::path& file);
+
+/// What a file that is not read is, and what to do: "GIF; convert it first, ...".
+std::string describe_other(std::string_view first_bytes, const std::filesystem::path& file);
+
+/// "JPEG, PNG, WebP, PGM or PPM"
+inline constexpr std::string_view kReadFormats = "JPEG, PNG, WebP, PGM or PPM";
+
+}  // namespace ito::data
