@@ -90,10 +90,13 @@ std::string advice_on_size(const ImageList& list, const DecodeOptions& options) 
 
 [[noreturn]] void fail_unusable(const ImageList& list, const DecodeOptions& options,
                                 const std::vector<SkippedFile>& skipped, size_t seen) {
-  std::string examples;
+  std::string examples;  // "a.jpg, b.jpg: why; c.jpg: why"
   for (size_t i = 0; i < std::min<size_t>(3, skipped.size()); ++i) {
-    examples += cat(i ? "; " : "", skipped[i].name, ": ", skipped[i].reason);
+    const bool same =
+        i + 1 < std::min<size_t>(3, skipped.size()) && skipped[i + 1].reason == skipped[i].reason;
+    examples += same ? skipped[i].name + ", " : cat(skipped[i].name, ": ", skipped[i].reason, "; ");
   }
+  examples.resize(examples.size() - 2);
   fail(cat(list.root.string(), ": ", skipped.size(), " of the first ", seen, " pictures (", list.names.size(),
            " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples,
            advice_on_size(list, options)));

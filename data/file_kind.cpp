@@ -12,26 +12,26 @@ namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 namespace {
 
-constexpr std::string_view kConvert = "convert it first, for example by ImageMagick: mogrify -format png ALL";
-constexpr std::string_view kUntar = "unpack it first: tar -xf FILE -C FOLDER";
-constexpr std::string_view kUnzip = "unpack it first: unzip FILE -d FOLDER";
+constexpr std::string_view kConvert = "convert first, for example by ImageMagick: mogrify -format png ALL";
+constexpr std::string_view kUntar = "unpack first: tar -xf FILE -C FOLDER";
+constexpr std::string_view kUnzip = "unpack first: unzip FILE -d FOLDER";
 constexpr std::string_view kUnpackNpz =
-    "save its images as files first: python3 -c \"import numpy as n, sys; from PIL import Image; "
+    "save the images as files first: python3 -c \"import numpy as n, sys; from PIL import Image; "
     "[Image.fromarray(a).save(f'{i:06}.png') for i, a in enumerate(n.load(sys.argv[1])['arr_0'])]\" FILE";
 constexpr std::string_view kUnpackNpy =
-    "save its images as files first: python3 -c \"import numpy as n, sys; from PIL import Image; "
+    "save the images as files first: python3 -c \"import numpy as n, sys; from PIL import Image; "
     "[Image.fromarray(a).save(f'{i:06}.png') for i, a in enumerate(n.load(sys.argv[1]))]\" FILE";
 constexpr std::string_view kUnpackParquet =
-    "save its pictures as files first: python3 -c \"import sys, pyarrow.parquet as p; "
+    "save the pictures as files first: python3 -c \"import sys, pyarrow.parquet as p; "
     "[open(f'{i:06}', 'wb').write(r['image']['bytes']) "
     "for i, r in enumerate(p.read_table(sys.argv[1]).to_pylist())]\" FILE";
 constexpr std::string_view kUnpackLmdb =
-    "save its pictures as files first: python3 -c \"import lmdb, sys; "
+    "save the pictures as files first: python3 -c \"import lmdb, sys; "
     "[open(f'{i:06}', 'wb').write(v) for i, (k, v) in enumerate(lmdb.open(sys.argv[1]).begin().cursor())]\" "
     "FOLDER";
-constexpr std::string_view kSaveAsFiles = "save its pictures as files first";
-constexpr std::string_view kPull = "get the file itself, in the repository's folder: git lfs pull";
-constexpr std::string_view kAgain = "get the file again";
+constexpr std::string_view kSaveAsFiles = "save the pictures as files first";
+constexpr std::string_view kPull = "fetch the files themselves, in the repository's folder: git lfs pull";
+constexpr std::string_view kAgain = "download again";
 
 using enum FileUse;
 
@@ -69,9 +69,9 @@ constexpr FileKind kKinds[] = {
     {"compressed archive", unpack, PictureFormat::none, "\x28\xb5\x2f\xfd"sv, 0, "", kUntar},
     {"compressed archive", unpack, PictureFormat::none, "BZh"sv, 0, "", kUntar},
     {"7z archive", unpack, PictureFormat::none, "7z\xbc\xaf\x27\x1c"sv, 0, "",
-     "unpack it first: 7z x FILE -oFOLDER"},
+     "unpack first: 7z x FILE -oFOLDER"},
     {"RAR archive", unpack, PictureFormat::none, "Rar!\x1a\x07"sv, 0, "",
-     "unpack it first: unrar x FILE FOLDER"},
+     "unpack first: unrar x FILE FOLDER"},
     {"Parquet table", unpack, PictureFormat::none, "PAR1"sv, 0, "", kUnpackParquet},
     {"HDF5 file", unpack, PictureFormat::none, "\x89HDF\r\n\x1a\n"sv, 0, "", kSaveAsFiles},
     {"LMDB database", unpack, PictureFormat::none, "\xde\xc0\xef\xbe"sv, 16, "", kUnpackLmdb},
@@ -85,7 +85,7 @@ constexpr FileKind kKinds[] = {
 constexpr FileKind kWebPage{"HTML page", fetch, PictureFormat::none, "", 0, "", kAgain};
 constexpr FileKind kMarkup{"XML or SVG", none, PictureFormat::none, "", 0, "", ""};
 constexpr FileKind kEmpty{"empty file", fetch, PictureFormat::none, "", 0, "", kAgain};
-constexpr FileKind kOther{"file(s) of no kind that is known here", none, PictureFormat::none, "", 0, "", ""};
+constexpr FileKind kOther{"unknown file", none, PictureFormat::none, "", 0, "", ""};
 
 bool ends_with(std::string_view name, std::string_view ending) {
   const auto equals = [](char known, char c) { return std::tolower(static_cast<unsigned char>(c)) == known; };

@@ -1,6 +1,7 @@
 #include "data/found_files.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "kernels/base/error.h"
 
@@ -42,25 +43,32 @@ std::vector<FoundFiles::Others> FoundFiles::others(FileUse use) const {
   return found;
 }
 
-/// "5 BMP, 3 GIF"
+/// "5 BMP, 3 GIF", "2 zip archives"
 std::string FoundFiles::counted(FileUse use) const {
   std::string text;
+  const auto plural = [](const Others& other) {
+    return other.count > 1 && std::islower(static_cast<unsigned char>(other.kind->name.back())) ? "s" : "";
+  };
   for (const Others& other : others(use))
-    text += cat(text.empty() ? "" : ", ", other.count, " ", other.kind->name);
+    text += cat(text.empty() ? "" : ", ", other.count, " ", other.kind->name, plural(other));
   return text;
+}
+
+/// What is in an archive has to come out of it first.
+std::string FoundFiles::remedy(FileUse use) const {
+  const Others most = others(use)[0];
+  std::error_code ignored;
+  const bool archive = std::filesystem::is_regular_file(root_, ignored);
+  if (!archive) return remedy_for(*most.kind, root_ / most.first);
+  return remedy_for(kind_of("PK\x03\x04", root_.string()), root_);
 }
 
 std::vector<std::string> FoundFiles::notes() const {
   std::vector<std::string> notes;
-  if (const std::string pictures = counted(FileUse::convert); !pictures.empty()) {
-    const Others most = others(FileUse::convert)[0];
-    notes.push_back(
-        cat("left out: ", pictures, "; to use them, ", remedy_for(*most.kind, root_ / most.first)));
-  }
-  for (const FileUse use : {FileUse::unpack, FileUse::fetch})
-    for (const Others& other : others(use))
-      notes.push_back(cat("left out: ", other.count, " ", other.kind->name, ", the first is ", other.first,
-                          "; to use it, ", remedy_for(*other.kind, root_ / other.first)));
+  for (const FileUse use : {FileUse::convert, FileUse::unpack, FileUse::fetch})
+    if (!others(use).empty())
+      notes.push_back(cat("left out: ", counted(use), ", the first is ", others(use)[0].first,
+                          "; to use them: ", remedy(use)));
   if (!broken_.empty())
     notes.push_back(cat("left out: ", broken_.size(),
                         " name(s) that lead nowhere (broken links), the first is ",
@@ -74,11 +82,8 @@ std::vector<std::string> FoundFiles::notes() const {
 
 void FoundFiles::fail_empty(const std::string& otherwise) const {
   const std::string start = cat(root_.string(), ": no ", kReadFormats, " pictures in it");
-  for (const FileUse use : {FileUse::convert, FileUse::unpack, FileUse::fetch}) {
-    if (others(use).empty()) continue;
-    const Others most = others(use)[0];
-    fail(cat(start, ", but ", counted(use), ": ", remedy_for(*most.kind, root_ / most.first)));
-  }
+  for (const FileUse use : {FileUse::convert, FileUse::unpack, FileUse::fetch})
+    if (!others(use).empty()) fail(cat(start, ", but ", counted(use), ": ", remedy(use)));
   if (!broken_.empty())
     fail(cat(start, ", but ", broken_.size(), " name(s) that lead nowhere (broken links), the first is ",
              *std::min_element(broken_.begin(), broken_.end()), ": put back what they point to, or copy it"));

@@ -43,6 +43,7 @@ class FoundFiles {
   };
   std::vector<Others> others(FileUse use) const;
   std::string counted(FileUse use) const;
+  std::string remedy(FileUse use) const;
 
   std::filesystem::path root_;
   std::vector<Others> others_;  // a row for each kind

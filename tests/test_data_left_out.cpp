@@ -70,7 +70,8 @@ TEST_CASE("the first bytes say what a picture is, in folders and archives; other
   CHECK(list.names == kRead);
   REQUIRE(list.notes.size() == 1);
   CHECK(list.notes[0] ==
-        "left out: 2 BMP, 1 AVIF, 1 GIF, 1 TIFF; to use them, convert it first, for example by ImageMagick: "
+        "left out: 2 BMP, 1 AVIF, 1 GIF, 1 TIFF, the first is sub/g.bmp; to use them: convert first, for "
+        "example by ImageMagick: "
         "mogrify -format png " +
             (folder / "set/sub").string() + "/*.bmp");
   zip_all(folder / "set.dat", mixed());  // an archive by its content, too
@@ -103,23 +104,22 @@ TEST_CASE("what stands where pictures should be is named, with what to do") {
   };
   const std::string tar = std::string(257, 'x') + "ustar\00000"s + std::string(300, '\0');
   const std::vector<Case> cases{
-      {"a.gif", "GIF89a....", "1 GIF: convert it first, for example by ImageMagick: mogrify -format png "},
+      {"a.gif", "GIF89a....", "1 GIF: convert first, for example by ImageMagick: mogrify -format png "},
       {"photo",
        "\0\0\0\x18"
        "ftypheic...."s,
-       "1 HEIC: convert it first"},
-      {"faces.tar", tar, "1 tar archive: unpack it first: tar -xf "},
-      {"faces.tar.gz", "\x1f\x8b\x08.........", "1 compressed archive: unpack it first: tar -xf "},
-      {"inner.zip", "PK\x03\x04..............", "1 zip archive: unpack it first: unzip "},
-      {"x.npz", "PK\x03\x04..............", "1 NumPy archive: save its images as files first: python3 -c"},
-      {"x.npy", "\x93NUMPY....", "1 NumPy array: save its images as files first: python3 -c"},
-      {"train.parquet", "PAR1....", "1 Parquet table: save its pictures as files first: python3 -c"},
-      {"data.mdb", std::string(64, '\0'), "1 LMDB database: save its pictures as files first: python3 -c"},
+       "1 HEIC: convert first"},
+      {"faces.tar", tar, "1 tar archive: unpack first: tar -xf "},
+      {"faces.tar.gz", "\x1f\x8b\x08.........", "1 compressed archive: unpack first: tar -xf "},
+      {"inner.zip", "PK\x03\x04..............", "1 zip archive: unpack first: unzip "},
+      {"x.npz", "PK\x03\x04..............", "1 NumPy archive: save the images as files first: python3 -c"},
+      {"x.npy", "\x93NUMPY....", "1 NumPy array: save the images as files first: python3 -c"},
+      {"train.parquet", "PAR1....", "1 Parquet table: save the pictures as files first: python3 -c"},
+      {"data.mdb", std::string(64, '\0'), "1 LMDB database: save the pictures as files first: python3 -c"},
       {"0.jpg.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0",
-       "1 git-LFS pointer: get the file "
-       "itself, in the repository's folder: git lfs pull"},
-      {"page", "<!DOCTYPE html><html>", "1 HTML page: get the file again"},
-      {"empty", "", "1 empty file: get the file again"},
+       "1 git-LFS pointer: fetch the files themselves, in the repository's folder: git lfs pull"},
+      {"page", "<!DOCTYPE html><html>", "1 HTML page: download again"},
+      {"empty", "", "1 empty file: download again"},
   };
   for (size_t i = 0; i < cases.size(); ++i) {
     CAPTURE(cases[i].name);
@@ -130,23 +130,24 @@ TEST_CASE("what stands where pictures should be is named, with what to do") {
     CHECK_FALSE(contains(error, "make_faces"));
     if (contains(error, set.string() + "/")) CHECK(contains(error, "'" + set.string()));  // can be pasted
     zip_all(set.string() + ".zip", {{cases[i].name, cases[i].bytes}});
-    CHECK(contains(error_of_list(set.string() + ".zip"), cases[i].expected));
+    const std::string packed = error_of_list(set.string() + ".zip"), expected = cases[i].expected;
+    CHECK(contains(packed,
+                   "but " + expected.substr(0, expected.find(':')) + ": unpack first: unzip "));
     // The file itself, where a folder is wanted.
     if (contains(cases[i].name, "faces.tar"))
-      CHECK(contains(error_of_list(set / cases[i].name), "; unpack it first"));
+      CHECK(contains(error_of_list(set / cases[i].name), "; unpack first"));
   }
   put_all(folder / "words", {{"notes.txt", "words"}, {"b/more.txt", "words"}});
-  CHECK(contains(error_of_list(folder / "words"),
-                 "but 2 file(s) of no kind that is known here, the first is b/more.txt. For CelebA"));
+  CHECK(
+      contains(error_of_list(folder / "words"), "but 2 unknown files, the first is b/more.txt. For CelebA"));
 }
 
 TEST_CASE("a pointer of git LFS under a picture's name is told as such") {
   const TempFolder folder;
   put_all(folder / "set", {{"a.jpg", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"}});
-  CHECK(contains(
-      error_of([&] { open_dataset(folder / "set", options_for(folder, 16, 16)); }),
-      "a.jpg: not a JPEG, PNG, WebP, PGM or PPM picture: git-LFS pointer; get the file itself, in the "
-      "repository's folder: git lfs pull"));
+  CHECK(contains(error_of([&] { open_dataset(folder / "set", options_for(folder, 16, 16)); }),
+                 "a.jpg: not a JPEG, PNG, WebP, PGM or PPM picture: git-LFS pointer; fetch the files "
+                 "themselves, in the repository's folder: git lfs pull"));
 }
 
 TEST_CASE("links that lead nowhere are counted, and named where there is nothing else") {
