@@ -60,6 +60,7 @@ constexpr FileKind kKinds[] = {
     {"PNM other than P5 and P6", convert, PictureFormat::none, "P7"sv, 0, "", kConvert},
     {"NumPy archive", unpack, PictureFormat::none, "PK\x03\x04"sv, 0, ".npz", kUnpackNpz},
     {"zip archive", unpack, PictureFormat::none, "PK\x03\x04"sv, 0, "", kUnzip},
+    {"zip archive", unpack, PictureFormat::none, "PK\x05\x06"sv, 0, "", kUnzip},  // an empty one
     {"tar archive", unpack, PictureFormat::none, "ustar"sv, 257, "", kUntar},
     {"compressed archive", unpack, PictureFormat::none, "\x1f\x8b"sv, 0, "", kUntar},
     {"compressed archive", unpack, PictureFormat::none,

@@ -109,7 +109,7 @@ bool is_zip(const fs::path& path) {
   if (!fs::is_regular_file(path, ignored)) return false;
   std::string ending = path.extension().string();
   for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return ending == ".zip" || first_bytes(path).starts_with("PK\x03\x04");
+  return ending == ".zip" || kind_of(first_bytes(path), "").name == kind_of("PK\x03\x04", "").name;
 }
 
 void check_folder(const fs::path& root) {
@@ -117,6 +117,9 @@ void check_folder(const fs::path& root) {
   std::error_code error;
   const fs::file_status status = fs::status(root, error);
   if (status.type() == fs::file_type::directory) return;
+  if (fs::is_symlink(root, error) && status.type() == fs::file_type::not_found)
+    fail(cat(root.string(), ": a link that leads nowhere, to ", fs::read_symlink(root, error).string(),
+             ": put back what it points to, or name another folder"));
   if (status.type() == fs::file_type::not_found) {
     fail(cat(root.string(), ": there is no such folder. ", how_to_get_pictures(root)));
   }

@@ -163,6 +163,8 @@ TEST_CASE("links that lead nowhere are counted, and named where there is nothing
   CHECK(contains(
       error_of_list(folder / "set"),
       "pictures in it, but 4 name(s) that lead nowhere (broken links), the first is d1.jpg: put back"));
+  fs::create_symlink("/nowhere", folder / "dead");
+  CHECK(contains(error_of_list(folder / "dead"), "dead: a link that leads nowhere, to /nowhere: put back"));
   fs::create_directories(folder / "img_align_celeba");
   fs::create_symlink("/nowhere/1.jpg", folder / "img_align_celeba/000001.jpg");
   put(folder / "img_align_celeba/000002.jpg", jpeg(1));
