@@ -117,8 +117,8 @@ void check_folder(const fs::path& root) {
   std::error_code error;
   const fs::file_status status = fs::status(root, error);
   if (status.type() == fs::file_type::directory) return;
-  if (fs::is_symlink(root, error) && status.type() == fs::file_type::not_found)
-    fail(cat(root.string(), ": a link that leads nowhere, to ", fs::read_symlink(root, error).string(),
+  if (std::error_code none; status.type() == fs::file_type::not_found && fs::is_symlink(root, none))
+    fail(cat(root.string(), ": a link that leads nowhere, to ", fs::read_symlink(root, none).string(),
              ": put back what it points to, or name another folder"));
   if (status.type() == fs::file_type::not_found) {
     fail(cat(root.string(), ": there is no such folder. ", how_to_get_pictures(root)));
