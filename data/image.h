@@ -40,9 +40,9 @@ inline constexpr int64_t kMaxPixels = 100'000'000;
 enum class Orientation { upright, stored };
 
 /// The picture in a file, whose kind (JPEG, PNG, WebP, PGM, PPM) its first bytes tell. Grey becomes RGB, 16
-/// bits are reduced to 8, transparency is composited over white. JPEG: libjpeg-turbo's accurate integer IDCT and fancy upsampling, and CMYK, as PIL decodes. Takes
-/// at most 400 MiB beside the bytes. Error, naming the file: unreadable, truncated, more than kMaxPixels, or
-/// no picture (says what it looks like).
+/// bits are reduced to 8, transparency is composited over white. JPEG: libjpeg-turbo's accurate integer IDCT
+/// and fancy upsampling, and CMYK, as PIL decodes. Takes at most 400 MiB beside the bytes. Error, naming the
+/// file: unreadable, truncated, more than kMaxPixels, or no picture (says what it looks like).
 Image decode_image(const std::filesystem::path& path, Orientation orientation = Orientation::upright);
 
 /// The same for bytes in memory; `name` is what errors call them.

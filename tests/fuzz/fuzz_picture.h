@@ -39,7 +39,8 @@ inline int read_picture(const uint8_t* bytes, size_t size) {
     expect(image.width == promised.width && image.height == promised.height,
            "the header's size is the picture's");
     expect(image.rgb.size() == size_t(image.width) * size_t(image.height) * 3, "every pixel is there");
-    read_part(bytes, size, image);
+    constexpr size_t kTwiceInMemory = size_t(64) << 20;  // few bytes can be a large WebP
+    if (image.rgb.size() <= kTwiceInMemory) read_part(bytes, size, image);
   });
 }
 
