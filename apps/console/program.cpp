@@ -4,6 +4,7 @@
 #include <new>
 
 #include "apps/console/build_commit.h"  // written at build time: kCommit
+#include "apps/console/stopping.h"
 #include "kernels/base/names.h"
 
 namespace ito::apps {
@@ -89,6 +90,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
     std::cerr << app.get_name() << ": out of memory; " << memory_advice(app) << "\n";
   } catch (const OutOfMemory& e) {
     std::cerr << app.get_name() << ": " << e.what() << "; " << memory_advice(app) << "\n";
+  } catch (const Stopped& e) {
+    std::cerr << app.get_name() << ": " << e.what() << "\n";
+    return kStoppedCode;
   } catch (const std::exception& e) {
     std::cerr << app.get_name() << ": " << e.what() << "\n";
   }
