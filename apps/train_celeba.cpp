@@ -4,6 +4,7 @@
 #include "apps/app_fid.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
+#include "apps/app_run_data.h"
 #include "apps/app_training.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
@@ -154,6 +155,20 @@ int finished(const model::RunFolder& folder, const std::string& out) {
   return 0;
 }
 
+/// The images that the run shall learn from; a run that goes on keeps to its own. A dry run only says what would be.
+RunData checked_data(const TrainingRequest& f, const model::TrainingOptions& o, const data::Dataset& images) {
+  const RunData data = run_data(f, o, images);
+  std::string note;
+  try {
+    note = check_run_data(run_path(f), data, f, o);
+  } catch (const Error& error) {
+    if (!f.dry_run) throw;
+    note = cat("training would be refused: ", error.what());
+  }
+  if (!note.empty()) std::cout << "note       " << note << std::endl;
+  return data;
+}
+
 int ended(const model::RunFolder& folder, const std::string& out, const model::SessionResult& result) {
   if (!result.images && result.finished) return finished(folder, out);
   std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "
@@ -180,6 +195,7 @@ int train(const Flags& flags) {
     std::cout << probe(device, options, image_set(images, options), *request.probe) << "\n";
     return 0;
   }
+  const RunData data = checked_data(request, options, images);
   std::optional<RunFid> fid = open_fid(request, options, device, image_set(images, options));
   if (request.minutes)
     set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
@@ -189,6 +205,7 @@ int train(const Flags& flags) {
 
   const std::string out = run_path(request);
   const model::RunFolder folder(out);
+  write_run_data(out, data);
   LiveLine line;
   model::SessionHooks hooks;
   hooks.interrupted = interrupted;
