@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "apps/app_main.h"
+#include "apps/console/stopping.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 
@@ -29,14 +30,15 @@ data::Dataset open_pictures(const std::string& folder, data::DatasetOptions opti
     start = now(), already = f.done;
   };
   options.progress = [&](size_t done, size_t total) {
-    if (interrupted()) fail("interrupted; the same command goes on with the decoding");
+    stop_if_interrupted("the same command goes on with the decoding");
     if (done == already) return;
     const double left = (now() - start) / double(done - already) * double(total - done);
     line.show(cat("decoding   ", count(done), " of ", count(total), "   ", duration(left), " left"));
   };
+  options.warn = [](const std::string& text) { std::cout << "note       " << text << std::endl; };
   bool waiting = false;
   options.waiting = [&] {
-    if (interrupted()) fail("interrupted while another process decodes these pictures");
+    stop_if_interrupted("another process decodes these pictures");
     if (!waiting) std::cout << "waiting    for another process that decodes these pictures" << std::endl;
     waiting = true;
   };

@@ -5,6 +5,7 @@
 
 #include "apps/app_evaluation_features.h"
 #include "apps/app_main.h"
+#include "apps/console/stopping.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
@@ -76,7 +77,7 @@ void add_kernel_distance(Evaluation& e, const SideFeatures& generated, const Sid
     LiveLine line;
     const double start = now();
     const auto progress = [&](int done, int total) {
-      if (interrupted()) fail("interrupted: nothing was written");
+      stop_if_interrupted("nothing was written");
       line.show(cat("KID        ", done, " of ", total, " subsets, ",
                     duration((now() - start) / done * (total - done)), " left"));
     };
@@ -155,7 +156,7 @@ model::MeanAndError over_pairs(const Side& side, const char* what, const Evaluat
   LiveLine line;
   const double start = now();
   for (size_t begin = 0; begin < pairs.size(); begin += kPairsAtOnce) {
-    if (interrupted()) fail("interrupted: nothing was written");
+    stop_if_interrupted("nothing was written");
     const size_t end = std::min(pairs.size(), begin + kPairsAtOnce);
     of(read_pairs(side, pairs, begin, end, threads), end - begin, values.data() + begin);
     line.show(cat(what, end, " of ", pairs.size(), " pairs of ", side.place, ", ",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/console/stopping.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
@@ -28,7 +29,7 @@ void FeatureWork::expect(const Side& side) {
 }
 
 void FeatureWork::show(int64_t done_now) {
-  if (interrupted()) fail("interrupted: nothing was written");
+  stop_if_interrupted("nothing was written");
   done_ += done_now;
   const double left = (now() - start_) / double(done_) * double(total_ - done_);
   line_.show(

@@ -79,10 +79,10 @@ std::string picture(const data::Image& image, const std::string& text) {
 
 std::string grid(const Side& side, const std::string& title, int threads) {
   if (!side.has_images()) return "";
-  const std::vector<uint8_t> pixels = some_images(side, kGridImages, threads);
-  const size_t count = size_t(std::min(kGridImages, side.used));
+  const size_t count = data::room_in_grid(size_t(std::min(kGridImages, side.used)), side.height, side.width);
+  const std::vector<uint8_t> pixels = some_images(side, int64_t(count), threads);
   const data::Image image =
-      data::make_grid(pixels.data(), count, side.height, side.width, grid_columns(int64_t(count)));
+      data::make_grid(pixels.data(), count, side.height, side.width, data::grid_columns(count));
   return cat("<figure>", picture(image, title), "<figcaption>", title, ": ", count, " of ",
              thousands(side.used), " images, evenly spread</figcaption></figure>\n");
 }

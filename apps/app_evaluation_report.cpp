@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/app_main.h"
+#include "engine/io/json_text.h"
 #include "kernels/base/error.h"
 
 namespace ito::apps {
@@ -114,7 +115,7 @@ std::string report_json(const EvaluationReport& report) {
   about["measurement"] = facts;
   about["notes"] = report.notes;
   // A path may be any bytes; what is not UTF-8 in it is replaced.
-  return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  return io::json_text(j, 2) + "\n";
 }
 
 }  // namespace ito::apps

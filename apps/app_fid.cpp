@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "apps/console/stopping.h"
 #include "kernels/base/clock.h"
 #include "model/training/session.h"
 

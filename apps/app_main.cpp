@@ -3,33 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <iostream>
 
 #include "kernels/base/clock.h"
 
 namespace ito::apps {
-
-namespace {
-
-// A signal handler can reach nothing else.
-volatile std::sig_atomic_t interrupt_count = 0;
-
-void on_interrupt(int) {
-  interrupt_count = interrupt_count + 1;
-  if (interrupt_count > 1) _exit(130);
-}
-
-}  // namespace
-
-void catch_interrupts() {
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
-}
-
-bool interrupted() { return interrupt_count > 0; }
 
 LiveLine::LiveLine() : terminal_(isatty(STDOUT_FILENO)) {}
 LiveLine::~LiveLine() { end(); }
@@ -81,7 +60,5 @@ std::string bytes(double n) {
     std::snprintf(text, sizeof text, "%.0f MiB", n / (1 << 20));
   return text;
 }
-
-int grid_columns(long long n) { return std::max(1, int(std::ceil(std::sqrt(double(n))))); }
 
 }  // namespace ito::apps

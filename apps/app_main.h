@@ -2,13 +2,8 @@
 
 #include <string>
 
-/// What the programs share: Ctrl-C, the line that shows progress, and how numbers are written.
+/// What the programs share: the line that shows progress, and how numbers are written.
 namespace ito::apps {
-
-/// From here on the first Ctrl-C (or SIGTERM) only raises a flag, so that work can be saved; a second one
-/// ends at once.
-void catch_interrupts();
-bool interrupted();
 
 /// A line that is rewritten in place on a terminal, and printed now and then elsewhere (a log file, CI).
 class LiveLine {
@@ -31,7 +26,5 @@ std::string duration(double seconds);
 std::string thousands(long long n);
 /// "1.5 GiB", "12 MiB"
 std::string bytes(double n);
-/// Columns of a grid of n images that comes out about square: 8 for 64.
-int grid_columns(long long n);
 
 }  // namespace ito::apps

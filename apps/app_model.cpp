@@ -47,7 +47,8 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
     if (last < first) fail(cat("--seeds '", text, "': ", first, "-", last, " runs backwards"));
     if (last - first >= uint64_t(kMostSeeds) - seeds.size())
       fail(cat("--seeds '", text, "' names more than a million images"));
-    for (uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
+    // Counted from the first: past the largest seed there is no number to stop at.
+    for (uint64_t i = 0; i <= last - first; ++i) seeds.push_back(first + i);
     begin = end + 1;
   }
   return seeds;

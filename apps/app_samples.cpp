@@ -1,7 +1,10 @@
 #include "apps/app_samples.h"
 
+#include "data/folder.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/json_text.h"
 #include "kernels/base/error.h"
+#include "kernels/base/path_text.h"
 #include "model/json_value.h"
 
 namespace ito::apps {
@@ -20,12 +23,12 @@ void write_sample_note(const fs::path& folder, const SampleNote& note) {
                                {"sampler", note.sampler}, {"sampler_steps", note.sampler_steps},
                                {"seeds", note.seeds},     {"crop", note.crop},
                                {"height", note.height},   {"width", note.width}};
-  io::write_file_atomic(folder / kNote, json.dump(2) + "\n");
+  io::write_file_atomic(folder / kNote, io::json_text(json, 2) + "\n");
 }
 
 bool same_sampling(const SampleNote& a, const SampleNote& b) {
-  return a.run == b.run && a.step == b.step && a.sampler == b.sampler && a.sampler_steps == b.sampler_steps &&
-         a.crop == b.crop && a.height == b.height && a.width == b.width;
+  return as_utf8(a.run) == as_utf8(b.run) && a.step == b.step && a.sampler == b.sampler &&
+         a.sampler_steps == b.sampler_steps && a.crop == b.crop && a.height == b.height && a.width == b.width;
 }
 
 std::optional<SampleNote> read_sample_note(const fs::path& folder) {
@@ -44,6 +47,17 @@ std::optional<SampleNote> read_sample_note(const fs::path& folder) {
   } catch (const std::exception& e) {
     fail(cat(file.string(), " is not as ./sample writes it: ", e.what(),
              "; remove it or choose another folder"));
+  }
+}
+
+void check_own_pictures(const fs::path& folder) {
+  if (read_sample_note(folder)) return;
+  std::error_code none;  // a folder that is not there holds nothing
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    if (data::is_image_name(name))
+      fail(cat(folder.string(), " holds pictures that ./sample did not make, such as ", name,
+               ": choose another --out, so that they are neither replaced nor mixed with samples"));
   }
 }
 

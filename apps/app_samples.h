@@ -22,11 +22,15 @@ struct SampleNote {
 
 void write_sample_note(const std::filesystem::path& folder, const SampleNote& note);
 
-/// The same run, step, sampler and pictures: their seeds' images belong together.
+/// The same run, step, sampler and pictures, whether a note was read back or not: their seeds' images belong together.
 bool same_sampling(const SampleNote&, const SampleNote&);
 
 /// Nothing where the folder has no samples.json. Error: it is not one.
 std::optional<SampleNote> read_sample_note(const std::filesystem::path& folder);
+
+/// Error, naming one, if the folder holds pictures and no samples.json: they are somebody's, and 000000.png may
+/// be among them.
+void check_own_pictures(const std::filesystem::path& folder);
 
 /// Error, with both names, if the folder holds samples of another crop or size: they are not to be mixed or
 /// compared.

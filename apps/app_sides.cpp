@@ -8,6 +8,7 @@
 #include "apps/app_main.h"
 #include "apps/app_samples.h"
 #include "apps/app_sides_npz.h"
+#include "apps/console/stopping.h"
 #include "data/celeba.h"
 #include "data/folder.h"
 #include "kernels/base/clock.h"
@@ -151,7 +152,7 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
     *pixels = model::sample_images(
         device, loaded->denoiser(), *plan, {loaded->options.network.height, loaded->options.network.width, 3},
         seeds, [&](int64_t done, int64_t total) {
-          if (interrupted()) fail("interrupted: nothing was written");
+          stop_if_interrupted("nothing was written");
           const double left = (now() - start) / double(done) * double(total - done);
           line.show(cat("sampling   ", done * 100 / total, " %, ", duration(left), " left"));
         });

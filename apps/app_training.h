@@ -22,7 +22,7 @@ struct TrainingRequest {
   std::string size, split, cache = "runs/cache", inception;
   std::optional<data::Crop> crop;
   data::Orientation orientation = data::Orientation::upright;
-  bool attributes = false, dry_run = false;
+  bool attributes = false, dry_run = false, new_data = false;
   int64_t fid_every = 0;
   int64_t fid_count = 1000;
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
@@ -52,6 +52,8 @@ void fields(Options& o, Visit&& visit) {
                      .one_of(data::split_names())
                      .otherwise("train for CelebA, all for a folder"));
   visit(o.cache, Field("cache", "folder of the decoded images"));
+  visit(o.new_data,
+        Field("new_data", "a run that goes on learns from these images, though it began with others"));
   visit(o.attributes, Field("attributes", "condition the network on CelebA's 40 attributes"));
   visit(o.fid_every,
         Field("fid_every", "steps between measurements of FID, which take long; 0: none (needs --inception)",

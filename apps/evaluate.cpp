@@ -6,6 +6,7 @@
 #include "apps/app_model.h"
 #include "apps/app_sides_npz.h"
 #include "apps/console/program.h"
+#include "apps/console/stopping.h"
 #include "data/celeba.h"
 #include "data/crop.h"
 #include "engine/io/atomic_file.h"
@@ -143,5 +144,5 @@ int main(int argc, char** argv) {
   ito::apps::catch_interrupts();
   return ito::apps::run_program<ito::apps::Request>(
       "Measures generated images: FID, KID, precision and recall, diversity.", "evaluate", argc, argv,
-      ito::apps::evaluate_sides);
+      ito::apps::evaluate_sides, ito::apps::kExitCodes);
 }

@@ -111,6 +111,11 @@ void print_distance(const data::Dataset& images, int threads) {
   const data::FarthestPair pair = data::farthest_pair(images.pixels(), images.count(), image_bytes,
                                                       std::min<size_t>(most, 2000), threads);
   if (pair.compared < 2) return;
+  if (pair.distance == 0) {
+    std::cout << "farthest   0: all " << thousands(int64_t(pair.compared))
+              << " pictures that were compared are the same, from which nothing follows for --sigma-max\n";
+    return;
+  }
   std::cout
       << "farthest   " << std::round(pair.distance * 10) / 10 << " between "
       << images.names()[pair.images.first] << " and " << images.names()[pair.images.second] << ", of "
@@ -181,9 +186,12 @@ int inspect_data(const DataRequest& f) {
   print_distance(images, threads);
   print_people(images);
   if (!images.attributes().empty()) print_attributes(images);
-  data::write_png(
-      f.sheet, data::contact_sheet(images.pixels(), images.count(), images.height(), images.width(), 12, 8));
-  std::cout << "wrote      " << f.sheet << "\n";
+  constexpr int kColumns = 12, kRows = 8;
+  data::write_png(f.sheet, data::contact_sheet(images.pixels(), images.count(), images.height(),
+                                               images.width(), kColumns, kRows));
+  std::cout << "wrote      " << f.sheet << ": "
+            << data::room_in_sheet(images.count(), images.height(), images.width(), kColumns, kRows) << " of "
+            << thousands(int64_t(images.count())) << " pictures\n";
   return 0;
 }
 

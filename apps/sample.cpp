@@ -5,6 +5,7 @@
 #include "apps/app_model.h"
 #include "apps/app_samples.h"
 #include "apps/console/program.h"
+#include "apps/console/stopping.h"
 #include "data/contact_sheet.h"
 #include "data/image.h"
 #include "kernels/base/clock.h"
@@ -58,6 +59,7 @@ double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
   model::Sampler sampler(device, denoiser, once, image, chunk);
   double seconds = 0;
   for (int i = 0; i < (device.backend() == engine::Backend::cpu ? 2 : 4); ++i) {
+    stop_if_interrupted("nothing was written");
     const double before = now();
     sampler.run({0});
     device.synchronize();
@@ -66,7 +68,7 @@ double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
   return seconds;
 }
 
-/// Thrown out of the sampler by the first Ctrl-C.
+/// Thrown out of the sampler once a signal asked to stop.
 struct Interrupted {};
 
 struct Job {
@@ -105,14 +107,21 @@ void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, 
   }
 }
 
-/// Samples chunk by chunk and writes each chunk's images as soon as they are there; all pixels, or those made
-/// until Ctrl-C. No image is there that samples.json does not know, wherever this is killed.
-std::vector<uint8_t> run(engine::Device& device, Job& job) {
+/// What there is of a sampling, all of it or what was made until a signal.
+struct Made {
+  size_t images = 0;
+  std::vector<uint8_t> first;  // pixels of the first ones, as many as a grid of all has room for
+};
+
+/// Samples chunk by chunk and writes each chunk's images as soon as they are there. No image is there that samples.json
+/// does not know, wherever this is killed.
+Made run(engine::Device& device, Job& job) {
   const model::Denoiser denoiser = job.loaded.denoiser();
   model::Sampler sampler(device, denoiser, job.plan, job.image(), job.chunk);
-  const size_t chunk = size_t(sampler.chunk());
+  const size_t chunk = size_t(sampler.chunk()), each = size_t(job.image().count());
+  const size_t shown = data::room_in_grid(job.seeds.size(), int(job.image()[0]), int(job.image()[1]));
   const int64_t evaluations = job.evaluations();
-  std::vector<uint8_t> pixels;
+  Made made;
   LiveLine line;
   const double start = now();
   int64_t done = 0;
@@ -128,18 +137,34 @@ std::vector<uint8_t> run(engine::Device& device, Job& job) {
     const std::vector<uint64_t> seeds(job.seeds.begin() + std::ptrdiff_t(first),
                                       job.seeds.begin() + std::ptrdiff_t(first + count));
     try {
-      const std::vector<uint8_t> made = sampler.sample(seeds, progress);
+      const std::vector<uint8_t> pixels = sampler.sample(seeds, progress);
       remove_images(job, seeds);
       job.note.seeds.insert(seeds.begin(), seeds.end());
       write_sample_note(job.out, job.note);
-      write_images(job, made.data(), seeds.data(), count);
-      pixels.insert(pixels.end(), made.begin(), made.end());
+      write_images(job, pixels.data(), seeds.data(), count);
+      made.images += count;
+      const size_t kept = std::min(count, shown - std::min(shown, first));
+      made.first.insert(made.first.end(), pixels.begin(), pixels.begin() + std::ptrdiff_t(kept * each));
     } catch (const Interrupted&) {
       break;
     }
   }
   line.end();
-  return pixels;
+  return made;
+}
+
+/// grid.png of what was made, and a line about everything.
+void finish(const Job& job, const Made& made, double seconds) {
+  const int height = int(job.image()[0]), width = int(job.image()[1]);
+  const size_t shown = made.first.size() / size_t(job.image().count());
+  const fs::path grid = job.out / "grid.png";
+  data::write_png(grid, data::make_grid(made.first.data(), shown, height, width, data::grid_columns(shown)));
+  const bool stopped = made.images < job.seeds.size();
+  std::cout << (stopped ? "stopped; " : "") << "wrote      " << grid.string() << " and " << made.images
+            << " of " << job.seeds.size() << " images beside it, in " << duration(seconds) << "\n";
+  if (shown < made.images)
+    std::cout << "note       " << grid.string() << " shows the first " << thousands(int64_t(shown))
+              << ": more make too large a picture\n";
 }
 
 void describe(const Request& f, const Job& job, const fs::path& checkpoint, engine::Device& device) {
@@ -179,20 +204,17 @@ int sample(const Request& f) {
   const model::NetworkConfig& net = loaded.options.network;
   const int chunk = model::sample_chunk(device, loaded.denoiser(), {net.height, net.width, net.channels});
   const fs::path out = output_folder(f, checkpoint);
+  check_own_pictures(out);
   check_same_pictures(out, loaded.options.crop, net.height, net.width);
   Job job{loaded, plan, seeds, out, chunk, note_of(f, loaded, checkpoint, out)};
   fs::create_directories(job.out);
   describe(f, job, checkpoint, device);
   const double start = now();
-  const std::vector<uint8_t> pixels = run(device, job);
-  const size_t made = pixels.size() / size_t(job.image().count());
-  if (made == 0) fail("interrupted before the first images were complete: nothing was written");
-  data::write_png(job.out / "grid.png", data::make_grid(pixels.data(), made, int(job.image()[0]),
-                                                        int(job.image()[1]), grid_columns(int64_t(made))));
-  std::cout << (made < seeds.size() ? "interrupted; " : "") << "wrote      "
-            << (job.out / "grid.png").string() << " and " << made << " of " << seeds.size()
-            << " images beside it, in " << duration(now() - start) << "\n";
-  return made < seeds.size();
+  const Made made = run(device, job);
+  if (made.images == 0)
+    stop_if_interrupted("the first images were not complete, so that nothing was written");
+  finish(job, made, now() - start);
+  return made.images < seeds.size() ? kStoppedCode : 0;
 }
 
 }  // namespace
@@ -202,5 +224,5 @@ int main(int argc, char** argv) {
   ito::apps::catch_interrupts();
   return ito::apps::run_program<ito::apps::Request>(
       "Samples faces from a trained model by solving its reverse SDE.", "sample", argc, argv,
-      ito::apps::sample);
+      ito::apps::sample, ito::apps::kExitCodes);
 }

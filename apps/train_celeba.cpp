@@ -4,10 +4,13 @@
 #include "apps/app_fid.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
+#include "apps/app_run_data.h"
 #include "apps/app_training.h"
 #include "apps/console/program.h"
+#include "apps/console/stopping.h"
 #include "data/contact_sheet.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/path_text.h"
 #include "kernels/base/process_memory.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
@@ -61,6 +64,7 @@ int dry_run(engine::Device& device, model::Trainer& trainer, const model::Networ
   const model::TrainingOptions& o = trainer.options();
   double best = INFINITY;
   for (int i = 0; i < 4; ++i) {
+    stop_if_interrupted("the dry run is not done");
     const double before = now();
     trainer.step();
     if (i) best = std::min(best, now() - before);
@@ -89,9 +93,18 @@ double probe(engine::Device& device, const model::TrainingOptions& options, cons
   for (int i = 0; i < 3; ++i) trainer.step();  // these choose plans, and one is recorded
   const double start = now();
   int steps = 0;
-  for (; steps < 3 || now() - start < seconds; ++steps) trainer.advance();
+  for (; steps < 3 || now() - start < seconds; ++steps) {
+    stop_if_interrupted("nothing was learned in the probe");
+    trainer.advance();
+  }
   trainer.finish();
   return steps * double(options.batch) * options.accumulate / (now() - start);
+}
+
+/// Images of a grid: --sample-count, or as many as a picture has room for.
+int grid_images(const model::TrainingOptions& o) {
+  if (o.sample_count == 0) return 0;
+  return int(data::room_in_grid(size_t(o.sample_count), o.network.height, o.network.width));
 }
 
 /// Steps that fill --minutes, grids included; a run that has begun keeps its number.
@@ -100,7 +113,7 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
   if (const auto begun = options_of_run(run_path(f))) return begun->steps;
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
   // An image of a grid takes 2 steps - 1 evaluations, each about a third of a training pass.
-  const double grid = o.sample_count * (2.0 * o.sample_steps - 1) / (3 * rate);
+  const double grid = grid_images(o) * (2.0 * o.sample_steps - 1) / (3 * rate);
   // One of a validation one.
   const double validation = o.validate_count / (3 * rate);
   const double measuring = fid ? fid->seconds(rate) : 0;
@@ -138,8 +151,33 @@ std::optional<double> measure_fid(RunFid& fid, model::Trainer& trainer, LiveLine
 
 int finished(const model::RunFolder& folder, const std::string& out) {
   std::cout << "this run is finished: " << model::newest_checkpoint(folder.path())->string()
-            << "\nsample it with ./sample --run " << out << ", or give more --steps to go on\n";
+            << "\nsample it with ./sample --run " << shell_quoted(out) << ", or give more --steps to go on\n";
   return 0;
+}
+
+/// The images that the run shall learn from; a run that goes on keeps to its own. A dry run only says what would be.
+RunData checked_data(const TrainingRequest& f, const model::TrainingOptions& o, const data::Dataset& images) {
+  const RunData data = run_data(f, o, images);
+  std::string note;
+  try {
+    note = check_run_data(run_path(f), data, f, o);
+  } catch (const Error& error) {
+    if (!f.dry_run) throw;
+    note = cat("training would be refused: ", error.what());
+  }
+  if (!note.empty()) std::cout << "note       " << note << std::endl;
+  return data;
+}
+
+int ended(const model::RunFolder& folder, const std::string& out, const model::SessionResult& result) {
+  if (!result.images && result.finished) return finished(folder, out);
+  std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "
+            << std::lround(result.progress.images_per_second) << " images/s, peak memory "
+            << bytes(peak_resident_bytes()) << "\nsaved      " << result.checkpoint.string() << "\n"
+            << (result.finished ? "next       ./sample --run " + shell_quoted(out)
+                                : "go on with the same command")
+            << "\n";
+  return result.finished ? 0 : kStoppedCode;
 }
 
 int train(const Flags& flags) {
@@ -157,6 +195,7 @@ int train(const Flags& flags) {
     std::cout << probe(device, options, image_set(images, options), *request.probe) << "\n";
     return 0;
   }
+  const RunData data = checked_data(request, options, images);
   std::optional<RunFid> fid = open_fid(request, options, device, image_set(images, options));
   if (request.minutes)
     set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
@@ -166,6 +205,7 @@ int train(const Flags& flags) {
 
   const std::string out = run_path(request);
   const model::RunFolder folder(out);
+  write_run_data(out, data);
   LiveLine line;
   model::SessionHooks hooks;
   hooks.interrupted = interrupted;
@@ -176,8 +216,13 @@ int train(const Flags& flags) {
   hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
   hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count,
                         int h, int w) {
-    data::write_png(path, data::make_grid(pixels.data(), size_t(count), h, w, grid_columns(count)));
+    data::write_png(path,
+                    data::make_grid(pixels.data(), size_t(count), h, w, data::grid_columns(size_t(count))));
   };
+  hooks.most_in_grid = grid_images(options);
+  if (hooks.most_in_grid < options.sample_count)
+    hooks.note(cat("a grid has room for the first ", thousands(hooks.most_in_grid), " of --sample-count ",
+                   thousands(options.sample_count), " images at this size"));
   if (fid) {
     hooks.fid_every = request.fid_every;
     hooks.fid = [&] { return measure_fid(*fid, trainer, line); };
@@ -187,12 +232,7 @@ int train(const Flags& flags) {
   const model::ImageSet validation = image_set(held_out ? *held_out : images, options);
   const model::SessionResult result = model::run_session(device, trainer, folder, hooks, &validation);
   line.end();
-  if (!result.images) return finished(folder, out);
-  std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "
-            << std::lround(result.progress.images_per_second) << " images/s, peak memory "
-            << bytes(peak_resident_bytes()) << "\nsaved      " << result.checkpoint.string() << "\n"
-            << (result.finished ? "next       ./sample --run " + out : "go on with the same command") << "\n";
-  return 0;
+  return ended(folder, out, result);
 }
 
 }  // namespace
@@ -202,6 +242,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Trains a score-based diffusion model on CelebA or any folder of images.", "train_celeba"};
   ito::apps::Flags flags(app);
   ito::apps::add_flags(flags);
+  app.footer(ito::apps::kExitCodes);
   ito::apps::catch_interrupts();
   return ito::apps::run_program(app, argc, argv, [&] { return ito::apps::train(flags); });
 }

@@ -12,6 +12,7 @@
 #include "bench/machine.h"
 #include "bench/timing.h"
 #include "data/dataset.h"
+#include "engine/io/json_text.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/parallel.h"
 #include "model/unet/presets.h"
@@ -289,7 +290,7 @@ int run(const Request& f) {
   if (f.many > 0) report["opening"] = measure_opening(f, scratch.path, device.threads());
   report["batch"] = measure_batch(f, device);
   if (!file.is_open()) return 0;
-  file << report.dump(2) << "\n";
+  file << io::json_text(report, 2) << "\n";
   if (!file.flush()) fail(cat("cannot write ", f.json, ": is the disk full?"));
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "bench/machine.h"
 #include "bench/onednn_loop.h"
 #include "bench/timing.h"
+#include "engine/io/json_text.h"
 #include "kernels/base/philox.h"
 #include "model/metrics/inception.h"
 
@@ -104,7 +105,7 @@ json measure(const Request& f) {
 }
 
 int run(const Request& f) {
-  std::cout << measure(f).dump(1) << "\n";
+  std::cout << io::json_text(measure(f), 1) << "\n";
   return 0;
 }
 

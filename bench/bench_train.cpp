@@ -8,6 +8,7 @@
 #include "bench/kernel_cases.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
+#include "engine/io/json_text.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/names.h"
 #include "kernels/base/process_memory.h"
@@ -228,7 +229,7 @@ int run(const Request& f) {
                        {"precision", name_of(f.precision)},
                        {"rows", rows},
                        {"journal", measure_journal(f, rows[0]["step_seconds"])}};
-  std::cout << report.dump(2) << "\n";
+  std::cout << io::json_text(report, 2) << "\n";
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "apps/console/program.h"
+#include "engine/io/json_text.h"
 
 namespace ito::bench {
 
@@ -172,16 +173,16 @@ std::string to_json(const Machine& machine, const std::string& what, const Ceili
     arithmetic.push_back(
         {{"name", rate.name}, {"tflops", rate.per_second / kTera}, {"spread", rate.timing.spread}});
   for (const Measurement& m : measurements) rows.push_back(case_json(m, ceilings));
-  return json{{"what", what},
-              {"date", now_text()},
-              {"commit", apps::build_commit()},
-              {"machine", where},
-              {"ceilings",
-               {{"copy_gbps", ceilings.copy.per_second / kGiga},
-                {"copy_spread", ceilings.copy.timing.spread},
-                {"arithmetic", arithmetic}}},
-              {"cases", rows}}
-      .dump(1);
+  return io::json_text({{"what", what},
+                        {"date", now_text()},
+                        {"commit", apps::build_commit()},
+                        {"machine", where},
+                        {"ceilings",
+                         {{"copy_gbps", ceilings.copy.per_second / kGiga},
+                          {"copy_spread", ceilings.copy.timing.spread},
+                          {"arithmetic", arithmetic}}},
+                        {"cases", rows}},
+                       1);
 }
 
 std::vector<Case> filtered(const std::vector<Case>& cases, const std::string& text) {

@@ -1,6 +1,7 @@
 #include "data/contact_sheet.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "data/image_codecs.h"
@@ -11,6 +12,12 @@ namespace ito::data {
 namespace {
 
 constexpr uint8_t kBackground = 32;
+
+/// Pixels of a grid of so many images.
+int64_t grid_pixels(size_t count, int columns, int height, int width, int gap) {
+  const size_t across = std::min(size_t(columns), count), down = div_up(count, across);
+  return (int64_t(across) * (width + gap) + gap) * (int64_t(down) * (height + gap) + gap);
+}
 
 /// A grid of `count` places, and copies of pixels u8 [height, width, 3] into them.
 class Grid {
@@ -68,10 +75,32 @@ Image make_grid(const uint8_t* pixels, size_t count, int height, int width, int 
   return grid.take();
 }
 
+int grid_columns(size_t n) { return std::max(1, int(std::ceil(std::sqrt(double(n))))); }
+
+size_t room_in_grid(size_t n, int height, int width, int gap) {
+  const auto fits = [&](size_t count) {
+    return grid_pixels(count, grid_columns(count), height, width, gap) <= kMaxPixels;
+  };
+  const int64_t near =
+      kMaxPixels / ((int64_t(height) + gap) * (width + gap));  // above the answer, and close to it
+  n = std::min(n, size_t(std::max<int64_t>(near, 1)));
+  while (n > 1 && !fits(n)) --n;
+  return n;
+}
+
+size_t room_in_sheet(size_t count, int height, int width, int columns, int rows, int gap) {
+  if (columns < 1 || rows < 1) return 0;
+  const auto fits = [&](int across, int down) {
+    return grid_pixels(size_t(across) * size_t(down), across, height, width, gap) <= kMaxPixels;
+  };
+  while (rows > 1 && !fits(columns, rows)) --rows;
+  while (columns > 1 && !fits(columns, rows)) --columns;
+  return std::min(count, size_t(columns) * size_t(rows));
+}
+
 Image contact_sheet(const uint8_t* pixels, size_t count, int height, int width, int columns, int rows,
                     int gap) {
-  const size_t places = size_t(std::max(columns, 0)) * size_t(std::max(rows, 0));
-  const size_t shown = std::min(count, places);
+  const size_t shown = room_in_sheet(count, height, width, columns, rows, gap);
   Grid grid(shown, height, width, columns, gap);
   for (size_t i = 0; i < shown; ++i) {
     const size_t index = shown > 1 ? i * (count - 1) / (shown - 1) : 0;

@@ -152,7 +152,7 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   std::optional<ImageCache> cache = read_or_note(file, request, list.notes);
   if (!cache) {
     make_cache_folder(file.parent_path());
-    PartialCache partial(file, options.waiting);
+    PartialCache partial(file, options.waiting, options.warn);
     std::vector<std::string> same_notes;
     cache = read_or_note(file, request, same_notes);  // another process may have made it meanwhile
     if (!cache) {

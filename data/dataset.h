@@ -27,6 +27,8 @@ struct DatasetOptions {
   /// throws ends the decoding; another opening goes on from there.
   std::function<void(const DecodeForecast&)> starting;
   std::function<void(size_t done, size_t total)> progress;
+  std::function<void(const std::string&)>
+      warn;                       // of what the user should know before the decoding, a sentence
   std::function<void()> waiting;  // again and again, while another process decodes the same; may throw
 };
 

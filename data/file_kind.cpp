@@ -5,7 +5,7 @@
 
 #include "engine/io/web_page.h"
 #include "kernels/base/error.h"
-#include "kernels/base/shell.h"
+#include "kernels/base/path_text.h"
 
 namespace ito::data {
 namespace fs = std::filesystem;
@@ -128,12 +128,12 @@ std::string remedy_for(const FileKind& kind, const fs::path& file) {
   const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
   std::string remedy(kind.remedy);
   // All files of its folder that are called like it; itself where it has no ending.
-  const std::string all = file.has_extension()
-                              ? cat(shell_word(folder.string()), "/*", shell_word(file.extension().string()))
-                              : shell_word(file.string());
+  const std::string all =
+      file.has_extension() ? cat(shell_quoted(folder.string()), "/*", shell_quoted(file.extension().string()))
+                           : shell_quoted(file.string());
   replace_all(remedy, "ALL", all);
-  replace_all(remedy, "FILE", shell_word(file.string()));
-  replace_all(remedy, "FOLDER", shell_word(folder.string()));
+  replace_all(remedy, "FILE", shell_quoted(file.string()));
+  replace_all(remedy, "FOLDER", shell_quoted(folder.string()));
   return remedy;
 }
 

@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "data/byte_stream.h"
 #include "engine/io/temporary.h"
@@ -82,14 +80,12 @@ size_t count_intact(const fs::path& path, const std::vector<CacheChunk>& chunks,
   return intact;
 }
 
-void lock(const File& file, const fs::path& path, const std::function<void()>& waiting) {
+/// False where the file system has no locks.
+bool lock(const File& file, const std::function<void()>& waiting) {
   constexpr useconds_t kBetweenTries = 100'000;
   for (;;) {
     const File::Lock locked = file.try_lock();
-    if (locked == File::Lock::ours) return;
-    if (locked == File::Lock::impossible)
-      fail(cat(path.string(), ": cannot be locked: ", std::strerror(errno),
-               "; name a cache folder on another disk"));
+    if (locked != File::Lock::taken) return locked == File::Lock::ours;
     if (waiting) waiting();
     usleep(kBetweenTries);
   }
@@ -97,14 +93,20 @@ void lock(const File& file, const fs::path& path, const std::function<void()>& w
 
 }  // namespace
 
-PartialCache::PartialCache(const fs::path& target, const std::function<void()>& waiting)
+PartialCache::PartialCache(const fs::path& target, const std::function<void()>& waiting,
+                           const std::function<void(const std::string&)>& warn)
     : target_(target),
       pixels_path_(beside_cache(target, "partial")),
       journal_path_(beside_cache(target, "journal")) {
+  bool locked = false;
   do {  // again where the process that held it has finished and removed it
     journal_ = File(journal_path_, File::Mode::update, kOtherFolder);
-    lock(journal_, journal_path_, waiting);
+    locked = lock(journal_, waiting);
   } while (!journal_.is_at(journal_path_, true));
+  if (!locked && warn)
+    warn(cat(journal_path_.string(),
+             " cannot be locked: nothing will keep a second process from decoding into ",
+             target.parent_path().string(), " at the same time, so do not start one"));
   worth_keeping_ = journal_.size() > kHeaderBytes;
 }
 

@@ -30,8 +30,10 @@ struct CacheChunk {
 class PartialCache {
  public:
   /// Waits while another process holds it; `waiting` is called again and again then, and what it throws ends
-  /// that. Error: the journal cannot be made or locked.
-  explicit PartialCache(const std::filesystem::path& target, const std::function<void()>& waiting = {});
+  /// that. Where the file system has no locks it says so (`warn`), once, and goes on: two processes must not
+  /// build it then. Error: the journal cannot be made.
+  explicit PartialCache(const std::filesystem::path& target, const std::function<void()>& waiting = {},
+                        const std::function<void(const std::string&)>& warn = {});
   /// Leaves what a later process can go on with; nothing else.
   ~PartialCache();
   PartialCache(const PartialCache&) = delete;

@@ -35,7 +35,7 @@ const char* hint(cudaError_t error) {
            "-DCMAKE_CUDA_ARCHITECTURES=native, or update the driver";
   switch (error) {
     case cudaErrorMemoryAllocation:
-      return "end what else runs on this GPU (nvidia-smi); training takes a smaller --batch";
+      return "end what else runs on this GPU (nvidia-smi)";
     case cudaErrorDevicesUnavailable:
       return "another process has this GPU for itself (nvidia-smi -q -d COMPUTE)";
     case cudaErrorInvalidValue:
@@ -165,8 +165,8 @@ void* CudaStream::allocate(size_t bytes) {
   const cudaError_t error = cudaMalloc(&memory, bytes);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // it is not the device's fault: the program may go on with less
-    fail(cat("out of GPU memory: ", bytes >> 20, " MiB were asked for, ", info().free_bytes >> 20,
-             " MiB are free: ", hint(error)));
+    fail_memory(cat(bytes >> 20, " MiB of the GPU's were asked for, ", info().free_bytes >> 20,
+                    " MiB are free: ", hint(error)));
   }
   check_cuda(error, "allocate device memory");
   return memory;

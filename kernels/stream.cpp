@@ -26,7 +26,7 @@ std::string CpuStream::name() const {
 void* CpuStream::allocate(size_t bytes) {
   constexpr size_t kAlign = 64;
   void* memory = std::aligned_alloc(kAlign, align_up(bytes, kAlign));
-  if (!memory) fail(cat("out of memory: ", bytes >> 20, " MiB were asked for"));
+  if (!memory) fail_memory(cat(bytes >> 20, " MiB were asked for"));
   return memory;
 }
 void CpuStream::release(void* memory) noexcept { std::free(memory); }

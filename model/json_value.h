@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "engine/io/json_text.h"
 #include "kernels/base/options.h"
 
 /// Values out of JSON files that anybody may have written. nlohmann's own conversions cut off a whole number
@@ -30,10 +31,10 @@ T value_as(const nlohmann::json& value, const char* name) {
   if constexpr (is_whole<T>)
     if (!fits<T>(value))
       fail(cat(name, " must be a whole number from ", std::numeric_limits<T>::min(), " to ",
-               std::numeric_limits<T>::max(), ", is ",
-               value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 40)));
+               std::numeric_limits<T>::max(), ", is ", io::json_text(value).substr(0, 40)));
   if constexpr (std::is_same_v<T, float>)
-    if (!std::isfinite(value.get<float>())) fail(cat(name, " must be finite in f32, is ", value.dump()));
+    if (!std::isfinite(value.get<float>()))
+      fail(cat(name, " must be finite in f32, is ", io::json_text(value)));
   return value.get<T>();
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/io/json_text.h"
 #include "kernels/base/options.h"
 #include "model/json_value.h"
 
@@ -79,7 +80,7 @@ struct ReadJson {
  private:
   [[noreturn]] static void refuse(const Field& field, const std::string& allowed,
                                   const nlohmann::json& value) {
-    fail_value(field.name, allowed, value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    fail_value(field.name, allowed, io::json_text(value));
   }
 };
 

@@ -251,7 +251,7 @@ TEST_CASE("Ctrl-C saves, and the same command goes on") {
       "cd '" + place.path().string() + "' && (" + train +
       " >out.txt 2>err.txt & pid=$!; for i in $(seq 200); do sleep 0.1; "
       "grep -q '\"step\"' run/log.jsonl 2>/dev/null && break; done; kill -INT $pid; wait $pid)";
-  CHECK(std::system(line.c_str()) == 0);
+  CHECK(WEXITSTATUS(std::system(line.c_str())) == 75);
   CHECK(contains(ito::io::read_file(place.path() / "out.txt"), "go on with the same command"));
   CHECK_FALSE(fs::is_empty(place.path() / "run/checkpoints"));
 }
@@ -294,8 +294,6 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   refused(place, "train_celeba faces --preset tiny --minutes 0", "--minutes must be a number above 0");
   refused(place, "train_celeba faces --preset tiny --sample-steps 0",
           "--sample-steps must be a whole number from 1");
-  refused(place, "train_celeba faces --preset tiny --sample-count 1000000",
-          "--sample-count must be in 0..277777");
   refused(place, "train_celeba faces --preset tiny --size 17", "multiple of 2");
   refused(place, "train_celeba faces --device cuda", "CUDA cannot be used");
   refused(place, "sample", "./train_celeba data/celeba");

@@ -15,6 +15,7 @@
 #include "kernels/base/clock.h"
 #include "kernels/base/file.h"
 #include "kernels/base/math.h"
+#include "kernels/base/path_text.h"
 #include "kernels/base/process_memory.h"
 #include "tests/descriptors.h"
 #include "tests/helpers.h"
@@ -29,6 +30,37 @@ using tests::error_of, tests::open_descriptors, tests::TempFolder;
 std::string bytes_of(const fs::path& path) { return read_whole<std::string>(path, 1 << 20); }
 void put(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 void write(const File& file, const std::string& bytes) { file.write(bytes.data(), bytes.size()); }
+
+TEST_CASE("what is no UTF-8 is written as %E9, and nothing else is") {
+  for (const std::string text :
+       {"", "plain", "caf\xc3\xa9", "\xe2\x82\xac \xf0\x9f\x98\x80", "a%E9b", "\x7f\n"})
+    CHECK(as_utf8(text) == text);
+  // Alone, cut short, overlong, a surrogate, beyond the last character.
+  CHECK(as_utf8("caf\xe9.") == "caf%E9.");
+  CHECK(as_utf8("\xc3") == "%C3");
+  CHECK(as_utf8("\xe2\x82x") == "%E2%82x");
+  CHECK(as_utf8("\xc0\xaf") == "%C0%AF");
+  CHECK(as_utf8("\xe0\x80\x80") == "%E0%80%80");
+  CHECK(as_utf8("\xed\xa0\x80") == "%ED%A0%80");
+  CHECK(as_utf8("\xf4\x90\x80\x80") == "%F4%90%80%80");
+  CHECK(as_utf8("\xff") == "%FF");
+}
+
+TEST_CASE("a quoted word is the word again in a shell; a plain one is not quoted") {
+  for (const std::string word : {"runs/celeba-small", "/a/b_c.d,e", "a=b:c@1%+2", "caf\xc3\xa9"})
+    CHECK(shell_quoted(word) == word);
+  for (const std::string word : {"", "a b", "it's", "$HOME `x` \"y\"", "~", "a\\b", "#", "two\nlines",
+                                 "caf\xe9", "'\x01'", "*?[", "a;b&c|d", "!1",
+                                 "\xe9"
+                                 "a"}) {
+    CAPTURE(word);
+    const TempFolder folder;
+    put(folder / "line.sh", "printf %s " + shell_quoted(word));
+    REQUIRE(std::system(
+                ("bash " + (folder / "line.sh").string() + " >" + (folder / "out").string()).c_str()) == 0);
+    CHECK(bytes_of(folder / "out") == word);
+  }
+}
 
 TEST_CASE("each mode opens what it says, and nothing else") {
   const TempFolder folder;

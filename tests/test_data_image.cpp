@@ -144,6 +144,42 @@ TEST_CASE("grids and contact sheets") {
   CHECK(sheet.width == 10);
   CHECK(std::equal(images[2].pixel(0, 3), images[2].pixel(0, 3) + 15, sheet.pixel(5, 3)));
   CHECK(make_grid(images, 100, 0).width == 15);
+}
+
+TEST_CASE("a grid or sheet of too many images for a picture shows as many as make one") {
+  for (const auto& [n, height, width] : {std::tuple<size_t, int, int>{23000, 64, 64},
+                                         {1000000, 1, 1},
+                                         {1000000, 16, 16},
+                                         {3, 5400, 5400},
+                                         {64, 2048, 2048},
+                                         {2, 9999, 9999},
+                                         {64, 64, 64},
+                                         {1, 1, 1}}) {
+    CAPTURE(n);
+    CAPTURE(height);
+    const size_t room = room_in_grid(n, height, width);
+    const auto area = [&](size_t count) {
+      const int64_t columns = std::min<int64_t>(grid_columns(count), int64_t(count));
+      const int64_t rows = (int64_t(count) + columns - 1) / columns;
+      return (columns * (width + 2) + 2) * (rows * (height + 2) + 2);
+    };
+    CHECK(room >= 1);
+    CHECK(room <= n);
+    CHECK((room == 1 || area(room) <= kMaxPixels));
+    CHECK((room == n || area(room + 1) > kMaxPixels));
+  }
+  CHECK(room_in_grid(23000, 64, 64) == 22801);
+  CHECK(room_in_sheet(1000, 64, 64, 12, 8) == 96);
+  CHECK(room_in_sheet(1000, 1024, 1024, 12, 8) == 84);
+  CHECK(room_in_sheet(50, 1024, 1024, 12, 8) == 50);
+  CHECK(room_in_sheet(50, 9000, 9000, 12, 8) == 1);
+  // Of two, the first.
+  const std::vector<uint8_t> large(size_t(8000) * 6300 * 3);
+  CHECK(contact_sheet(large.data(), 2, 8000, 6300, 12, 8).width == 6304);
+}
+
+TEST_CASE("a grid of nothing, in no columns or of images of two sizes is refused") {
+  std::vector<Image> images(3, Image(5, 4));
   CHECK(contains(error_of([] { make_grid(std::vector<Image>{}, 2); }), "0 images"));
   CHECK(contains(error_of([&] { make_grid(images, 0); }), "0 columns"));
   CHECK(contains(error_of([] { make_grid({Image(2, 2), Image(3, 2)}, 2); }), "image 1 is 3x2"));

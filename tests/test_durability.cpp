@@ -146,7 +146,12 @@ std::vector<int64_t> turns_of(const std::vector<std::string>& calls) {
 /// Whether a call is for what only people read: where it fails a run says so and goes on.
 bool is_display(const std::vector<std::string>& calls, size_t i) {
   const std::string& call = calls[i] == "fsync ." && i > 0 ? calls[i - 1] : calls[i];
-  for (const char* name : {"index.html", "run_data.js", "log.jsonl", "tensorboard"})
+  // The links, on which nothing depends.
+  const bool after_link =
+      i > 0 && calls[i - 1].rfind("rename checkpoints/.", 0) == 0 && calls[i] == "fsync checkpoints";
+  if (after_link && calls[i - 1].find(".tmp checkpoints/step-") == std::string::npos) return true;
+  for (const char* name :
+       {"/.last.tmp", "/.best.tmp", "index.html", "run_data.js", "log.jsonl", "tensorboard"})
     if (call.find(name) != std::string::npos) return true;
   return false;
 }

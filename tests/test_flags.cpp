@@ -1,12 +1,17 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <functional>
+#include <iostream>
 #include <map>
+#include <new>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "apps/console/program.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
 
@@ -100,6 +105,43 @@ TEST_CASE("every name of every program is known, or refused with all names and t
     }
   }
   CHECK(names > 15);
+}
+
+/// What a program with these flags says on standard error when its work runs out of memory.
+std::string out_of_memory(const std::vector<std::string>& flags, const std::function<int()>& work) {
+  CLI::App app{"", "program"};
+  std::string value;
+  for (const std::string& flag : flags) app.add_option(flag, value);
+  std::string name = "program";
+  char* arguments[] = {name.data()};
+  std::ostringstream errors;
+  std::streambuf* const usual = std::cerr.rdbuf(errors.rdbuf());
+  const int code = ito::apps::run_program(app, 1, arguments, work);
+  std::cerr.rdbuf(usual);
+  CHECK(code == 1);
+  return errors.str();
+}
+
+TEST_CASE("out of memory, every program advises flags of its own, and none that it lacks") {
+  for (const Program& program : programs()) {
+    CAPTURE(program.name);
+    std::set<std::string> known;
+    for (const char* kind : {"N", "X", "NAME", "TEXT"})
+      for (const std::string& flag : flags_of(program, kind)) known.insert(flag);
+    const std::vector<std::string> flags(known.begin(), known.end());
+    for (const std::string& text :
+         {out_of_memory(flags, []() -> int { throw std::bad_alloc(); }),
+          out_of_memory(flags, []() -> int { ito::fail_memory("7 MiB were asked for"); })}) {
+      CAPTURE(text);
+      CHECK(text.rfind("program: out of memory", 0) == 0);
+      CHECK((contains(text, "needs less\n") || contains(text, "end what else needs memory")));
+      const std::regex word("--[a-z-]+");
+      for (std::sregex_iterator it(text.begin(), text.end(), word), end; it != end; ++it)
+        CHECK(known.count(it->str()));
+    }
+  }
+  CHECK(contains(out_of_memory({"--batch", "--size"}, []() -> int { throw std::bad_alloc(); }),
+                 "out of memory; a smaller --batch or --size needs less"));
 }
 
 TEST_CASE("--version names the program, its version, commit and build") {

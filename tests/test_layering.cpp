@@ -95,6 +95,14 @@ TEST_CASE("the tree: only the ground floor opens, locks and flushes files by han
   }
 }
 
+TEST_CASE("the tree: JSON becomes text in one place") {
+  for (const File& file : files_of_tree(ITO_SOURCE_DIR))
+    if (file.is_source()) report(check_json_text(file.path, file.text));
+  CHECK(check_json_text("apps/a.cpp", "\n  return json.dump(2);\n").size() == 1);
+  CHECK(check_json_text("engine/io/json_text.cpp", "value.dump(2);\n").empty());
+  CHECK(check_json_text("apps/a.cpp", "// as dump() does\n  dump(2);\n").empty());
+}
+
 TEST_CASE("a file that is handled by hand is found, with its line") {
   const auto count = [](const char* path, const char* line) {
     return check_file_calls(path, ito::cat(line, "\n")).size();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
@@ -39,6 +40,53 @@ TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the o
       CHECK(contents_of(folder / "checkpoints") == want);
     }
   }
+}
+
+TEST_CASE("amid a grid, an FID or a validation a run gives way, saves, and makes up for it when it goes on") {
+  SmallRun run;
+  run.options.sample_count = 9, run.options.sample_steps = 2, run.options.sample_every = 4;
+  run.options.save_every = 4, run.options.validate_every = 4, run.options.validate_count = 4;
+  const TempFolder place(memory_folder());
+  int64_t asked = 0,
+          last = INT64_MAX;  // how often the run asked whether it shall stop; from when on it shall
+  std::map<std::string, int> made;
+  SessionHooks hooks;
+  hooks.interrupted = [&] { return asked++ >= last; };
+  hooks.write_grid = [&](const fs::path& path, const std::vector<uint8_t>& pixels, auto&&...) {
+    ++made["grid"];
+    std::ofstream(path, std::ios::binary) << std::string(pixels.begin(), pixels.end());
+  };
+  hooks.fid_every = 4;
+  hooks.fid = [&]() -> std::optional<double> {
+    ++made["fid"];
+    return hooks.interrupted() ? std::nullopt : std::optional<double>(7);
+  };
+  CHECK(run.train(place / "straight", hooks).finished);
+  const auto want = contents_of(place / "straight/checkpoints"),
+             grids = contents_of(place / "straight/samples");
+  const int64_t questions = asked;
+  REQUIRE(grids.size() == 3);
+  REQUIRE(made == std::map<std::string, int>{{"grid", 3}, {"fid", 3}});
+  std::set<std::string> owed;
+  for (const int64_t question : {int64_t(3), int64_t(4), int64_t(6), int64_t(10), int64_t(11), int64_t(12),
+                                 int64_t(13), questions - 4, questions - 2, questions - 1}) {
+    CAPTURE(question);
+    last = question;
+    const fs::path folder = place / "stopped";
+    asked = 0;
+    CHECK_FALSE(run.train(folder, hooks).finished);
+    CHECK(asked <= last + 2);  // at once
+    const Owed there = read_record(*newest_checkpoint(folder)).owed;
+    if (there.grid) owed.insert("grid");
+    if (there.fid && !there.grid) owed.insert("fid");
+    if (there.validation && !there.fid) owed.insert("validation");
+    last = INT64_MAX;
+    CHECK(run.train(folder, hooks).finished);
+    CHECK(contents_of(folder / "checkpoints") == want);
+    CHECK(contents_of(folder / "samples") == grids);
+    fs::remove_all(folder);
+  }
+  CHECK(owed == std::set<std::string>{"grid", "fid", "validation"});
 }
 
 std::vector<std::string> notes_of(const SmallRun& run, const fs::path& folder) {

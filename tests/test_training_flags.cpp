@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "apps/app_model.h"
 #include "apps/app_training.h"
 #include "tests/helpers.h"
 
@@ -55,6 +56,18 @@ TEST_CASE("a run's options that cannot be read are told with their file") {
   const std::string error = tests::error_of([&] { options_of_run(folder.path().string()); });
   CHECK(tests::contains(error, (folder / "options.json").string() + ": "));
   CHECK(tests::contains(error, "preset is missing"));
+}
+
+TEST_CASE("lists of seeds reach to the largest one, and end there") {
+  const uint64_t last = UINT64_MAX;
+  CHECK(parse_seeds("18446744073709551615") == std::vector<uint64_t>{last});
+  CHECK(parse_seeds("18446744073709551613-18446744073709551615,7") ==
+        std::vector<uint64_t>{last - 2, last - 1, last, 7});
+  CHECK(parse_seeds("0-999999").size() == 1000000);
+  for (const char* many :
+       {"0-18446744073709551615", "1-18446744073709551615", "0-1000000", "0-999999,18446744073709551615"})
+    CHECK(tests::contains(tests::error_of([&] { parse_seeds(many); }), "more than a million"));
+  CHECK(tests::contains(tests::error_of([] { parse_seeds("18446744073709551616"); }), "is not a list"));
 }
 
 TEST_CASE("weighting and draw follow a prediction, unless they are asked for") {

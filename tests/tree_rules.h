@@ -143,6 +143,19 @@ inline Complaints check_file_calls(const std::string& path, const std::string& t
   return complaints;
 }
 
+/// JSON becomes text in one place, which does not throw on names of files that are no UTF-8.
+inline Complaints check_json_text(const std::string& path, const std::string& text) {
+  static const std::regex product("(kernels|engine|model|data|apps|bench)/.*"), call("\\.dump\\s*\\(");
+  Complaints complaints;
+  if (!std::regex_match(path, product) || path == "engine/io/json_text.cpp") return complaints;
+  const std::vector<std::string> lines = lines_of(text);
+  for (size_t i = 0; i < lines.size(); ++i)
+    if (std::regex_search(lines[i].substr(0, lines[i].find("//")), call))
+      complaints.push_back(ito::cat(path, ":", i + 1,
+                                    ": JSON is written by hand; use io::json_text of engine/io/json_text.h"));
+  return complaints;
+}
+
 /// Lines of a file, lines of each function from its signature to its closing brace, columns of each line.
 inline Complaints check_sizes(const std::string& path, const std::string& text) {
   Complaints complaints;

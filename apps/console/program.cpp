@@ -4,6 +4,7 @@
 #include <new>
 
 #include "apps/console/build_commit.h"  // written at build time: kCommit
+#include "apps/console/stopping.h"
 #include "kernels/base/names.h"
 
 namespace ito::apps {
@@ -52,6 +53,17 @@ std::string markdown(const CLI::App& app, const std::string& name) {
   return text;
 }
 
+/// Those flags of the program, or of its command that runs, by which it needs less memory.
+std::string memory_advice(const CLI::App& app) {
+  const CLI::App* command = &app;
+  for (const CLI::App* sub : app.get_subcommands()) command = sub;
+  std::vector<std::string> flags;
+  for (const char* flag : {"--batch", "--size", "--preset", "--count", "--pairwise", "--threads"})
+    if (command->get_option_no_throw(flag)) flags.emplace_back(flag);
+  return flags.empty() ? "end what else needs memory on this machine"
+                       : "a smaller " + list_of(flags) + " needs less";
+}
+
 /// What --help-markdown throws to end the parsing.
 struct MarkdownHelp {};
 
@@ -75,8 +87,12 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
   } catch (const CLI::ParseError& e) {
     std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
   } catch (const std::bad_alloc&) {
-    std::cerr << app.get_name() << ": out of memory"
-              << (app.get_option_no_throw("--batch") ? "; use a smaller --batch" : "") << "\n";
+    std::cerr << app.get_name() << ": out of memory; " << memory_advice(app) << "\n";
+  } catch (const OutOfMemory& e) {
+    std::cerr << app.get_name() << ": " << e.what() << "; " << memory_advice(app) << "\n";
+  } catch (const Stopped& e) {
+    std::cerr << app.get_name() << ": " << e.what() << "\n";
+    return kStoppedCode;
   } catch (const std::exception& e) {
     std::cerr << app.get_name() << ": " << e.what() << "\n";
   }

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
 #include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
@@ -59,7 +60,7 @@ std::vector<int64_t> parse_numbers(const std::string& name, const json& list, co
   std::vector<int64_t> numbers;
   for (const json& item : list) {
     if (!item.is_number_unsigned() || item.get<uint64_t>() > uint64_t(INT64_MAX)) {
-      fail(cat("'", name, "' has a bad ", what, ": ", list.dump()));
+      fail(cat("'", name, "' has a bad ", what, ": ", io::json_text(list)));
     }
     numbers.push_back(item.get<int64_t>());
   }

@@ -19,6 +19,12 @@ class Error : public std::runtime_error {
   std::string location_;
 };
 
+/// There is not the memory for what was asked. Programs add which of their flags need less.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The arguments written one after the other, as `operator<<` writes them.
 template <class... Args>
 std::string cat(const Args&... args) {
@@ -31,6 +37,10 @@ std::string cat(const Args&... args) {
 [[noreturn]] inline void fail(const std::string& message, const char* file = __builtin_FILE(),
                               int line = __builtin_LINE()) {
   throw Error(message, cat(file, ":", line));
+}
+[[noreturn]] inline void fail_memory(const std::string& message, const char* file = __builtin_FILE(),
+                                     int line = __builtin_LINE()) {
+  throw OutOfMemory("out of memory: " + message, cat(file, ":", line));
 }
 
 }  // namespace ito

@@ -1,9 +1,11 @@
 #include "model/training/checkpoint.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engine/checkpoint.h"
 #include "engine/io/atomic_folder.h"
+#include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
 
 namespace ito::model {
@@ -18,10 +20,19 @@ constexpr const char* kOptions = "options.json";
 constexpr const char* kState = "state.safetensors";
 constexpr const char* kRecord = "record.json";
 
+/// The names of what may be owed, with the members: what reads and what writes them agree.
+template <class Of, class Visit>
+void each_owed(Of& owed, const Visit& visit) {
+  visit("grid", owed.grid), visit("fid", owed.fid), visit("validation", owed.validation);
+}
+
 std::string to_json(const CheckpointRecord& record) {
   nlohmann::json json = {{"scheduled", record.scheduled}};
   if (record.validation_loss) json["validation_loss"] = *record.validation_loss;
-  return json.dump(2) + "\n";
+  each_owed(record.owed, [&](const char* name, bool owed) {
+    if (owed) json["owed"].push_back(name);
+  });
+  return io::json_text(json, 2) + "\n";
 }
 
 int64_t count_of(const engine::Metadata& counts, const char* name, const fs::path& file) {
@@ -70,7 +81,7 @@ void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointR
                      {{"step", steps},
                       {"updates", std::to_string(trainer.updates())},
                       {"bad_steps", std::to_string(trainer.bad_steps())}});
-  io::write_file_atomic(atomic.path() / kRecord, to_json(record));
+  write_record(atomic.path(), record);
   atomic.commit();
 }
 
@@ -79,12 +90,21 @@ CheckpointRecord read_record(const fs::path& folder) {
   if (!fs::exists(folder / kRecord)) return record;
   const auto json = nlohmann::json::parse(io::read_file(folder / kRecord), nullptr, false);
   if (!json.is_object()) fail(cat((folder / kRecord).string(), " is damaged: remove this checkpoint"));
-  const auto scheduled = json.find("scheduled"), loss = json.find("validation_loss");
-  if ((scheduled != json.end() && !scheduled->is_boolean()) || (loss != json.end() && !loss->is_number()))
+  const auto scheduled = json.find("scheduled"), loss = json.find("validation_loss"),
+             owed = json.find("owed");
+  if ((scheduled != json.end() && !scheduled->is_boolean()) || (loss != json.end() && !loss->is_number()) ||
+      (owed != json.end() && !owed->is_array()))
     fail(cat((folder / kRecord).string(), " is damaged: remove this checkpoint"));
   if (scheduled != json.end()) record.scheduled = *scheduled;
   if (loss != json.end()) record.validation_loss = loss->get<double>();
+  each_owed(record.owed, [&](const char* name, bool& member) {
+    member = owed != json.end() && std::find(owed->begin(), owed->end(), name) != owed->end();
+  });
   return record;
+}
+
+void write_record(const fs::path& folder, const CheckpointRecord& record) {
+  io::write_file_atomic(folder / kRecord, to_json(record));
 }
 
 TrainingOptions resume_from(const fs::path& folder, Trainer& trainer) {

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "engine/io/json_text.h"
 #include "model/option_json.h"
 #include "model/unet/presets.h"
 
@@ -17,19 +18,10 @@ void WriteJson::object(const char* name, const NetworkConfig& network) const {
 template <>
 void ReadJson::object(const char* name, NetworkConfig& network) const {
   if (!json.contains(name)) fail(cat(name, " is missing"));
-  network = network_config_from_json(json.at(name).dump(), name);
+  network = network_config_from_json(io::json_text(json.at(name)), name);
 }
 
 namespace {
-
-constexpr int64_t kMostGridPixels = 90'000'000;  // of a picture that can still be written
-
-/// A grid that cannot be drawn is found out before the first step.
-void check_grid(const TrainingOptions& o) {
-  const int64_t most = kMostGridPixels / ((int64_t(o.network.height) + 2) * (o.network.width + 2));
-  if (o.sample_count > most)
-    fail(cat("--sample-count must be in 0..", most, " at this size, is ", o.sample_count));
-}
 
 /// Collects the names of the fields that a run may change when it goes on.
 struct ChangingFields {
@@ -73,7 +65,6 @@ void check(const TrainingOptions& o) {
   fields(o, CheckRanges{});
   make_sde(o.diffusion.sde);
   if (int64_t(o.batch) * o.accumulate >= (1 << 20)) fail("--batch times --accumulate must be below 1048576");
-  check_grid(o);
 }
 
 engine::DType compute_type(const TrainingOptions& options) {
@@ -85,7 +76,7 @@ void set_steps(TrainingOptions& options, int64_t steps) {
   options.optimizer.learning_rate.total = steps;
 }
 
-std::string to_json(const TrainingOptions& options) { return json_of(options).dump(2) + "\n"; }
+std::string to_json(const TrainingOptions& options) { return io::json_text(json_of(options), 2) + "\n"; }
 
 TrainingOptions training_options_from_json(const std::string& text) {
   try {
@@ -110,8 +101,8 @@ std::vector<std::string> differences(const TrainingOptions& there, const Trainin
     std::string name = path.substr(1);
     if (may_change.count(name) || (a.contains(path) && a.at(path) == value)) continue;
     name = name.substr(name.rfind('/') == std::string::npos ? 0 : name.rfind('/') + 1);
-    result.push_back(
-        cat(name, ": ", a.contains(path) ? a.at(path).dump() : "absent", " there, ", value.dump(), " now"));
+    result.push_back(cat(name, ": ", a.contains(path) ? io::json_text(a.at(path)) : "absent", " there, ",
+                         io::json_text(value), " now"));
   }
   return result;
 }

@@ -24,16 +24,17 @@ Retention choose_checkpoints(const std::vector<KnownCheckpoint>& checkpoints, in
   return result;
 }
 
-void settle_checkpoints(const RunFolder& folder, int keep) {
+std::string settle_checkpoints(const RunFolder& folder, int keep) {
   std::vector<KnownCheckpoint> known;
   for (const int64_t step : checkpoint_steps(folder.path())) {
     const CheckpointRecord record = read_record(folder.checkpoint(step));
     known.push_back({step, record.scheduled, record.validation_loss});
   }
   const Retention retention = choose_checkpoints(known, keep);
-  if (retention.last) folder.point("last", *retention.last);
-  if (retention.best) folder.point("best", *retention.best);
+  const std::string last = retention.last ? folder.point("last", *retention.last) : "";
+  const std::string best = retention.best ? folder.point("best", *retention.best) : "";
   for (const int64_t step : retention.superfluous) folder.remove_checkpoint(step);
+  return last.empty() ? best : last;
 }
 
 }  // namespace ito::model

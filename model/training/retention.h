@@ -25,7 +25,8 @@ struct Retention {
 /// it is the newest, so that an interrupted run ends with what an uninterrupted one has.
 Retention choose_checkpoints(const std::vector<KnownCheckpoint>& checkpoints, int keep);
 
-/// Points `last` and `best` where they belong, durably, then removes what is superfluous.
-void settle_checkpoints(const RunFolder& folder, int keep);
+/// Points `last` and `best` where they belong, durably, then removes what is superfluous. Returns what is wrong
+/// with the links, on which nothing depends; empty where nothing is.
+std::string settle_checkpoints(const RunFolder& folder, int keep);
 
 }  // namespace ito::model

@@ -29,15 +29,17 @@ void remove_leftovers(const fs::path& checkpoints) {
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }
 
-/// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks.
-File lock_run(const fs::path& path) {
+/// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks. `note`: that it
+/// cannot.
+File lock_run(const fs::path& path, std::string& note) {
   const fs::path name = path / ".lock";
   File lock = File::try_open(name, File::Mode::lock);
   if (!lock.is_open())
     fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
   const File::Lock locked = lock.try_lock();
   if (locked == File::Lock::impossible)
-    fail(cat("cannot lock ", name.string(), ": ", std::strerror(errno), "; choose an --out on another disk"));
+    note = cat(name.string(), " cannot be locked (", std::strerror(errno),
+               "): nothing will keep a second process from training into this folder, so do not start one");
   if (locked == File::Lock::taken) {
     char other[32] = {};
     lock.read_at(0, other, sizeof other - 1);
@@ -77,15 +79,20 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
   // Where the run's own name stands, if we may look there.
   const fs::path parent = io::folder_of(fs::absolute(path).lexically_normal());
   if (access(parent.c_str(), R_OK) == 0) io::sync_path(parent);
-  lock_ = lock_run(path);
+  lock_ = lock_run(path, note_);
   remove_leftovers(path / "checkpoints");
 }
 
 fs::path RunFolder::checkpoint(int64_t step) const { return path_ / "checkpoints" / step_name(step); }
 fs::path RunFolder::sample_grid(int64_t step) const { return path_ / "samples" / (step_name(step) + ".png"); }
 
-void RunFolder::point(const std::string& name, int64_t step) const {
-  io::write_link_atomic(path_ / "checkpoints" / name, step_name(step));
+std::string RunFolder::point(const std::string& name, int64_t step) const {
+  try {
+    io::write_link_atomic(path_ / "checkpoints" / name, step_name(step));
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
 }
 
 void RunFolder::remove_checkpoint(int64_t step) const {

@@ -20,14 +20,18 @@ namespace ito::model {
 class RunFolder {
  public:
   /// Opens or makes it, and removes what a killed process left half done. Error: not a folder, not readable
-  /// or writable, or another process is training into it (its number is said).
+  /// or writable, or another process is training into it (its number is said). Where the file
+  /// system has no locks nobody can know that, which the note says.
   explicit RunFolder(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoint(int64_t step) const;
   std::filesystem::path sample_grid(int64_t step) const;
-  /// Points the link checkpoints/`name` to a checkpoint, durably.
-  void point(const std::string& name, int64_t step) const;
+  /// What people should know about the folder; empty where there is nothing.
+  const std::string& note() const { return note_; }
+  /// Points the link checkpoints/`name` to a checkpoint, durably. Returns why it cannot, as where a file system has no
+  /// links; nothing depends on them.
+  std::string point(const std::string& name, int64_t step) const;
   /// It vanishes from the checkpoints at once, whatever happens while its files are removed.
   void remove_checkpoint(int64_t step) const;
   void write_options(const std::string& json) const;
@@ -38,6 +42,7 @@ class RunFolder {
  private:
   std::filesystem::path path_;
   File lock_;
+  std::string note_;
 };
 
 /// "step-00001000"

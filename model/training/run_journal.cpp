@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/atomic_file.h"
+#include "engine/io/json_text.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 
@@ -65,7 +66,7 @@ void RunJournal::step(const Progress& p, const StepReport& r) {
                      {"lr", r.learning_rate},
                      {"images_per_second", p.images_per_second},
                      {"skipped", p.skipped}};
-  append_log(line.dump());
+  append_log(io::json_text(line));
   append_event([&](EventFile& events) {
     events.scalars(r.step + 1, {{"loss/train", p.loss},
                                 {"grad_norm", r.grad_norm},
@@ -81,12 +82,12 @@ void RunJournal::progress(const Progress& p) {
 }
 
 void RunJournal::validation(int64_t step, double loss) {
-  append_log(json({{"step", step}, {"validation_loss", loss}}).dump());
+  append_log(io::json_text(json({{"step", step}, {"validation_loss", loss}})));
   append_event([&](EventFile& events) { events.scalars(step, {{"loss/validation", loss}}); });
 }
 
 void RunJournal::fid(int64_t step, double value) {
-  append_log(json({{"step", step}, {"fid", value}}).dump());
+  append_log(io::json_text(json({{"step", step}, {"fid", value}})));
   append_event([&](EventFile& events) { events.scalars(step, {{"fid", value}}); });
 }
 
@@ -98,8 +99,7 @@ void RunJournal::grid(int64_t step, const fs::path& png) {
 void RunJournal::saved(int64_t step) { page_.saved = step; }
 
 void RunJournal::message(const std::string& text) {
-  append_log(
-      json({{"step", page_.step}, {"message", text}}).dump(-1, ' ', false, json::error_handler_t::replace));
+  append_log(io::json_text(json({{"step", page_.step}, {"message", text}})));
 }
 
 void RunJournal::ended(const std::string& reason) {

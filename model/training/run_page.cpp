@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "engine/io/json_text.h"
 #include "kernels/base/math.h"
 
 namespace ito::model {
@@ -92,7 +93,7 @@ std::string run_page_data(const RunPage& page, double now) {
                      {"grids", spread(page.grids, kMostGrids)},
                      {"messages", newest(page.messages, kMostMessages)}};
   // A path may be any bytes; what is not UTF-8 in it is replaced.
-  return "showRun(" + data.dump(-1, ' ', false, json::error_handler_t::replace) + ");\n";
+  return "showRun(" + io::json_text(data) + ");\n";
 }
 
 }  // namespace ito::model

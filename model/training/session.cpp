@@ -15,6 +15,9 @@ namespace {
 
 constexpr int64_t kLogEvery = 10;  // steps
 
+/// What an interruption throws out of a grid, an FID or a validation; not std::exception, which is a failure.
+struct Interrupted {};
+
 /// One go at a run: from its newest checkpoint to its last step or an interruption.
 class Session {
  public:
@@ -31,11 +34,16 @@ class Session {
   bool step();
   void take(const std::vector<StepReport>&);
   void note_bad_step(const StepReport&);
-  void write(const Due&);
+  void write(Due);
+  void make(Due&, CheckpointRecord&, bool& good);
+  void make_up();
+  void give_way() const;
   void draw_grid();
   void measure_fid();
   bool try_to(const char* what, const std::function<void()>& make);
   std::optional<double> validate();
+  void settle();
+  void note_links(const std::string& problem);
   void save(const CheckpointRecord&, bool good);
   bool is_last() const { return trainer_.step_number() == options_.steps; }
   bool is_due(int64_t every) const { return is_last() || trainer_.step_number() % every == 0; }
@@ -52,6 +60,8 @@ class Session {
   std::optional<double> validation_loss_;  // the latest
   std::filesystem::path checkpoint_;       // the newest
   std::filesystem::path good_checkpoint_;  // the newest whose last step was not a bad one
+  bool stopped_ = false;                   // by an interruption
+  bool links_noted_ = false;               // that they cannot be made
   std::optional<RunJournal> journal_;
   std::optional<Meter> meter_;
 };
@@ -66,6 +76,7 @@ Session::Session(engine::Device& device, Trainer& trainer, const RunFolder& fold
 void Session::go_on() {
   const auto newest = newest_checkpoint(folder_.path());
   std::string replanned;
+  bool good = false;
   if (newest) {
     const TrainingOptions there = resume_from(*newest, trainer_);
     const bool decays = options_.optimizer.learning_rate.decay != engine::Decay::constant;
@@ -73,10 +84,11 @@ void Session::go_on() {
       replanned = cat("the learning rate's schedule was re-planned, from ", there.steps, " to ",
                       options_.steps, " steps");
     checkpoint_ = *newest;
-    validation_loss_ = read_record(*newest).validation_loss;
-    if (trainer_.bad_steps() == 0) {
+    const CheckpointRecord record = read_record(*newest);
+    validation_loss_ = record.validation_loss;
+    good = trainer_.bad_steps() == 0 && !record.owed.any();
+    if (good) {
       good_checkpoint_ = *newest;
-      settle_checkpoints(folder_, options_.keep);  // what a kill may have left undone
     } else if (const auto earlier =
                    checkpoint_before(folder_.path(), trainer_.step_number() - trainer_.bad_steps() + 1)) {
       good_checkpoint_ = *earlier;  // an interruption amid bad steps: nothing is removed for its sake
@@ -85,7 +97,9 @@ void Session::go_on() {
   device_.set_conv_plan(folder_.conv_plan());
   folder_.write_options(to_json(options_));
   journal_.emplace(folder_, options_, trainer_.step_number(), hooks_.note);
+  if (!folder_.note().empty()) note(folder_.note());
   if (!replanned.empty()) note(replanned);
+  if (good) settle();  // what a kill may have left undone
 }
 
 void Session::note(const std::string& text) {
@@ -134,11 +148,18 @@ void Session::draw_grid() {
   if (!hooks_.write_grid || options_.sample_count < 1) return;
   trainer_.pause();
   const std::filesystem::path path = folder_.sample_grid(trainer_.step_number());
-  std::vector<uint64_t> seeds(static_cast<size_t>(options_.sample_count));
+  give_way();
+  const int count = std::min(options_.sample_count, hooks_.most_in_grid);
+  std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  hooks_.write_grid(path, sample_ema(device_, trainer_, seeds, options_.sample_steps), options_.sample_count,
-                    options_.network.height, options_.network.width);
+  const auto pixels =
+      sample_ema(device_, trainer_, seeds, options_.sample_steps, [&](int64_t, int64_t) { give_way(); });
+  hooks_.write_grid(path, pixels, count, options_.network.height, options_.network.width);
   journal_->grid(trainer_.step_number(), path);
+}
+
+void Session::give_way() const {
+  if (hooks_.interrupted()) throw Interrupted{};
 }
 
 /// A picture or a number about the training that cannot be made does not end it. False: because the model's
@@ -159,16 +180,28 @@ bool Session::try_to(const char* what, const std::function<void()>& make) {
 }
 
 void Session::measure_fid() {
+  if (!hooks_.fid) return;
+  give_way();
   trainer_.pause();
-  if (const std::optional<double> fid = hooks_.fid()) journal_->fid(trainer_.step_number(), *fid);
+  const std::optional<double> fid = hooks_.fid();
+  if (!fid) throw Interrupted{};
+  journal_->fid(trainer_.step_number(), *fid);
 }
 
 std::optional<double> Session::validate() {
-  const double loss = validation_->loss();
+  const double loss = validation_->loss([&] { give_way(); });
   journal_->validation(trainer_.step_number(), loss);
   if (std::isfinite(loss)) return validation_loss_ = loss;
   note(cat("step ", trainer_.step_number(), ": the validation loss is ", loss));
   return {};
+}
+
+void Session::settle() { note_links(settle_checkpoints(folder_, options_.keep)); }
+
+void Session::note_links(const std::string& problem) {
+  if (problem.empty() || links_noted_) return;
+  links_noted_ = true;
+  note(cat("the links `last` and `best` are not kept, and training goes on without them: ", problem));
 }
 
 void Session::save(const CheckpointRecord& record, bool good) {
@@ -177,29 +210,58 @@ void Session::save(const CheckpointRecord& record, bool good) {
   const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
   save_checkpoint(path, trainer_, record);
   checkpoint_ = path;
-  if (good) {  // else nothing earlier is removed for its sake
+  if (good && !record.owed.any()) {  // else nothing earlier is removed for its sake
     good_checkpoint_ = path;
-    settle_checkpoints(folder_, options_.keep);
+    settle();
+  } else if (good) {
+    note_links(folder_.point("last", trainer_.step_number()));
   }
   journal_->saved(trainer_.step_number());
   hooks_.saved(path);
 }
 
-/// Grid, FID, validation and checkpoint, where they are due, in this order: what is there when the checkpoint
-/// is there is complete.
-void Session::write(const Due& due) {
-  bool good = trainer_.bad_steps() == 0;
-  if (due.grid) good &= try_to("no grid", [&] { draw_grid(); });
-  if (due.fid) good &= try_to("no FID", [&] { measure_fid(); });
-  CheckpointRecord record{due.save, {}};
-  if (due.validation && good) {
-    record.validation_loss = validate();
-    good = record.validation_loss.has_value();
+/// Grid, FID and validation, where they are due, in this order; `due` keeps what an interruption left.
+void Session::make(Due& due, CheckpointRecord& record, bool& good) {
+  try {
+    if (due.grid) good &= try_to("no grid", [&] { draw_grid(); });
+    due.grid = false;
+    if (due.fid) good &= try_to("no FID", [&] { measure_fid(); });
+    due.fid = false;
+    if (due.validation && good) {
+      record.validation_loss = validate();
+      good = record.validation_loss.has_value();
+    }
+    due.validation = false;
+  } catch (const Interrupted&) {
+    due.stop = true;
   }
+  record.owed = {due.grid, due.fid, due.validation};
+  stopped_ = due.stop;
+}
+
+/// What is due and then the checkpoint: what is there when it is there is complete, or owed.
+void Session::write(Due due) {
+  bool good = trainer_.bad_steps() == 0;
+  CheckpointRecord record{due.save, {}, {}};
+  make(due, record, good);
   if (due.stop || is_last() || (due.save && good))
     save(record, good);
   else if (due.save)
     note(cat("step ", trainer_.step_number(), " is not saved: its numbers are not finite"));
+}
+
+/// What an interruption left when it made the newest checkpoint.
+void Session::make_up() {
+  if (checkpoint_.empty()) return;
+  CheckpointRecord record = read_record(checkpoint_);
+  if (!record.owed.any()) return;
+  Due due{record.owed.grid, record.owed.fid, record.owed.validation && validation_, false, false};
+  bool good = true;
+  make(due, record, good);
+  write_record(checkpoint_, record);
+  if (!good || stopped_) return;
+  good_checkpoint_ = checkpoint_;
+  settle();
 }
 
 /// One step; true if it is the session's last.
@@ -211,7 +273,7 @@ bool Session::step() {
                 validation_ && is_due(validate_every), is_due(options_.save_every), hooks_.interrupted()};
   if (due.any()) take(trainer_.finish());
   meter_->count_step(now() - before);
-  hooks_.report(progress());
+  if (!due.stop) hooks_.report(progress());  // else what is printed comes after what is saved
   journal_->progress(progress());
   try {
     write(due);
@@ -219,14 +281,15 @@ bool Session::step() {
     fail(cat("step ", trainer_.step_number(), ": ", e.what(), ". ", last_good(),
              "; the same command goes on from there"));
   }
-  return due.stop || is_last();
+  return stopped_ || is_last();
 }
 
 SessionResult Session::run() {
   go_on();
   meter_.emplace(trainer_);
   try {
-    while (trainer_.step_number() < options_.steps)
+    make_up();
+    while (!stopped_ && trainer_.step_number() < options_.steps)
       if (step()) break;
   } catch (const std::exception& e) {
     journal_->ended(e.what());
@@ -234,7 +297,8 @@ SessionResult Session::run() {
   }
   journal_->ended("it was interrupted; the same command goes on");
   SessionResult result;
-  result.finished = trainer_.step_number() >= options_.steps;
+  result.finished =
+      trainer_.step_number() >= options_.steps && !(stopped_ && read_record(checkpoint_).owed.any());
   result.progress = progress();
   result.checkpoint = checkpoint_;
   result.images = meter_->images();

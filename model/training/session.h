@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,11 +16,12 @@ namespace ito::model {
 
 /// What the program around a run does for it.
 struct SessionHooks {
-  std::function<bool()> interrupted = [] { return false; };  // asked after each step: true saves and ends
+  std::function<bool()> interrupted = [] { return false; };  // asked all the time: true saves and ends
   std::function<void(const Progress&)> report = [](const Progress&) {};
   std::function<void(const std::string&)> note = [](const std::string&) {};  // a sentence worth reading
   std::function<void(const std::filesystem::path&)> saved = [](const std::filesystem::path&) {};
-  /// Writes a grid of u8 [count,H,W,C] pixels as a picture.
+  /// Writes a grid of u8 [count,H,W,C] pixels as a picture; of --sample-count images, but at most so many.
+  int most_in_grid = std::numeric_limits<int>::max();
   std::function<void(const std::filesystem::path&, const std::vector<uint8_t>& pixels, int count, int height,
                      int width)>
       write_grid;
@@ -30,7 +32,7 @@ struct SessionHooks {
 };
 
 struct SessionResult {
-  bool finished = false;  // false: interrupted, saved
+  bool finished = false;  // false: interrupted, saved, and maybe something is still owed (CheckpointRecord)
   Progress progress;
   std::filesystem::path checkpoint;  // the newest
   int64_t images = 0;                // learned from in this session
@@ -38,10 +40,12 @@ struct SessionResult {
 };
 
 /// Goes on from the folder's newest checkpoint, if there is one, until options.steps or an interruption.
-/// Logs, draws grids, validates and saves on the way, none of which changes what is learned. `held_out`: the
-/// images to validate on; null: some of those that are learned from. A grid or an FID that cannot be made is
-/// noted, and training goes on. Error: what RunFolder and checkpoints report; --max-bad-steps in a row that
-/// were not finite. The last good checkpoint stays whatever happens.
+/// Logs, draws grids, validates and saves on the way, none of which changes what is learned. An interruption
+/// ends the grid, FID or validation under way within one evaluation of the network, and saves; what is not made
+/// then is made by the next start, before its first step. `held_out`: the images to validate on; null: some of
+/// those that are learned from. A grid or an FID that cannot be made is noted, and training goes on. Error: what
+/// RunFolder and checkpoints report; --max-bad-steps in a row that were not finite. The last good checkpoint
+/// stays whatever happens.
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 

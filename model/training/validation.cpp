@@ -64,12 +64,13 @@ void Validation::describe(const ImageSet& images) {
   samples_.seed = kSeed, samples_.purpose = Purpose::validation, samples_.step = step_.data();
 }
 
-double Validation::loss() {
+double Validation::loss(const std::function<void()>& before_batch) {
   const TrainingOptions& o = trainer_.options();
   trainer_.pause();
   device_.reserve(trainer_.plan().step_bytes);  // a forward pass alone takes less
   engine::NoGrad off(device_);
   for (int64_t first = 0; first < padded_; first += o.batch) {
+    before_batch();
     const Tensor loss =
         batch_loss(device_, o, trainer_.ema_network(), samples_, first, o.batch, DropoutSource{});
     const kernels::In before = first ? sum_.in() : kernels::In{};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "engine/buffer.h"
 #include "model/training/batch_loss.h"
 #include "model/training/trainer.h"
@@ -13,8 +15,8 @@ class Validation {
  public:
   /// --validate-count of `images`, or all, if there are fewer: evenly spread. They are copied to the device.
   Validation(engine::Device&, Trainer&, const ImageSet& images);
-  /// The mean over images and pixels. Between two steps; waits for the device.
-  double loss();
+  /// The mean over images and pixels. Between two steps; waits for the device. What `before_batch` throws ends it.
+  double loss(const std::function<void()>& before_batch = [] {});
   int64_t count() const { return count_; }
 
  private:

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <functional>
 
+#include "engine/io/json_text.h"
 #include "model/json_value.h"
 
 namespace ito::model {
@@ -42,9 +43,7 @@ struct Key {
 };
 
 /// The value as JSON, for an error: not all of a long one.
-std::string shown(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 160);
-}
+std::string shown(const json& value) { return io::json_text(value).substr(0, 160); }
 
 std::string must_be(const std::vector<json>& values) {
   std::string list;
@@ -271,7 +270,7 @@ std::string to_json(const NetworkConfig& config) {
   json j;
   for (const Key& key : keys())
     if (key.write) j[key.name] = key.write(config);
-  return j.dump(2) + "\n";
+  return io::json_text(j, 2) + "\n";
 }
 
 NetworkConfig network_config_from_json(const std::string& text, const std::string& file) {
@@ -288,7 +287,7 @@ std::optional<ConfigDifference> first_difference(const NetworkConfig& first, con
   for (const Key& key : keys()) {
     if (!key.write) continue;
     const json a = key.write(first), b = key.write(second);
-    if (a != b) return ConfigDifference{key.name, a.dump(), b.dump()};
+    if (a != b) return ConfigDifference{key.name, io::json_text(a), io::json_text(b)};
   }
   return {};
 }

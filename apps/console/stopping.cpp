@@ -1,0 +1,67 @@
+#include "apps/console/stopping.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+
+namespace ito::apps {
+
+namespace {
+
+constexpr int64_t kSameKeystroke = 200;  // milliseconds
+
+// A signal handler can reach nothing else.
+std::atomic<int64_t> asked_at = 0;  // milliseconds; 0: nobody asked to stop
+const char* acknowledgement = "";
+static_assert(std::atomic<int64_t>::is_always_lock_free);
+
+int64_t milliseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000 + 1;
+}
+
+void on_signal(int signal) {
+  const int error = errno;
+  const int64_t time = milliseconds();
+  int64_t first = 0;
+  if (asked_at.compare_exchange_strong(first, time)) {
+    // Whoever reads it may be gone; the work goes on all the same.
+    [[maybe_unused]] const ssize_t written =
+        write(STDERR_FILENO, acknowledgement, std::strlen(acknowledgement));
+  } else if (signal != SIGHUP && time - first > kSameKeystroke) {
+    // `timeout` and shells send one signal twice, and a closing terminal sends SIGHUP after others.
+    _exit(130);
+  }
+  errno = error;
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  acknowledgement = isatty(STDERR_FILENO) ? "\nstopping: saving what is done; Ctrl-C again ends at once\n"
+                                          : "stopping: saving what is done; Ctrl-C again ends at once\n";
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  sigfillset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  struct sigaction hangup {};
+  if (sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN)  // nohup's wish stays
+    sigaction(SIGHUP, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool interrupted() { return asked_at.load(std::memory_order_relaxed) != 0; }
+
+void stop_if_interrupted(const std::string& outcome) {
+  if (interrupted()) throw Stopped("stopped by a signal: " + outcome, cat(__FILE__, ":", __LINE__));
+}
+
+}  // namespace ito::apps
