@@ -101,7 +101,7 @@ void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, 
   for (size_t i = 0; i < count; ++i) {
     data::Image image(int(job.image()[1]), int(job.image()[0]));
     std::copy_n(pixels + i * each, each, image.rgb.begin());
-    data::write_png(picture(job, seeds[i]), image);
+    data::write_png(picture(job, seeds[i]), image, texts_of(job.note, {seeds[i]}));
   }
 }
 
@@ -187,8 +187,11 @@ int sample(const Request& f) {
   const std::vector<uint8_t> pixels = run(device, job);
   const size_t made = pixels.size() / size_t(job.image().count());
   if (made == 0) fail("interrupted before the first images were complete: nothing was written");
-  data::write_png(job.out / "grid.png", data::make_grid(pixels.data(), made, int(job.image()[0]),
-                                                        int(job.image()[1]), grid_columns(int64_t(made))));
+  const std::vector<uint64_t> shown(seeds.begin(), seeds.begin() + std::ptrdiff_t(made));
+  data::write_png(job.out / "grid.png",
+                  data::make_grid(pixels.data(), made, int(job.image()[0]), int(job.image()[1]),
+                                  grid_columns(int64_t(made))),
+                  texts_of(job.note, shown));
   std::cout << (made < seeds.size() ? "interrupted; " : "") << "wrote      "
             << (job.out / "grid.png").string() << " and " << made << " of " << seeds.size()
             << " images beside it, in " << duration(now() - start) << "\n";
