@@ -70,14 +70,6 @@ void fields(Options& o, Visit&& visit) {
   fields(o.device, visit);
 }
 
-/// Before hours of work: results can be written where they shall be.
-void check_output(const std::string& flag, const std::string& file) {
-  if (file.empty()) return;
-  const fs::path folder = fs::absolute(file).parent_path();
-  if (!fs::is_directory(folder)) fail(cat(flag, " ", file, ": there is no folder ", folder.string()));
-  if (fs::is_directory(file)) fail(cat(flag, " ", file, ": a folder, where a file's name is needed"));
-}
-
 void check_request(const Request& f) {
   check_output("--json", f.json), check_output("--html", f.html), check_output("--save-stats", f.save_stats);
   if (!f.save_stats.empty() && fs::path(f.save_stats).extension() != ".npz")

@@ -179,6 +179,7 @@ data::Dataset open_split(const DataRequest& f) {
 }
 
 int inspect_data(const DataRequest& f) {
+  check_output("--sheet", f.sheet);
   const data::Dataset images = open_split(f);
   const int threads = thread_count(0);
   std::cout << "folder     " << images.root().string() << " (" << images.kind() << ")\n"
@@ -226,6 +227,7 @@ std::vector<float> permuted(const float* from, int64_t n, int64_t outer, int64_t
 }
 
 int forward(const ForwardRequest& f) {
+  check_output("--output", f.output);
   const io::NpyArray x = io::read_npy(f.input);
   if (x.shape.size() != 4)
     fail(cat(f.input, " must be float32 [N,C,H,W], has ", x.shape.size(), " dimensions"));
