@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "apps/app_main.h"
@@ -20,7 +21,8 @@ std::string significant(double value) {
                 : std::abs(value) >= 10 ? 3
                                         : 4,
                 value);
-  return text;
+  // What rounds to nothing has no sign.
+  return std::strpbrk(text, "123456789ni") || text[0] != '-' ? text : text + 1;
 }
 
 /// By characters, not bytes: names may be UTF-8.

@@ -331,6 +331,16 @@ TEST_CASE("what cannot be measured is refused in one line, before the work") {
   place.refused("other.npz", "other.npz holds neither mu and sigma, nor pool_3, nor arr_0");
 }
 
+TEST_CASE("the distance of a set to itself is 0, never below") {
+  for (uint32_t seed = 1; seed <= 16; ++seed) {
+    const auto s = statistics_of(recipe_features(seed, 40, 24));
+    const double distance = frechet_distance(s, s);
+    CAPTURE(seed);
+    CHECK(distance >= 0);
+    CHECK(distance < 1e-6 * trace(s));
+  }
+}
+
 TEST_CASE("images too small for MS-SSIM-3 are said to be") {
   Place place;
   write_pictures(place / "made", 0, 4, 32, 32);
