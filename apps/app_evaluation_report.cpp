@@ -38,6 +38,8 @@ json side_json(const Side& side) {
   if (!side.crop.empty()) j["crop"] = side.crop;
   if (!side.split.empty()) j["split"] = side.split;
   for (const auto& [name, value] : side.facts) j[name] = value;
+  for (const data::SkippedFile& file : side.left_out)
+    j["left_out"].push_back({{"name", file.name}, {"reason", file.reason}});
   return j;
 }
 
