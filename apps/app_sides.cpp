@@ -125,6 +125,7 @@ void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side)
 /// Any folder or zip, its images as they are.
 void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, const SideOptions& o) {
   side.kind = "folder";
+  side.notes.insert(side.notes.end(), list->notes.begin(), list->notes.end());
   side.available = int64_t(list->names.size());
   Checked checked =
       checked_pictures(*list, chosen_images(side.available, o), thread_count(o.threads), side.left_out);

@@ -8,6 +8,7 @@
 #include "engine/io/printable.h"
 #include "kernels/base/error.h"
 #include "kernels/base/file.h"
+#include "kernels/base/shell.h"
 
 namespace ito::apps {
 
@@ -21,19 +22,12 @@ constexpr const char* kKeys =
     "mu and sigma (statistics, F64 or F32 [D] and [D,D]), pool_3 (features, F32 [N,D]), "
     "arr_0 or samples (images, U8 [N,H,W,3])";
 
-/// A word as a shell takes it.
-std::string quoted(const std::string& word) {
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 /// The command that makes an .npz of a file by some Python: `a` is what numpy reads from it.
 std::string conversion(const std::string& place, const std::string& reading, const std::string& saved) {
   fs::path result = place;
   result.replace_extension(".read.npz");
   return cat("convert it by  python3 -c \"import sys, pickle, numpy as n; a = ", reading,
-             "; n.savez(sys.argv[2], ", saved, ")\" ", quoted(place), " ", quoted(result.string()));
+             "; n.savez(sys.argv[2], ", saved, ")\" ", shell_word(place), " ", shell_word(result.string()));
 }
 
 [[noreturn]] void refuse(const Side& side, const std::string& array, const io::NpyHeader& header,

@@ -367,6 +367,7 @@ TEST_CASE("both sides are looked at before any network: statistics, numbers of i
 TEST_CASE("a few unreadable pictures of many are left out of all numbers, and named") {
   Place place;
   write_pictures(place / "made", 0, 20), write_pictures(place / "whole", 0, 20);
+  put(place / "made/1008.gif", "GIF89a");  // which no number is expected of, but which is told, too
   put(place / "made/1007x.png", "\x89PNG\r\n\x1a\n");
   const json r = place.evaluate("made");
   CHECK(r.at("about").at("generated").at("images") == 20);
@@ -374,6 +375,7 @@ TEST_CASE("a few unreadable pictures of many are left out of all numbers, and na
   CHECK(r.at("about").at("generated").at("left_out").at(0).at("name") == "1007x.png");
   CHECK(
       contains(place.out, "1 picture(s) of made cannot be read and are left out of all numbers: 1007x.png"));
+  CHECK(contains(place.out, "1 GIF"));
   CHECK(r.at("ms_ssim3") == place.evaluate("whole").at("ms_ssim3"));
   put(place / "made/1008x.png", "\x89PNG");
   place.refused("made", "2 of 22 pictures cannot be read");
@@ -397,7 +399,7 @@ TEST_CASE(
   place.refused("nchw.npz",
                 "expected images U8 [N,H,W,3]; convert it by  python3 -c \"import sys, pickle, numpy as n; "
                 "a = n.load(sys.argv[1])['arr_0']; n.savez(sys.argv[2], a.transpose(0, 2, 3, 1))\" "
-                "'nchw.npz' 'nchw.read.npz'");
+                "nchw.npz nchw.read.npz");
   place.refused("grey.npz", "['samples']; n.savez(sys.argv[2], a.repeat(3, 3))");
   place.refused("flat.npz", "a[..., None].repeat(3, 3)");
   const std::vector<float> features(6, NAN);
