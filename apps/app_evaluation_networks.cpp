@@ -2,6 +2,7 @@
 
 #include "engine/io/sha256.h"
 #include "kernels/base/error.h"
+#include "kernels/base/file.h"
 #include "model/metrics/inception.h"
 #include "model/metrics/lpips.h"
 
@@ -41,10 +42,26 @@ void identify(OpenedNetworks& opened, const std::string& flag, const std::string
 
 }  // namespace
 
+void check_network_files(const NetworkFiles& files) {
+  if (files.alexnet.empty() != files.lpips.empty()) fail("LPIPS needs both --alexnet FILE and --lpips FILE");
+  const std::pair<const char*, const std::string&> named[] = {
+      {"--inception", files.inception}, {"--alexnet", files.alexnet}, {"--lpips", files.lpips}};
+  for (const auto& [flag, file] : named) {
+    if (file.empty()) continue;
+    try {
+      File(file, File::Mode::read).regular_size();
+    } catch (const Error& error) {
+      fail(cat(flag, " ", error.what()));
+    }
+  }
+}
+
+std::string where_to_get_inception() { return cat("--inception: ", kInception.get); }
+
 void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::Device& device) {
   if (files.inception.empty()) {
     opened.networks.inception_missing = "needs --inception FILE";
-    opened.notes.push_back(cat("--inception: ", kInception.get));
+    opened.notes.push_back(where_to_get_inception());
     return;
   }
   identify(opened, "inception", files.inception, &kInception);
@@ -57,7 +74,7 @@ void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::D
 
 OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device) {
   OpenedNetworks opened;
-  if (files.alexnet.empty() != files.lpips.empty()) fail("LPIPS needs both --alexnet FILE and --lpips FILE");
+  check_network_files(files);
   open_inception(opened, files, device);
   if (files.alexnet.empty()) {
     opened.networks.lpips_missing = "needs --alexnet FILE --lpips FILE";

@@ -17,12 +17,18 @@ struct NetworkFiles {
   model::ResizeMode resize = model::ResizeMode::pytorch_fid;
 };
 
+/// Error, with the flag, unless every file that is named can be opened, and LPIPS has both of its files or none.
+void check_network_files(const NetworkFiles& files);
+
 /// The networks, with what identifies them.
 struct OpenedNetworks {
   MetricNetworks networks;
   std::vector<std::pair<std::string, std::string>> facts;  // file, SHA-256, resize mode
   std::vector<std::string> notes;  // what is missing and where to get it; unknown hashes
 };
+
+/// "--inception: get pt_inception-... from ..."
+std::string where_to_get_inception();
 
 /// Opens the FID network where its file is named, else says which file to get.
 void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::Device& device);

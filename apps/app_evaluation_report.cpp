@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "apps/app_main.h"
@@ -21,7 +22,8 @@ std::string significant(double value) {
                 : std::abs(value) >= 10 ? 3
                                         : 4,
                 value);
-  return text;
+  // What rounds to nothing has no sign.
+  return std::strpbrk(text, "123456789ni") || text[0] != '-' ? text : text + 1;
 }
 
 /// By characters, not bytes: names may be UTF-8.
@@ -37,6 +39,8 @@ json side_json(const Side& side) {
   if (!side.crop.empty()) j["crop"] = side.crop;
   if (!side.split.empty()) j["split"] = side.split;
   for (const auto& [name, value] : side.facts) j[name] = value;
+  for (const data::SkippedFile& file : side.left_out)
+    j["left_out"].push_back({{"name", file.name}, {"reason", file.reason}});
   return j;
 }
 

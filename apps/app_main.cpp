@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 
+#include "engine/io/atomic_file.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/error.h"
 
 namespace ito::apps {
 
@@ -30,6 +33,22 @@ void LiveLine::end() {
   if (terminal_ && width_) std::cout << std::endl;
   width_ = 0;
   last_ = -1e9;
+}
+
+void check_output(const std::string& flag, const std::string& file) {
+  namespace fs = std::filesystem;
+  if (file.empty()) return;
+  std::error_code none;
+  const fs::path folder = fs::absolute(file, none).parent_path();
+  if (!fs::is_directory(folder, none))
+    fail(cat(flag, " ", file, ": there is no folder ", folder.string(), "; make it or name another"));
+  if (fs::exists(file, none) && !fs::is_regular_file(file, none))
+    fail(cat(flag, " ", file, ": no regular file; name another"));
+  try {
+    const io::AtomicFile trial(file);  // which is removed again
+  } catch (const Error& error) {
+    fail(cat(flag, " ", error.what(), "; name another place"));
+  }
 }
 
 std::string duration(double seconds) {

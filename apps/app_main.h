@@ -20,6 +20,9 @@ class LiveLine {
   size_t width_ = 0;
 };
 
+/// Before the work whose result goes there. Error, with the flag, unless such a file can be written; "" is none.
+void check_output(const std::string& flag, const std::string& file);
+
 /// "1:05:09", "4:32", "12 s"
 std::string duration(double seconds);
 /// "35.8 M", "178,451"

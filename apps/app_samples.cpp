@@ -1,6 +1,7 @@
 #include "apps/app_samples.h"
 
-#include "data/folder.h"
+#include "apps/console/program.h"
+#include "data/file_kind.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/json_text.h"
 #include "kernels/base/error.h"
@@ -16,6 +17,20 @@ namespace {
 
 constexpr const char* kNote = "samples.json";
 
+/// "0-63", "0-15,100": as --seeds takes them, the first few stretches of many.
+std::string seeds_text(const std::vector<uint64_t>& seeds) {
+  constexpr int kMost = 8;
+  std::string text;
+  int stretches = 0;
+  for (size_t begin = 0, end = 0; begin < seeds.size(); begin = end) {
+    if (++stretches > kMost) return cat(text, " and ", seeds.size() - begin, " more");
+    for (end = begin + 1; end < seeds.size() && seeds[end] == seeds[end - 1] + 1;) ++end;
+    text += cat(text.empty() ? "" : ",", seeds[begin]);
+    if (end - begin > 1) text += cat("-", seeds[end - 1]);
+  }
+  return text;
+}
+
 }  // namespace
 
 void write_sample_note(const fs::path& folder, const SampleNote& note) {
@@ -29,6 +44,15 @@ void write_sample_note(const fs::path& folder, const SampleNote& note) {
 bool same_sampling(const SampleNote& a, const SampleNote& b) {
   return as_utf8(a.run) == as_utf8(b.run) && a.step == b.step && a.sampler == b.sampler &&
          a.sampler_steps == b.sampler_steps && a.crop == b.crop && a.height == b.height && a.width == b.width;
+}
+
+data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds) {
+  return {{seeds.size() == 1 ? "seed" : "seeds", seeds_text(seeds)},
+          {"run", note.run},
+          {"step", cat(note.step)},
+          {"sampler", note.sampler},
+          {"steps", cat(note.sampler_steps)},
+          {"version", cat("Ito ", version_text())}};
 }
 
 std::optional<SampleNote> read_sample_note(const fs::path& folder) {
@@ -55,7 +79,7 @@ void check_own_pictures(const fs::path& folder) {
   std::error_code none;  // a folder that is not there holds nothing
   for (const auto& entry : fs::directory_iterator(folder, none)) {
     const std::string name = entry.path().filename().string();
-    if (data::is_image_name(name))
+    if (data::has_picture_ending(name))
       fail(cat(folder.string(), " holds pictures that ./sample did not make, such as ", name,
                ": choose another --out, so that they are neither replaced nor mixed with samples"));
   }

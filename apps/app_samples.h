@@ -5,6 +5,9 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
+
+#include "data/png_text.h"
 
 namespace ito::apps {
 
@@ -24,6 +27,10 @@ void write_sample_note(const std::filesystem::path& folder, const SampleNote& no
 
 /// The same run, step, sampler and pictures, whether a note was read back or not: their seeds' images belong together.
 bool same_sampling(const SampleNote&, const SampleNote&);
+
+/// What a PNG of these seeds (one picture's, or a grid's) says about itself: they, run, step, sampler, its steps
+/// and this program's version.
+data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds);
 
 /// Nothing where the folder has no samples.json. Error: it is not one.
 std::optional<SampleNote> read_sample_note(const std::filesystem::path& folder);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "apps/app_data.h"
+#include "apps/app_evaluation.h"
 #include "apps/app_main.h"
 #include "apps/app_samples.h"
 #include "apps/app_sides_npz.h"
@@ -26,22 +27,72 @@ namespace {
 
 std::string size_text(int height, int width) { return cat(height, "x", width); }
 
-/// Images of one size: the first one's. Error, naming one of another size.
-data::ImageSize common_size(const data::ImageList& list, const std::vector<int64_t>& numbers, int threads) {
+/// The pictures with these numbers that can be read, all of one size.
+struct Checked {
+  std::vector<int64_t> numbers;
+  data::ImageSize size;
+};
+
+/// Decodes every picture once, before hours of work end at a damaged one: that takes little beside what its features
+/// take. As for training, up to one unreadable picture in data::kTolerated is left out, and named. Error: more than that;
+/// pictures of several sizes.
+Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>& numbers, int threads,
+                         std::vector<data::SkippedFile>& left_out) {
+  constexpr size_t kAtOnce = 512;
   std::vector<data::ImageSize> sizes(numbers.size());
-  parallel_for(numbers.size(), threads, [&](size_t i) {
+  std::vector<std::string> reasons(numbers.size());
+  const auto look = [&](size_t i) {
     const std::string& name = list.names[size_t(numbers[i])];
-    const std::vector<uint8_t> bytes = list.source->read(name);
-    sizes[i] = data::read_image_size(bytes.data(), bytes.size(), list.source->place(name));
-  });
-  for (size_t i = 1; i < sizes.size(); ++i) {
-    if (sizes[i].width == sizes[0].width && sizes[i].height == sizes[0].height) continue;
-    fail(cat(list.source->place(list.names[size_t(numbers[i])]), " is ",
-             size_text(sizes[i].height, sizes[i].width), ", ", list.names[size_t(numbers[0])], " is ",
-             size_text(sizes[0].height, sizes[0].width),
-             ": images of one size are needed; --size HxW cuts and scales them"));
+    try {
+      const std::vector<uint8_t> bytes = list.source->read(name);
+      const data::Image image = data::decode_image(bytes.data(), bytes.size(), list.source->place(name));
+      sizes[i] = {image.width, image.height};
+    } catch (const Error& error) {
+      reasons[i] = error.what();
+    }
+  };
+  LiveLine line;
+  for (size_t begin = 0; begin < numbers.size(); begin += kAtOnce) {
+    stop_if_interrupted("nothing was written");
+    const size_t end = std::min(numbers.size(), begin + kAtOnce);
+    parallel_for(end - begin, threads, [&](size_t i) { look(begin + i); });
+    line.show(
+        cat("checking   ", thousands(int64_t(end)), " of ", thousands(int64_t(numbers.size())), " pictures"));
   }
-  return sizes[0];
+  line.end();
+  Checked result;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const std::string& name = list.names[size_t(numbers[i])];
+    if (!reasons[i].empty()) {
+      left_out.push_back({name, reasons[i]});
+      continue;
+    }
+    if (result.numbers.empty()) result.size = sizes[i];
+    if (sizes[i].width != result.size.width || sizes[i].height != result.size.height)
+      fail(cat(list.source->place(name), " is ", size_text(sizes[i].height, sizes[i].width), ", ",
+               list.names[size_t(result.numbers[0])], " is ",
+               size_text(result.size.height, result.size.width),
+               ": images of one size are needed; --size HxW cuts and scales them"));
+    result.numbers.push_back(numbers[i]);
+  }
+  if (left_out.size() * data::kTolerated > numbers.size())
+    fail(cat(list.root.string(), ": ", left_out.size(), " of ", numbers.size(),
+             " pictures cannot be read; up to one in ", data::kTolerated, " would be left out. ",
+             left_out[0].reason));
+  return result;
+}
+
+/// Whether all pictures say that they have this size already.
+bool have_size(const data::ImageList& list, data::ImageSize wanted) {
+  for (const std::string& name : list.names) {
+    try {
+      const std::vector<uint8_t> bytes = list.source->read(name);
+      const auto size = data::read_image_size(bytes.data(), bytes.size(), list.source->place(name));
+      if (size.width != wanted.width || size.height != wanted.height) return false;
+    } catch (const Error&) {  // which is for those who decode it to tell
+    }
+  }
+  return true;
 }
 
 /// The seed that ./sample named a picture for: 5 of 000005.png.
@@ -75,11 +126,13 @@ void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side)
 /// Any folder or zip, its images as they are.
 void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, const SideOptions& o) {
   side.kind = "folder";
+  side.notes.insert(side.notes.end(), list->notes.begin(), list->notes.end());
   side.available = int64_t(list->names.size());
-  const auto numbers = std::make_shared<const std::vector<int64_t>>(chosen_images(side.available, o));
+  Checked checked =
+      checked_pictures(*list, chosen_images(side.available, o), thread_count(o.threads), side.left_out);
+  side.height = checked.size.height, side.width = checked.size.width;
+  const auto numbers = std::make_shared<const std::vector<int64_t>>(std::move(checked.numbers));
   side.used = int64_t(numbers->size());
-  const data::ImageSize size = common_size(*list, *numbers, thread_count(o.threads));
-  side.height = size.height, side.width = size.width;
   side.name = [=](int64_t i) { return list->names[size_t((*numbers)[size_t(i)])]; };
   side.read = [list, name = side.name](int64_t i, uint8_t* out) {
     const std::string picture = name(i);
@@ -101,6 +154,7 @@ void open_cut(Side& side, const std::string& crop, const std::string& size_wante
   side.height = size.height, side.width = size.width;
   side.available = int64_t(images->count());
   side.facts = {{"content", images->content_hash()}};
+  side.left_out = images->skipped();
   const auto numbers = std::make_shared<const std::vector<int64_t>>(chosen_images(side.available, o));
   side.used = int64_t(numbers->size());
   side.name = [=](int64_t i) { return images->names()[size_t((*numbers)[size_t(i)])]; };
@@ -123,8 +177,7 @@ void open_folder(Side& side, const SideOptions& o) {
   }
   const std::string wanted = !o.size.empty() || o.crop.empty() ? o.size : first_of(o.known_size, "64");
   if (wanted.empty()) return open_plain(side, list, o);
-  const data::ImageSize size = data::parse_image_size(wanted), first = common_size(*list, {0}, 1);
-  if (first.width == size.width && first.height == size.height) return open_plain(side, list, o);
+  if (have_size(*list, data::parse_image_size(wanted))) return open_plain(side, list, o);
   open_cut(side, o.crop, wanted, o);
 }
 
@@ -163,6 +216,33 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
   side.name = [](int64_t i) { return cat("seed ", i); };
 }
 
+/// What a side must have for anything to be measured.
+void check_enough(const Side& side) {
+  const bool single = side.has_images() || !side.features.empty();
+  if (single && side.used < 2)
+    fail(cat(side.place, ": ", side.used == 1 ? "one image is too few" : "no image can be read",
+             ": every number compares at least two, and FID means little below some thousands; name a set "
+             "with more"));
+}
+
+/// What was left out, as a sentence.
+void note_left_out(Side& side) {
+  if (side.left_out.empty()) return;
+  std::string names;
+  for (size_t i = 0; i < side.left_out.size() && i < 3; ++i) names += (i ? ", " : "") + side.left_out[i].name;
+  side.notes.push_back(cat(side.left_out.size(), " picture(s) of ", side.place,
+                           " cannot be read and are left out of all numbers: ", names,
+                           side.left_out.size() > 3 ? ", ... (--json names all)" : ""));
+}
+
+/// How many numbers a side's features for FID have; 0 where it has none.
+int64_t width_for_fid(const Side& side) {
+  if (side.statistics) return side.statistics->dimensions();
+  return side.has_images() ? kInceptionWidth : side.feature_width;
+}
+/// The same of the features that are compared one by one.
+int64_t width_of_rows(const Side& side) { return side.has_images() ? kInceptionWidth : side.feature_width; }
+
 /// The checkpoint that a folder is, or a run's newest.
 std::optional<fs::path> checkpoint_at(const fs::path& place) {
   if (fs::exists(place / "unet" / "config.json")) return place;
@@ -195,8 +275,8 @@ Side open_side(const std::string& place, const SideOptions& options, engine::Dev
     fail(cat(place,
              ": there is no such file or folder; a folder of images, CelebA, an .npz or a checkpoint "
              "is needed"));
-  if (fs::is_regular_file(place) && fs::path(place).extension() == ".npz") {
-    open_npz(side, options);
+  if (fs::is_regular_file(place) && open_arrays(side, options)) {
+    // done
   } else if (const std::optional<fs::path> checkpoint = checkpoint_at(place)) {
     open_checkpoint(side, *checkpoint, options, device);
   } else if (!data::find_celeba(place).empty()) {
@@ -205,6 +285,8 @@ Side open_side(const std::string& place, const SideOptions& options, engine::Dev
   } else {
     open_folder(side, options);
   }
+  check_enough(side);
+  note_left_out(side);
   return side;
 }
 
@@ -220,6 +302,14 @@ void check_comparable(const Side& generated, const Side& reference) {
            size_text(reference.height, reference.width));
   if (!generated.crop.empty() && !reference.crop.empty() && generated.crop != reference.crop)
     differ("crop", generated.crop, reference.crop);
+  const auto check_width = [&](int64_t a, int64_t b) {
+    if (a > 0 && b > 0 && a != b)
+      fail(cat(generated.place, " has features of ", a, " numbers, ", reference.place, " of ", b,
+               ": they are of different networks, and cannot be compared; those of the FID network have ",
+               kInceptionWidth));
+  };
+  check_width(width_for_fid(generated), width_for_fid(reference));
+  check_width(width_of_rows(generated), width_of_rows(reference));
 }
 
 }  // namespace ito::apps

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/image_cache.h"
 #include "engine/device.h"
 #include "model/diffusion/sampler_plan.h"
 #include "model/metrics/frechet.h"
@@ -35,6 +36,7 @@ struct Side {
   int64_t available = 0, used = 0;  // images; 0 for statistics of a number that is not said
   std::vector<std::pair<std::string, std::string>> facts;  // what else identifies it
   std::vector<std::string> notes;                          // sentences for the user
+  std::vector<data::SkippedFile> left_out;                 // unreadable pictures, which no number is of
 
   /// Image i of 0..used-1 to u8 [height, width, 3] at `out`; any number of threads. Empty: no images.
   std::function<void(int64_t i, uint8_t* out)> read;
@@ -53,11 +55,12 @@ struct Side {
 std::vector<int64_t> chosen_images(int64_t available, const SideOptions& options);
 
 /// Opens a checkpoint or a run (its newest checkpoint), an .npz, CelebA in any form, or a folder or zip of
-/// images, which are read at their own size unless another one is asked for. Nothing is generated yet.
-/// Error: none of these; images of different sizes (named); what the readers report.
+/// images, which are read at their own size unless another one is asked for, and decoded once to know that they can
+/// be. Nothing is generated yet. Error: none of these; fewer than two images; images of different sizes (named); more
+/// than one in twenty unreadable; what the readers report.
 Side open_side(const std::string& place, const SideOptions& options, engine::Device& device);
 
-/// Error, with both, if crop or size of the sides are known to differ.
+/// Error, with both, if crop, size or the features' width of the sides are known to differ.
 void check_comparable(const Side& generated, const Side& reference);
 
 }  // namespace ito::apps

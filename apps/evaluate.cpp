@@ -71,18 +71,20 @@ void fields(Options& o, Visit&& visit) {
   fields(o.device, visit);
 }
 
-/// Before hours of work: results can be written where they shall be.
-void check_output(const std::string& flag, const std::string& file) {
-  if (file.empty()) return;
-  const fs::path folder = fs::absolute(file).parent_path();
-  if (!fs::is_directory(folder)) fail(cat(flag, " ", file, ": there is no folder ", folder.string()));
-  if (fs::is_directory(file)) fail(cat(flag, " ", file, ": a folder, where a file's name is needed"));
-}
-
 void check_request(const Request& f) {
   check_output("--json", f.json), check_output("--html", f.html), check_output("--save-stats", f.save_stats);
   if (!f.save_stats.empty() && fs::path(f.save_stats).extension() != ".npz")
     fail(cat("--save-stats ", f.save_stats, ": pytorch-fid knows statistics by the ending .npz"));
+  check_network_files(f.files);
+}
+
+/// What the sides must have for what is asked of them, before the networks look at them.
+void check_sides(const Request& f, const Side& generated) {
+  if (!f.save_stats.empty() && !generated.statistics && generated.features.empty() &&
+      f.files.inception.empty())
+    fail("--save-stats needs --inception FILE: " + where_to_get_inception());
+  if (f.evaluation.inception_score && generated.used < 10)
+    fail(cat("--inception-score needs an image for each of its ten splits, there are ", generated.used));
 }
 
 /// What the generated side is known to be is the reference's default.
@@ -109,16 +111,11 @@ int evaluate_sides(Request f) {
   if (f.crop) f.sides.crop = name_of(*f.crop);
   check_request(f);
   engine::Device device(device_options(f.device));
-  const OpenedNetworks opened = open_networks(f.files, device);
   Side generated = open_side(f.generated, f.sides, device);
   std::optional<Side> reference;
   if (!f.reference.empty()) reference = open_reference(f, generated, device);
-  if (!f.save_stats.empty() && !generated.statistics && generated.features.empty() &&
-      !opened.networks.inception)
-    fail("--save-stats needs --inception FILE: " + opened.notes.at(0));
-
-  if (f.evaluation.inception_score && generated.used < 10)
-    fail(cat("--inception-score needs an image for each of its ten splits, there are ", generated.used));
+  check_sides(f, generated);
+  const OpenedNetworks opened = open_networks(f.files, device);
 
   EvaluationReport report;
   report.generated = &generated, report.reference = reference ? &*reference : nullptr;

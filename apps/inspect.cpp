@@ -11,6 +11,7 @@
 #include "data/contact_sheet.h"
 #include "data/crop.h"
 #include "data/dataset.h"
+#include "data/image_facts.h"
 #include "data/image_list.h"
 #include "data/statistics.h"
 #include "engine/io/npy.h"
@@ -18,8 +19,8 @@
 #include "kernels/base/parallel.h"
 #include "model/training/checkpoint.h"
 
-/// ./inspect checkpoint DIR | data DIR | forward ...: looks, and changes nothing but the files it is asked to
-/// write.
+/// ./inspect checkpoint DIR | data DIR | image FILE | forward ...: looks, and changes nothing but the files it is
+/// asked to write.
 namespace ito::apps {
 namespace {
 
@@ -50,6 +51,15 @@ void fields(Options& o, Visit&& visit) {
                      .otherwise("train for CelebA, all for a folder"));
   visit(o.cache, Field("cache", "folder of the decoded images"));
   visit(o.sheet, Field("sheet", "where the contact sheet goes"));
+}
+
+struct ImageRequest {
+  std::string file;
+};
+
+template <FieldsOf<ImageRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.file, Field("file", "a picture").as("file").required());
 }
 
 struct ForwardRequest {
@@ -174,6 +184,7 @@ data::Dataset open_split(const DataRequest& f) {
 }
 
 int inspect_data(const DataRequest& f) {
+  check_output("--sheet", f.sheet);
   const data::Dataset images = open_split(f);
   const int threads = thread_count(0);
   std::cout << "folder     " << images.root().string() << " (" << images.kind() << ")\n"
@@ -187,11 +198,30 @@ int inspect_data(const DataRequest& f) {
   print_people(images);
   if (!images.attributes().empty()) print_attributes(images);
   constexpr int kColumns = 12, kRows = 8;
-  data::write_png(f.sheet, data::contact_sheet(images.pixels(), images.count(), images.height(),
-                                               images.width(), kColumns, kRows));
+  data::write_png(
+      f.sheet,
+      data::contact_sheet(images.pixels(), images.count(), images.height(), images.width(), kColumns, kRows),
+      {{"version", cat("Ito ", version_text())}});
   std::cout << "wrote      " << f.sheet << ": "
             << data::room_in_sheet(images.count(), images.height(), images.width(), kColumns, kRows) << " of "
             << thousands(int64_t(images.count())) << " pictures\n";
+  return 0;
+}
+
+int inspect_image(const ImageRequest& f) {
+  const std::vector<uint8_t> bytes = data::read_bytes(f.file);
+  const data::ImageFacts facts = data::image_facts(bytes.data(), bytes.size(), f.file);
+  const auto line = [](std::string name, const std::string& text) {
+    name.resize(std::max<size_t>(10, name.size()), ' ');
+    std::cout << name << " " << text << "\n";
+  };
+  line("file", cat(f.file, ": ", facts.kind, ", ", thousands(int64_t(bytes.size())), " bytes"));
+  line("size", cat(facts.size.width, "x", facts.size.height));
+  if (!facts.colours.empty()) line("colours", facts.colours);
+  if (facts.orientation != 1)
+    line("turned", cat("EXIF orientation ", facts.orientation, ": shown as ", facts.upright.width, "x",
+                       facts.upright.height));
+  for (const auto& [keyword, text] : facts.texts) line(keyword, text);
   return 0;
 }
 
@@ -206,6 +236,7 @@ std::vector<float> permuted(const float* from, int64_t n, int64_t outer, int64_t
 }
 
 int forward(const ForwardRequest& f) {
+  check_output("--output", f.output);
   const io::NpyArray x = io::read_npy(f.input);
   if (x.shape.size() != 4)
     fail(cat(f.input, " must be float32 [N,C,H,W], has ", x.shape.size(), " dimensions"));
@@ -230,17 +261,21 @@ int forward(const ForwardRequest& f) {
 
 int main(int argc, char** argv) {
   using namespace ito::apps;
-  CLI::App app{"Looks into checkpoints and data.", "inspect"};
+  CLI::App app{"Looks into checkpoints, data and pictures.", "inspect"};
   app.require_subcommand(1);
   CLI::App* checkpoint = app.add_subcommand("checkpoint", "a checkpoint's tensors and options");
   CLI::App* data = app.add_subcommand("data", "a data folder's size, splits, statistics and a contact sheet");
+  CLI::App* image =
+      app.add_subcommand("image", "a picture's size, kind and texts: of which run and seed it is");
   CLI::App* bare =
       app.add_subcommand("forward", "the bare network F(x; c_noise) on numbers, with EMA weights");
-  Flags of_checkpoint(*checkpoint), of_data(*data), of_forward(*bare);
-  of_checkpoint.add(CheckpointRequest{}), of_data.add(DataRequest{}), of_forward.add(ForwardRequest{});
+  Flags of_checkpoint(*checkpoint), of_data(*data), of_image(*image), of_forward(*bare);
+  of_checkpoint.add(CheckpointRequest{}), of_data.add(DataRequest{}), of_image.add(ImageRequest{}),
+      of_forward.add(ForwardRequest{});
   return run_program(app, argc, argv, [&] {
     if (*checkpoint) return inspect_checkpoint(of_checkpoint.read<CheckpointRequest>());
     if (*data) return inspect_data(of_data.read<DataRequest>());
+    if (*image) return inspect_image(of_image.read<ImageRequest>());
     return forward(of_forward.read<ForwardRequest>());
   });
 }

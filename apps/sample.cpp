@@ -103,7 +103,7 @@ void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, 
   for (size_t i = 0; i < count; ++i) {
     data::Image image(int(job.image()[1]), int(job.image()[0]));
     std::copy_n(pixels + i * each, each, image.rgb.begin());
-    data::write_png(picture(job, seeds[i]), image);
+    data::write_png(picture(job, seeds[i]), image, texts_of(job.note, {seeds[i]}));
   }
 }
 
@@ -158,7 +158,9 @@ void finish(const Job& job, const Made& made, double seconds) {
   const int height = int(job.image()[0]), width = int(job.image()[1]);
   const size_t shown = made.first.size() / size_t(job.image().count());
   const fs::path grid = job.out / "grid.png";
-  data::write_png(grid, data::make_grid(made.first.data(), shown, height, width, data::grid_columns(shown)));
+  const std::vector<uint64_t> seeds(job.seeds.begin(), job.seeds.begin() + std::ptrdiff_t(shown));
+  data::write_png(grid, data::make_grid(made.first.data(), shown, height, width, data::grid_columns(shown)),
+                  texts_of(job.note, seeds));
   const bool stopped = made.images < job.seeds.size();
   std::cout << (stopped ? "stopped; " : "") << "wrote      " << grid.string() << " and " << made.images
             << " of " << job.seeds.size() << " images beside it, in " << duration(seconds) << "\n";

@@ -1,10 +1,12 @@
 #include <cmath>
 #include <iostream>
+#include <numeric>
 
 #include "apps/app_fid.h"
 #include "apps/app_main.h"
 #include "apps/app_model.h"
 #include "apps/app_run_data.h"
+#include "apps/app_samples.h"
 #include "apps/app_training.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
@@ -149,6 +151,17 @@ std::optional<double> measure_fid(RunFid& fid, model::Trainer& trainer, LiveLine
   return value;
 }
 
+/// As run_session draws it: seeds 0.. by Heun.
+data::PngTexts texts_of_grid(const std::filesystem::path& run, int64_t step, int sampler_steps, int count) {
+  SampleNote note;
+  note.run = (std::filesystem::absolute(run) / "").lexically_normal().parent_path().filename().string();
+  note.step = step;
+  note.sampler = name_of(model::SamplerKind::heun), note.sampler_steps = sampler_steps;
+  std::vector<uint64_t> seeds(static_cast<size_t>(count));
+  std::iota(seeds.begin(), seeds.end(), uint64_t(0));
+  return texts_of(note, seeds);
+}
+
 int finished(const model::RunFolder& folder, const std::string& out) {
   std::cout << "this run is finished: " << model::newest_checkpoint(folder.path())->string()
             << "\nsample it with ./sample --run " << shell_quoted(out) << ", or give more --steps to go on\n";
@@ -214,10 +227,11 @@ int train(const Flags& flags) {
     std::cout << "note       " << text << std::endl;
   };
   hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
-  hooks.write_grid = [](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count,
-                        int h, int w) {
+  hooks.write_grid = [&](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count,
+                         int h, int w) {
     data::write_png(path,
-                    data::make_grid(pixels.data(), size_t(count), h, w, data::grid_columns(size_t(count))));
+                    data::make_grid(pixels.data(), size_t(count), h, w, data::grid_columns(size_t(count))),
+                    texts_of_grid(folder.path(), trainer.step_number(), options.sample_steps, count));
   };
   hooks.most_in_grid = grid_images(options);
   if (hooks.most_in_grid < options.sample_count)

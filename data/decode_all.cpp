@@ -14,8 +14,6 @@
 namespace ito::data {
 namespace {
 
-constexpr size_t kTolerated = 20;  // one picture that cannot be used in this many
-
 struct Outcome {
   std::string reason;  // why it cannot be used; empty where it can
   uint64_t hash = 0;

@@ -9,6 +9,9 @@
 
 namespace ito::data {
 
+/// Of this many pictures one may be such that it cannot be used: it is left out and named.
+inline constexpr size_t kTolerated = 20;
+
 /// What decoding will take, from a quarter of a second of it.
 struct DecodeForecast {
   size_t pictures = 0;  // to do

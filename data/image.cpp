@@ -126,8 +126,8 @@ ImageSize read_image_size(const std::filesystem::path& path, Orientation orienta
   return read_image_size(bytes.data(), bytes.size(), path.string(), orientation);
 }
 
-void write_png(const std::filesystem::path& path, const Image& image) {
-  write_whole(path, encode_png(image));
+void write_png(const std::filesystem::path& path, const Image& image, const PngTexts& texts) {
+  write_whole(path, encode_png(image, texts));
 }
 
 void write_jpeg(const std::filesystem::path& path, const Image& image, int quality) {

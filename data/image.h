@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/png_text.h"
 #include "kernels/base/names.h"
 
 namespace ito::data {
@@ -69,13 +70,14 @@ ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& 
 /// A whole file. Error, naming it, if it cannot be read or is larger than a gigabyte.
 std::vector<uint8_t> read_bytes(const std::filesystem::path& path);
 
-/// PNG, 8-bit RGB, and baseline JPEG with 4:2:0 chroma. The same picture gives the same bytes.
-std::vector<uint8_t> encode_png(const Image& image);
+/// PNG, 8-bit RGB, with texts beside the pixels (data/png_text.h), and baseline JPEG with 4:2:0 chroma. The same
+/// picture and texts give the same bytes.
+std::vector<uint8_t> encode_png(const Image& image, const PngTexts& texts = {});
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality = 92);
 
 /// Encodes to a temporary file beside `path` and renames it: the path holds a whole picture or what it held
 /// before. Error, naming the path, if it cannot be written.
-void write_png(const std::filesystem::path& path, const Image& image);
+void write_png(const std::filesystem::path& path, const Image& image, const PngTexts& texts = {});
 void write_jpeg(const std::filesystem::path& path, const Image& image, int quality = 92);
 
 }  // namespace ito::data

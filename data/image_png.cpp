@@ -175,14 +175,14 @@ Image decode_png(const uint8_t* bytes, size_t size, const std::string& name) {
   return image;
 }
 
-std::vector<uint8_t> encode_png(const Image& image) {
+std::vector<uint8_t> encode_png(const Image& image, const PngTexts& texts) {
   check_image_size(image.width, image.height, "PNG to write");
   std::vector<uint8_t> bytes;
   if (!stbi_write_png_to_func(append, &bytes, image.width, image.height, 3, image.rgb.data(),
                               image.width * 3)) {
     fail(cat("cannot encode a PNG of ", image.width, "x", image.height, " pixels: out of memory"));
   }
-  return bytes;
+  return texts.empty() ? bytes : with_texts(bytes, texts);
 }
 
 }  // namespace ito::data

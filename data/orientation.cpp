@@ -115,19 +115,21 @@ int exif_orientation(std::string_view tiff) {
   return 1;
 }
 
-Turn turn_of(std::string_view file, PictureFormat format) {
+int exif_orientation(std::string_view file, PictureFormat format) {
   switch (format) {
     case PictureFormat::jpeg:
-      return turn_of(exif_orientation(exif_of_jpeg(file)));
+      return exif_orientation(exif_of_jpeg(file));
     case PictureFormat::png:
-      return turn_of(exif_orientation(exif_of_png(file)));
+      return exif_orientation(exif_of_png(file));
     case PictureFormat::webp:
-      return turn_of(exif_orientation(exif_of_webp(file)));
+      return exif_orientation(exif_of_webp(file));
     case PictureFormat::pnm:
     case PictureFormat::none:
       break;
   }
-  return {};
+  return 1;
 }
+
+Turn turn_of(std::string_view file, PictureFormat format) { return turn_of(exif_orientation(file, format)); }
 
 }  // namespace ito::data

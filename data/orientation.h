@@ -29,7 +29,10 @@ Turn turn_of(int exif_orientation);
 /// EXIF's orientation in a TIFF block, as the formats below hold it; 1 where there is none.
 int exif_orientation(std::string_view tiff);
 
-/// How a picture's EXIF block, of a JPEG (APP1), PNG (eXIf) or WebP (EXIF), says that it is to be turned.
+/// The same of a picture's EXIF block, of a JPEG (APP1), PNG (eXIf) or WebP (EXIF).
+int exif_orientation(std::string_view file, PictureFormat format);
+
+/// How that says that the picture is to be turned.
 Turn turn_of(std::string_view file, PictureFormat format);
 
 }  // namespace ito::data

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string>
 
+#include "data/image.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
 
@@ -29,6 +30,14 @@ struct Place : TempFolder {
   }
   std::map<std::string, std::string> files(const std::string& folder) const {
     return contents_of(path() / folder);
+  }
+  /// What every picture in a folder shows.
+  std::map<std::string, std::vector<uint8_t>> pixels(const std::string& folder) const {
+    std::map<std::string, std::vector<uint8_t>> shown;
+    for (const auto& [name, bytes] : files(folder))
+      shown[name] =
+          ito::data::decode_image(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), name).rgb;
+    return shown;
   }
 };
 
@@ -95,6 +104,19 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   CHECK(one.at("000002.png") == many.at("000002.png"));
   CHECK(many.at("000001.png") != many.at("000002.png"));
   CHECK(place.run("sample --run run --sampler heun --steps 3 --count 2 --out heun").code == 0);
+
+  const auto says = [&](const std::string& picture, const std::string& what) {
+    const std::string out = place.run("inspect image " + picture).out;
+    CAPTURE(out);
+    CHECK(contains(out, what));
+    CHECK(contains(out, "version    Ito "));
+  };
+  says("one/000002.png",
+       "size       16x16\ncolours    RGB (colour type 2), 8 bits\n"
+       "seed       2\nrun        run\nstep       8\nsampler    euler-maruyama\nsteps      4\n");
+  says("heun/grid.png", "seeds      0-1\nrun        run\nstep       8\nsampler    heun\nsteps      3\n");
+  says("run/samples/step-00000006.png",
+       "seeds      0-3\nrun        run\nstep       6\nsampler    heun\nsteps      3\n");
 }
 
 TEST_CASE("two runs with the same flags write the same bytes; dry runs write nothing") {
@@ -106,7 +128,7 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
             0);
   }
   CHECK(place.files("a/checkpoints") == place.files("b/checkpoints"));
-  CHECK(place.files("a/samples") == place.files("b/samples"));
+  CHECK(place.pixels("a/samples") == place.pixels("b/samples"));  // their texts name the runs
   const Ended dry = place.run("train_celeba" + kTiny + "--steps 1000 --out c --dry-run");
   CHECK(dry.code == 0);
   for (const char* part : {"parameters", "GFLOP", "memory", "time", "--batch 4", "--sample-every 100",

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "data/image.h"
+#include "engine/io/npy.h"
 #include "engine/io/npz.h"
 #include "engine/io/safetensors.h"
 #include "feature_recipe.h"
@@ -328,7 +329,101 @@ TEST_CASE("what cannot be measured is refused in one line, before the work") {
   io::NpzWriter other(place / "other.npz");
   other.add("x", io::ElementType::f32, {2}, "abcdefgh");
   other.commit();
-  place.refused("other.npz", "other.npz holds neither mu and sigma, nor pool_3, nor arr_0");
+  place.refused("other.npz",
+                "other.npz holds x; read are mu and sigma (statistics, F64 or F32 [D] and [D,D])");
+}
+
+TEST_CASE("both sides are looked at before any network: statistics, numbers of images, every picture") {
+  Place place;
+  write_pictures(place / "made", 0, 4, 16, 16), write_pictures(place / "one", 0, 1, 16, 16);
+  put(place / "junk.pth", "no weights");  // which nothing gets as far as
+  const auto refused = [&](const std::string& sides, const std::string& part) {
+    place.refused(sides + " --inception junk.pth", part);
+  };
+  const auto a = statistics_of(recipe_features(1, 30, 24));
+  auto wrong = a;
+  write_statistics(place / "s24.npz", a, false);
+  refused("made --reference s24.npz", "made has features of 2048 numbers, s24.npz of 24");
+  wrong.mean[3] = std::nan("");
+  write_statistics(place / "nan.npz", wrong, false);
+  refused("made --reference nan.npz", "nan.npz: mu holds nan (number 3)");
+  wrong = a, wrong.covariance[1] += 1;
+  write_statistics(place / "crooked.npz", wrong, false);
+  refused("made --reference crooked.npz", "crooked.npz: sigma is no covariance: at [1,0]");
+  wrong = a, wrong.covariance[0] = -1;
+  write_statistics(place / "negative.npz", wrong, false);
+  refused("negative.npz", "variance 0 is -1");
+  refused("one", "one: one image is too few: every number compares at least two");
+  refused("made --reference one", "one: one image is too few");
+  fs::copy(place / "made", place / "cut");
+  const std::string last = io::read_file(place / "cut/1003.png");
+  put(place / "cut/1003.png", last.substr(0, last.size() - 100));
+  refused("made --reference cut",
+          "cut: 1 of 4 pictures cannot be read; up to one in 20 would be left out. cut/1003.png");
+  put(place / "taken", "");
+  place.refused("made --html taken/r.html", "--html taken/r.html: there is no folder");
+}
+
+TEST_CASE("a few unreadable pictures of many are left out of all numbers, and named") {
+  Place place;
+  write_pictures(place / "made", 0, 20), write_pictures(place / "whole", 0, 20);
+  put(place / "made/1008.gif", "GIF89a");  // which no number is expected of, but which is told, too
+  put(place / "made/1007x.png", "\x89PNG\r\n\x1a\n");
+  const json r = place.evaluate("made");
+  CHECK(r.at("about").at("generated").at("images") == 20);
+  CHECK(r.at("about").at("generated").at("available") == 21);
+  CHECK(r.at("about").at("generated").at("left_out").at(0).at("name") == "1007x.png");
+  CHECK(
+      contains(place.out, "1 picture(s) of made cannot be read and are left out of all numbers: 1007x.png"));
+  CHECK(contains(place.out, "1 GIF"));
+  CHECK(r.at("ms_ssim3") == place.evaluate("whole").at("ms_ssim3"));
+  put(place / "made/1008x.png", "\x89PNG");
+  place.refused("made", "2 of 22 pictures cannot be read");
+}
+
+TEST_CASE(
+    "arrays in other forms: samples is read, for the rest there is a command that makes an .npz of them") {
+  Place place;
+  const std::vector<uint8_t> pixels(2 * 48 * 48 * 3, 7);
+  const auto write = [&](const std::string& file, const std::string& key, std::vector<int64_t> shape) {
+    io::NpzWriter writer(place / file);
+    writer.add(key, io::ElementType::u8, shape, pixels.data());
+    writer.commit();
+  };
+  write("samples.npz", "samples", {2, 48, 48, 3}), write("any_ending", "arr_0", {2, 48, 48, 3});
+  CHECK(place.evaluate("samples.npz").at("about").at("generated").at("images") == 2);
+  CHECK(place.evaluate("any_ending").at("about").at("generated").at("images") == 2);
+  write("one.npz", "arr_0", {1, 48, 48, 3}), write("nchw.npz", "arr_0", {2, 3, 48, 48});
+  write("grey.npz", "samples", {6, 48, 48, 1}), write("flat.npz", "arr_0", {6, 48, 48});
+  place.refused("one.npz", "one image is too few");
+  place.refused("nchw.npz",
+                "expected images U8 [N,H,W,3]; convert it by  python3 -c \"import sys, pickle, numpy as n; "
+                "a = n.load(sys.argv[1])['arr_0']; n.savez(sys.argv[2], a.transpose(0, 2, 3, 1))\" "
+                "nchw.npz nchw.read.npz");
+  place.refused("grey.npz", "['samples']; n.savez(sys.argv[2], a.repeat(3, 3))");
+  place.refused("flat.npz", "a[..., None].repeat(3, 3)");
+  const std::vector<float> features(6, NAN);
+  io::NpzWriter writer(place / "nan.npz");
+  writer.add("pool_3", io::ElementType::f32, {3, 2}, features.data());
+  writer.commit();
+  place.refused("nan.npz", "pool_3 holds nan (number 0)");
+  io::write_npy(place / "images.npy", io::ElementType::u8, {2, 48, 48, 3}, pixels.data());
+  place.refused("images.npy", "one array (.npy); of an .npz are read mu and sigma");
+  put(place / "stats.pkl", "anything"), put(place / "stats", "\x80\x04\x95.");
+  for (const char* pickle : {"stats.pkl", "stats"})
+    place.refused(
+        pickle,
+        "a Python pickle, which is never executed here; where you trust it, convert it by  python3 -c");
+}
+
+TEST_CASE("the distance of a set to itself is 0, never below") {
+  for (uint32_t seed = 1; seed <= 16; ++seed) {
+    const auto s = statistics_of(recipe_features(seed, 40, 24));
+    const double distance = frechet_distance(s, s);
+    CAPTURE(seed);
+    CHECK(distance >= 0);
+    CHECK(distance < 1e-6 * trace(s));
+  }
 }
 
 TEST_CASE("images too small for MS-SSIM-3 are said to be") {

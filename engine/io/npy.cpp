@@ -127,6 +127,8 @@ ElementType type_from_descr(std::string_view descr) {
   for (const TypeName& row : kTypeNames) {
     if (descr == row.name) return row.type;
   }
+  if (!descr.empty() && descr.back() == 'O')
+    fail("it holds pickled Python objects, which are never executed here; save plain numbers");
   fail(cat("its type is '", descr, "'; expected one of <f4 <f8 |u1 <i4 <i8 (in Python: x.astype('<f4'))"));
 }
 

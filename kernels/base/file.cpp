@@ -65,6 +65,11 @@ std::string reason_of(int error) {
   return cat(std::strerror(error), full ? "; make room there" : "");
 }
 
+std::string message_of(const std::exception& error) {
+  const auto* const refused = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
+  return refused ? cat(refused->path1().string(), ": ", reason_of(refused->code().value())) : error.what();
+}
+
 File::File(const std::filesystem::path& path, Mode mode, const char* advice) : File(try_open(path, mode)) {
   if (!is_open()) fail_with_errno(opening_of(mode).complaint, advice);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -12,6 +13,9 @@ namespace ito {
 
 /// What a system call's errno means and, where that helps, what to do.
 std::string reason_of(int error);
+
+/// What an exception says, for a user: of std::filesystem's the path and the reason, of others what().
+std::string message_of(const std::exception& error);
 
 /// An operation on a file that the system refused, with its errno.
 class FileError : public Error {

@@ -117,7 +117,8 @@ double frechet_distance(const FeatureStatistics& a, const FeatureStatistics& b) 
   }
   const double root = has_smaller_rank(a, b) ? trace_of_root(covariance_of(a), covariance_of(b))
                                              : trace_of_root(covariance_of(b), covariance_of(a));
-  return between + trace(a) + trace(b) - 2 * root;
+  const double distance = between + trace(a) + trace(b) - 2 * root;
+  return distance <= 0 ? 0 : distance;  // what rounding leaves of none; NaN stays
 }
 
 double trace(const FeatureStatistics& s) { return covariance_of(s).trace(); }

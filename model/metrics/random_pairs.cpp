@@ -18,7 +18,7 @@ std::vector<std::pair<int64_t, int64_t>> random_pairs(int64_t count, int64_t mos
 }
 
 MeanAndError mean_and_error(const std::vector<double>& values) {
-  if (values.empty()) fail("there is no mean of no values");
+  if (values.empty()) fail("there are no pairs to take a mean of: one image is too few, take two or more");
   const double n = double(values.size());
   MeanAndError result;
   for (const double v : values) result.mean += v / n;

@@ -10,6 +10,7 @@
 #include "engine/io/json_text.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
+#include "kernels/base/file.h"
 
 namespace ito::model {
 
@@ -112,7 +113,8 @@ void RunJournal::attempt(Output& output, const std::function<void()>& write) {
   try {
     write();
   } catch (const std::exception& e) {
-    if (!output.warned) note_(cat(output.name, " cannot be written, training goes on without: ", e.what()));
+    if (!output.warned)
+      note_(cat(output.name, " cannot be written, training goes on without: ", message_of(e)));
     output.warned = true;
   }
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "kernels/base/clock.h"
+#include "kernels/base/file.h"
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
 #include "model/training/run_journal.h"
@@ -166,7 +167,7 @@ void Session::give_way() const {
 /// numbers are not finite.
 bool Session::try_to(const char* what, const std::function<void()>& make) {
   const auto note_failure = [&](const std::exception& e) {
-    note(cat("step ", trainer_.step_number(), ": ", what, ": ", e.what(), "; training goes on"));
+    note(cat("step ", trainer_.step_number(), ": ", what, ": ", message_of(e), "; training goes on"));
   };
   try {
     make();
@@ -278,7 +279,7 @@ bool Session::step() {
   try {
     write(due);
   } catch (const std::exception& e) {
-    fail(cat("step ", trainer_.step_number(), ": ", e.what(), ". ", last_good(),
+    fail(cat("step ", trainer_.step_number(), ": ", message_of(e), ". ", last_good(),
              "; the same command goes on from there"));
   }
   return stopped_ || is_last();
@@ -292,7 +293,7 @@ SessionResult Session::run() {
     while (!stopped_ && trainer_.step_number() < options_.steps)
       if (step()) break;
   } catch (const std::exception& e) {
-    journal_->ended(e.what());
+    journal_->ended(message_of(e));
     throw;
   }
   journal_->ended("it was interrupted; the same command goes on");

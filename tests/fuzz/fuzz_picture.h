@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/image.h"
+#include "data/image_facts.h"
 #include "fuzz_target.h"
 
 namespace ito::fuzz {
@@ -31,9 +32,19 @@ inline void read_part(const uint8_t* bytes, size_t size, const data::Image& whol
   expect(equal, "a part is what it is in the whole");
 }
 
-/// Reads the size, the pixels and some of them; all agree.
+/// What the file says about itself is bounded.
+inline void read_facts(const uint8_t* bytes, size_t size) {
+  const data::ImageFacts facts = data::image_facts(bytes, size, "input");
+  size_t text = 0;
+  for (const auto& [keyword, value] : facts.texts) text = std::max({text, keyword.size(), value.size()});
+  expect(facts.texts.size() <= data::kMostTexts && text <= 400, "texts are bounded");
+  expect(facts.orientation >= 1 && facts.orientation <= 8, "there are eight orientations");
+}
+
+/// Reads the size, what else the file says, the pixels and some of them; all agree.
 inline int read_picture(const uint8_t* bytes, size_t size) {
   return only_errors([&] {
+    read_facts(bytes, size);
     const data::ImageSize promised = data::read_image_size(bytes, size, "input");
     const data::Image image = data::decode_image(bytes, size, "input");
     expect(image.width == promised.width && image.height == promised.height,
