@@ -1,7 +1,7 @@
 #include "apps/app_samples.h"
 
 #include "apps/console/program.h"
-#include "data/file_kind.h"
+#include "data/folder.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/json_text.h"
 #include "kernels/base/error.h"
@@ -75,14 +75,12 @@ std::optional<SampleNote> read_sample_note(const fs::path& folder) {
 }
 
 void check_own_pictures(const fs::path& folder) {
-  if (read_sample_note(folder)) return;
-  std::error_code none;  // a folder that is not there holds nothing
-  for (const auto& entry : fs::directory_iterator(folder, none)) {
-    const std::string name = entry.path().filename().string();
-    if (data::has_picture_ending(name))
-      fail(cat(folder.string(), " holds pictures that ./sample did not make, such as ", name,
-               ": choose another --out, so that they are neither replaced nor mixed with samples"));
-  }
+  if (!fs::is_directory(folder) || read_sample_note(folder)) return;
+  const data::FoundFiles found =
+      data::find_in_folder(folder, [](const data::FoundFiles& so_far) { return !so_far.names.empty(); });
+  if (!found.names.empty())
+    fail(cat(folder.string(), " holds pictures that ./sample did not make, such as ", found.names[0],
+             ": choose another --out, so that they are neither replaced nor mixed with samples"));
 }
 
 void check_same_pictures(const fs::path& folder, const std::string& crop, int height, int width) {

@@ -1,7 +1,6 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
-#include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
 #include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
@@ -35,7 +34,7 @@ std::string header_of(const std::vector<TensorSpec>& tensors, const Metadata& me
     position += *bytes;
   }
   data_bytes = position;
-  std::string text = io::json_text(header);
+  std::string text = header.dump();
   text.resize(align_up(text.size(), size_t(8)), ' ');
   return little_endian(text.size(), 8) + text;
 }
