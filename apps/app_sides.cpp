@@ -36,8 +36,8 @@ struct Checked {
 /// Decodes every picture once, before hours of work end at a damaged one: that takes little beside what its features
 /// take. As for training, up to one unreadable picture in data::kTolerated is left out, and named. Error: more than that;
 /// pictures of several sizes.
-Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>& numbers, int threads,
-                         std::vector<data::SkippedFile>& left_out) {
+Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>& numbers,
+                         const SideOptions& o, std::vector<data::SkippedFile>& left_out) {
   constexpr size_t kAtOnce = 512;
   std::vector<data::ImageSize> sizes(numbers.size());
   std::vector<std::string> reasons(numbers.size());
@@ -45,7 +45,8 @@ Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>
     const std::string& name = list.names[size_t(numbers[i])];
     try {
       const std::vector<uint8_t> bytes = list.source->read(name);
-      const data::Image image = data::decode_image(bytes.data(), bytes.size(), list.source->place(name));
+      const data::Image image =
+          data::decode_image(bytes.data(), bytes.size(), list.source->place(name), o.orientation);
       sizes[i] = {image.width, image.height};
     } catch (const Error& error) {
       reasons[i] = error.what();
@@ -55,7 +56,7 @@ Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>
   for (size_t begin = 0; begin < numbers.size(); begin += kAtOnce) {
     stop_if_interrupted("nothing was written");
     const size_t end = std::min(numbers.size(), begin + kAtOnce);
-    parallel_for(end - begin, threads, [&](size_t i) { look(begin + i); });
+    parallel_for(end - begin, thread_count(o.threads), [&](size_t i) { look(begin + i); });
     line.show(
         cat("checking   ", thousands(int64_t(end)), " of ", thousands(int64_t(numbers.size())), " pictures"));
   }
@@ -83,11 +84,12 @@ Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>
 }
 
 /// Whether all pictures say that they have this size already.
-bool have_size(const data::ImageList& list, data::ImageSize wanted) {
+bool have_size(const data::ImageList& list, data::ImageSize wanted, data::Orientation orientation) {
   for (const std::string& name : list.names) {
     try {
       const std::vector<uint8_t> bytes = list.source->read(name);
-      const auto size = data::read_image_size(bytes.data(), bytes.size(), list.source->place(name));
+      const auto size =
+          data::read_image_size(bytes.data(), bytes.size(), list.source->place(name), orientation);
       if (size.width != wanted.width || size.height != wanted.height) return false;
     } catch (const Error&) {  // which is for those who decode it to tell
     }
@@ -128,16 +130,16 @@ void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, 
   side.kind = "folder";
   side.notes.insert(side.notes.end(), list->notes.begin(), list->notes.end());
   side.available = int64_t(list->names.size());
-  Checked checked =
-      checked_pictures(*list, chosen_images(side.available, o), thread_count(o.threads), side.left_out);
+  Checked checked = checked_pictures(*list, chosen_images(side.available, o), o, side.left_out);
   side.height = checked.size.height, side.width = checked.size.width;
   const auto numbers = std::make_shared<const std::vector<int64_t>>(std::move(checked.numbers));
   side.used = int64_t(numbers->size());
   side.name = [=](int64_t i) { return list->names[size_t((*numbers)[size_t(i)])]; };
-  side.read = [list, name = side.name](int64_t i, uint8_t* out) {
+  side.read = [list, name = side.name, orientation = o.orientation](int64_t i, uint8_t* out) {
     const std::string picture = name(i);
     const std::vector<uint8_t> bytes = list->source->read(picture);
-    const data::Image image = data::decode_image(bytes.data(), bytes.size(), list->source->place(picture));
+    const data::Image image =
+        data::decode_image(bytes.data(), bytes.size(), list->source->place(picture), orientation);
     std::copy(image.rgb.begin(), image.rgb.end(), out);
   };
 }
@@ -148,6 +150,7 @@ void open_cut(Side& side, const std::string& crop, const std::string& size_wante
   const data::ImageSize size = data::parse_image_size(size_wanted);
   options.split = o.split, options.crop = crop, options.cache_dir = o.cache;
   options.height = size.height, options.width = size.width, options.threads = o.threads;
+  options.orientation = o.orientation;
   const auto images = std::make_shared<const data::Dataset>(open_pictures(side.place, options));
   side.kind = images->kind(), side.split = images->split(), side.crop = images->crop();
   if (side.kind == "folder" && side.crop == "none") side.crop.clear();  // what its images show is not known
@@ -177,7 +180,7 @@ void open_folder(Side& side, const SideOptions& o) {
   }
   const std::string wanted = !o.size.empty() || o.crop.empty() ? o.size : first_of(o.known_size, "64");
   if (wanted.empty()) return open_plain(side, list, o);
-  if (have_size(*list, data::parse_image_size(wanted))) return open_plain(side, list, o);
+  if (have_size(*list, data::parse_image_size(wanted), o.orientation)) return open_plain(side, list, o);
   open_cut(side, o.crop, wanted, o);
 }
 

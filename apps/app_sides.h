@@ -18,9 +18,10 @@
 namespace ito::apps {
 
 struct SideOptions {
-  int64_t count = 10000;               // images of a side, at most
-  uint64_t seed = 0;                   // which of them, where there are more
-  std::string crop, size, split;       // as the user asks for; "" is the default
+  int64_t count = 10000;          // images of a side, at most
+  uint64_t seed = 0;              // which of them, where there are more
+  std::string crop, size, split;  // as the user asks for; "" is the default
+  data::Orientation orientation = data::Orientation::upright;
   std::string known_crop, known_size;  // of the other side: CelebA's default
   std::string cache = "runs/cache";
   model::SamplerOptions sampler;  // of checkpoints

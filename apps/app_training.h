@@ -47,7 +47,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.dry_run, Field("dry_run", "print options, parameters, FLOPs, memory and time, and train nothing"));
   visit(o.size, Field("size", "image size, N or HxW").otherwise("the preset's"));
   visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
-  visit(o.orientation, Field("orientation", "pictures turned as their EXIF says, or as they are stored"));
+  visit(o.orientation, data::orientation_field());
   visit(o.split, Field("split", "of CelebA")
                      .one_of(data::split_names())
                      .otherwise("train for CelebA, all for a folder"));

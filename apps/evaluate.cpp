@@ -9,6 +9,7 @@
 #include "apps/console/stopping.h"
 #include "data/celeba.h"
 #include "data/crop.h"
+#include "data/dataset.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/clock.h"
 
@@ -62,6 +63,7 @@ void fields(Options& o, Visit&& visit) {
         Field("save_stats",
               "writes mean and covariance of GENERATED's features, as pytorch-fid reads them (.npz)"));
   visit(o.crop, Field("crop", "of CelebA").otherwise("the other side's, else ddim128"));
+  visit(o.sides.orientation, data::orientation_field());
   visit(o.sides.size, Field("size", "N or HxW, of CelebA and of folders that are to be scaled")
                           .otherwise("of CelebA: the other side's, else 64"));
   visit(o.sides.split, Field("split", "of CelebA").one_of(data::split_names()).otherwise("train"));

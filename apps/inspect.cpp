@@ -38,6 +38,7 @@ void fields(Options& o, Visit&& visit) {
 struct DataRequest {
   std::string folder, size = "64", split, cache = "runs/cache", sheet = "contact_sheet.png";
   std::optional<data::Crop> crop;
+  data::Orientation orientation = data::Orientation::upright;
 };
 
 template <FieldsOf<DataRequest> Options, class Visit>
@@ -46,6 +47,7 @@ void fields(Options& o, Visit&& visit) {
         Field("folder", "CelebA's folder or zip, or any folder or zip of images").as("folder").required());
   visit(o.size, Field("size", "N or HxW"));
   visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
+  visit(o.orientation, data::orientation_field());
   visit(o.split, Field("split", "of CelebA")
                      .one_of(data::split_names())
                      .otherwise("train for CelebA, all for a folder"));
@@ -180,6 +182,7 @@ data::Dataset open_split(const DataRequest& f) {
   data::DatasetOptions o;
   o.split = f.split, o.height = size.height, o.width = size.width, o.cache_dir = f.cache, o.check_all = true;
   if (f.crop) o.crop = name_of(*f.crop);
+  o.orientation = f.orientation;
   return open_pictures(f.folder, o);
 }
 

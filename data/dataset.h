@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/decode_all.h"
+#include "kernels/base/options.h"
 
 namespace ito::data {
 
@@ -31,6 +32,11 @@ struct DatasetOptions {
       warn;                       // of what the user should know before the decoding, a sentence
   std::function<void()> waiting;  // again and again, while another process decodes the same; may throw
 };
+
+/// --orientation, of every program that reads pictures.
+inline Field orientation_field() {
+  return Field("orientation", "pictures turned as their EXIF says, or as they are stored");
+}
 
 /// A data set, decoded: all its images of one size in one read-only mapping. Movable, not copyable.
 class Dataset {
