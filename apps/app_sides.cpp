@@ -33,9 +33,9 @@ struct Checked {
   data::ImageSize size;
 };
 
-/// Decodes every picture once, before hours of work end at a damaged one: that takes little beside what its features
-/// take. As for training, up to one unreadable picture in data::kTolerated is left out, and named. Error: more than that;
-/// pictures of several sizes.
+/// Decodes every picture once, before hours of work end at a damaged one: that takes little compared with its
+/// features. As for training, up to one unreadable picture in data::kTolerated is left out, and named. Error: more
+/// than that; pictures of several sizes.
 Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>& numbers,
                          const SideOptions& o, std::vector<data::SkippedFile>& left_out) {
   constexpr size_t kAtOnce = 512;

@@ -12,7 +12,8 @@ namespace ito::data {
 using PngTexts = std::vector<std::pair<std::string, std::string>>;
 
 /// A PNG's bytes with texts behind its header. What is ASCII goes into a tEXt chunk, anything else into iTXt,
-/// uncompressed; bytes that are no UTF-8 become %E9, control characters '?', and 200 bytes of a text are kept. The same texts give the same bytes.
+/// uncompressed; bytes that are no UTF-8 become %E9, control characters '?', and 200 bytes of a text are kept.
+/// The same texts give the same bytes.
 std::vector<uint8_t> with_texts(const std::vector<uint8_t>& png, const PngTexts& texts);
 
 /// The texts of a PNG (tEXt and iTXt), in order: at most kMostTexts, of each the first 200 bytes, without

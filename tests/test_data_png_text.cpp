@@ -38,7 +38,7 @@ TEST_CASE("any bytes can be a text: as UTF-8, without what a terminal obeys, and
   };
   CHECK(back("caf\xe9") == "caf%E9");  // Latin-1, as old folders are called
   CHECK(back(std::string("a\0b\x1b[2J\n", 8)) == "a?b?[2J?");
-  CHECK(back("\xed\xa0\x80") == "\xc3\xad\xc2\xa0?");  // half a pair of UTF-16 is no UTF-8
+  CHECK(back("\xed\xa0\x80") == "%ED%A0%80");  // half a pair of UTF-16 is no UTF-8
   CHECK(back("\xf0\x9f\x98\x80") == "\xf0\x9f\x98\x80");
   CHECK(back(std::string(1000, 'x')) == std::string(197, 'x') + "...");
   std::string wide;

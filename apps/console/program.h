@@ -9,9 +9,9 @@
 namespace ito::apps {
 
 /// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one
-/// line on standard error and exit code 1, or kStoppedCode where a signal stopped the work; so does output that cannot be
-/// written (a full disk); where the file system refuses a path, the line names its flag. --help and --version print and
-/// return 0; so does --help-markdown, which is for docs/options.md.
+/// line on standard error and exit code 1, or kStoppedCode where a signal stopped the work. Output that cannot
+/// be written (a full disk) is an error, too. Where the file system refuses a path, the line names its flag.
+/// --help and --version print and return 0; so does --help-markdown, which is for docs/options.md.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
 /// main() of a program whose flags are the fields of Request; `body` takes what was asked for. `footer` ends --help.
