@@ -32,7 +32,7 @@ constexpr const char* kGetHeads =
 void identify(OpenedNetworks& opened, const std::string& flag, const std::string& file,
               const Published* published) {
   const std::string hash = io::sha256_of_file(file);
-  opened.facts.push_back({flag, cat(file, ", sha256 ", hash)});
+  opened.facts.emplace_back(flag, cat(file, ", sha256 ", hash));
   if (!published) return;
   for (const std::string& known : published->hashes)
     if (hash.compare(0, known.size(), known) == 0) return;

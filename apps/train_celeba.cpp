@@ -170,7 +170,7 @@ int finished(const model::RunFolder& folder, const std::string& out) {
 
 /// The images that the run shall learn from; a run that goes on keeps to its own. A dry run only says what would be.
 RunData checked_data(const TrainingRequest& f, const model::TrainingOptions& o, const data::Dataset& images) {
-  const RunData data = run_data(f, o, images);
+  RunData data = run_data(f, o, images);
   std::string note;
   try {
     note = check_run_data(run_path(f), data, f, o);

@@ -50,8 +50,8 @@ TEST_CASE("output that cannot be written is an error, whatever is printed") {
 TEST_CASE("a pipe that nobody reads any more ends a program quietly, with SIGPIPE or without") {
   const TempFolder folder;
   for (const char* trap : {"", "trap '' PIPE; "}) {
-    const Ended ended =
-        shell(folder, cat(trap, "sleep 0.2 | true; { sleep 0.1; inspect --help; echo $? >code.txt; } | true"));
+    const Ended ended = shell(
+        folder, cat(trap, "sleep 0.2 | true; { sleep 0.1; inspect --help; echo $? >code.txt; } | true"));
     CHECK(ended.err.empty());
     const std::string code = io::read_file(folder / "code.txt");
     CHECK(code == (*trap ? "0\n" : "141\n"));  // 128 + SIGPIPE

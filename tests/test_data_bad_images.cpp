@@ -295,6 +295,7 @@ TEST_CASE("any name, any ending: the bytes tell what a picture is") {
     CHECK(largest_difference(decode_image(folder / name), picture(3, 2, 1)) == 0);
     put(folder / name, "");
     CHECK(error_of([&] { decode_image(folder / name); }) ==
-          (folder / name).string() + ": not a JPEG, PNG, WebP, PGM or PPM picture: empty file; download again");
+          (folder / name).string() +
+              ": not a JPEG, PNG, WebP, PGM or PPM picture: empty file; download again");
   }
 }

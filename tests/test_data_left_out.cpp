@@ -131,8 +131,7 @@ TEST_CASE("what stands where pictures should be is named, with what to do") {
     if (contains(error, set.string() + "/")) CHECK(contains(error, "'" + set.string()));  // can be pasted
     zip_all(set.string() + ".zip", {{cases[i].name, cases[i].bytes}});
     const std::string packed = error_of_list(set.string() + ".zip"), expected = cases[i].expected;
-    CHECK(contains(packed,
-                   "but " + expected.substr(0, expected.find(':')) + ": unpack first: unzip "));
+    CHECK(contains(packed, "but " + expected.substr(0, expected.find(':')) + ": unpack first: unzip "));
     // The file itself, where a folder is wanted.
     if (contains(cases[i].name, "faces.tar"))
       CHECK(contains(error_of_list(set / cases[i].name), "; unpack first"));
