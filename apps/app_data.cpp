@@ -1,5 +1,6 @@
 #include "apps/app_data.h"
 
+#include <algorithm>
 #include <iostream>
 
 #include "apps/app_main.h"
@@ -45,10 +46,12 @@ data::Dataset open_pictures(const std::string& folder, data::DatasetOptions opti
   data::Dataset images = data::open_dataset(folder, options);
   line.end();
   for (const std::string& note : images.notes()) std::cout << "note       " << note << "\n";
-  if (const auto& skipped = images.skipped(); !skipped.empty())
-    std::cout << "note       " << skipped.size()
-              << " picture(s) cannot be used and are left out, the first is " << skipped[0].name << ": "
-              << skipped[0].reason << "; ./inspect data lists them\n";
+  const auto& skipped = images.skipped();
+  const auto first = std::find_if(skipped.begin(), skipped.end(), data::is_unusable);
+  if (first != skipped.end())
+    std::cout << "note       " << data::unusable(skipped)
+              << " picture(s) cannot be used and are left out, the first is " << first->name << ": "
+              << first->reason << "; ./inspect data lists them\n";
   return images;
 }
 

@@ -63,11 +63,19 @@ std::string check_run_data(const std::string& run, const RunData& now, const Tra
     return there->path == now.path
                ? ""
                : cat("the run's images were in ", there->path, ", and are in ", now.path, " now");
-  const std::string change = cat("the run in ", run, " has learned from ", text_of(*there),
-                                 ", and these are other images: ", text_of(now));
+  const bool same_place = there->path == now.path && there->split == now.split && there->images == now.images;
+  const std::string change =
+      same_place ? cat("the run in ", run, " has learned from the images of ", now.path,
+                       ", and these are not the same any more, by their files or by --orientation")
+                 : cat("the run in ", run, " has learned from ", text_of(*there),
+                       ", and these are other images: ", text_of(now));
   if (request.new_data) return change + "; it goes on with them (--new-data)";
   fail(cat(change, "; begin another run with --out ", shell_quoted(other_run(now, options)),
            ", or go on with these images by --new-data"));
+}
+
+void begin_run_data(const std::string& run, const RunData& data) {
+  if (!fs::exists(fs::path(run) / kFile) || !model::newest_checkpoint(run)) write_run_data(run, data);
 }
 
 void write_run_data(const std::string& run, const RunData& data) {

@@ -30,7 +30,9 @@ RunData run_data(const TrainingRequest& request, const model::TrainingOptions& o
 std::string check_run_data(const std::string& run, const RunData& now, const TrainingRequest& request,
                            const model::TrainingOptions& options);
 
-/// A run from before there was a data.json has one from its next start on.
+/// At a start: a run that has learned nothing yet, or is from before there was a data.json, takes these for its own.
+void begin_run_data(const std::string& run, const RunData& data);
+/// With a checkpoint: now the run has learned from them.
 void write_run_data(const std::string& run, const RunData& data);
 
 }  // namespace ito::apps

@@ -11,6 +11,7 @@
 #include "apps/app_sides_npz.h"
 #include "apps/console/stopping.h"
 #include "data/celeba.h"
+#include "data/file_kind.h"
 #include "data/folder.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/parallel.h"
@@ -45,6 +46,8 @@ Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>
     const std::string& name = list.names[size_t(numbers[i])];
     try {
       const std::vector<uint8_t> bytes = list.source->read(name);
+      reasons[i] = data::other_format({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
+      if (!reasons[i].empty()) return;
       const data::Image image =
           data::decode_image(bytes.data(), bytes.size(), list.source->place(name), o.orientation);
       sizes[i] = {image.width, image.height};
@@ -76,7 +79,7 @@ Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>
                ": images of one size are needed; --size HxW cuts and scales them"));
     result.numbers.push_back(numbers[i]);
   }
-  if (left_out.size() * data::kTolerated > numbers.size())
+  if (data::unusable(left_out) * data::kTolerated > numbers.size() || result.numbers.empty())
     fail(cat(list.root.string(), ": ", left_out.size(), " of ", numbers.size(),
              " pictures cannot be read; up to one in ", data::kTolerated, " would be left out. ",
              left_out[0].reason));
@@ -271,16 +274,27 @@ std::vector<int64_t> chosen_images(int64_t available, const SideOptions& o) {
   return numbers;
 }
 
-Side open_side(const std::string& place, const SideOptions& options, engine::Device& device) {
+void check_place(const std::string& place) {
+  if (fs::exists(place)) return;
+  fail(cat(
+      place,
+      ": there is no such file or folder; a folder of images, CelebA, an .npz or a checkpoint is needed"));
+}
+
+std::optional<Side> open_file_of_arrays(const std::string& place, const SideOptions& options) {
   Side side;
   side.place = place;
-  if (!fs::exists(place))
-    fail(cat(place,
-             ": there is no such file or folder; a folder of images, CelebA, an .npz or a checkpoint "
-             "is needed"));
-  if (fs::is_regular_file(place) && open_arrays(side, options)) {
-    // done
-  } else if (const std::optional<fs::path> checkpoint = checkpoint_at(place)) {
+  if (!fs::is_regular_file(place) || !open_arrays(side, options)) return {};
+  check_enough(side);
+  return side;
+}
+
+Side open_side(const std::string& place, const SideOptions& options, engine::Device& device) {
+  check_place(place);
+  if (std::optional<Side> arrays = open_file_of_arrays(place, options)) return std::move(*arrays);
+  Side side;
+  side.place = place;
+  if (const std::optional<fs::path> checkpoint = checkpoint_at(place)) {
     open_checkpoint(side, *checkpoint, options, device);
   } else if (!data::find_celeba(place).empty()) {
     open_cut(side, first_of(options.crop, options.known_crop),

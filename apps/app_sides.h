@@ -61,6 +61,12 @@ std::vector<int64_t> chosen_images(int64_t available, const SideOptions& options
 /// than one in twenty unreadable; what the readers report.
 Side open_side(const std::string& place, const SideOptions& options, engine::Device& device);
 
+/// The same of an .npz alone, which takes a moment; nothing where it is anything else.
+std::optional<Side> open_file_of_arrays(const std::string& place, const SideOptions& options);
+
+/// Error: nothing is there.
+void check_place(const std::string& place);
+
 /// Error, with both, if crop, size or the features' width of the sides are known to differ.
 void check_comparable(const Side& generated, const Side& reference);
 

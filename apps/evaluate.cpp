@@ -78,6 +78,8 @@ void check_request(const Request& f) {
   if (!f.save_stats.empty() && fs::path(f.save_stats).extension() != ".npz")
     fail(cat("--save-stats ", f.save_stats, ": pytorch-fid knows statistics by the ending .npz"));
   check_network_files(f.files);
+  check_place(f.generated);
+  if (!f.reference.empty()) check_place(f.reference);
 }
 
 /// What the sides must have for what is asked of them, before the networks look at them.
@@ -113,9 +115,12 @@ int evaluate_sides(Request f) {
   if (f.crop) f.sides.crop = name_of(*f.crop);
   check_request(f);
   engine::Device device(device_options(f.device));
+  std::optional<Side> reference = open_file_of_arrays(f.reference, f.sides);
   Side generated = open_side(f.generated, f.sides, device);
-  std::optional<Side> reference;
-  if (!f.reference.empty()) reference = open_reference(f, generated, device);
+  if (reference)
+    check_comparable(generated, *reference);
+  else if (!f.reference.empty())
+    reference = open_reference(f, generated, device);
   check_sides(f, generated);
   const OpenedNetworks opened = open_networks(f.files, device);
 

@@ -6,6 +6,7 @@
 #include "apps/app_main.h"
 #include "apps/app_model.h"
 #include "apps/console/program.h"
+#include "apps/console/stopping.h"
 #include "data/celeba.h"
 #include "data/celeba_lists.h"
 #include "data/contact_sheet.h"
@@ -187,6 +188,7 @@ data::Dataset open_split(const DataRequest& f) {
 }
 
 int inspect_data(const DataRequest& f) {
+  catch_interrupts();
   check_output("--sheet", f.sheet);
   const data::Dataset images = open_split(f);
   const int threads = thread_count(0);
@@ -219,11 +221,11 @@ int inspect_image(const ImageRequest& f) {
     std::cout << name << " " << text << "\n";
   };
   line("file", cat(f.file, ": ", facts.kind, ", ", thousands(int64_t(bytes.size())), " bytes"));
-  line("size", cat(facts.size.width, "x", facts.size.height));
+  line("size", cat(facts.size.width, " wide, ", facts.size.height, " high"));
   if (!facts.colours.empty()) line("colours", facts.colours);
   if (facts.orientation != 1)
-    line("turned", cat("EXIF orientation ", facts.orientation, ": shown as ", facts.upright.width, "x",
-                       facts.upright.height));
+    line("turned", cat("EXIF orientation ", facts.orientation, ": shown ", facts.upright.width, " wide, ",
+                       facts.upright.height, " high"));
   for (const auto& [keyword, text] : facts.texts) line(keyword, text);
   return 0;
 }

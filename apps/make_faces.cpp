@@ -2,6 +2,7 @@
 
 #include "apps/app_main.h"
 #include "apps/console/program.h"
+#include "apps/console/stopping.h"
 #include "data/drawn_faces.h"
 #include "kernels/base/clock.h"
 
@@ -38,6 +39,7 @@ int make_faces(const Request& f) {
   const double start = now();
   uint64_t first = 0;
   options.progress = [&](uint64_t done, uint64_t total) {
+    stop_if_interrupted("the same command goes on with the drawing");
     if (!first) first = done;
     const double each = (now() - start) / double(done - first + 1);
     line.show(cat(done, " of ", total, " faces   ", duration(each * double(total - done)), " left"));
@@ -58,7 +60,8 @@ int make_faces(const Request& f) {
 }  // namespace ito::apps
 
 int main(int argc, char** argv) {
+  ito::apps::catch_interrupts();
   return ito::apps::run_program<ito::apps::Request>(
       "Draws a set of faces in CelebA's format: pictures and lists.", "make_faces", argc, argv,
-      ito::apps::make_faces);
+      ito::apps::make_faces, ito::apps::kExitCodes);
 }

@@ -218,9 +218,10 @@ int train(const Flags& flags) {
 
   const std::string out = run_path(request);
   const model::RunFolder folder(out);
-  write_run_data(out, data);
   LiveLine line;
   model::SessionHooks hooks;
+  begin_run_data(out, data);
+  hooks.saved = [&](const std::filesystem::path&) { write_run_data(out, data); };
   hooks.interrupted = interrupted;
   hooks.note = [&](const std::string& text) {
     line.end();

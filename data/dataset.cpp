@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <set>
 
 #include "data/decode_all.h"
+#include "data/file_kind.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/parallel.h"
@@ -97,6 +99,23 @@ std::optional<ImageCache> read_or_note(const fs::path& path, const CacheRequest&
   }
 }
 
+/// Pictures whose names say one format, and whose bytes another one that is not read.
+void note_other_formats(const ImageList& list, const ImageCache& cache, std::vector<std::string>& notes) {
+  std::map<std::string, size_t> kinds;
+  const SkippedFile* first = nullptr;
+  for (const SkippedFile& file : cache.skipped) {
+    if (is_unusable(file)) continue;
+    if (!first) first = &file;
+    ++kinds[file.reason.substr(kOtherFormat.size())];
+  }
+  if (!first) return;
+  std::string counted;
+  for (const auto& [kind, count] : kinds) counted += cat(counted.empty() ? "" : ", ", count, " ", kind);
+  notes.push_back(cat("left out: ", counted, " under another format's name, the first is ",
+                      list.source->place(first->name),
+                      "; convert them to use them (./inspect data lists all)"));
+}
+
 /// What the attributes leave open: a list may say 0 of any of them, or nothing of a picture.
 void note_unknown(const ImageCache& cache, const std::string& list, std::vector<std::string>& notes) {
   const size_t columns = cache.attribute_names.size();
@@ -165,6 +184,7 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
       note_other_versions(others(file, readable), list.notes);
     }
   }
+  note_other_formats(list, *cache, list.notes);
   note_unknown(*cache, list.attribute_list.name, list.notes);
   Dataset dataset(std::move(*cache));
   dataset.root_ = list.root;

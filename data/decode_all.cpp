@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "data/celeba_lists.h"
+#include "data/file_kind.h"
 #include "data/resize.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
@@ -29,7 +30,10 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
   const std::string path = source.place(name);
   Outcome outcome;
   try {
-    decode_picture(source.read(name), path, options, out);
+    const std::vector<uint8_t> bytes = source.read(name);
+    outcome.reason = other_format({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
+    if (!outcome.reason.empty()) return outcome;
+    decode_picture(bytes, path, options, out);
     outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
   } catch (const Error& error) {
     outcome.reason = error.what();
@@ -219,9 +223,11 @@ class Decoding {
     }
     chunk.hash = chunk_hash.value();
     add(batch.first, chunk);
-    if (cache_.skipped.size() * kTolerated > list_.names.size()) {
+    const size_t seen = batch.first + batch.outcomes.size();
+    const bool nothing = cache_.names.empty() && seen == list_.names.size();
+    if (nothing || unusable(cache_.skipped) * kTolerated > list_.names.size()) {
       file_.discard();
-      fail_unusable(list_, options_, cache_.skipped, batch.first + batch.outcomes.size());
+      fail_unusable(list_, options_, cache_.skipped, seen);
     }
     file_.append(chunk, batch.pixels.data(), chunk.kept() * image_bytes_);
   }
@@ -253,6 +259,12 @@ class Decoding {
 };
 
 }  // namespace
+
+bool is_unusable(const SkippedFile& file) { return !file.reason.starts_with(kOtherFormat); }
+
+size_t unusable(const std::vector<SkippedFile>& skipped) {
+  return size_t(std::count_if(skipped.begin(), skipped.end(), is_unusable));
+}
 
 void decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, const DecodeOptions& options,
                     uint8_t* out) {

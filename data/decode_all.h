@@ -12,6 +12,10 @@ namespace ito::data {
 /// Of this many pictures one may be such that it cannot be used: it is left out and named.
 inline constexpr size_t kTolerated = 20;
 
+/// It cannot be used though it should: damaged or too small, not of another format.
+bool is_unusable(const SkippedFile& file);
+size_t unusable(const std::vector<SkippedFile>& skipped);
+
 /// What decoding will take, from a quarter of a second of it.
 struct DecodeForecast {
   size_t pictures = 0;  // to do

@@ -12,21 +12,24 @@ namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 namespace {
 
-constexpr std::string_view kConvert = "convert first, for example by ImageMagick: mogrify -format png ALL";
-constexpr std::string_view kUntar = "unpack first: tar -xf FILE -C FOLDER";
-constexpr std::string_view kUnzip = "unpack first: unzip FILE -d FOLDER";
+constexpr std::string_view kConvert = "convert first, for example by ImageMagick: mogrify -format png FILE";
+constexpr std::string_view kUntar = "unpack first: mkdir -p OWN && tar -xf FILE -C OWN";
+constexpr std::string_view kUnzip = "unpack first: unzip FILE -d OWN";
 constexpr std::string_view kUnpackNpz =
-    "save the images as files first: python3 -c \"import numpy as n, sys; from PIL import Image; "
+    "save the images as files first, in a folder of their own: python3 -c \"import numpy as n, sys; from PIL "
+    "import Image; "
     "[Image.fromarray(a).save(f'{i:06}.png') for i, a in enumerate(n.load(sys.argv[1])['arr_0'])]\" FILE";
 constexpr std::string_view kUnpackNpy =
-    "save the images as files first: python3 -c \"import numpy as n, sys; from PIL import Image; "
+    "save the images as files first, in a folder of their own: python3 -c \"import numpy as n, sys; from PIL "
+    "import Image; "
     "[Image.fromarray(a).save(f'{i:06}.png') for i, a in enumerate(n.load(sys.argv[1]))]\" FILE";
 constexpr std::string_view kUnpackParquet =
-    "save the pictures as files first: python3 -c \"import sys, pyarrow.parquet as p; "
-    "[open(f'{i:06}', 'wb').write(r['image']['bytes']) "
-    "for i, r in enumerate(p.read_table(sys.argv[1]).to_pylist())]\" FILE";
+    "save the pictures as files first, in a folder of their own: python3 -c \"import sys, pyarrow.parquet as "
+    "p; "
+    "[open(f'{n}-{i:06}', 'wb').write(r['image']['bytes']) for n, t in enumerate(sys.argv[1:]) "
+    "for i, r in enumerate(p.read_table(t).to_pylist())]\" ALL";
 constexpr std::string_view kUnpackLmdb =
-    "save the pictures as files first: python3 -c \"import lmdb, sys; "
+    "save the pictures as files first, in a folder of their own: python3 -c \"import lmdb, sys; "
     "[open(f'{i:06}', 'wb').write(v) for i, (k, v) in enumerate(lmdb.open(sys.argv[1]).begin().cursor())]\" "
     "FOLDER";
 constexpr std::string_view kSaveAsFiles = "save the pictures as files first";
@@ -70,9 +73,8 @@ constexpr FileKind kKinds[] = {
     {"compressed archive", unpack, PictureFormat::none, "\x28\xb5\x2f\xfd"sv, 0, "", kUntar},
     {"compressed archive", unpack, PictureFormat::none, "BZh"sv, 0, "", kUntar},
     {"7z archive", unpack, PictureFormat::none, "7z\xbc\xaf\x27\x1c"sv, 0, "",
-     "unpack first: 7z x FILE -oFOLDER"},
-    {"RAR archive", unpack, PictureFormat::none, "Rar!\x1a\x07"sv, 0, "",
-     "unpack first: unrar x FILE FOLDER"},
+     "unpack first: 7z x FILE -oOWN"},
+    {"RAR archive", unpack, PictureFormat::none, "Rar!\x1a\x07"sv, 0, "", "unpack first: unrar x FILE OWN/"},
     {"Parquet table", unpack, PictureFormat::none, "PAR1"sv, 0, "", kUnpackParquet},
     {"HDF5 file", unpack, PictureFormat::none, "\x89HDF\r\n\x1a\n"sv, 0, "", kSaveAsFiles},
     {"LMDB database", unpack, PictureFormat::none, "\xde\xc0\xef\xbe"sv, 16, "", kUnpackLmdb},
@@ -124,23 +126,42 @@ bool has_picture_ending(std::string_view name) {
   return false;
 }
 
-std::string remedy_for(const FileKind& kind, const fs::path& file) {
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+std::string remedy_for(const FileKind& kind, const fs::path& named) {
+  std::error_code ignored;
+  const fs::path file = fs::absolute(named, ignored).lexically_normal(), folder = file.parent_path();
+  if (!fs::exists(file, ignored)) return kind.remedy.empty() ? "" : "unpack the archive that it is in first";
+  // A folder of its own, for what comes out of it: faces for faces.tar.gz.
+  fs::path own = folder / file.stem().stem();
+  if (own == file) own += "-unpacked";
+  // All files of its folder that are called like it.
+  const std::string all = cat(shell_quoted(folder.string()), "/*", shell_quoted(file.extension().string()));
   std::string remedy(kind.remedy);
-  // All files of its folder that are called like it; itself where it has no ending.
-  const std::string all =
-      file.has_extension() ? cat(shell_quoted(folder.string()), "/*", shell_quoted(file.extension().string()))
-                           : shell_quoted(file.string());
   replace_all(remedy, "ALL", all);
   replace_all(remedy, "FILE", shell_quoted(file.string()));
   replace_all(remedy, "FOLDER", shell_quoted(folder.string()));
+  replace_all(remedy, "OWN", shell_quoted(own.string()));
   return remedy;
+}
+
+std::string convert_all(const fs::path& root, const std::set<std::string>& endings) {
+  std::string names;
+  for (const std::string& ending : endings)
+    names += cat(names.empty() ? "" : " -o ", "-iname ", shell_quoted("*" + ending));
+  std::error_code ignored;
+  return cat("convert first, for example by ImageMagick: find ",
+             shell_quoted(fs::absolute(root, ignored).lexically_normal().string()), " \\( ", names,
+             " \\) -exec mogrify -format png {} +");
 }
 
 std::string describe_other(std::string_view first_bytes, const fs::path& file) {
   const FileKind& kind = kind_of(first_bytes, file.string());
   const std::string remedy = remedy_for(kind, file);
   return cat(kind.name, remedy.empty() ? "" : "; " + remedy);
+}
+
+std::string other_format(std::string_view bytes, std::string_view name) {
+  const FileKind& kind = kind_of(bytes.substr(0, kKindBytes), name);
+  return kind.use == convert ? cat(kOtherFormat, kind.name) : "";
 }
 
 }  // namespace ito::data

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -27,8 +28,8 @@ struct FileKind {
   std::string_view start;  // what such files have from byte `at` on
   size_t at;
   std::string_view ending;  // how they are called, where `start` is not enough
-  std::string_view
-      remedy;  // what to do: FILE is its path, FOLDER its folder, ALL the files there called like it
+  /// What to do: FILE is its path, FOLDER its folder, ALL the files there called like it, OWN a new folder.
+  std::string_view remedy;
 };
 
 /// How many bytes tell a file's kind.
@@ -43,6 +44,14 @@ bool has_picture_ending(std::string_view name);
 
 /// What to do about a file of this kind, with a command that can be pasted; empty where nothing is known.
 std::string remedy_for(const FileKind& kind, const std::filesystem::path& file);
+
+/// What to do about all pictures below `root` with these endings (".gif"), which are of other formats.
+std::string convert_all(const std::filesystem::path& root, const std::set<std::string>& endings);
+
+/// "another format: GIF" where the bytes are a picture that is not read, though its name may say that it is;
+/// else empty. Such a picture is left out and counted, and harms nothing.
+std::string other_format(std::string_view bytes, std::string_view name);
+inline constexpr std::string_view kOtherFormat = "another format: ";
 
 /// What a file that is not read is, and what to do: "GIF; convert it first, ...".
 std::string describe_other(std::string_view first_bytes, const std::filesystem::path& file);

@@ -121,7 +121,7 @@ void check_folder(const fs::path& root) {
     fail(cat(root.string(), ": a link that leads nowhere, to ", fs::read_symlink(root, none).string(),
              ": put back what it points to, or name another folder"));
   if (status.type() == fs::file_type::not_found) {
-    fail(cat(root.string(), ": there is no such folder. ", how_to_get_pictures(root)));
+    fail(cat(root.string(), ": there is no such folder or archive. ", how_to_get_pictures(root)));
   }
   if (error) fail(cat(root.string(), ": ", error.message()));
   const std::string remedy = status.type() == fs::file_type::regular

@@ -10,6 +10,14 @@ namespace {
 
 bool is_hidden(std::string_view name) { return name[0] == '.' || name.find("/.") != std::string_view::npos; }
 
+/// ".gif"; a whole name without an ending.
+std::string ending_of(const std::string& name) {
+  const std::filesystem::path file(name);
+  std::string ending = file.has_extension() ? file.extension().string() : file.filename().string();
+  for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return ending;
+}
+
 }  // namespace
 
 void FoundFiles::add(const std::string& name, const Peek& peek) {
@@ -24,9 +32,10 @@ void FoundFiles::add(const std::string& name, const Peek& peek) {
   if (kind->use == FileUse::read) return names.push_back(name);
   const auto row = std::find_if(others_.begin(), others_.end(),
                                 [&](const Others& other) { return other.kind->name == kind->name; });
-  if (row == others_.end()) return others_.push_back({kind, 1, name});
+  if (row == others_.end()) return others_.push_back({kind, 1, name, {ending_of(name)}});
   ++row->count;
   row->first = std::min(row->first, name);  // folders are read in any order
+  row->endings.insert(ending_of(name));
 }
 
 void FoundFiles::add_closed(const std::string& what, const std::string& why) {
@@ -59,6 +68,11 @@ std::string FoundFiles::remedy(FileUse use) const {
   const Others most = others(use)[0];
   std::error_code ignored;
   const bool archive = std::filesystem::is_regular_file(root_, ignored);
+  if (!archive && use == FileUse::convert) {
+    std::set<std::string> endings;
+    for (const Others& other : others(use)) endings.insert(other.endings.begin(), other.endings.end());
+    return convert_all(root_, endings);
+  }
   if (!archive) return remedy_for(*most.kind, root_ / most.first);
   return remedy_for(kind_of("PK\x03\x04", root_.string()), root_);
 }

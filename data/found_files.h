@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,7 @@ class FoundFiles {
     const FileKind* kind;
     size_t count;
     std::string first;
+    std::set<std::string> endings;  // in lower case
   };
   std::vector<Others> others(FileUse use) const;
   std::string counted(FileUse use) const;

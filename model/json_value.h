@@ -58,8 +58,10 @@ void take_if_there(const nlohmann::json& object, const char* name, T& to) {
   if (found != object.end() && !found->is_null()) to = value_as<T>(*found, name);
 }
 
-/// JSON that is not nested without end: dump() calls itself for each level. Error: it is; with this message.
+/// JSON that is not nested without end: dump() calls itself for each level. Error: it is; with this message; or it
+/// is no JSON.
 inline nlohmann::json parse_shallow(const std::string& text, const char* message) {
+  if (!nlohmann::json::accept(text)) fail("it is empty, cut short or no JSON");
   return nlohmann::json::parse(text, [=](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
     if (depth > 8) fail(message);
     return true;

@@ -112,7 +112,7 @@ TEST_CASE("a run from faces to samples, and the same command again") {
     CHECK(contains(out, "version    Ito "));
   };
   says("one/000002.png",
-       "size       16x16\ncolours    RGB (colour type 2), 8 bits\n"
+       "size       16 wide, 16 high\ncolours    RGB (colour type 2), 8 bits\n"
        "seed       2\nrun        run\nstep       8\nsampler    euler-maruyama\nsteps      4\n");
   says("heun/grid.png", "seeds      0-1\nrun        run\nstep       8\nsampler    heun\nsteps      3\n");
   says("run/samples/step-00000006.png",
@@ -272,7 +272,7 @@ TEST_CASE("Ctrl-C saves, and the same command goes on") {
   const std::string line =
       "cd '" + place.path().string() + "' && (" + train +
       " >out.txt 2>err.txt & pid=$!; for i in $(seq 200); do sleep 0.1; "
-      "grep -q '\"step\"' run/log.jsonl 2>/dev/null && break; done; kill -INT $pid; wait $pid)";
+      "grep -q '\"step\"' run/log.jsonl 2>/dev/null && break; done; kill -TERM $pid; wait $pid)";
   CHECK(WEXITSTATUS(std::system(line.c_str())) == 75);
   CHECK(contains(ito::io::read_file(place.path() / "out.txt"), "go on with the same command"));
   CHECK_FALSE(fs::is_empty(place.path() / "run/checkpoints"));

@@ -72,8 +72,10 @@ TEST_CASE("the first bytes say what a picture is, in folders and archives; other
   CHECK(list.notes[0] ==
         "left out: 2 BMP, 1 AVIF, 1 GIF, 1 TIFF, the first is sub/g.bmp; to use them: convert first, for "
         "example by ImageMagick: "
-        "mogrify -format png " +
-            (folder / "set/sub").string() + "/*.bmp");
+        "find " +
+            (folder / "set").string() +
+            " \\( -iname '*.avif' -o -iname '*.bmp' -o -iname '*.gif' -o -iname '*.tif' \\) -exec mogrify "
+            "-format png {} +");
   zip_all(folder / "set.dat", mixed());  // an archive by its content, too
   const ImageList zipped = list_pictures(folder / "set.dat", "");
   CHECK(zipped.names == kRead);
@@ -104,18 +106,22 @@ TEST_CASE("what stands where pictures should be is named, with what to do") {
   };
   const std::string tar = std::string(257, 'x') + "ustar\00000"s + std::string(300, '\0');
   const std::vector<Case> cases{
-      {"a.gif", "GIF89a....", "1 GIF: convert first, for example by ImageMagick: mogrify -format png "},
+      {"a.gif", "GIF89a....", "1 GIF: convert first, for example by ImageMagick: find "},
       {"photo",
        "\0\0\0\x18"
        "ftypheic...."s,
        "1 HEIC: convert first"},
-      {"faces.tar", tar, "1 tar archive: unpack first: tar -xf "},
-      {"faces.tar.gz", "\x1f\x8b\x08.........", "1 compressed archive: unpack first: tar -xf "},
+      {"faces.tar", tar, "1 tar archive: unpack first: mkdir -p "},
+      {"faces.tar.gz", "\x1f\x8b\x08.........", "1 compressed archive: unpack first: mkdir -p "},
       {"inner.zip", "PK\x03\x04..............", "1 zip archive: unpack first: unzip "},
-      {"x.npz", "PK\x03\x04..............", "1 NumPy archive: save the images as files first: python3 -c"},
-      {"x.npy", "\x93NUMPY....", "1 NumPy array: save the images as files first: python3 -c"},
-      {"train.parquet", "PAR1....", "1 Parquet table: save the pictures as files first: python3 -c"},
-      {"data.mdb", std::string(64, '\0'), "1 LMDB database: save the pictures as files first: python3 -c"},
+      {"x.npz", "PK\x03\x04..............",
+       "1 NumPy archive: save the images as files first, in a folder of their own: python3 -c"},
+      {"x.npy", "\x93NUMPY....",
+       "1 NumPy array: save the images as files first, in a folder of their own: python3 -c"},
+      {"train.parquet", "PAR1....",
+       "1 Parquet table: save the pictures as files first, in a folder of their own: python3 -c"},
+      {"data.mdb", std::string(64, '\0'),
+       "1 LMDB database: save the pictures as files first, in a folder of their own: python3 -c"},
       {"0.jpg.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0",
        "1 git-LFS pointer: fetch the files themselves, in the repository's folder: git lfs pull"},
       {"page", "<!DOCTYPE html><html>", "1 HTML page: download again"},
@@ -139,6 +145,23 @@ TEST_CASE("what stands where pictures should be is named, with what to do") {
   put_all(folder / "words", {{"notes.txt", "words"}, {"b/more.txt", "words"}});
   CHECK(
       contains(error_of_list(folder / "words"), "but 2 unknown files, the first is b/more.txt. For CelebA"));
+}
+
+TEST_CASE("a picture of another format under a picture's name is left out, however many there are") {
+  const TempFolder folder;
+  put_all(folder / "set", {{"a.jpg", jpeg(1)}, {"b.jpg", "GIF89a...."}, {"c.png", "BM....\0\0\0\0...."s}});
+  const auto open = [&] { return open_dataset(folder / "set", options_for(folder, 16, 16)); };
+  for (const char* opening : {"decoded", "from the cache"}) {
+    CAPTURE(opening);
+    const Dataset dataset = open();
+    CHECK(dataset.names() == std::vector<std::string>{"a.jpg"});
+    CHECK(unusable(dataset.skipped()) == 0);
+    CHECK(dataset.skipped()[0].reason == "another format: GIF");
+    CHECK(contains(joined(dataset.notes()),
+                   "left out: 1 BMP, 1 GIF under another format's name, the first is "));
+  }
+  fs::remove(folder / "set/a.jpg");
+  CHECK(contains(error_of(open), "2 of the first 2 pictures (2 in all) cannot be used"));
 }
 
 TEST_CASE("a pointer of git LFS under a picture's name is told as such") {
@@ -196,7 +219,7 @@ TEST_CASE("in archives made on Windows a backslash parts a path") {
   const TempFolder folder;
   std::string bytes = [&] {
     zip_all(folder / "x.zip",
-            {{"img_align_celeba/000001.jpg", jpeg(1)}, {"img_align_celeba/000002.jpg", jpeg(2)}});
+            {{"c/img_align_celeba/000001.jpg", jpeg(1)}, {"c/img_align_celeba/000002.jpg", jpeg(2)}});
     return text_of(read_bytes(folder / "x.zip"));
   }();
   for (size_t at = bytes.find("celeba/0"); at != std::string::npos; at = bytes.find("celeba/0", at + 1))

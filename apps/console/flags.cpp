@@ -14,7 +14,13 @@ void Flags::add_text(const Field& field, const std::string& what, const std::str
   const std::string flag = field.flag;
   if (flag.empty()) return;
   CLI::Option* option = app_->add_option_function<std::string>(
-      flag, [this, flag](const std::string& text) { given_[flag] = text; }, help);
+      flag,
+      [this, flag](const std::string& text) {
+        // Mostly the value of a variable that is not set.
+        if (text.empty()) fail(flag + ": its value is empty; give one, or leave the flag out");
+        given_[flag] = text;
+      },
+      help);
   option->type_name(what)->required(field.is_required);
   if (!shown.empty() && !field.is_required) option->default_str(shown);
 }

@@ -21,9 +21,10 @@ class Stopped : public Error {
   using Error::Error;
 };
 
-/// From here on the first Ctrl-C, SIGTERM or (but under nohup) SIGHUP is acknowledged at once on standard error and
-/// raises a flag, so that work can be saved; a second Ctrl-C or SIGTERM, a moment later, ends at once with 130. A
-/// standard output that nobody reads any more (SIGPIPE) ends nothing.
+/// From here on the first Ctrl-C, SIGTERM or SIGHUP is acknowledged at once on standard error and raises a flag, so
+/// that work can be saved; a second Ctrl-C or SIGTERM, a moment later, ends at once with 130. A signal that is ignored
+/// already (nohup; SIGINT of what a script has put into the background) stays so. A standard output that nobody reads
+/// any more (SIGPIPE) ends nothing.
 void catch_interrupts();
 bool interrupted();
 /// Throws Stopped where a signal asked to stop; `outcome` says what became of the work.

@@ -52,10 +52,10 @@ struct Directory {
   uint64_t end() const { return begin + bytes; }
 };
 
-/// A name whose parts a writer on Windows has parted by '\\' gets the '/' that the format asks for.
+/// The '/' that the format asks for, where a writer on Windows has parted a path by '\\', perhaps not everywhere.
 std::string with_slashes(std::string_view stored) {
   std::string name(stored);
-  if (name.find('/') == std::string::npos) std::replace(name.begin(), name.end(), '\\', '/');
+  std::replace(name.begin(), name.end(), '\\', '/');
   return name;
 }
 
