@@ -79,7 +79,8 @@ std::string FoundFiles::remedy(FileUse use) const {
 
 std::vector<std::string> FoundFiles::notes() const {
   std::vector<std::string> notes;
-  for (const FileUse use : {FileUse::convert, FileUse::unpack, FileUse::fetch})
+  // An empty file or a web page that is not even called a picture (__init__.py, index.html) is nothing amiss.
+  for (const FileUse use : {FileUse::convert, FileUse::unpack})
     if (!others(use).empty())
       notes.push_back(cat("left out: ", counted(use), ", the first is ", others(use)[0].first,
                           "; to use them: ", remedy(use)));

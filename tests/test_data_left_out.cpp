@@ -37,6 +37,8 @@ std::map<std::string, std::string> mixed() {
            "\0\0\0\x20"
            "ftypavif...."s},
           {"notes.txt", "some words"},
+          {"__init__.py", ""},
+          {"index.html", "<!DOCTYPE html><html>"},
           {"list.csv", "BMI,age\n"},
           {".hidden", "GIF89a......"}};
 }
