@@ -34,13 +34,21 @@ std::string utf8_of_latin1(std::string_view text) {
   return result;
 }
 
+constexpr size_t kMostText = 200;  // bytes
+
 /// As it is kept and shown: the first bytes of a long one, without half a character.
 std::string kept_of(std::string_view text) {
-  constexpr size_t kMost = 200, kDots = 3;
-  if (text.size() <= kMost) return io::printable(text);
-  size_t end = kMost - kDots;
-  while (end > kMost - 2 * kDots && (uint8_t(text[end]) & 0xc0) == 0x80) --end;
+  constexpr size_t kDots = 3;
+  if (text.size() <= kMostText) return io::printable(text);
+  size_t end = kMostText - kDots;
+  while (end > kMostText - 2 * kDots && (uint8_t(text[end]) & 0xc0) == 0x80) --end;
   return io::printable(text.substr(0, end)) + "...";
+}
+
+/// The same of what may be no UTF-8: made so first, which makes it longer.
+std::string kept_utf8(std::string_view text) { return kept_of(as_utf8(text.substr(0, 2 * kMostText))); }
+std::string kept_latin1(std::string_view text) {
+  return kept_of(utf8_of_latin1(text.substr(0, 2 * kMostText)));
 }
 
 void append_chunk(std::vector<uint8_t>& to, std::string_view type, std::string_view content) {
@@ -57,7 +65,7 @@ void append_chunk(std::vector<uint8_t>& to, std::string_view type, std::string_v
 void append_text(std::vector<uint8_t>& to, const std::string& keyword, const std::string& text) {
   if (keyword.empty() || keyword.size() > kMostKeyword || !is_ascii(keyword))
     fail(cat("'", keyword, "' cannot be a keyword of a PNG: 1 to ", kMostKeyword, " ASCII characters can"));
-  const std::string kept = as_utf8(kept_of(text));
+  const std::string kept = kept_utf8(text);
   const std::string zero(1, '\0');
   if (is_ascii(kept))
     append_chunk(to, "tEXt", keyword + zero + kept);
@@ -74,7 +82,7 @@ std::string_view take_field(std::string_view& content) {
 }
 
 void read_text(std::string_view type, std::string_view content, PngTexts& texts) {
-  const std::string keyword = utf8_of_latin1(kept_of(take_field(content)));
+  const std::string keyword = kept_latin1(take_field(content));
   bool packed = type == "zTXt";
   if (type == "iTXt") {
     packed = !content.empty() && content[0] != 0;
@@ -84,8 +92,7 @@ void read_text(std::string_view type, std::string_view content, PngTexts& texts)
   if (packed)
     texts.emplace_back(keyword, cat("(compressed, ", content.size(), " bytes)"));
   else
-    texts.emplace_back(keyword,
-                       type == "iTXt" ? as_utf8(kept_of(content)) : utf8_of_latin1(kept_of(content)));
+    texts.emplace_back(keyword, type == "iTXt" ? kept_utf8(content) : kept_latin1(content));
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ inline void read_facts(const uint8_t* bytes, size_t size) {
   const data::ImageFacts facts = data::image_facts(bytes, size, "input");
   size_t text = 0;
   for (const auto& [keyword, value] : facts.texts) text = std::max({text, keyword.size(), value.size()});
-  expect(facts.texts.size() <= data::kMostTexts && text <= 400, "texts are bounded");
+  expect(facts.texts.size() <= data::kMostTexts && text <= 200, "texts are bounded");
   expect(facts.orientation >= 1 && facts.orientation <= 8, "there are eight orientations");
 }
 
