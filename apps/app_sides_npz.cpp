@@ -1,9 +1,9 @@
 #include "apps/app_sides_npz.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 
+#include "data/file_kind.h"
 #include "engine/io/npz.h"
 #include "engine/io/printable.h"
 #include "kernels/base/error.h"
@@ -207,17 +207,14 @@ void open_npz(Side& side, const SideOptions& options) {
 
 bool open_arrays(Side& side, const SideOptions& options) {
   const fs::path path(side.place);
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
   const File file(path, File::Mode::read);
   std::string start(8, '\0');
   start.resize(file.read_at(0, start.data(), start.size()));
   if (start.compare(0, 6, "\x93NUMPY") == 0) refuse_npy(side.place);
   const bool pickled = start.size() > 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5;
-  if (pickled || ending == ".pkl" || ending == ".pickle")
+  if (pickled || data::has_ending(side.place, ".pkl") || data::has_ending(side.place, ".pickle"))
     refuse_pickle(side.place, "a Python pickle", "pickle.load(open(sys.argv[1], 'rb'))");
-  if (ending != ".npz" && !holds_arrays(path, start)) return false;
+  if (!data::has_ending(side.place, ".npz") && !holds_arrays(path, start)) return false;
   open_npz(side, options);
   return true;
 }

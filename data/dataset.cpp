@@ -111,9 +111,9 @@ void note_other_formats(const ImageList& list, const ImageCache& cache, std::vec
   if (!first) return;
   std::string counted;
   for (const auto& [kind, count] : kinds) counted += cat(counted.empty() ? "" : ", ", count, " ", kind);
-  notes.push_back(cat("left out: ", counted, " under another format's name, the first is ",
-                      list.source->place(first->name),
-                      "; convert them to use them (./inspect data lists all)"));
+  notes.push_back(cat(
+      "left out: ", counted, " under another format's name, the first is ", list.source->place(first->name),
+      " (./inspect data lists all); to use them: ", convert_one(list.source->place(first->name))));
 }
 
 /// What the attributes leave open: a list may say 0 of any of them, or nothing of a picture.

@@ -51,21 +51,23 @@ ImageSize largest_within(const Rectangle& part, const DecodeOptions& options) {
   return {int(height * wanted.width / wanted.height / step * step), int(height / step * step)};
 }
 
-/// The sizes that pictures can be scaled to, by their headers, the smallest first; those that cannot be read
-/// have none.
+/// The sizes that pictures can be scaled to, by their headers, the smallest first; {-1, -1} for those that cannot
+/// be read, and none for those of other formats.
 std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions& options) {
-  std::vector<ImageSize> sizes(list.names.size());
+  constexpr ImageSize kUnreadable{-1, -1}, kOther{-2, -2};
+  std::vector<ImageSize> sizes(list.names.size(), kOther);
   parallel_for(list.names.size(), options.threads, [&](size_t i) {
     try {
       const std::vector<uint8_t> bytes = list.source->read(list.names[i]);
+      if (!other_format({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "").empty()) return;
       const ImageSize size =
           read_image_size(bytes.data(), bytes.size(), list.source->place(list.names[i]), options.orientation);
       sizes[i] = largest_within(crop_rectangle(options.crop, size, options.size), options);
     } catch (const Error&) {  // an unreadable picture says nothing about sizes
-      sizes[i] = {-1, -1};
+      sizes[i] = kUnreadable;
     }
   });
-  std::erase_if(sizes, [](ImageSize size) { return size.width < 0; });
+  std::erase_if(sizes, [](ImageSize size) { return size.width == kOther.width; });
   std::sort(sizes.begin(), sizes.end(), [](ImageSize a, ImageSize b) { return a.height < b.height; });
   return sizes;
 }
@@ -73,10 +75,11 @@ std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions
 /// What to do where pictures are too small: the largest size that would leave out no more than is tolerated.
 /// Empty where the size is not what is wrong.
 std::string advice_on_size(const ImageList& list, const DecodeOptions& options) {
-  const std::vector<ImageSize> sizes = possible_sizes(list, options);
+  std::vector<ImageSize> sizes = possible_sizes(list, options);
+  const size_t unreadable = std::erase_if(sizes, [](ImageSize size) { return size.width < 0; });
   const auto small = size_t(std::count_if(sizes.begin(), sizes.end(),
                                           [&](ImageSize size) { return size.height < options.size.height; }));
-  const size_t all = list.names.size(), unreadable = all - sizes.size();
+  const size_t all = list.names.size();
   if (small == 0 || unreadable * kTolerated > all) return "";
   const ImageSize best = sizes[std::min(small - 1, all / kTolerated - unreadable)];
   const auto text = [](ImageSize size) {
@@ -85,8 +88,8 @@ std::string advice_on_size(const ImageList& list, const DecodeOptions& options) 
   const std::string start = cat("; ", small, " of ", all, " pictures are too small for --size ",
                                 text(options.size), " with crop ", name_of(options.crop), ": ");
   if (best.height < 1 || best.width < 1)
-    return cat(start, "no size fits the others, whose sides would be multiples of ", options.size_step,
-               ": remove the small ones");
+    return cat(start, "no smaller one fits enough of them, since it must be a multiple of ",
+               options.size_step, "; remove the small ones");
   return cat(start, "the largest that can be used is --size ", text(best));
 }
 
@@ -101,6 +104,7 @@ std::string advice_on_size(const ImageList& list, const DecodeOptions& options) 
   examples.resize(examples.size() - 2);
   fail(cat(list.root.string(), ": ", skipped.size(), " of the first ", seen, " pictures (", list.names.size(),
            " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples,
+           is_unusable(skipped[0]) ? "" : "; to use it: " + convert_one(list.source->place(skipped[0].name)),
            advice_on_size(list, options)));
 }
 

@@ -9,10 +9,10 @@
 
 namespace ito::data {
 
-/// Of this many pictures one may be such that it cannot be used: it is left out and named.
+/// One picture in this many may be damaged or too small: it is left out and named.
 inline constexpr size_t kTolerated = 20;
 
-/// It cannot be used though it should: damaged or too small, not of another format.
+/// A picture was left out because it is damaged or too small, not because it is of another format.
 bool is_unusable(const SkippedFile& file);
 size_t unusable(const std::vector<SkippedFile>& skipped);
 

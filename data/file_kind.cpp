@@ -90,18 +90,12 @@ constexpr FileKind kMarkup{"XML or SVG", none, PictureFormat::none, "", 0, "", "
 constexpr FileKind kEmpty{"empty file", fetch, PictureFormat::none, "", 0, "", kAgain};
 constexpr FileKind kOther{"unknown file", none, PictureFormat::none, "", 0, "", ""};
 
-bool ends_with(std::string_view name, std::string_view ending) {
-  const auto equals = [](char known, char c) { return std::tolower(static_cast<unsigned char>(c)) == known; };
-  return name.size() >= ending.size() &&
-         std::equal(ending.begin(), ending.end(), name.end() - std::ptrdiff_t(ending.size()), equals);
-}
-
 bool fits(const FileKind& kind, std::string_view first_bytes, std::string_view name) {
   const auto equals = [](char known, char c) { return known == '?' || known == c; };
   const bool begins_so =
       first_bytes.size() >= kind.at + kind.start.size() &&
       std::equal(kind.start.begin(), kind.start.end(), first_bytes.begin() + kind.at, equals);
-  return begins_so && ends_with(name, kind.ending);
+  return begins_so && has_ending(name, kind.ending);
 }
 
 void replace_all(std::string& text, std::string_view what, const std::string& by) {
@@ -120,9 +114,15 @@ const FileKind& kind_of(std::string_view first_bytes, std::string_view name) {
   return visible != std::string_view::npos && first_bytes[visible] == '<' ? kMarkup : kOther;
 }
 
+bool has_ending(std::string_view name, std::string_view ending) {
+  const auto equals = [](char known, char c) { return std::tolower(static_cast<unsigned char>(c)) == known; };
+  return name.size() >= ending.size() &&
+         std::equal(ending.begin(), ending.end(), name.end() - std::ptrdiff_t(ending.size()), equals);
+}
+
 bool has_picture_ending(std::string_view name) {
   for (const std::string_view ending : {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".pgm", ".ppm"})
-    if (ends_with(name, ending)) return true;
+    if (has_ending(name, ending)) return true;
   return false;
 }
 
@@ -157,6 +157,13 @@ std::string describe_other(std::string_view first_bytes, const fs::path& file) {
   const FileKind& kind = kind_of(first_bytes, file.string());
   const std::string remedy = remedy_for(kind, file);
   return cat(kind.name, remedy.empty() ? "" : "; " + remedy);
+}
+
+std::string convert_one(const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return "unpack the archive that it is in, and convert it";
+  return cat("convert first, for example by ImageMagick: mogrify -format png ",
+             shell_quoted(fs::absolute(file, ignored).lexically_normal().string()));
 }
 
 std::string other_format(std::string_view bytes, std::string_view name) {

@@ -38,6 +38,9 @@ inline constexpr size_t kKindBytes = 512;
 /// The kind of a file that begins so. The name is looked at only where the first bytes leave a choice.
 const FileKind& kind_of(std::string_view first_bytes, std::string_view name);
 
+/// The name ends so (".zip", in lower case), in any case.
+bool has_ending(std::string_view name, std::string_view ending);
+
 /// A file is called like the pictures that are read: .jpg .jpeg .jpe .jfif .png .webp .pgm .ppm, in any case.
 /// Such a file is taken for one without being opened.
 bool has_picture_ending(std::string_view name);
@@ -48,12 +51,15 @@ std::string remedy_for(const FileKind& kind, const std::filesystem::path& file);
 /// What to do about all pictures below `root` with these endings (".gif"), which are of other formats.
 std::string convert_all(const std::filesystem::path& root, const std::set<std::string>& endings);
 
+/// The same about one, whose name may say another format.
+std::string convert_one(const std::filesystem::path& file);
+
 /// "another format: GIF" where the bytes are a picture that is not read, though its name may say that it is;
 /// else empty. Such a picture is left out and counted, and harms nothing.
 std::string other_format(std::string_view bytes, std::string_view name);
 inline constexpr std::string_view kOtherFormat = "another format: ";
 
-/// What a file that is not read is, and what to do: "GIF; convert it first, ...".
+/// What a file that is not read is, and what to do: "GIF; convert first, ...".
 std::string describe_other(std::string_view first_bytes, const std::filesystem::path& file);
 
 /// "JPEG, PNG, WebP, PGM or PPM"

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <set>
 #include <utility>
@@ -107,9 +106,8 @@ FoundFiles find_in_archive(const io::ZipReader& zip) {
 bool is_zip(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return false;
-  std::string ending = path.extension().string();
-  for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return ending == ".zip" || kind_of(first_bytes(path), "").name == kind_of("PK\x03\x04", "").name;
+  return has_ending(path.string(), ".zip") ||
+         kind_of(first_bytes(path), "").name == kind_of("PK\x03\x04", "").name;
 }
 
 void check_folder(const fs::path& root) {

@@ -25,7 +25,7 @@ bool is_zip(const std::filesystem::path& path);
 std::string first_bytes(const std::filesystem::path& file);
 std::string first_bytes(const io::ZipReader& zip, const io::ZipEntry& entry);
 
-/// What is right in a folder, sorted into pictures and the rest, until `enough` of what was found.
+/// What is directly in a folder, sorted into pictures and the rest, until `enough` of what was found.
 FoundFiles find_in_folder(const std::filesystem::path& folder,
                           const std::function<bool(const FoundFiles&)>& enough = {});
 /// The same of a whole archive. Those made by macOS hold a hidden "._a.jpg" for every a.jpg.

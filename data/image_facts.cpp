@@ -3,8 +3,8 @@
 #include <string_view>
 
 #include "data/file_kind.h"
+#include "data/jpeg_segments.h"
 #include "data/orientation.h"
-#include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
 namespace ito::data {
@@ -24,25 +24,16 @@ bool is_frame(uint8_t marker) {
   return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
 }
 
-/// Segment after segment up to the frame's.
 std::string jpeg_colours(std::string_view jpeg) {
-  for (size_t at = 2; at + 4 <= jpeg.size() && jpeg[at] == '\xff';) {
-    const uint8_t marker = uint8_t(jpeg[at + 1]);
-    if (marker == 0xff) {  // filling
-      ++at;
-      continue;
-    }
-    const size_t length = load_big<uint16_t>(jpeg.data() + at + 2);
-    if (length < 2 || length > jpeg.size() - at - 2) break;
-    const std::string_view content = jpeg.substr(at + 4, length - 2);
-    if (is_frame(marker) && content.size() >= 6) {
-      const int components = uint8_t(content[5]);
-      return cat(components, components == 1 ? " component, " : " components, ", int(uint8_t(content[0])),
-                 " bits", marker == 0xc2 ? ", progressive" : "");
-    }
-    at += 2 + length;
-  }
-  return "";
+  std::string colours;
+  visit_jpeg_segments(jpeg, [&](uint8_t marker, std::string_view content) {
+    if (!is_frame(marker) || content.size() < 6) return true;
+    const int components = uint8_t(content[5]);
+    colours = cat(components, components == 1 ? " component, " : " components, ", int(uint8_t(content[0])),
+                  " bits", marker == 0xc2 ? ", progressive" : "");
+    return false;
+  });
+  return colours;
 }
 
 }  // namespace

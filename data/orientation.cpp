@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/jpeg_segments.h"
 #include "kernels/base/byte_order.h"
 
 namespace ito::data {
@@ -11,28 +12,21 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kExifMark = "Exif\0\0"sv;
 
-uint16_t big16(std::string_view text, size_t at) { return load_big<uint16_t>(text.data() + at); }
 uint32_t big32(std::string_view text, size_t at) { return load_big<uint32_t>(text.data() + at); }
 
 std::string_view without_mark(std::string_view block) {
-  return block.substr(0, kExifMark.size()) == kExifMark ? block.substr(kExifMark.size()) : block;
+  return block.starts_with(kExifMark) ? block.substr(kExifMark.size()) : block;
 }
 
 /// The content of the first APP1 segment with EXIF before the picture's data; empty where there is none.
 std::string_view exif_of_jpeg(std::string_view file) {
-  for (size_t at = 2; at + 4 <= file.size() && file[at] == '\xff';) {
-    const auto marker = uint8_t(file[at + 1]);
-    if (marker == 0xff) {  // padding
-      ++at;
-      continue;
-    }
-    const size_t length = big16(file, at + 2);
-    if (marker == 0xda || marker == 0xd9 || length < 2) break;  // the data, or the end
-    const std::string_view content = file.substr(std::min(file.size(), at + 4), length - 2);
-    if (marker == 0xe1 && content.substr(0, kExifMark.size()) == kExifMark) return without_mark(content);
-    at += 2 + length;
-  }
-  return {};
+  constexpr uint8_t kApp1 = 0xe1;
+  std::string_view found;
+  visit_jpeg_segments(file, [&](uint8_t marker, std::string_view content) {
+    if (marker == kApp1 && content.starts_with(kExifMark)) found = without_mark(content);
+    return found.empty();
+  });
+  return found;
 }
 
 std::string_view exif_of_png(std::string_view file) {

@@ -164,6 +164,14 @@ TEST_CASE("a picture of another format under a picture's name is left out, howev
   }
   fs::remove(folder / "set/a.jpg");
   CHECK(contains(error_of(open), "2 of the first 2 pictures (2 in all) cannot be used"));
+  CHECK(contains(error_of(open),
+                 "; to use it: convert first, for example by ImageMagick: mogrify -format png " +
+                     (folder / "set/b.jpg").string()));
+  // Those of another format say nothing about sizes, nor against them.
+  make_pngs(folder / "set", 5, 20, 20);
+  CHECK(contains(error_of([&] { open_dataset(folder / "set", options_for(folder, 32, 32)); }),
+                 "5 of 7 pictures are too small for --size 32 with crop none: the largest that can be used "
+                 "is --size 20"));
 }
 
 TEST_CASE("a pointer of git LFS under a picture's name is told as such") {
@@ -255,5 +263,5 @@ TEST_CASE("one picture in twenty may be too small") {
   options.height = options.width = 24;
   CHECK(open_dataset(folder / "set", options).count() == 43);
   options.height = options.width = 64, options.size_step = 64;
-  CHECK(contains(error(), "no size fits the others, whose sides would be multiples of 64"));
+  CHECK(contains(error(), "no smaller one fits enough of them, since it must be a multiple of 64"));
 }
