@@ -1,15 +1,16 @@
 #include <iostream>
 
-#include "apps/app_evaluation_networks.h"
-#include "apps/app_evaluation_report.h"
-#include "apps/app_main.h"
-#include "apps/app_model.h"
-#include "apps/app_sides_npz.h"
+#include "apps/console/number_text.h"
+#include "apps/console/output_file.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
-#include "data/celeba.h"
-#include "data/crop.h"
+#include "apps/evaluation/networks.h"
+#include "apps/evaluation/report.h"
+#include "apps/evaluation/sides_npz.h"
+#include "apps/inputs/checkpoint.h"
+#include "data/celeba_files/celeba.h"
 #include "data/dataset.h"
+#include "data/pictures/crop.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/clock.h"
 

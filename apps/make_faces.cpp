@@ -1,9 +1,10 @@
 #include <iostream>
 
-#include "apps/app_main.h"
+#include "apps/console/live_line.h"
+#include "apps/console/number_text.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
-#include "data/drawn_faces.h"
+#include "data/faces/drawn_faces.h"
 #include "kernels/base/clock.h"
 
 namespace ito::apps {

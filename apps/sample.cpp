@@ -1,13 +1,14 @@
 #include <iostream>
 #include <numeric>
 
-#include "apps/app_main.h"
-#include "apps/app_model.h"
-#include "apps/app_samples.h"
+#include "apps/console/live_line.h"
+#include "apps/console/number_text.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
-#include "data/contact_sheet.h"
-#include "data/image.h"
+#include "apps/inputs/checkpoint.h"
+#include "apps/inputs/samples.h"
+#include "data/pictures/contact_sheet.h"
+#include "data/pictures/image.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/math.h"
 #include "model/diffusion/sampler.h"

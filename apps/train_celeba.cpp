@@ -2,15 +2,16 @@
 #include <iostream>
 #include <numeric>
 
-#include "apps/app_fid.h"
-#include "apps/app_main.h"
-#include "apps/app_model.h"
-#include "apps/app_run_data.h"
-#include "apps/app_samples.h"
-#include "apps/app_training.h"
+#include "apps/console/live_line.h"
+#include "apps/console/number_text.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
-#include "data/contact_sheet.h"
+#include "apps/evaluation/run_fid.h"
+#include "apps/inputs/checkpoint.h"
+#include "apps/inputs/samples.h"
+#include "apps/training/request.h"
+#include "apps/training/run_data.h"
+#include "data/pictures/contact_sheet.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/path_text.h"
 #include "kernels/base/process_memory.h"

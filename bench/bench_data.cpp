@@ -12,6 +12,7 @@
 #include "bench/machine.h"
 #include "bench/timing.h"
 #include "data/dataset.h"
+#include "data/list_pictures.h"
 #include "engine/io/json_text.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/parallel.h"

@@ -5,8 +5,9 @@
 #include <map>
 #include <set>
 
-#include "data/decode_all.h"
-#include "data/file_kind.h"
+#include "data/cache/decode_all.h"
+#include "data/list_pictures.h"
+#include "data/pictures/file_kind.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/parallel.h"

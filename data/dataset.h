@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/decode_all.h"
+#include "data/cache/decode_all.h"
 #include "kernels/base/options.h"
 
 namespace ito::data {
@@ -52,7 +52,7 @@ class Dataset {
   const std::vector<std::string>& attribute_names() const { return cache_.attribute_names; }
   /// [count] numbers from 1 on, 0 where the list has no line; empty without the list.
   const std::vector<int32_t>& identities() const { return cache_.identities; }
-  /// [count, kLandmarks] pixels of the whole picture (data/celeba_lists.h), before the crop; or empty.
+  /// [count, kLandmarks] pixels of the whole picture (data/celeba_files/lists.h), before the crop; or empty.
   const std::vector<int32_t>& landmarks() const { return cache_.landmarks; }
   const std::vector<SkippedFile>& skipped() const { return cache_.skipped; }
 
@@ -77,9 +77,9 @@ class Dataset {
   std::vector<std::string> notes_;
 };
 
-/// Opens CelebA in its official layout (data/celeba.h) or any folder of pictures (data/folder.h). The first
-/// time, all are decoded, cropped (data/crop.h) and scaled (data/resize.h) into a file under `cache_dir`; the
-/// folder itself is only read. A second process waits for the first, and goes on with what a killed one left;
+/// Opens CelebA in its official layout (data/celeba_files/celeba.h) or any folder of pictures
+/// (data/pictures/folder.h). The first time, all are decoded, cropped (data/pictures/crop.h) and scaled
+/// (data/pictures/resize.h) into a file under `cache_dir`; the folder itself is only read. A second process waits for the first, and goes on with what a killed one left;
 /// a file that is damaged, out of date or another version's is made anew. Pictures that are unreadable, or
 /// smaller than the wanted size, are skipped and named, up to one in twenty. Error: more than that (says which
 /// size fits); what list_folder and list_celeba report; no room or right to write the cache.

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "data/image.h"
+#include "data/pictures/image.h"
 #include "io_helpers.h"
 #include "kernels/base/philox.h"
 

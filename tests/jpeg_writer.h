@@ -10,7 +10,7 @@
 #include <functional>
 #include <string>
 
-#include "data/image.h"
+#include "data/pictures/image.h"
 
 namespace ito::tests {
 

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "data/image.h"
+#include "data/pictures/image.h"
 
 namespace ito::tests {
 

@@ -11,7 +11,7 @@
 #include <sstream>
 #include <string>
 
-#include "data/image.h"
+#include "data/pictures/image.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
 

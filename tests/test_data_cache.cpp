@@ -10,7 +10,7 @@
 #include <set>
 #include <thread>
 
-#include "data/partial_cache.h"
+#include "data/cache/partial_cache.h"
 #include "dataset_helpers.h"
 #include "kernels/base/hash.h"
 

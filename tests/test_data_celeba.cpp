@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "data/celeba.h"
+#include "data/celeba_files/celeba.h"
 #include "data_helpers.h"
 
 using namespace ito::data;

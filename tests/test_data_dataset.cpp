@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <thread>
 
-#include "data/crop.h"
 #include "data/dataset.h"
-#include "data/resize.h"
+#include "data/pictures/crop.h"
+#include "data/pictures/resize.h"
 #include "dataset_helpers.h"
 
 using namespace ito::data;

@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
-#include "data/contact_sheet.h"
-#include "data/image.h"
+#include "data/pictures/contact_sheet.h"
+#include "data/pictures/image.h"
 #include "data_helpers.h"
 
 using namespace ito::data;

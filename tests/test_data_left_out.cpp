@@ -5,9 +5,10 @@
 
 #include <filesystem>
 
-#include "data/celeba.h"
+#include "data/celeba_files/celeba.h"
 #include "data/dataset.h"
-#include "data/folder.h"
+#include "data/list_pictures.h"
+#include "data/pictures/folder.h"
 #include "dataset_helpers.h"
 #include "engine/io/zip.h"
 

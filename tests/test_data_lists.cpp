@@ -2,7 +2,8 @@
 
 #include <filesystem>
 
-#include "data/folder.h"
+#include "data/list_pictures.h"
+#include "data/pictures/folder.h"
 #include "data_helpers.h"
 
 using namespace ito::data;

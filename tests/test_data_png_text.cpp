@@ -2,8 +2,8 @@
 
 #include <string>
 
-#include "data/image_facts.h"
-#include "data/png_text.h"
+#include "data/pictures/image_facts.h"
+#include "data/pictures/png_text.h"
 #include "data_helpers.h"
 
 /// Texts in PNGs: written, read back by our own reader and passed over by the decoder; limits; what a file says about

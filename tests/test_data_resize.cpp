@@ -3,8 +3,8 @@
 #include <cmath>
 #include <set>
 
-#include "data/crop.h"
-#include "data/resize.h"
+#include "data/pictures/crop.h"
+#include "data/pictures/resize.h"
 #include "data_helpers.h"
 
 using namespace ito;

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "data/dataset.h"
-#include "data/orientation.h"
+#include "data/pictures/orientation.h"
 #include "dataset_helpers.h"
 
 using ito::cat;

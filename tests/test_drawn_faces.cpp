@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/drawn_faces.h"
+#include "data/faces/drawn_faces.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
 

@@ -1,8 +1,9 @@
 #include <doctest/doctest.h>
 
-#include "data/celeba.h"
+#include "data/celeba_files/celeba.h"
 #include "data/dataset.h"
-#include "data/drawn_faces.h"
+#include "data/faces/drawn_faces.h"
+#include "data/list_pictures.h"
 #include "data_helpers.h"
 #include "program.h"
 

@@ -143,18 +143,23 @@ TEST_CASE("an include against the direction is found, with its line") {
   CHECK(count("kernels/conv2d/a.h", "model/unet/unet.h") == 1);
   CHECK(count("engine/io/a.cpp", "kernels/dtype.h") == 1);
   CHECK(count("engine/io/a.cpp", "engine/tensor.h") == 1);
-  CHECK(count("engine/ops/a.cpp", "data/image.h") == 1);
-  CHECK(count("model/unet/a.cpp", "data/image.h") == 1);
+  CHECK(count("engine/ops/a.cpp", "data/pictures/image.h") == 1);
+  CHECK(count("model/unet/a.cpp", "data/pictures/image.h") == 1);
   CHECK(count("data/a.cpp", "engine/tensor.h") == 1);
   CHECK(count("data/a.cpp", "kernels/dtype.h") == 1);
-  CHECK(count("model/unet/a.cpp", "apps/app_options.h") == 1);
+  CHECK(count("model/unet/a.cpp", "apps/inputs/samples.h") == 1);
+  CHECK(count("data/pictures/a.cpp", "data/celeba_files/celeba.h") == 1);
+  CHECK(count("data/faces/a.cpp", "data/cache/image_cache.h") == 1);
+  CHECK(count("data/cache/a.cpp", "data/celeba_files/lists.h") == 0);
+  CHECK(count("apps/console/a.cpp", "apps/inputs/samples.h") == 1);
+  CHECK(count("apps/training/a.cpp", "apps/evaluation/sides.h") == 1);
   CHECK(count("apps/a.cpp", "bench/clock.h") == 1);
   CHECK(count("engine/a.cpp", "tensor.h") == 1);  // by path from the root
   CHECK(count("engine/io/a.cpp", "kernels/base/error.h") == 0);
   CHECK(count("engine/a.cpp", "engine/io/npy.h") == 0);
   CHECK(count("data/a.cpp", "kernels/base/philox.h") == 0);
   CHECK(count("data/a.cpp", "engine/io/npy.h") == 0);
-  CHECK(count("apps/a.cpp", "data/image.h") == 0);
+  CHECK(count("apps/a.cpp", "data/pictures/image.h") == 0);
   CHECK(count("tests/a.cpp", "source_lexer.h") == 0);
   const Complaints complaints = check_includes("kernels/a.h", "\n\n#include \"engine/a.h\"\n");
   REQUIRE(complaints.size() == 1);

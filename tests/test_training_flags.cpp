@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
-#include "apps/app_model.h"
-#include "apps/app_training.h"
+#include "apps/inputs/checkpoint.h"
+#include "apps/training/request.h"
 #include "tests/helpers.h"
 
 /// What train_celeba chooses for a device, without having one.

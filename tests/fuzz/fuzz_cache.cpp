@@ -2,7 +2,7 @@
 #include <cstring>
 #include <string>
 
-#include "data/image_cache.h"
+#include "data/cache/image_cache.h"
 #include "fuzz_target.h"
 #include "kernels/base/hash.h"
 

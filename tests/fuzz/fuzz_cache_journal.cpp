@@ -1,7 +1,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "data/partial_cache.h"
+#include "data/cache/partial_cache.h"
 #include "fuzz_target.h"
 #include "kernels/base/hash.h"
 #include "tests/helpers.h"

@@ -1,4 +1,4 @@
-#include "data/celeba_lists.h"
+#include "data/celeba_files/lists.h"
 #include "fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {

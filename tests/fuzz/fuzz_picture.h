@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "data/image.h"
-#include "data/image_facts.h"
+#include "data/pictures/image.h"
+#include "data/pictures/image_facts.h"
 #include "fuzz_target.h"
 
 namespace ito::fuzz {

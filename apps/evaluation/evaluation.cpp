@@ -1,0 +1,247 @@
+#include "apps/evaluation/evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "apps/console/live_line.h"
+#include "apps/console/number_text.h"
+#include "apps/console/stopping.h"
+#include "apps/evaluation/features.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/error.h"
+#include "kernels/base/parallel.h"
+#include "model/metrics/kernel_distance.h"
+#include "model/metrics/ms_ssim.h"
+#include "model/metrics/neighbours.h"
+#include "model/metrics/random_pairs.h"
+#include "model/metrics/vendi.h"
+
+namespace ito::apps {
+
+namespace {
+
+constexpr int64_t kPairsAtOnce = 32;
+constexpr size_t kClosest = 12;
+
+size_t image_bytes(const Side& side) { return size_t(side.height) * size_t(side.width) * 3; }
+
+Figure figure(std::string key, std::string label) {
+  Figure f;
+  f.key = std::move(key), f.label = std::move(label);
+  return f;
+}
+
+Figure missing(Figure f, const std::string& reason) {
+  f.missing = reason;
+  return f;
+}
+
+/// "FID-10000": a number of images belongs to the name, since fewer give more.
+std::string fid_label(const std::string& name, int64_t count) {
+  return count > 0 ? cat(name, "-", count) : name;
+}
+
+/// Why one of the sides has no features; "" where both have.
+std::string lacks_features(const SideFeatures& a, const SideFeatures& b) {
+  return !a.missing.empty() ? a.missing : b.missing;
+}
+
+void add_frechet(Evaluation& e, const SideFeatures& generated, const SideFeatures* real) {
+  Figure fid = figure("fid", fid_label("FID", generated.count));
+  Figure floor = figure("fid_floor", "FID floor");
+  if (!real) {
+    e.figures.push_back(missing(fid, "no --reference"));
+    e.figures.push_back(missing(floor, "no --reference"));
+    return;
+  }
+  if (generated.statistics && real->statistics) {
+    fid.value = frechet_distance(*generated.statistics, *real->statistics);
+    if (real->count > 0 && real->count != generated.count) fid.note = cat("reference: ", real->count);
+  } else {
+    fid.missing = !generated.statistics ? generated.missing : real->missing;
+  }
+  if (real->halves.size() == 2) {
+    floor.value = frechet_distance(real->halves[0], real->halves[1]);
+    floor.label = fid_label("FID floor", real->halves[0].count);
+    floor.note = "between halves of the reference";
+  } else {
+    floor.missing = !real->missing.empty() ? real->missing : "the reference has too few images";
+  }
+  e.figures.push_back(fid), e.figures.push_back(floor);
+}
+
+void add_kernel_distance(Evaluation& e, const SideFeatures& generated, const SideFeatures* real) {
+  Figure kid = figure("kid", "KID x 1000");
+  kid.factor = 1000;
+  const std::string lack = real ? lacks_features(generated, *real) : "no --reference";
+  if (lack.empty()) {
+    LiveLine line;
+    const double start = now();
+    const auto progress = [&](int done, int total) {
+      stop_if_interrupted("nothing was written");
+      line.show(cat("KID        ", done, " of ", total, " subsets, ",
+                    duration((now() - start) / done * (total - done)), " left"));
+    };
+    const model::KernelDistance d = kernel_distance(generated.rows(), real->rows(), {}, progress);
+    kid.value = d.mean, kid.spread = d.deviation;
+    kid.note = cat("100 subsets of ", d.subset_size);
+  }
+  e.figures.push_back(missing(kid, lack));
+}
+
+void add_neighbours(Evaluation& e, const SideFeatures& generated, const SideFeatures* real) {
+  Figure figures[] = {figure("precision", "Precision"), figure("recall", "Recall"),
+                      figure("density", "Density"), figure("coverage", "Coverage")};
+  std::string lack = real ? lacks_features(generated, *real) : "no --reference";
+  if (lack.empty() && std::min(generated.kept, real->kept) <= 5)
+    lack = "more than five images a side are needed";
+  if (lack.empty()) {
+    const model::Overlap o = overlap(real->rows(), generated.rows());
+    const double values[] = {o.precision, o.recall, o.density, o.coverage};
+    for (int i = 0; i < 4; ++i) {
+      figures[i].value = values[i];
+      figures[i].note = cat("pool3, k = ", i < 2 ? 3 : 5);
+    }
+    const std::vector<model::Nearest> nearest = nearest_rows(generated.rows(), real->rows());
+    for (size_t i = 0; i < nearest.size(); ++i) {
+      e.generated_distances.push_back(nearest[i].distance);
+      e.closest.push_back({generated.images[i], real->images[size_t(nearest[i].row)], nearest[i].distance});
+    }
+    e.reference_distances = neighbour_radii(real->rows(), {1})[0];
+    for (double& d : e.reference_distances) d = std::sqrt(d);
+    std::stable_sort(e.closest.begin(), e.closest.end(),
+                     [](const auto& a, const auto& b) { return a.distance < b.distance; });
+    e.closest.resize(std::min(e.closest.size(), kClosest));
+  }
+  for (const Figure& f : figures) e.figures.push_back(missing(f, lack));
+}
+
+void add_scores(Evaluation& e, const SideFeatures& generated, const SideFeatures* real) {
+  Figure vendi = figure("vendi", "Vendi (pool3)");
+  vendi.missing = generated.missing;
+  if (generated.kept > 0) {
+    vendi.value = vendi_score(generated.rows());
+    vendi.note = cat("of ", generated.kept, " images");
+  }
+  if (real && real->kept > 0) vendi.real = vendi_score(real->rows());
+  e.figures.push_back(vendi);
+  if (!generated.score) return;
+  Figure score = figure("inception_score", "Inception score");
+  score.value = generated.score->mean, score.spread = generated.score->deviation;
+  if (real && real->score) score.real = real->score->mean, score.real_spread = real->score->deviation;
+  e.figures.push_back(score);
+}
+
+using Pairs = std::vector<std::pair<int64_t, int64_t>>;
+
+/// Both images of pairs [begin, end): u8 [end - begin, height, width, 3] each.
+struct PairImages {
+  std::vector<uint8_t> a, b;
+};
+PairImages read_pairs(const Side& side, const Pairs& pairs, size_t begin, size_t end, int threads) {
+  const size_t bytes = image_bytes(side);
+  PairImages images{std::vector<uint8_t>((end - begin) * bytes), std::vector<uint8_t>((end - begin) * bytes)};
+  parallel_for(end - begin, threads, [&](size_t i) {
+    side.read(pairs[begin + i].first, images.a.data() + i * bytes);
+    side.read(pairs[begin + i].second, images.b.data() + i * bytes);
+  });
+  return images;
+}
+
+/// `of(images, count, values)` for all pairs of a side, some at a time, with progress.
+template <class F>
+model::MeanAndError over_pairs(const Side& side, const char* what, const EvaluationOptions& o, F&& of) {
+  const Pairs pairs = model::random_pairs(side.used, o.pairs, o.seed);
+  const int threads = thread_count(o.threads);
+  std::vector<double> values(pairs.size());
+  LiveLine line;
+  const double start = now();
+  for (size_t begin = 0; begin < pairs.size(); begin += kPairsAtOnce) {
+    stop_if_interrupted("nothing was written");
+    const size_t end = std::min(pairs.size(), begin + kPairsAtOnce);
+    of(read_pairs(side, pairs, begin, end, threads), end - begin, values.data() + begin);
+    line.show(cat(what, end, " of ", pairs.size(), " pairs of ", side.place, ", ",
+                  duration((now() - start) / double(end) * double(pairs.size() - end)), " left"));
+  }
+  return model::mean_and_error(values);
+}
+
+/// Fills a figure that is a mean over pairs of each side; f(side) measures one.
+template <class F>
+void add_of_pairs(Evaluation& e, Figure figure, const Side& generated, const Side* reference, F&& f) {
+  const auto lack = [](const Side& side) {
+    return side.has_images() ? std::string() : cat(side.place, " has no images");
+  };
+  if (figure.missing.empty()) figure.missing = lack(generated);
+  if (figure.missing.empty()) {
+    const model::MeanAndError m = f(generated);
+    figure.value = m.mean, figure.spread = m.error;
+    if (reference && lack(*reference).empty()) {
+      const model::MeanAndError r = f(*reference);
+      figure.real = r.mean, figure.real_spread = r.error;
+    }
+  }
+  e.figures.push_back(figure);
+}
+
+void add_diversity(Evaluation& e, const Side& generated, const Side* reference,
+                   const MetricNetworks& networks, const EvaluationOptions& o) {
+  const int64_t pairs = std::min(o.pairs, generated.used / 2);
+  Figure diversity = figure("diversity", "Diversity (LPIPS)");
+  diversity.missing = networks.lpips_missing;
+  if (diversity.missing.empty() && generated.has_images() && std::min(generated.height, generated.width) < 31)
+    diversity.missing = "LPIPS needs images of at least 31 pixels a side";
+  diversity.note = cat("mean of ", pairs, " pairs");
+  add_of_pairs(e, diversity, generated, reference, [&](const Side& side) {
+    return over_pairs(side, "Diversity  ", o, [&](const PairImages& p, size_t count, double* values) {
+      networks.lpips(p.a.data(), p.b.data(), int64_t(count), side.height, side.width, values);
+    });
+  });
+
+  Figure similarity = figure("ms_ssim3", "1 - MS-SSIM-3");
+  similarity.offset = 1, similarity.factor = -1;
+  similarity.note = diversity.note;
+  if (generated.has_images() && std::min(generated.height, generated.width) < model::kMsSsim3LeastSide)
+    similarity.missing = cat("images of at least ", model::kMsSsim3LeastSide, " pixels a side are needed");
+  add_of_pairs(e, similarity, generated, reference, [&](const Side& side) {
+    return over_pairs(side, "MS-SSIM-3  ", o, [&](const PairImages& p, size_t count, double* values) {
+      const size_t bytes = image_bytes(side);
+      parallel_for(count, thread_count(o.threads), [&](size_t i) {
+        values[i] = model::ms_ssim3(p.a.data() + i * bytes, p.b.data() + i * bytes, side.height, side.width);
+      });
+    });
+  });
+}
+
+}  // namespace
+
+Evaluation evaluate(const Side& generated, const Side* reference, const MetricNetworks& networks,
+                    const EvaluationOptions& options) {
+  Evaluation e;
+  FeatureWork work(networks, options);
+  work.expect(generated);
+  if (reference) work.expect(*reference);
+  const SideFeatures ours = work.features_of(generated, false);
+  std::optional<SideFeatures> real;
+  if (reference) real = work.features_of(*reference, true);
+  work.end();
+  const SideFeatures* const theirs = real ? &*real : nullptr;
+  add_frechet(e, ours, theirs);
+  add_kernel_distance(e, ours, theirs);
+  add_neighbours(e, ours, theirs);
+  add_diversity(e, generated, reference, networks, options);
+  add_scores(e, ours, theirs);
+  e.generated_statistics = ours.statistics;
+  return e;
+}
+
+std::vector<uint8_t> some_images(const Side& side, int64_t n, int threads) {
+  const size_t count = size_t(std::min(n, side.used)), bytes = image_bytes(side);
+  std::vector<uint8_t> pixels(count * bytes);
+  parallel_for(count, thread_count(threads), [&](size_t i) {
+    side.read(int64_t(i) * side.used / int64_t(count), pixels.data() + i * bytes);
+  });
+  return pixels;
+}
+
+}  // namespace ito::apps

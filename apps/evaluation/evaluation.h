@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/evaluation/sides.h"
+
+/// What ./evaluate measures, without flags and files.
+namespace ito::apps {
+
+/// The networks that some metrics need; empty, with the reason, where there are no weights.
+struct MetricNetworks {
+  /// u8 [n,h,w,3] -> features [n,kInceptionWidth] and, unless null, logits [n,kInceptionClasses].
+  std::function<void(const uint8_t* images, int64_t n, int h, int w, float* features, float* logits)>
+      inception;
+  /// Distance of a[i] and b[i], u8 [pairs,h,w,3].
+  std::function<void(const uint8_t* a, const uint8_t* b, int64_t pairs, int h, int w, double* distances)>
+      lpips;
+  std::string inception_missing, lpips_missing;
+};
+inline constexpr int64_t kInceptionWidth = 2048, kInceptionClasses = 1008;
+
+struct EvaluationOptions {
+  int64_t pairs = 10000;     // that Diversity and MS-SSIM-3 are means over, at most
+  int64_t pairwise = 10000;  // images of a side whose features are kept: what compares all with all
+  uint64_t seed = 0;
+  int threads = 0;
+  bool inception_score = false;
+};
+
+/// One measured number and how it is shown.
+struct Figure {
+  std::string key, label;                           // of the JSON; of the table
+  std::optional<double> value;                      // none: see missing
+  std::optional<double> spread, real, real_spread;  // standard error or deviation; the same on real images
+  std::string missing;                              // why there is no value
+  std::string note;                                 // how it was taken
+  double offset = 0, factor = 1;                    // the table shows offset + factor * value
+
+  double shown(double v) const { return offset + factor * v; }
+};
+
+/// A generated image and the reference image that is most like it.
+struct NearestPair {
+  int64_t generated = 0, reference = 0;  // numbers of the sides
+  double distance = 0;                   // of their features
+};
+
+struct Evaluation {
+  std::vector<Figure> figures;
+  std::optional<model::FeatureStatistics> generated_statistics;
+  /// Distances to the nearest reference image, of generated images and of reference images (another one).
+  std::vector<double> generated_distances, reference_distances;
+  std::vector<NearestPair> closest;  // ascending distance
+};
+
+/// Measures what can be measured; everything else says why not. `reference` may be null. Shows progress.
+Evaluation evaluate(const Side& generated, const Side* reference, const MetricNetworks& networks,
+                    const EvaluationOptions& options);
+
+/// Image i of 0..n-1 of a side, evenly spread where there are more: u8 [n, height, width, 3].
+std::vector<uint8_t> some_images(const Side& side, int64_t n, int threads);
+
+}  // namespace ito::apps

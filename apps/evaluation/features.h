@@ -1,0 +1,51 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/console/live_line.h"
+#include "apps/evaluation/evaluation.h"
+#include "model/metrics/inception_score.h"
+
+namespace ito::apps {
+
+/// What is known of a side's features.
+struct SideFeatures {
+  int64_t count = 0;    // images behind the statistics; 0 where it is not said
+  std::string missing;  // why there are none
+  std::optional<model::FeatureStatistics> statistics;
+  std::vector<model::FeatureStatistics> halves;  // of two random halves, where wanted and possible
+  std::vector<float> values;                     // [kept, columns]
+  std::vector<int64_t> images;                   // [kept] numbers of the side
+  int64_t kept = 0, columns = 0;
+  std::optional<model::InceptionScore::Result> score;
+
+  model::FeatureRows rows() const { return {values.data(), kept, columns}; }
+};
+
+/// Takes features from the network, a few images at a time: sums, and of at most `pairwise` images the
+/// features themselves. One line of progress for both sides.
+class FeatureWork {
+ public:
+  FeatureWork(const MetricNetworks& networks, const EvaluationOptions& options)
+      : networks_(networks), options_(options) {}
+  /// Announces a side, for the time that is left.
+  void expect(const Side& side);
+  SideFeatures features_of(const Side& side, bool halves);
+  void end() { line_.end(); }
+
+ private:
+  void extract(const Side& side, SideFeatures& result, std::vector<model::FeatureSums>& sums,
+               const std::vector<char>& second_half);
+  void keep(SideFeatures& result, const float* features, int64_t image, int64_t count) const;
+  void show(int64_t done_now);
+
+  const MetricNetworks& networks_;
+  const EvaluationOptions& options_;
+  int64_t total_ = 0, done_ = 0;
+  double start_ = 0;
+  LiveLine line_;
+};
+
+}  // namespace ito::apps

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "apps/console/live_line.h"
+#include "apps/evaluation/networks.h"
+#include "model/metrics/frechet.h"
+#include "model/training/trainer.h"
+
+namespace ito::apps {
+
+/// FID of a run under way: what its averaged weights draw against the images it learns from, as
+/// `./evaluate RUN --reference DATA --count N --sampler heun` measures it (seeds 0.., the same choice of
+/// images).
+class RunFid {
+ public:
+  struct Options {
+    std::string inception;  // file of the FID network's weights
+    int64_t count;          // images of each side, at least 2
+    int sampler_steps;
+  };
+  /// Opens the network, which then rests on the device. Error: the file is not named, missing or of another
+  /// network; fewer than two images.
+  RunFid(engine::Device&, const Options&, const model::ImageSet& images);
+
+  /// What each measurement costs, as a sentence.
+  std::string cost() const;
+  /// Seconds of a measurement when training learns from so many images a second.
+  double seconds(double images_per_second) const;
+  const std::vector<std::string>& notes() const { return opened_.notes; }
+  int64_t count() const { return int64_t(numbers_.size()); }
+
+  /// Draws, looks and compares; nothing if the user interrupts. The reference is looked at once. The trainer
+  /// must be paused.
+  std::optional<double> measure(model::Trainer&, LiveLine&);
+
+ private:
+  /// Statistics of images 0..count-1, which `read` writes one after another; nothing if interrupted.
+  template <class Read>
+  std::optional<model::FeatureStatistics> look(const char* what, LiveLine&, const Read& read) const;
+
+  engine::Device& device_;
+  Options options_;
+  const model::ImageSet images_;
+  std::vector<int64_t> numbers_;  // of the images of the reference
+  OpenedNetworks opened_;
+  double seconds_per_image_ = 0;  // of the network
+  std::optional<model::FeatureStatistics> reference_;
+};
+
+}  // namespace ito::apps

@@ -1,0 +1,68 @@
+#include "apps/inputs/checkpoint.h"
+
+#include <charconv>
+
+#include "model/training/run_folder.h"
+
+namespace ito::apps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kHowToTrain =
+    "train one first: ./train_celeba data/celeba   (or scripts/demo, which draws faces and learns them in "
+    "minutes)";
+
+uint64_t parse_seed(std::string_view text, const std::string& all) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    fail(cat("--seeds '", all, "' is not a list like 5, 0-63 or 0-15,100"));
+  return value;
+}
+
+}  // namespace
+
+fs::path find_checkpoint(const std::string& checkpoint, const std::string& run) {
+  if (!checkpoint.empty()) {
+    if (!fs::exists(checkpoint)) fail(cat("there is no checkpoint ", checkpoint, "; ", kHowToTrain));
+    return checkpoint;
+  }
+  std::optional<fs::path> folder = run.empty() ? model::newest_run("runs") : fs::path(run);
+  if (!folder) fail(cat("there is no trained model below runs/; ", kHowToTrain));
+  const auto newest = model::newest_checkpoint(*folder);
+  if (!newest) fail(cat("the run ", folder->string(), " has no checkpoint yet; ", kHowToTrain));
+  return *newest;
+}
+
+std::vector<uint64_t> parse_seeds(const std::string& text) {
+  std::vector<uint64_t> seeds;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string_view part = std::string_view(text).substr(begin, end - begin);
+    const size_t dash = part.find('-');
+    const uint64_t first = parse_seed(part.substr(0, dash), text);
+    const uint64_t last = dash == std::string_view::npos ? first : parse_seed(part.substr(dash + 1), text);
+    if (last < first) fail(cat("--seeds '", text, "': ", first, "-", last, " runs backwards"));
+    if (last - first >= uint64_t(kMostSeeds) - seeds.size())
+      fail(cat("--seeds '", text, "' names more than a million images"));
+    // Counted from the first: past the largest seed there is no number to stop at.
+    for (uint64_t i = 0; i <= last - first; ++i) seeds.push_back(first + i);
+    begin = end + 1;
+  }
+  return seeds;
+}
+
+engine::DeviceOptions device_options(const DeviceRequest& request) {
+  const bool cudnn = request.conv == SamplingConv::cudnn;
+  return {request.threads, engine::choose_backend(request.device),
+          cudnn ? kernels::ConvChoice::cudnn : kernels::ConvChoice::ours};
+}
+
+std::string where(engine::Device& device) {
+  if (device.backend() == engine::Backend::cuda) return device.name() + " (CUDA)";
+  return cat(device.name(), ", ", device.threads(), device.threads() == 1 ? " thread" : " threads");
+}
+
+}  // namespace ito::apps

@@ -1,0 +1,93 @@
+#include "apps/inputs/samples.h"
+
+#include "apps/console/program.h"
+#include "data/pictures/folder.h"
+#include "engine/io/atomic_file.h"
+#include "engine/io/json_text.h"
+#include "kernels/base/error.h"
+#include "kernels/base/path_text.h"
+#include "model/json_value.h"
+
+namespace ito::apps {
+
+namespace fs = std::filesystem;
+using model::take;
+
+namespace {
+
+constexpr const char* kNote = "samples.json";
+
+/// "0-63", "0-15,100": as --seeds takes them, the first few stretches of many.
+std::string seeds_text(const std::vector<uint64_t>& seeds) {
+  constexpr int kMost = 8;
+  std::string text;
+  int stretches = 0;
+  for (size_t begin = 0, end = 0; begin < seeds.size(); begin = end) {
+    if (++stretches > kMost) return cat(text, " and ", seeds.size() - begin, " more");
+    for (end = begin + 1; end < seeds.size() && seeds[end] == seeds[end - 1] + 1;) ++end;
+    text += cat(text.empty() ? "" : ",", seeds[begin]);
+    if (end - begin > 1) text += cat("-", seeds[end - 1]);
+  }
+  return text;
+}
+
+}  // namespace
+
+void write_sample_note(const fs::path& folder, const SampleNote& note) {
+  const nlohmann::json json = {{"run", note.run},         {"step", note.step},
+                               {"sampler", note.sampler}, {"sampler_steps", note.sampler_steps},
+                               {"seeds", note.seeds},     {"crop", note.crop},
+                               {"height", note.height},   {"width", note.width}};
+  io::write_file_atomic(folder / kNote, io::json_text(json, 2) + "\n");
+}
+
+bool same_sampling(const SampleNote& a, const SampleNote& b) {
+  return as_utf8(a.run) == as_utf8(b.run) && a.step == b.step && a.sampler == b.sampler &&
+         a.sampler_steps == b.sampler_steps && a.crop == b.crop && a.height == b.height && a.width == b.width;
+}
+
+data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds) {
+  return {{seeds.size() == 1 ? "seed" : "seeds", seeds_text(seeds)},
+          {"run", note.run},
+          {"step", cat(note.step)},
+          {"sampler", note.sampler},
+          {"steps", cat(note.sampler_steps)},
+          {"version", cat("Ito ", version_text())}};
+}
+
+std::optional<SampleNote> read_sample_note(const fs::path& folder) {
+  const fs::path file = folder / kNote;
+  if (!fs::exists(file)) return {};
+  try {
+    const auto json = nlohmann::json::parse(io::read_file(file));
+    SampleNote note;
+    take(json, "run", note.run), take(json, "step", note.step);
+    take(json, "sampler", note.sampler), take(json, "sampler_steps", note.sampler_steps);
+    std::vector<uint64_t> seeds;
+    take(json, "seeds", seeds);
+    note.seeds.insert(seeds.begin(), seeds.end());
+    take(json, "crop", note.crop), take(json, "height", note.height), take(json, "width", note.width);
+    return note;
+  } catch (const std::exception& e) {
+    fail(cat(file.string(), " is not as ./sample writes it: ", e.what(),
+             "; remove it or choose another folder"));
+  }
+}
+
+void check_own_pictures(const fs::path& folder) {
+  if (!fs::is_directory(folder) || read_sample_note(folder)) return;
+  const data::FoundFiles found =
+      data::find_in_folder(folder, [](const data::FoundFiles& so_far) { return !so_far.names.empty(); });
+  if (!found.names.empty())
+    fail(cat(folder.string(), " holds pictures that ./sample did not make, such as ", found.names[0],
+             ": choose another --out, so that they are neither replaced nor mixed with samples"));
+}
+
+void check_same_pictures(const fs::path& folder, const std::string& crop, int height, int width) {
+  const std::optional<SampleNote> there = read_sample_note(folder);
+  if (!there || (there->crop == crop && there->height == height && there->width == width)) return;
+  fail(cat(folder.string(), " holds samples of crop ", there->crop, " at ", there->height, "x", there->width,
+           ", and these are of crop ", crop, " at ", height, "x", width, "; choose another --out"));
+}
+
+}  // namespace ito::apps

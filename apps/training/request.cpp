@@ -1,0 +1,186 @@
+#include "apps/training/request.h"
+
+#include <filesystem>
+#include <iostream>
+
+#include "apps/inputs/pictures.h"
+#include "engine/io/atomic_file.h"
+#include "kernels/base/math.h"
+
+namespace ito::apps {
+
+namespace {
+
+using model::TrainingOptions;
+
+/// Height and width of --size, else of the preset.
+data::ImageSize image_size(const TrainingRequest& f, const model::NetworkConfig& network) {
+  return f.size.empty() ? data::ImageSize{network.width, network.height} : data::parse_image_size(f.size);
+}
+
+/// The preset that fits the device, where none is asked for.
+std::string preset_for(engine::Backend backend) {
+  const bool cuda = backend == engine::Backend::cuda;
+  std::cout << "preset     "
+            << (cuda ? "celeba64, the default on a GPU (small on a CPU)"
+                     : "small, the default on a CPU (celeba64 on a GPU)")
+            << "; --preset chooses another\n";
+  return cuda ? "celeba64" : "small";
+}
+
+/// The convolutions that fit the device, where none are asked for.
+kernels::ConvChoice conv_for(engine::Backend backend) {
+  if (backend == engine::Backend::cpu) return kernels::ConvChoice::ours;
+  const bool cudnn = engine::has_cudnn();
+  std::cout << "conv       "
+            << (cudnn ? "auto: each shape's convolution is timed once, ours and cuDNN's"
+                      : "ours, for there is no cuDNN")
+            << "; --conv chooses\n";
+  return cudnn ? kernels::ConvChoice::automatic : kernels::ConvChoice::ours;
+}
+
+/// Visits options, and writes those that have a flag as the user would.
+struct FlagsText {
+  std::string& text;
+  size_t& column;
+
+  void add(const std::string& word) const {
+    constexpr size_t kColumns = 100, kIndent = 11;
+    const bool full = column + 1 + word.size() > kColumns;
+    if (!text.empty()) text += full ? "\n" + std::string(kIndent, ' ') : " ";
+    column = (full ? kIndent : column + 1) + word.size();
+    text += word;
+  }
+  template <class T>
+  void operator()(const T& value, const Field& field) const {
+    const std::string& flag = field.flag;
+    if (flag.empty()) return;
+    if constexpr (std::is_same_v<T, bool>) {
+      if (value != (flag.rfind("--no-", 0) == 0)) add(flag);
+    } else if constexpr (Nameable<T>) {
+      add(cat(flag, " ", name_of(value)));
+    } else if constexpr (is_number<T>) {
+      add(flag + " " + shortest_text(value));
+    }
+  }
+  template <class Options>
+  void object(const char*, const Options& options) const {
+    fields(options, *this);
+  }
+};
+
+data::Dataset open_split(const TrainingRequest& f, const TrainingOptions& o, const std::string& split) {
+  data::DatasetOptions options;
+  options.split = split;
+  if (f.crop) options.crop = name_of(*f.crop);
+  options.orientation = f.orientation;
+  options.size_step = o.network.stride();
+  options.height = o.network.height, options.width = o.network.width;
+  options.cache_dir = f.cache;
+  options.threads = f.threads;
+  return open_pictures(f.data, options);
+}
+
+}  // namespace
+
+void add_flags(Flags& flags) {
+  flags.add(TrainingRequest{});
+  flags.add(TrainingOptions{});
+}
+
+TrainingRequest training_request(const Flags& flags) {
+  TrainingRequest f;
+  flags.read_into(f);
+  if (int(flags.given("--steps")) + int(flags.given("--epochs")) + int(flags.given("--minutes")) > 1)
+    fail("give one of --steps, --epochs and --minutes");
+  if (f.fid_every == 0 && !f.inception.empty()) fail("--inception does nothing without --fid-every N");
+  if (f.fid_every == 0 && flags.given("--fid-count")) fail("--fid-count does nothing without --fid-every N");
+  return f;
+}
+
+std::string run_path(const TrainingRequest& f) {
+  if (!f.out.empty()) return f.out;
+  std::filesystem::path folder = std::filesystem::absolute(f.data).lexically_normal();
+  if (folder.filename().empty()) folder = folder.parent_path();
+  return "runs/" + folder.filename().string() + "-" + f.preset.value();
+}
+
+std::optional<TrainingOptions> options_of_run(const std::string& run) {
+  const std::filesystem::path file = std::filesystem::path(run) / "options.json";
+  if (!std::filesystem::exists(file)) return {};
+  try {
+    return model::training_options_from_json(io::read_file(file));
+  } catch (const Error& error) {
+    fail(cat(file.string(), ": ", error.what(), "; put back what was there, or begin another --out"));
+  }
+}
+
+TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine::Backend backend) {
+  TrainingOptions o;
+  flags.read_into(o);  // every value is checked, before anything else is
+  std::optional<TrainingOptions> begun;
+  if (!f.preset && !f.out.empty() && (begun = options_of_run(f.out))) f.preset = begun->preset;
+  if (!f.preset) f.preset = preset_for(backend);
+  begun = options_of_run(run_path(f));
+  o = model::default_options(*f.preset);
+  const data::ImageSize size = image_size(f, o.network);
+  o.network.height = size.height, o.network.width = size.width;
+  flags.read_into(o);
+  if (flags.given("--prediction")) {
+    o.diffusion = model::default_diffusion(o.network.kind, o.diffusion.preconditioning.prediction);
+    flags.read_into(o.diffusion);
+  }
+  if (!flags.given("--conv")) o.conv = begun ? begun->conv : conv_for(backend);
+  if (f.crop) o.crop = name_of(*f.crop);
+  set_steps(o, o.steps);
+  check(o);
+  return o;
+}
+
+std::string flags_text(const TrainingOptions& options) {
+  std::string text;
+  size_t column = 11;
+  const FlagsText flags{text, column};
+  flags.add("--preset " + options.preset);
+  flags.add(cat("--size ", options.network.height, "x", options.network.width));
+  flags.add("--crop " + options.crop);
+  if (options.network.condition) flags.add("--attributes");
+  fields(options, flags);
+  return text;
+}
+
+data::Dataset open_images(const TrainingRequest& f, const TrainingOptions& o) {
+  return open_split(f, o, f.split);
+}
+
+std::optional<data::Dataset> open_validation(const TrainingRequest& f, const TrainingOptions& o,
+                                             const data::Dataset& images) {
+  if (o.validate_count == 0) return {};
+  std::string why = cat("the split ", images.split(), " holds CelebA's valid one");
+  if (images.kind() != "celeba") why = "a folder has no valid split";
+  if (images.kind() == "celeba" && (images.split() == "train" || images.split() == "test")) {
+    try {
+      return open_split(f, o, "valid");
+    } catch (const data::EmptySplit& error) {
+      why = error.what();
+    }
+  }
+  std::cout << "note       validation is on images that are learned from: " << why << "\n";
+  return {};
+}
+
+void complete(TrainingOptions& o, const TrainingRequest& f, const data::Dataset& images) {
+  o.crop = images.crop();
+  if (f.epochs) {
+    const int64_t batch = int64_t(o.batch) * o.accumulate;
+    set_steps(o, div_up(*f.epochs * int64_t(images.count()), batch));
+  }
+  if (f.attributes) {
+    if (images.attributes().empty())
+      fail("--attributes needs CelebA's list_attr_celeba.txt beside the images");
+    o.network.condition = int(images.attribute_names().size());
+  }
+  check(o);
+}
+
+}  // namespace ito::apps

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/console/flags.h"
+#include "data/celeba_files/celeba.h"
+#include "data/dataset.h"
+#include "data/pictures/crop.h"
+#include "model/training/options.h"
+#include "model/unet/presets.h"
+
+/// train_celeba's flags and what they mean.
+namespace ito::apps {
+
+/// Everything that is asked of a training but the run's own options (model/training/options.h).
+struct TrainingRequest {
+  std::string data, out;
+  std::optional<std::string> preset;
+  std::optional<int64_t> epochs;
+  std::optional<double> minutes, probe;
+  std::string size, split, cache = "runs/cache", inception;
+  std::optional<data::Crop> crop;
+  data::Orientation orientation = data::Orientation::upright;
+  bool attributes = false, dry_run = false, new_data = false;
+  int64_t fid_every = 0;
+  int64_t fid_count = 1000;
+  engine::DeviceChoice device = engine::DeviceChoice::automatic;
+  int threads = 0;
+};
+
+template <FieldsOf<TrainingRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.data,
+        Field("data", "CelebA's folder or zip, or any folder or zip of images").as("data").required());
+  visit(
+      o.out,
+      Field("out", "the run's folder; repeating the command resumes it").otherwise("runs/<folder>-<preset>"));
+  visit(o.preset,
+        Field("preset", "network").one_of(model::preset_names()).otherwise("small; celeba64 on a GPU"));
+  visit(o.epochs, Field("epochs", "passes over the images instead of --steps", from(1).to(1e9)));
+  visit(o.minutes,
+        Field("minutes", "or as many steps as fit this time, found by a ten-second probe when the run starts",
+              above(0).to(1e7)));
+  visit(o.probe, Field("probe", "measure for so many seconds, print images per second, and train nothing",
+                       above(0).to(1e6)));
+  visit(o.dry_run, Field("dry_run", "print options, parameters, FLOPs, memory and time, and train nothing"));
+  visit(o.size, Field("size", "image size, N or HxW").otherwise("the preset's"));
+  visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
+  visit(o.orientation, data::orientation_field());
+  visit(o.split, Field("split", "of CelebA")
+                     .one_of(data::split_names())
+                     .otherwise("train for CelebA, all for a folder"));
+  visit(o.cache, Field("cache", "folder of the decoded images"));
+  visit(o.new_data,
+        Field("new_data", "a run that goes on learns from these images, though it began with others"));
+  visit(o.attributes, Field("attributes", "condition the network on CelebA's 40 attributes"));
+  visit(o.fid_every,
+        Field("fid_every", "steps between measurements of FID, which take long; 0: none (needs --inception)",
+              from(0).to(engine::kMostSteps)));
+  visit(o.fid_count,
+        Field("fid_count", "images that a FID is measured on; compare only equal numbers", from(2).to(1e9)));
+  visit(
+      o.inception,
+      Field("inception", "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors"));
+  visit(o.device, Field("device", "where to run"));
+  visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
+}
+
+/// All of train_celeba's flags.
+void add_flags(Flags& flags);
+
+/// What flags ask for, checked: so that a mistyped flag is reported before any image is decoded.
+TrainingRequest training_request(const Flags& flags);
+
+/// The run's options as far as flags, the device and a run that has begun determine them, checked. Prints what was
+/// chosen for the device.
+model::TrainingOptions training_options(const Flags& flags, TrainingRequest& request,
+                                        engine::Backend backend);
+/// Opens the images in that size, decoding them (with progress) where no cache has them yet.
+data::Dataset open_images(const TrainingRequest& request, const model::TrainingOptions& options);
+/// The images to validate on: CelebA's valid split, where the run learns from another one; else nothing, and
+/// a sentence that says so.
+std::optional<data::Dataset> open_validation(const TrainingRequest& request,
+                                             const model::TrainingOptions& options,
+                                             const data::Dataset& images);
+/// Adds what the images determine: the crop's name, the steps of --epochs, the condition's numbers.
+void complete(model::TrainingOptions& options, const TrainingRequest& request, const data::Dataset& images);
+/// --out, or runs/<folder>-<preset>.
+std::string run_path(const TrainingRequest& request);
+/// The options of the run there, where one has begun.
+std::optional<model::TrainingOptions> options_of_run(const std::string& run);
+/// The flags that ask for these options of a run on these images, wrapped for a terminal.
+std::string flags_text(const model::TrainingOptions& options);
+
+}  // namespace ito::apps
