@@ -79,10 +79,11 @@ class Dataset {
 
 /// Opens CelebA in its official layout (data/celeba_files/celeba.h) or any folder of pictures
 /// (data/pictures/folder.h). The first time, all are decoded, cropped (data/pictures/crop.h) and scaled
-/// (data/pictures/resize.h) into a file under `cache_dir`; the folder itself is only read. A second process waits for the first, and goes on with what a killed one left;
-/// a file that is damaged, out of date or another version's is made anew. Pictures that are unreadable, or
-/// smaller than the wanted size, are skipped and named, up to one in twenty. Error: more than that (says which
-/// size fits); what list_folder and list_celeba report; no room or right to write the cache.
+/// (data/pictures/resize.h) into a file under `cache_dir`; the folder itself is only read. A second process
+/// waits for the first, and continues what a killed one left; a file that is damaged, out of date or another
+/// version's is made again. Pictures that are unreadable, or smaller than the wanted size, are skipped and
+/// named, up to one in twenty. Error: more than that (says which size fits); what list_folder and list_celeba
+/// report; no room or right to write the cache.
 Dataset open_dataset(const std::filesystem::path& path, const DatasetOptions& options);
 
 }  // namespace ito::data
