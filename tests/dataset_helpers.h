@@ -6,7 +6,7 @@
 #include "data/dataset.h"
 #include "data_helpers.h"
 
-/// What the tests of whole data sets share: folders of made-up pictures, and a cache beside them.
+/// What the tests of whole data sets share: folders of made-up pictures, and a cache next to them.
 namespace ito::tests {
 
 inline data::DatasetOptions options_for(const TempFolder& folder, int height, int width) {

@@ -8,7 +8,7 @@
 #include "kernels/base/process_memory.h"
 #include "tests/helpers.h"
 
-/// What the readers' tests share beside helpers.h.
+/// What the readers' tests share besides helpers.h.
 namespace ito::tests {
 
 inline std::filesystem::path fixture(const std::string& name) {

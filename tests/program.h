@@ -10,7 +10,7 @@
 
 namespace ito::tests {
 
-/// How a program ended and what it said: its exit code, -1 where there is none, and both streams.
+/// How a program ended and what it printed: its exit code, -1 where there is none, and both streams.
 struct Ended {
   int code = -1;
   std::string out, err;

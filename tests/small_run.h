@@ -78,7 +78,7 @@ pid_t start(F&& action) {
   _exit(status);
 }
 
-/// How many times a test shall kill a run: ITO_KILLS, or a few.
+/// How many times a test kills a run: ITO_KILLS, or a few.
 inline int wanted_kills() {
   const char* text = std::getenv("ITO_KILLS");
   return text ? std::atoi(text) : 20;

@@ -100,7 +100,7 @@ struct Function {
   int first_line = 0, last_line = 0;
 };
 
-/// Finds the outermost functions by following braces: what stands between the last ; { or } and a brace says
+/// Finds the outermost functions by following braces: the text between the last ; { or } and a brace says
 /// whether the brace opens a scope (namespace, class), a function or a list of values.
 class FunctionFinder {
  public:

@@ -178,7 +178,8 @@ TEST_CASE("without --preset the device chooses, and a run that goes on keeps its
   CHECK(fs::exists(place.path() / "run/checkpoints/step-00000002"));
 }
 
-TEST_CASE("what is validated on is said; a run that diverges says so and leaves its last good checkpoint") {
+TEST_CASE(
+    "what is validated on is reported; a run that diverges says so and leaves its last good checkpoint") {
   const Place place;
   place.faces();
   const std::string train = "train_celeba" + kTiny + "--save-every 1 --out run --max-bad-steps 2 ";

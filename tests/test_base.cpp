@@ -87,7 +87,7 @@ TEST_CASE("each mode opens what it says, and nothing else") {
   CHECK(bytes_of(a) == "12345");  // nothing was cut by being opened
 }
 
-TEST_CASE("what is written stands where it should") {
+TEST_CASE("what is written is where it should be") {
   const TempFolder folder;
   const fs::path path = folder / "a";
   {
@@ -161,7 +161,7 @@ TEST_CASE("errors say the file, what could not be done, why, and what to do") {
   CHECK(reason_of(EACCES) == "Permission denied");
 }
 
-TEST_CASE("a full disk: the error says so, and what advice is given stands in its place") {
+TEST_CASE("a full disk: the error says so, and the advice given is in its place") {
   const TempFolder folder;
   const auto usual_action = signal(SIGXFSZ, SIG_IGN);
   rlimit usual{};
@@ -209,7 +209,7 @@ TEST_CASE("no descriptor stays open: not when moved, replaced or thrown over") {
   CHECK((fcntl(kept.descriptor(), F_GETFD) & FD_CLOEXEC) != 0);
 }
 
-TEST_CASE("a lock is one holder's, and is told from a file that cannot be locked") {
+TEST_CASE("a lock is one holder's, and is distinguished from a file that cannot be locked") {
   const TempFolder folder;
   const auto open = [&] { return File(folder / "a", File::Mode::lock); };
   File first = open();
@@ -257,7 +257,7 @@ TEST_CASE("whether a name still means the file that is open") {
   CHECK(errno == ENOENT);
 }
 
-TEST_CASE("what stands in a folder, and under a path without one") {
+TEST_CASE("what is in a folder, and under a path without one") {
   const TempFolder folder;
   put(folder / "a", "123");
   fs::create_symlink("a", folder / "link");

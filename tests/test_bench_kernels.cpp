@@ -112,7 +112,7 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   return std::sqrt(difference / norm);
 }
 
-TEST_CASE("what stands beside a kernel computes the same") {
+TEST_CASE("a kernel's baseline computes the same") {
   Device device({2, Backend::cpu});
   Operands operands(device);
   for (DType dtype : {DType::f32, DType::bf16}) {
@@ -195,7 +195,7 @@ TEST_CASE("a GPU is looked at while it works") {
   CHECK(observed("exit 1", worked).driver.empty());
 }
 
-TEST_CASE("the program: a few cases, and mistakes that are told") {
+TEST_CASE("the program: a few cases, and mistakes that are reported") {
   const TempFolder folder;
   const auto run = [&](const std::string& arguments) {
     return run_program(folder.path(), "bench_kernels " + arguments);

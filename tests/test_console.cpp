@@ -47,7 +47,7 @@ TEST_CASE("output that cannot be written is an error, whatever is printed") {
   refused(shell(folder, "inspect image x.png >/dev/full"), {"x.png"});
 }
 
-TEST_CASE("a pipe that nobody reads any more ends a program quietly, with SIGPIPE or without") {
+TEST_CASE("a pipe that is not read any more ends a program quietly, with SIGPIPE or without") {
   const TempFolder folder;
   for (const char* trap : {"", "trap '' PIPE; "}) {
     const Ended ended = shell(
@@ -58,7 +58,7 @@ TEST_CASE("a pipe that nobody reads any more ends a program quietly, with SIGPIP
   }
 }
 
-TEST_CASE("a path that the file system refuses is told with its flag") {
+TEST_CASE("a path that the file system refuses is reported with its flag") {
   const TempFolder folder;
   put(folder / "file", "");
   const std::string longest(300, 'x');

@@ -207,14 +207,14 @@ TEST_CASE("a full disk ends a build, and what was decoded is kept") {
   make_set(folder / "set");
   DatasetOptions options = options_for(folder, 32, 32);
   options.threads = 1;
-  const fs::path said = folder / "said";
+  const fs::path output = folder / "output";
   CHECK(in_child([&] {
           signal(SIGXFSZ, SIG_IGN);
           const rlimit limit{70 * 32 * 32 * 3, 70 * 32 * 32 * 3};
           setrlimit(RLIMIT_FSIZE, &limit);
-          put(said, error_of([&] { open_dataset(folder / "set", options); }));
+          put(output, error_of([&] { open_dataset(folder / "set", options); }));
         }) == 0);
-  const std::string error = text_of(read_bytes(said));
+  const std::string error = text_of(read_bytes(output));
   CHECK(contains(error, "cannot write: File too large; make room and start again"));
   CHECK(only(folder / "cache", ".partial").filename().string()[0] == '.');
   const Opening opening = open_and_watch(folder / "set", options);
@@ -243,7 +243,7 @@ void set_in_trailer(std::vector<uint8_t>& bytes, size_t at, Number number) {
   std::memcpy(trailer + 56, &hash, sizeof hash);
 }
 
-TEST_CASE("a cache of another version is not used, said once and made anew in its place") {
+TEST_CASE("a cache of another version is not used, reported once and made again in its place") {
   const TempFolder folder(memory_folder());
   make_pngs(folder / "set", 3, 20, 20);
   const DatasetOptions options = options_for(folder, 16, 16);
@@ -261,7 +261,7 @@ TEST_CASE("a cache of another version is not used, said once and made anew in it
   CHECK(open_and_watch(folder / "set", options).notes.empty());
 }
 
-TEST_CASE("a cache whose name is of another version's hashes is said to be the reason for decoding again") {
+TEST_CASE("a cache whose name is of another version's hashes is reported as the reason for decoding again") {
   const TempFolder folder(memory_folder());
   make_pngs(folder / "set", 3, 20, 20);
   const DatasetOptions options = options_for(folder, 16, 16);
@@ -297,7 +297,7 @@ TEST_CASE("the hash is XXH3's, and where its pieces end counts") {
   CHECK(values.size() == zeros.size() + 1);
 }
 
-TEST_CASE("a cache that claims sizes or counts that cannot be is made anew") {
+TEST_CASE("a cache that claims sizes or counts that cannot be is made again") {
   const TempFolder folder(memory_folder());
   make_pngs(folder / "set", 3, 20, 20);
   const DatasetOptions options = options_for(folder, 16, 16);

@@ -53,7 +53,7 @@ TEST_CASE("CelebA is found in every layout, by any of its folders") {
       {".", "list_attr_celeba.txt", {"", "."}}};
   for (const Layout& layout : layouts) {
     const TempFolder folder;
-    const fs::path root = folder / "a \xc3\xb6 b";  // nobody minds blanks and umlauts
+    const fs::path root = folder / "a \xc3\xb6 b";  // blanks and umlauts do no harm
     touch(root, {std::string(layout.pictures) + "/000001.jpg", layout.attributes});
     for (const char* named : layout.named) {
       CAPTURE(layout.pictures);
@@ -105,7 +105,7 @@ TEST_CASE("all lists are found, and the folder names the set") {
   CHECK(valid.landmark_list.name == "list_landmarks_align_celeba.txt");
 }
 
-TEST_CASE("the archive is read in place: beside its lists, named itself, or with its lists in it") {
+TEST_CASE("the archive is read in place: next to its lists, named itself, or with its lists in it") {
   const TempFolder folder;
   const fs::path home = folder / "celeba";
   put_zip(home / "img_align_celeba.zip",
@@ -169,7 +169,7 @@ TEST_CASE("splits by the list") {
   CHECK(contains(error_of([&] { list(folder.path(), "train"); }), "line 3: a second line for 1.png"));
 }
 
-TEST_CASE("splits by number, and this is said") {
+TEST_CASE("splits by number, with a note") {
   const TempFolder folder;
   touch(folder / "img_align_celeba",
         {"162770.jpg", "162771.png", "182637.jpg", "182638.jpg", "000001.jpg", "me.jpg"});

@@ -63,7 +63,7 @@ TEST_CASE("CelebA: split, crop, attributes, and a second opening from the cache"
   CHECK(files_in(folder / "cache").size() == 3);
 }
 
-TEST_CASE("attributes that a list leaves open are counted, in whichever column they stand") {
+TEST_CASE("attributes that a list leaves open are counted, in whichever column they are") {
   const TempFolder folder;
   make_celeba(folder / "celeba", 12);  // 1, 4, 7 and 10 are in the train split
   const auto notes = [&](const std::string& lines) {
@@ -117,7 +117,7 @@ TEST_CASE("the cache's bytes do not depend on threads, place or time") {
   CHECK(read_bytes(files[0]) == read_bytes(files[1]));
 }
 
-TEST_CASE("a changed folder is decoded anew, and the old cache file goes") {
+TEST_CASE("a changed folder is decoded again, and the old cache file goes") {
   const TempFolder folder;
   make_pngs(folder / "set", 3, 20, 20);
   const DatasetOptions options = options_for(folder, 16, 16);
@@ -131,7 +131,7 @@ TEST_CASE("a changed folder is decoded anew, and the old cache file goes") {
   CHECK(files_in(folder / "cache").size() == 1);
 }
 
-TEST_CASE("a damaged cache file is noticed and made anew") {
+TEST_CASE("a damaged cache file is noticed and made again") {
   const TempFolder folder;
   make_pngs(folder / "set", 3, 20, 20);
   const DatasetOptions options = options_for(folder, 16, 16);

@@ -101,7 +101,7 @@ TEST_CASE("CelebA's pictures go by content, too") {
   CHECK(list_pictures(folder / "img_align_celeba.zip", "").names == std::vector<std::string>{"000001"});
 }
 
-TEST_CASE("what stands where pictures should be is named, with what to do") {
+TEST_CASE("what is found instead of pictures is named, with what to do") {
   const TempFolder folder;
   struct Case {
     const char* name;
@@ -175,7 +175,7 @@ TEST_CASE("a picture of another format under a picture's name is left out, howev
                  "is --size 20"));
 }
 
-TEST_CASE("a pointer of git LFS under a picture's name is told as such") {
+TEST_CASE("a pointer of git LFS under a picture's name is recognised as such") {
   const TempFolder folder;
   put_all(folder / "set", {{"a.jpg", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"}});
   CHECK(contains(error_of([&] { open_dataset(folder / "set", options_for(folder, 16, 16)); }),
@@ -204,7 +204,7 @@ TEST_CASE("links that lead nowhere are counted, and named where there is nothing
   CHECK(contains(joined(list_pictures(folder.path(), "").notes), "1 name(s) that lead nowhere"));
 }
 
-TEST_CASE("a folder that cannot be entered is named, and those beside it are read") {
+TEST_CASE("a folder that cannot be entered is named, and those next to it are read") {
   const TempFolder folder;
   put_all(folder / "set", {{"ok.jpg", jpeg(1)}});
   // Deeper than a path can say.

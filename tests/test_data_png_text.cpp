@@ -6,7 +6,7 @@
 #include "data/pictures/png_text.h"
 #include "data_helpers.h"
 
-/// Texts in PNGs: written, read back by our own reader and passed over by the decoder; limits; what a file says about
+/// Texts in PNGs: written, read back by our own reader and skipped by the decoder; limits; what a file says about
 /// itself.
 namespace ito::tests {
 namespace {
@@ -48,7 +48,7 @@ TEST_CASE("any bytes can be a text: as UTF-8, without what a terminal obeys, and
   CHECK(contains(error_of([&] { data::encode_png(image, {{std::string(80, 'k'), "1"}}); }), "1 to 79"));
 }
 
-TEST_CASE("reading texts is bounded, and damage ends it or is passed over") {
+TEST_CASE("reading texts is bounded, and damage ends it or is skipped") {
   const Image image = picture(3, 2, 1);
   PngTexts many;
   for (int i = 0; i < 100; ++i) many.emplace_back(cat("k", i), "v");
@@ -91,7 +91,7 @@ TEST_CASE("what a picture says about itself") {
   CHECK(facts_of(jpeg).orientation == 6);
   CHECK(facts_of(jpeg).size.width == 9);
   CHECK(facts_of(jpeg).upright.width == 7);
-  for (size_t i = 2; i < 2 + exif.size(); ++i) {  // nonsense is said to be none
+  for (size_t i = 2; i < 2 + exif.size(); ++i) {  // nonsense counts as none
     std::string damaged = jpeg;
     damaged[i] = '\xff';
     int orientation = 1;

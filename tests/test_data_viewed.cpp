@@ -93,7 +93,7 @@ TEST_CASE("a WebP that is cut off, animated or too large says so") {
         FAIL_CHECK(name, " cut after ", size, " bytes: '", error, "'");
     }
   }
-  // Lossless of 16383x16383: the size stands in 28 bits behind the mark of the format.
+  // Lossless of 16383x16383: the size is stored in 28 bits behind the mark of the format.
   const std::string huge = std::string("RIFF\x12\0\0\0WEBPVP8L\x06\0\0\0\x2f\xfe\xbf\xff\x0f\0", 26);
   CHECK(contains(error_in(huge), "16383x16383 pixels; at most 100 million are read"));
   const std::string large = std::string("RIFF\x12\0\0\0WEBPVP8L\x06\0\0\0\x2f\x0f\xe7\xc3\x09\0", 26);

@@ -128,7 +128,7 @@ TEST_CASE("every prediction means what its name says") {
       return c.target_x0 * x0 + c.target_z * z;
     };
     const double x_t = level.mean * x0 + level.stddev * z;
-    // The score of x_t given x_0, -(x_t - a x_0) / s^2; the founding text's network is divided by s to give
+    // The score of x_t given x_0, -(x_t - a x_0) / s^2; the specification's network is divided by s to give
     // it.
     const double score = -(x_t - level.mean * x0) / square(level.stddev);
     CHECK(target(Prediction::score) == Approx(score).epsilon(1e-12));

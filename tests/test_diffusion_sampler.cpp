@@ -51,7 +51,7 @@ double output_stddev(const Sde& sde, int steps, FinalStep final_step) {
   return output_stddev(euler_maruyama_plan(sde, o));
 }
 
-/// The founding repository's loop: its own grid, but steps of 1/N; the state is x_t itself, the last noise
+/// score_sde's loop: its own grid, but steps of 1/N; the state is x_t itself, the last noise
 /// left out.
 double repository_stddev(const Sde& sde, int steps, double t_end) {
   double variance = square(sde.prior_stddev());
@@ -66,7 +66,7 @@ double repository_stddev(const Sde& sde, int steps, double t_end) {
 }
 
 /// Three Gaussians on a line, as "images" of one pixel: the exact D, and the exact probability flow. In one
-/// dimension the flow keeps every point's quantile, so the point that stands at x at level sigma ends where
+/// dimension the flow keeps every point's quantile, so the point that is at x at level sigma ends where
 /// the data's quantile is.
 struct Mixture {
   double weight[3] = {0.3, 0.5, 0.2}, centre[3] = {-0.7, 0.1, 0.8}, stddev[3] = {0.1, 0.2, 0.05};
@@ -137,7 +137,7 @@ TEST_CASE("Gaussian pixels: Euler-Maruyama's output deviation, the tutorial's gr
     CHECK(std::abs(output_stddev(sde, steps[i], FinalStep::mean) - expected[i]) < 1e-6);
 }
 
-TEST_CASE("Gaussian pixels: Euler-Maruyama's output deviation, the founding repository's steps of 1/N") {
+TEST_CASE("Gaussian pixels: Euler-Maruyama's output deviation, score_sde's steps of 1/N") {
   CHECK(std::abs(repository_stddev(Sde(Ve{0.01, 90}), 100, 1e-5) - .503085) < 1e-6);
   CHECK(std::abs(repository_stddev(Sde(Ve{0.01, 90}), 1000, 1e-5) - .500350) < 1e-6);
   CHECK(std::abs(repository_stddev(Sde(Vp{}), 1000, 1e-3) - .500233) < 1e-6);

@@ -196,7 +196,7 @@ TEST_CASE("training measures the FID that is measured afterwards") {
   CHECK(contains(place.err, "--fid-every needs the FID network. --inception: get pt_inception-2015-12-05"));
 }
 
-TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is said") {
+TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is printed") {
   Place place;
   write_pictures(place / "made", 0, 20), write_pictures(place / "real", 50, 31);
   const json r = place.evaluate("made --reference real --seed 3 --html r.html");
@@ -367,7 +367,7 @@ TEST_CASE("both sides are looked at before any network: statistics, numbers of i
 TEST_CASE("a few unreadable pictures of many are left out of all numbers, and named") {
   Place place;
   write_pictures(place / "made", 0, 20), write_pictures(place / "whole", 0, 20);
-  put(place / "made/1008.gif", "GIF89a");  // which no number is expected of, but which is told, too
+  put(place / "made/1008.gif", "GIF89a");  // has no number, but is counted as well
   put(place / "made/1007x.png", "\x89PNG\r\n\x1a\n");
   const json r = place.evaluate("made");
   CHECK(r.at("about").at("generated").at("images") == 20);
@@ -426,7 +426,7 @@ TEST_CASE("the distance of a set to itself is 0, never below") {
   }
 }
 
-TEST_CASE("images too small for MS-SSIM-3 are said to be") {
+TEST_CASE("images too small for MS-SSIM-3 are reported as such") {
   Place place;
   write_pictures(place / "made", 0, 4, 32, 32);
   const json r = place.evaluate("made");

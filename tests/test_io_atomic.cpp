@@ -131,7 +131,7 @@ TEST_CASE("two writers of one name do not disturb each other; the last commit st
   CHECK(names_in(folder.path()) == Names{"c"});
 }
 
-TEST_CASE("a process that may open nothing more is told so, and leaves nothing") {
+TEST_CASE("a process that may open nothing more gets an error that says so, and leaves nothing") {
   const TempFolder folder;
   rlimit usual{};
   getrlimit(RLIMIT_NOFILE, &usual);
@@ -192,7 +192,7 @@ TEST_CASE("leftovers that are kept are cleaned later, those of every target at o
   for (const std::string& name : left) CHECK(now.count(name) == 0);
 }
 
-TEST_CASE("a folder moved aside by a writer that died returns, unless a newer one took its place") {
+TEST_CASE("a folder moved away by a writer that died returns, unless a newer one took its place") {
   const TempFolder folder;
   fs::create_directory(folder / ".c.123.0.old.tmp");
   put(folder / ".c.123.0.old.tmp/x", "kept");

@@ -10,7 +10,7 @@ using namespace ito::io;
 
 namespace {
 
-/// Compressible, and not all alike.
+/// Compressible, and not all equal.
 std::string text_of_length(size_t length) {
   std::string text;
   for (uint32_t i = 0; text.size() < length; ++i)

@@ -36,7 +36,7 @@ std::string npy_with(const std::string& header, size_t data_bytes) {
   return bytes + header + std::string(data_bytes, 'x');
 }
 
-/// What is said of an archive whose one array is these bytes.
+/// The error for an archive whose one array is these bytes.
 std::string error_of_entry(const TempFolder& folder, const std::string& bytes,
                            ZipWriter::Packing packing = ZipWriter::Packing::stored) {
   ZipWriter writer(folder / "bad.npz");
@@ -144,7 +144,7 @@ TEST_CASE("what is no archive of arrays, or has not the one asked for, is named"
   CHECK(contains(error_of([&] { other.array("mu"); }), "it has none"));
 }
 
-TEST_CASE("arrays that are not read, beside one that is") {
+TEST_CASE("arrays that are not read, next to one that is") {
   const NpzReader npz(fixture("npz_bad.npz"));
   CHECK(holds_reals(npz.array("good")));
   CHECK(contains(error_of([&] { npz.array("order"); }), "npz_bad.npz/order.npy: is in Fortran order"));

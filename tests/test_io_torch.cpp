@@ -187,7 +187,7 @@ TEST_CASE("tensors beyond their storage, storages beyond the file") {
   CHECK(contains(error(6, 1, {2, 3}, {3, 1}),
                  "'a' of shape [2, 3] and strides [3, 1] from 1 on has " + beyond));
   CHECK(contains(error(6, 0, {2, 3}, {4, 1}), beyond));
-  CHECK(contains(error(6, 0, {7}, {0}), beyond));  // one number said seven times
+  CHECK(contains(error(6, 0, {7}, {0}), beyond));  // one number seven times
   CHECK(contains(error(6, 0, {huge / 8}, {0}), beyond));
   CHECK(contains(error(6, huge, {1}, {1}), beyond));
   CHECK(contains(error(6, huge, {2}, {huge}), beyond));

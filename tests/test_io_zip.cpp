@@ -60,7 +60,7 @@ std::string error_in(const std::string& bytes) {
   return error_of([&] { read_all(bytes); });
 }
 
-/// `bytes` with other ones at the `which`-th place where `mark` stands, `offset` further.
+/// `bytes` with other ones at the `which`-th place where `mark` is, `offset` further.
 std::string changed(std::string bytes, const std::string& mark, int which, size_t offset,
                     const std::string& other) {
   size_t at = bytes.find(mark);
@@ -232,7 +232,7 @@ TEST_CASE("every byte counts: cut anywhere it is an error, changed anywhere it i
         CHECK_FALSE(error_in(other).empty());  // data of "one"
     }
   }
-  CHECK(noticed > bytes.size());  // of twice as many; versions and times are nobody's concern
+  CHECK(noticed > bytes.size());  // of twice as many; versions and times do not matter
   CHECK(error_in(bytes).empty());
 }
 

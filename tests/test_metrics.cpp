@@ -17,7 +17,7 @@
 #include "tests/helpers.h"
 
 /// The metrics against NumPy's and SciPy's values (tests/reference/metric_values.py), and against what can be
-/// said without them.
+/// known without them.
 namespace ito::tests {
 namespace {
 
@@ -155,7 +155,7 @@ TEST_CASE("precision, recall, density and coverage on points placed by hand") {
   const RecipeFeatures real = points({{0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}});
   CHECK(neighbour_radii(real.view(), {1, 2}) ==
         std::vector<std::vector<double>>{{1, 1, 1, 1, 1}, {4, 1, 1, 1, 4}});
-  // Two on a real point, one on a ball's edge, one beside it, three far away.
+  // Two on a real point, one on a ball's edge, one next to it, three far away.
   const RecipeFeatures generated = points({{0, 0}, {0, 0}, {2, 1}, {2, 2}, {90, 0}, {91, 0}, {92, 0}});
   const Overlap o = overlap(real.view(), generated.view(), 1, 1);
   CHECK(o.precision == Approx(3 / 7.0).epsilon(1e-15));  // (2, 1) is in the closed ball of (2, 0)

@@ -156,7 +156,7 @@ TEST_CASE("weights come from what torch.save wrote, in both its forms") {
   }
 }
 
-TEST_CASE("mistakes are told") {
+TEST_CASE("mistakes are reported") {
   CHECK(parse_name<ResizeMode>("clean") == ResizeMode::clean);
   CHECK_THROWS_WITH_AS(parse_name<ResizeMode>("tf"), doctest::Contains("did you mean \"tf1\""), Error);
   Device device;

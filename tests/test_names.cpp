@@ -27,7 +27,7 @@ TEST_CASE("the nearest name is the one with the least distance, the first of equ
   CHECK(nearest_name("anything", {}).empty());
 }
 
-TEST_CASE("a table of names goes both ways; an unknown name is told which one was meant") {
+TEST_CASE("a table of names goes both ways; for an unknown name the error suggests the one that was meant") {
   CHECK(value_of_name("fruit", "pear", kFruits) == Fruit::pear);
   CHECK(name_of_value(Fruit::apple, kFruits) == "apple");
   CHECK_THROWS_WITH_AS(value_of_name("fruit", "aple", kFruits),

@@ -229,7 +229,7 @@ TEST_CASE("every argument of UNet2DModel is among the refused") {
   }
 }
 
-TEST_CASE("what is missing is diffusers' default, and said to be where it cannot be") {
+TEST_CASE("what is missing is diffusers' default, and reported where it cannot be") {
   json all = json::parse(kDefaults);
   all["sample_size"] = 64;
   const NetworkConfig c = network_config_from_json(R"({"sample_size": 64})");

@@ -42,13 +42,13 @@ TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the o
   }
 }
 
-TEST_CASE("amid a grid, an FID or a validation a run gives way, saves, and makes up for it when it goes on") {
+TEST_CASE("during a grid, an FID or a validation a run gives way, saves, and makes up for it when it goes on") {
   SmallRun run;
   run.options.sample_count = 9, run.options.sample_steps = 2, run.options.sample_every = 4;
   run.options.save_every = 4, run.options.validate_every = 4, run.options.validate_count = 4;
   const TempFolder place(memory_folder());
   int64_t asked = 0,
-          last = INT64_MAX;  // how often the run asked whether it shall stop; from when on it shall
+          last = INT64_MAX;  // how often the run asked whether to stop; from when on it is to
   std::map<std::string, int> made;
   SessionHooks hooks;
   hooks.interrupted = [&] { return asked++ >= last; };
@@ -97,7 +97,7 @@ std::vector<std::string> notes_of(const SmallRun& run, const fs::path& folder) {
   return notes;
 }
 
-TEST_CASE("more steps go on; where the rate's decay aims at the last one, it is said to be planned anew") {
+TEST_CASE("more steps go on; where the rate's decay aims at the last one, the new plan is reported") {
   using engine::Decay;
   for (const Decay decay : {Decay::constant, Decay::cosine}) {
     SmallRun run;

@@ -104,7 +104,7 @@ TEST_CASE("the page of the longest run stays small") {
   CHECK(data["messages"].back()["step"] == 1000000);
 }
 
-TEST_CASE("the page is made of its files, and asks nobody for anything but what lies beside it") {
+TEST_CASE("the page is made of its files, and reads nothing except what lies next to it") {
   const std::string page = run_page_html(), root = ITO_SOURCE_DIR "/model/training/run_page";
   for (const char* part : {".css", "_charts.js", ".js"}) {
     const std::string text = io::read_file(root + part);
@@ -178,7 +178,7 @@ TEST_CASE("a run that goes on cuts its log there, and its page shows what was be
   CHECK(data["curves"]["validation_loss"]["mean"] == json({0.5}));
   log_steps(journal, 40, 60, 100);
   journal.ended("");
-  // The same lines as before, but for the order of those of the cut.
+  // The same lines as before, except for the order of those of the cut.
   const std::string again = io::read_file(run.path() / "log.jsonl");
   CHECK(again.size() == log.size());
   std::istringstream lines(again);
@@ -221,7 +221,7 @@ TEST_CASE(
   CHECK(notes.texts.empty());
 }
 
-TEST_CASE("where nothing can be written, each thing is said once and the run goes on") {
+TEST_CASE("where nothing can be written, each failure is reported once and the run goes on") {
   const TempFolder folder;
   const RunFolder run(folder / "run");
   put(run.path() / "log.jsonl", "");

@@ -8,7 +8,7 @@
 #include "tests/picture_folders.h"
 #include "tests/small_run.h"
 
-/// Programs that are stopped: by any signal, amid anything, with nobody left to read what they print.
+/// Programs that are stopped: by any signal, at any point, also when their output is not read any more.
 namespace ito {
 namespace {
 
@@ -80,7 +80,7 @@ TEST_CASE("one signal that comes twice, and a hangup after it, are one; under no
   CHECK(model::newest_checkpoint(place / "run"));
 }
 
-TEST_CASE("a run whose output nobody reads any more is saved all the same") {
+TEST_CASE("a run whose output is not read any more is saved all the same") {
   const TempFolder place;
   put_pictures(place / "faces", 8);
   int ends[2];

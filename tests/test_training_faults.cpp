@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace tests;
 
-/// What `action`, run as somebody without root's rights, fails with.
+/// What `action`, run without root's rights, fails with.
 template <class F>
 std::string error_as_nobody(const fs::path& place, F&& action) {
   const fs::path answer = place / "answer";
@@ -115,7 +115,7 @@ TEST_CASE("run folders that are no folders, or may not be read or written") {
   CHECK(contains(opened("locked"), "cannot make the run folder"));
 }
 
-TEST_CASE("two processes in one folder: the second is told the first one's number; a killed one is none") {
+TEST_CASE("two processes in one folder: the second one's error has the first one's number; a killed one is none") {
   const TempFolder place;
   const fs::path folder = place / "run";
   const pid_t child = start([&] {
@@ -147,7 +147,7 @@ TEST_CASE("a run whose lock cannot be written is not taken, and nothing stays op
   CHECK(error_of([&] { RunFolder second(place / "run"); }) == "");
 }
 
-TEST_CASE("memory that does not suffice is said before training, with a batch that fits") {
+TEST_CASE("memory that does not suffice is reported before training, with a batch that fits") {
   SmallRun run;
   run.options.batch = 1 << 19, run.options.accumulate = 1;
   engine::Device device({1, engine::Backend::cpu});
@@ -213,7 +213,7 @@ TEST_CASE("steps whose loss is not finite are skipped, named and counted; too ma
   CHECK(contents_of(place / "run/checkpoints") == contents_of(place / "straight/checkpoints"));
 }
 
-TEST_CASE("an interruption amid bad steps removes nothing, neither then nor at the next start") {
+TEST_CASE("an interruption between bad steps removes nothing, neither then nor at the next start") {
   SmallRun run;
   run.options.max_bad_steps = 3, run.options.save_every = 1, run.options.keep = 1;
   run.options.validate_count = 0;
@@ -262,7 +262,7 @@ TEST_CASE("a model that draws what is not finite is not saved before it recovers
   SessionHooks hooks;
   hooks.note = [&](const std::string& text) {
     if (contains(text, "step "))
-      notes.push_back(text);  // not what is said of the pictures that are missing here
+      notes.push_back(text);  // not the notes about the pictures that are missing here
   };
   hooks.write_grid = [&](const fs::path& path, auto&&...) {
     if (path.stem() == step_name(6)) throw NotFinite("NaN", "");
@@ -290,7 +290,7 @@ TEST_CASE("numbers that are not finite are not saved") {
   CHECK(saved_with(1) == "");
 }
 
-TEST_CASE("weights that were lost in one step are not saved, and none is said to be good") {
+TEST_CASE("weights that were lost in one step are not saved, and none is called good") {
   const SmallRun run = diverging();
   const TempFolder place;
   const std::string error = error_of([&] { run.train(place / "run"); });

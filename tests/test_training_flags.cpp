@@ -50,7 +50,7 @@ TEST_CASE("a run that has begun keeps its preset and its convolutions") {
   CHECK(again.options.conv == kernels::ConvChoice::automatic);
 }
 
-TEST_CASE("a run's options that cannot be read are told with their file") {
+TEST_CASE("a run's options that cannot be read are reported with their file") {
   const tests::TempFolder folder;
   io::write_file_atomic(folder / "options.json", "{\"batch\": \"4\"}");
   const std::string error = tests::error_of([&] { options_of_run(folder.path().string()); });

@@ -97,7 +97,7 @@ TEST_CASE("a path in a command can be pasted, and one that is no text can be wri
   CHECK(nlohmann::json::accept(io::read_file(place / name / "numbers.json")));
 }
 
-TEST_CASE("samples go into no folder that holds somebody's pictures") {
+TEST_CASE("samples go into no folder that holds the user's pictures") {
   const Place place;
   put_pictures(place / "faces", 8);
   REQUIRE(place.run("train_celeba faces" + kTiny + "--steps 1 --out run").code == 0);

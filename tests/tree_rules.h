@@ -19,7 +19,7 @@ using Complaints = std::vector<std::string>;
 
 constexpr int kMostLines = 500, kMostFunctionLines = 80, kMostColumns = 120;
 
-/// What the files of one folder may include of ours: prefixes of paths.
+/// What the files of one folder may include of the tree: prefixes of paths.
 struct Layer {
   const char* folder;
   std::vector<const char*> allowed;
@@ -90,7 +90,7 @@ inline std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// Why a file may not include this header of ours; "" if it may.
+/// Why a file may not include this header of the tree; "" if it may.
 inline std::string layer_complaint(const std::string& path, const std::string& header) {
   for (const Layer& layer : layers()) {
     if (!begins_with(path, layer.folder)) continue;

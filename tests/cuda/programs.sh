@@ -19,7 +19,7 @@ done
 if [[ $device == cpu ]]; then
   export CUDA_VISIBLE_DEVICES=
   if train --device cuda > out.txt 2> err.txt; then fail "--device cuda went on without a GPU"; fi
-  [[ $(wc -l < err.txt) == 1 ]] || fail "--device cuda said more than one line: $(cat err.txt)"
+  [[ $(wc -l < err.txt) == 1 ]] || fail "--device cuda printed more than one line: $(cat err.txt)"
   grep -q '^train_celeba: CUDA cannot be used: .*--device cpu' err.txt || fail "--device cuda did not say why: $(cat err.txt)"
   cat err.txt
   device=auto

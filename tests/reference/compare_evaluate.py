@@ -1,4 +1,4 @@
-"""./evaluate on two folders of photos beside the published programs, with random weights in the published files' form:
+"""./evaluate on two folders of photos, compared with the published programs, with random weights in the published files' form:
 every number must agree to 1e-3. Prints the table; the exit code is 1 where one does not.
 
     pip install torch torchvision pytorch-fid torch-fidelity clean-fid lpips prdc scipy pillow

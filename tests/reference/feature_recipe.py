@@ -1,4 +1,4 @@
-"""Weights and images for the metrics' networks that Python and C++ (tests/feature_recipe.h) draw bit for bit alike.
+"""Weights and images for the metrics' networks that Python and C++ (tests/feature_recipe.h) both draw, bit for bit.
 
 Numbers are parity_recipe's u in [-1, 1), computed in double and rounded once to float32. Tensor NAME is the stream
 fnv1a(NAME), 32 bits, in PyTorch's row-major order:

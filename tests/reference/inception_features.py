@@ -6,7 +6,7 @@ weights and images of feature_recipe.py.
 
 "NAME": 64 numbers of a stage of pytorch-fid's network for two images of 64x64, at multiples of count / 64 of the
 flattened [N,C,H,W]. "NAME.corner": its last 4 channels, in the second image, at pixels (0,0), (0,1), (1,0), (1,1),
-(-1,-1), (-1,-2): the pool branch, whose divisor differs there. "input.MODE.HxW": likewise 64 numbers of the resized
+(-1,-1), (-1,-2): the pool branch, whose divisor differs there. "input.MODE.HxW": also 64 numbers of the resized
 images; "pool3.MODE.HxW": 64 features; "logits.MODE.HxW". Modes: pytorch-fid; tf1 by torch-fidelity; clean by clean-fid.
 """
 

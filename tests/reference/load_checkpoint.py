@@ -1,4 +1,4 @@
-"""Loads a checkpoint of ours in diffusers and compares the two networks' outputs. Needs torch and diffusers.
+"""Loads an Ito checkpoint in diffusers and compares the two networks' outputs. Needs torch and diffusers.
 
     python tests/reference/load_checkpoint.py --checkpoint C --input x.npy --c-noise V
         draws x.npy if there is none, and says what to run next:

@@ -1,4 +1,4 @@
-"""Numbers that Python and C++ (tests/parity_recipe.h) draw bit for bit alike, so no fixture stores weights.
+"""Numbers that Python and C++ (tests/parity_recipe.h) both draw, bit for bit, so no fixture stores weights.
 
 Version 1. Every array is a stream of 32-bit hashes; element i of stream s is
 

@@ -1,7 +1,7 @@
 """Records what PIL makes of JPEGs and PNGs of every kind, for tests/test_data_image.cpp.
 
 Usage: python3 tests/reference/pil_kinds.py     (after pil_resize.py, whose small.png it starts from)
-Writes tests/fixtures/pil/kinds/ and, beside it, kinds_expected.png: PIL's pixels of all of them in the order of their
+Writes tests/fixtures/pil/kinds/ and, next to it, kinds_expected.png: PIL's pixels of all of them in the order of their
 names, one below the other. PIL writes neither interlaced PNGs nor most depths, so those are put together here.
 Recorded with Pillow 13.0.0 and numpy 2.
 """

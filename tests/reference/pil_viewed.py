@@ -38,7 +38,7 @@ def exif(orientation, endian="MM"):
 
 def main():
     OUT.mkdir(exist_ok=True)
-    # Not square, not a multiple of JPEG's blocks, and no two corners alike.
+    # Not square, not a multiple of JPEG's blocks, and no two equal corners.
     small = Image.open(PIL / "small.png").convert("RGB").resize((29, 18), Image.BILINEAR)
     for orientation in range(1, 9):
         record(f"jpeg_{orientation}.jpg", small, exif=exif(orientation), quality=90)

@@ -7,7 +7,7 @@
 #include "tests/product_helpers.h"
 #include "tests/simt/device_array.h"
 
-/// Convolutions on the emulated device beside the CPU's reference in f64.
+/// Convolutions on the emulated device, compared with the CPU's reference in f64.
 namespace simt {
 
 using namespace ito;
@@ -81,7 +81,7 @@ inline Results<double> reference(const Conv2dDims& d, const Operands& o) {
   return r;
 }
 
-/// What a run asks for beside the operands.
+/// What a run asks for besides the operands.
 struct Wish {
   Schedule schedule{};
   size_t offset = 0;  // elements off the alignment of 16 bytes

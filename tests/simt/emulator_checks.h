@@ -10,7 +10,7 @@
 #include "tests/simt/device_array.h"
 #include "tests/simt/emulator/runtime.h"
 
-/// What the emulator's own tests share: running a kernel that is wrong, and looking at what is said of it.
+/// What the emulator's own tests share: running a kernel that is wrong, and looking at what is reported of it.
 namespace simt {
 
 inline ito::kernels::LaunchConfig config(dim3 grid, dim3 block, size_t shared_bytes = 0) {

@@ -14,7 +14,7 @@ inline std::vector<Schedule> all_schedules() {
 #if defined(SIMT_THREAD_SANITIZER)
   return {{Order::random, 1}};  // a race is reported in whatever order its threads come
 #elif defined(__SANITIZE_ADDRESS__)
-  return {{Order::reverse, 0}, {Order::random, 1}};  // beside the first run, which is in order
+  return {{Order::reverse, 0}, {Order::random, 1}};  // besides the first run, which is in order
 #endif
   return {{Order::in_order, 0}, {Order::reverse, 0}, {Order::random, 1}, {Order::random, 2}};
 }

@@ -30,7 +30,7 @@ std::set<std::string> kernels_of(const std::string& source) {
   return names;
 }
 
-/// How often the word stands in CUDA source: once for each kernel.
+/// How often the word is in CUDA source: once for each kernel.
 size_t declarations_in(const std::string& source) {
   const std::regex word("__global__");
   const std::string code = without_comments(source);

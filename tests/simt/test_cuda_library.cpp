@@ -402,7 +402,7 @@ std::string said(const std::function<void()>& work) {
 
 }  // namespace
 
-TEST_CASE("a missing library is said in one line") {
+TEST_CASE("a missing library is reported in one line") {
   const std::string text = said([] {
     DynamicLibrary library("Nothing", {"libito_nothing.so.1", "libito_nothing.so"}, "all goes on without it");
     CHECK_FALSE(library);

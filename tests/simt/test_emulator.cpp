@@ -184,7 +184,7 @@ TEST_CASE("the device is usable after a violation") {
   CHECK(out.read()[0] == 64);
 }
 
-TEST_CASE("a write beside an allocation is caught") {
+TEST_CASE("a write next to an allocation is caught") {
   CudaStream stream;
   for (int index : {-1, 4}) {
     auto* memory = static_cast<float*>(stream.allocate(4 * sizeof(float)));

@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Step, "a replayed graph does what the launches do, with what m
   CHECK(x.read()[5] == 1);
 }
 
-TEST_CASE_FIXTURE(Step, "what may not stand in a graph ends its capture") {
+TEST_CASE_FIXTURE(Step, "what may not be part of a graph ends its capture") {
   float pageable = 1;
   void* memory = nullptr;
   const std::function<cudaError_t()> forbidden[] = {

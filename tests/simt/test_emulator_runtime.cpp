@@ -161,7 +161,7 @@ TEST_CASE_FIXTURE(Fixture, "device memory starts as NaN, also where it was used 
 }
 
 TEST_CASE_FIXTURE(Fixture, "what a destructor's call finds is thrown by the next that waits") {
-  launch(write_kernel, config(1, 1), a, device, kCount);  // beside the allocation
+  launch(write_kernel, config(1, 1), a, device, kCount);  // next to the allocation
   void* other = nullptr;
   CHECK(cudaMalloc(&other, 4) == cudaSuccess);
   CHECK(cudaFree(other) == cudaSuccess);

@@ -99,7 +99,7 @@ TEST_CASE("AdamW pass by pass is AdamW") {
   }
 }
 
-TEST_CASE("every case runs on CUDA, and what stands beside it computes the same") {
+TEST_CASE("every case runs on CUDA, and its baseline computes the same") {
   for (DType dtype : {DType::f32, DType::bf16}) {
     const Setting setting = small(dtype);
     Device device({1, Backend::cuda});

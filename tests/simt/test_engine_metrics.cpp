@@ -7,7 +7,7 @@
 namespace ito::model {
 namespace {
 
-TEST_CASE("LPIPS on the device has the CPU's distances, and the arena holds what the dry run said") {
+TEST_CASE("LPIPS on the device has the CPU's distances, and the arena holds what the dry run measured") {
   const std::vector<uint8_t> images = tests::feature_images(2, 31, 33);
   const uint8_t* const other = images.data() + 31 * 33 * 3;
   const auto distance = [&](engine::Backend backend) {

@@ -84,7 +84,7 @@ TEST_CASE("with the libraries, and with whichever is faster, convolutions and pr
         CHECK(distance(got.gradients[i], want.gradients[i]) < tolerance(c, 0x1p-24));
       }
 #if defined(ITO_SIMT)  // where the libraries always answer
-      // What was timed is said again by another device, and kept.
+      // Another device reads what was timed, and prints it the same.
       const std::string plan = device.conv_plan();
       CHECK(plan.empty() ==
             (choice == ConvChoice::cudnn || c.name.find("right and bottom") != std::string::npos));

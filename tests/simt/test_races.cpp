@@ -71,7 +71,7 @@ __global__ void collective_kernel(float* out, bool sync) {
 
 }  // namespace ito::kernels
 
-/// Children of this process make threads, which the sanitizer forbids if nothing is said.
+/// Children of this process make threads, which the sanitizer forbids by default.
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 
 using namespace ito;
@@ -132,7 +132,7 @@ TEST_CASE("blocks of a launch are ordered by nothing") {
   CHECK(!races(blocks(false, 2)));
 }
 
-TEST_CASE("fences order what stands around them") {
+TEST_CASE("fences order the accesses around them") {
   const auto last_block = [](bool fence) {
     return [fence](CudaStream& stream, float*, float* out) {
       stream.zero(out, 5 * sizeof(float));

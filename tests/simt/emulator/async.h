@@ -15,7 +15,7 @@ class AsyncCopies {
   void reset() { copies_.clear(), landed_ = 0, group_ = 0; }
   /// `from`: null for zeros.
   void issue(void* to, const void* from) {
-    std::memset(to, 0xff, kBytes);  // NaN, for whoever reads it now
+    std::memset(to, 0xff, kBytes);  // NaN, for a thread that reads it now
     copies_.push_back({to, from, group_});
   }
   void commit() { ++group_; }

@@ -12,7 +12,7 @@ class Fiber {
  public:
   /// The stack that runs already: the host's.
   Fiber() = default;
-  /// run(argument) ends by switching away; it is called anew when the fiber is continued after that, so one
+  /// run(argument) ends by switching away; it is called again when the fiber is continued after that, so one
   /// stack serves many blocks.
   Fiber(void (*run)(void*), void* argument);
   ~Fiber();

@@ -207,7 +207,7 @@ void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place
   sanitizer::acquire(met);
 }
 
-/// Ends the meeting where nobody is awaited any more: CUDA excuses lanes that have returned or never were.
+/// Ends the meeting where no lane is awaited any more: CUDA excuses lanes that have returned or never were.
 bool Machine::try_complete(unsigned number, int which) {
   Warp& warp = team_->warps[number];
   Meeting& meeting = warp.meetings[size_t(which)];

@@ -40,7 +40,7 @@ struct Launch {
 
 inline constexpr unsigned kMaxThreads = ReadySet::kMost;  // of a block
 
-/// The lanes that have met in a warp collective: what each of them brought stands on its own stack.
+/// The lanes that have met in a warp collective: what each of them brought is on its own stack.
 class Lanes {
  public:
   Lanes(uint32_t present, void* const* brought) : present_(present), brought_(brought) {}
@@ -99,7 +99,7 @@ class Machine {
   void note_array(const unsigned char* begin, size_t bytes) { current_->arrays.push_back({begin, bytes}); }
   /// Reports an access to shared memory that does not stay in one of the running thread's arrays.
   void check_array(const void* p, size_t bytes, const Place&);
-  /// What came before it in the threads that have passed one, is seen by whoever passes one later.
+  /// What came before it in the threads that have passed one, is seen by those that pass one later.
   void fence();
   /// Ends the launch with a Violation. Never returns to the thread: what its stack owns is not freed.
   [[noreturn]] void report(std::string what, const Place&);

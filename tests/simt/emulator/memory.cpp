@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kReserved = size_t(64) << 30;  // of addresses
 constexpr size_t kPage = 4096;
 constexpr size_t kGuardBytes = 256;     // on either side of an allocation
-constexpr unsigned char kGuard = 0xff;  // NaN, for whoever reads it
+constexpr unsigned char kGuard = 0xff;  // NaN, for code that reads it
 
 size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -73,7 +73,7 @@ bool DeviceMemory::release(void* memory) {
   const auto found = live_.find(static_cast<unsigned char*>(memory));
   if (found == live_.end()) return false;
   const DeviceAccess access;
-  std::memset(found->first, kGuard, found->second);  // NaN, for whoever still reads it
+  std::memset(found->first, kGuard, found->second);  // NaN, for code that still reads it
   used_ -= rounded(found->second, kGuardBytes);
   live_.erase(found);
   last_ = nullptr, last_bytes_ = 0;

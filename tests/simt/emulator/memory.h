@@ -7,7 +7,7 @@
 namespace simt {
 
 /// The memory of the emulated device: one range of addresses, which the host cannot touch except where it
-/// says so. An allocation starts as NaN (all ones) and stands between guards.
+/// says so. An allocation starts as NaN (all ones) and lies between guards.
 class DeviceMemory {
  public:
   static constexpr size_t kDefaultLimit = size_t(4) << 30;

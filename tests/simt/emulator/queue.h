@@ -85,7 +85,7 @@ class Queues {
   void drain(CUstream_st&);
   void drain_all();
   void finish(Mark&);
-  /// For calls that stand in destructors: a Violation is kept for the next call that may throw.
+  /// For calls in destructors: a Violation is kept for the next call that may throw.
   void drain_all_quietly();
   void throw_kept();
   /// What is queued is never run: the device is lost.

@@ -14,7 +14,7 @@ namespace simt {
 void set_shared_limit(size_t bytes);
 inline constexpr size_t kSharedLimit = 227 * 1024;  // compute capability 9.0
 
-/// Bytes of device memory, 4 GiB if nothing is said.
+/// Bytes of device memory, 4 GiB by default.
 void set_memory_limit(size_t bytes);
 /// 0: as on a machine without a GPU.
 void set_device_count(int count);

@@ -12,7 +12,7 @@ extern "C" void AnnotateIgnoreWritesBegin(const char* file, int line);
 extern "C" void AnnotateIgnoreWritesEnd(const char* file, int line);
 #endif
 
-/// What the sanitizers must be told of stacks and of synchronisation; nothing in builds without them. The
+/// What the sanitizers must know of stacks and of synchronisation; nothing in builds without them. The
 /// emulator is not instrumented for ThreadSanitizer (its bookkeeping would drown the kernels' races), so its
 /// build says by SIMT_THREAD_SANITIZER that the program is.
 namespace simt::sanitizer {
@@ -42,7 +42,7 @@ inline void end_thread(void* thread) { __tsan_destroy_fiber(thread); }
 inline void switch_thread(void* thread) { __tsan_switch_to_fiber(thread, __tsan_switch_to_fiber_no_sync); }
 inline void acquire(void* what) { __tsan_acquire(what); }
 inline void release(void* what) { __tsan_release(what); }
-/// While it lives, nobody is seen to write.
+/// While it lives, writes are not seen.
 struct Unseen {
   Unseen() { AnnotateIgnoreWritesBegin(__FILE__, __LINE__); }
   ~Unseen() { AnnotateIgnoreWritesEnd(__FILE__, __LINE__); }

@@ -1,6 +1,6 @@
 #pragma once
 
-/// As much of CUDA's language and runtime as Ito uses, for g++. Stands in front of the toolkit's own header
+/// As much of CUDA's language and runtime as Ito uses, for g++. Is found before the toolkit's own header
 /// in the include path.
 
 #include <functional>
