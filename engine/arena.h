@@ -35,7 +35,7 @@ class Arena {
   void reset_peak() { peak_ = top_; }
 
   /// From here on, growth beyond the present peak is an error: the plan of a step is fixed. Several steps may
-  /// seal; with the last of them gone the peak is found anew.
+  /// seal; with the last of them gone the peak is measured again.
   void seal() { ++seals_; }
   void unseal() {
     if (--seals_ == 0) reset_peak();

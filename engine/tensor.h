@@ -41,7 +41,7 @@ struct TapeSlot {
   uint32_t epoch = 0;
 };
 
-/// A value handle to contiguous numbers; copies share them. Kernels write a tensor once, before anybody else
+/// A value handle to contiguous numbers; copies share them. Kernels write a tensor once, before anything else
 /// sees it.
 class Tensor {
  public:

@@ -11,7 +11,7 @@
 #include "engine/io/json_text.h"
 #include "kernels/base/options.h"
 
-/// Values out of JSON files that anybody may have written. nlohmann's own conversions cut off a whole number
+/// Values out of JSON files from any source. nlohmann's own conversions cut off a whole number
 /// that does not fit, and of one with a fraction leave what a cast does.
 namespace ito::model {
 

@@ -141,7 +141,7 @@ TEST_CASE("what a pickle names beyond weights is refused by name, and not run") 
   CHECK(contains(error_of([&] { TorchFileReader(fixture("torch_module.pth")); }),
                  "torch_module.pth: names torch.nn.modules.linear.Linear"));
   CHECK(contains(error_of([&] { TorchFileReader(fixture("torch_nested.pth")); }),
-                 "torch_nested.pth: 'epoch' is no tensor; save the weights anew: torch.save("));
+                 "torch_nested.pth: 'epoch' is no tensor; save the weights again: torch.save("));
 }
 
 TEST_CASE("cut anywhere it is an error that says so") {

@@ -29,7 +29,7 @@ class AtomicFile {
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
 /// A symbolic link that points to `target` (relative to the link's own folder) or keeps pointing to what it
-/// did before, durably. One writer at a time. Error: something that is no link stands there; cannot write.
+/// did before, durably. One writer at a time. Error: something that is no link is there; cannot write.
 void write_link_atomic(const std::filesystem::path& link, const std::filesystem::path& target);
 
 /// A whole (small) file as text. Error: missing or unreadable, or larger than `max_bytes`.

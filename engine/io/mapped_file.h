@@ -7,7 +7,7 @@
 namespace ito::io {
 
 /// A whole file, mapped read-only: opening costs nothing and pages are read when touched.
-/// The file must not be shortened while it is mapped; files of ours are replaced by rename, never rewritten.
+/// The file must not be shortened while it is mapped; our files are replaced by rename, never rewritten.
 /// Error: the file is missing, unreadable or not a regular file.
 class MappedFile {
  public:

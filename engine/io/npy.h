@@ -30,7 +30,7 @@ struct NpyArray {
   }
 };
 
-/// What stands before the numbers.
+/// The header before the numbers.
 struct NpyHeader {
   ElementType type = ElementType::f32;
   std::vector<int64_t> shape;

@@ -36,7 +36,7 @@ class NpzReader {
   /// Of the arrays, in the archive's order; other entries are left alone.
   const std::vector<std::string>& names() const { return names_; }
   bool has(const std::string& name) const;
-  /// Error: no such array (the names that there are are told).
+  /// Error: no such array (the names that there are, are listed).
   NpzStream open(const std::string& name) const;
   /// A whole array. Error: more than `max_bytes`.
   NpyArray array(const std::string& name, uint64_t max_bytes = uint64_t(1) << 30) const;

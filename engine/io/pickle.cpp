@@ -39,12 +39,12 @@ class Machine {
 
  private:
   [[noreturn]] void fail_damaged(const char* what) const {
-    fail(cat("the pickle at byte ", position_, " ", what, "; the file is damaged, get it again"));
+    fail(cat("the pickle at byte ", position_, " ", what, "; the file is damaged, download it again"));
   }
   [[noreturn]] void refuse_instruction(char instruction) const {
     fail(cat("its pickle has the instruction ", int(static_cast<unsigned char>(instruction)), " at byte ",
              position_ - 1,
-             ", which is not read; save the weights anew: torch.save(model.state_dict(), FILE)"));
+             ", which is not read; save the weights again: torch.save(model.state_dict(), FILE)"));
   }
 
   /// What keeps memory in bounds: a value has a bounded size for each instruction that made it.
@@ -54,7 +54,8 @@ class Machine {
     left_ -= instructions;
   }
   std::string_view take(uint64_t bytes) {
-    if (bytes > bytes_.size() - position_) fail("truncated: the file ends within its pickle; get it again");
+    if (bytes > bytes_.size() - position_)
+      fail("truncated: the file ends within its pickle; download it again");
     const std::string_view part = bytes_.substr(position_, bytes);
     position_ += bytes;
     return part;
@@ -70,7 +71,7 @@ class Machine {
   }
   std::string_view line() {
     const size_t end = bytes_.find('\n', position_);
-    if (end == std::string_view::npos) fail("truncated: the file ends within its pickle; get it again");
+    if (end == std::string_view::npos) fail("truncated: the file ends within its pickle; download it again");
     const std::string_view text = take(end - position_);
     take(1);
     return text;
@@ -81,7 +82,7 @@ class Machine {
     push(PickleRef(values_.size()));
     return values_.emplace_back(PickleValue{kind, number, text, {}});
   }
-  /// What stands on the stack above its last mark.
+  /// The values on the stack above its last mark.
   size_t bottom() const { return marks_.empty() ? 0 : marks_.back(); }
   PickleRef pop() {
     if (stack_.size() <= bottom()) fail_damaged("takes a value from an empty stack");

@@ -23,7 +23,7 @@ enum class PickleKind : uint8_t {
   persistent
 };
 
-/// Where a value stands in its pickle.
+/// Where a value is in its pickle.
 using PickleRef = uint32_t;
 
 struct PickleValue {

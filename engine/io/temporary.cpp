@@ -38,7 +38,7 @@ void clean_one(const fs::path& leftover, const fs::path& target) {
   const File file = File::try_open(leftover, File::Mode::read);
   if (!file.is_open() || file.try_lock() != File::Lock::ours || !file.is_at(leftover)) return;
   const bool moved_aside = leftover.stem().extension() == ".old";
-  std::error_code ignored;  // a leftover that cannot be removed harms nobody
+  std::error_code ignored;  // a leftover that cannot be removed does no harm
   if (moved_aside && !fs::exists(target, ignored))
     fs::rename(leftover, target, ignored);
   else

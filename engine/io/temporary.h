@@ -28,7 +28,7 @@ class Temporary {
   const std::filesystem::path& path() const { return path_; }
   /// Errors call it by the target's name.
   const File& file() const { return file_; }
-  /// Nothing of ours lies under the temporary name any more.
+  /// The temporary name is no longer our file.
   void release() { path_.clear(); }
 
  private:
@@ -38,8 +38,8 @@ class Temporary {
   File file_;
 };
 
-/// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved aside
-/// (name ending in ".old.tmp") returns to its place if nothing stands there.
+/// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved away
+/// (name ending in ".old.tmp") returns to its place if nothing is there.
 void clean_leftovers(const std::filesystem::path& target);
 /// The same for every target in a folder.
 void clean_all_leftovers(const std::filesystem::path& folder);

@@ -19,7 +19,7 @@
 namespace ito::io {
 
 struct ZipEntry {
-  /// As it is stored, UTF-8 or whatever its writer had, but for '\\', which becomes '/'. Ends with '/' for a folder.
+  /// As it is stored, UTF-8 or whatever its writer had, except for '\\', which becomes '/'. Ends with '/' for a folder.
   std::string name;
   uint64_t bytes = 0;
   uint64_t packed_bytes = 0;

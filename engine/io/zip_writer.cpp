@@ -40,7 +40,7 @@ bool is_ascii(std::string_view name) {
   return true;
 }
 
-/// Version, flags, method, time, date, checksum, lengths: alike in both headers.
+/// Version, flags, method, time, date, checksum, lengths: the same in both headers.
 void put_common(Record& record, const ZipEntry& entry, bool wide) {
   constexpr int kUtf8 = 1 << 11, kFirstDay = 1 << 5 | 1;  // 1980-01-01
   record.put(wide ? 45 : 20, 2).put(is_ascii(entry.name) ? 0 : kUtf8, 2).put(entry.method, 2);

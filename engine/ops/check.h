@@ -18,11 +18,11 @@ inline void expect_dtype(const char* op, const char* name, const Tensor& x, DTyp
   if (x.dtype() != dtype)
     fail(cat(op, ": ", name, " is ", name_of(x.dtype()), ", expected ", name_of(dtype)));
 }
-/// Parameters, statistics and losses are f32 beside f32 and bf16, f64 beside f64.
+/// Parameters, statistics and losses are f32 for f32 and bf16, f64 for f64.
 inline void expect_wide(const char* op, const char* name, const Tensor& x, DType data) {
   expect_dtype(op, name, x, kernels::wide(data));
 }
-/// Weights of products: as above, or bf16 beside bf16 where a GPU multiplies them.
+/// Weights of products: as above, or bf16 with bf16 where a GPU multiplies them.
 inline void expect_weight(const char* op, const Tensor& w, DType data) {
   if (w.dtype() != data || data != DType::bf16) expect_wide(op, "w", w, data);
 }

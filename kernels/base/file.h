@@ -35,10 +35,10 @@ class FileError : public Error {
 class File {
  public:
   enum class Mode {
-    read,      ///< a file or folder that stands there
-    folder,    ///< a folder that stands there, whose list of names may be read
-    names,     ///< a folder that stands there, for status_of alone, which needs no right to list it
-    fresh,     ///< to be written; nothing may stand there yet
+    read,      ///< an existing file or folder
+    folder,    ///< an existing folder, whose list of names may be read
+    names,     ///< an existing folder, for status_of alone, which needs no right to list it
+    fresh,     ///< to be written; must not exist yet
     append,    ///< to be written at its end, whatever is written; made where it is missing (by 0644)
     update,    ///< to be read and written; made where it is missing
     existing,  ///< to be read and written
@@ -66,13 +66,13 @@ class File {
   /// For what needs one: mapping.
   int descriptor() const { return descriptor_; }
 
-  /// Takes the file for this object alone, until it is closed, if nobody else has; a lock outlives no process.
+  /// Locks the file for this object until it is closed. False if another holds the lock; a lock ends with its process.
   Lock try_lock() const;
-  /// The same, after waiting for whoever has it. False, with errno set, where the file system has no locks.
+  /// The same, after waiting for the holder. False, with errno set, where the file system has no locks.
   bool lock() const;
-  /// It is still what stands under this path; with `follow`, where the path leads if it is a link.
+  /// It is still the file of this path; with `follow`, where the path leads if it is a link.
   bool is_at(const std::filesystem::path& path, bool follow = false) const;
-  /// What stands under a name in this folder, or under a path where this is not open; links are followed.
+  /// What is under a name in this folder, or under a path where this is not open; links are followed.
   std::optional<Status> status_of(const std::string& name) const;
 
   uint64_t size() const;
@@ -114,7 +114,7 @@ Bytes read_whole(const std::filesystem::path& path, uint64_t max_bytes) {
   return File(path, File::Mode::read).read_all<Bytes>(max_bytes);
 }
 
-/// Swaps what stands under two paths, in one step. False, with errno set, where it cannot be done.
+/// Swaps what is under two paths, in one step. False, with errno set, where it cannot be done.
 bool exchange_names(const std::filesystem::path& a, const std::filesystem::path& b);
 
 }  // namespace ito

@@ -72,7 +72,7 @@ constexpr std::string_view name_of_value(const Value& value, const Named<Value> 
   fail("a value is missing from its table of names");
 }
 
-/// The names of an enumeration, for flags, files and errors. Each enumeration that has any specialises this beside
+/// The names of an enumeration, for flags, files and errors. Each enumeration that has any specialises this next to
 /// its definition, with `kKind`, what errors call it ("decay"), and `kTable`, a Named<Enum> for each enumerator:
 ///   template <>
 ///   struct Names<Decay> {

@@ -31,7 +31,7 @@ class ForwardChain {
   const LinearGaussian& marginal(int i) const { return marginals_.at(size_t(i)); }
   double beta(int i) const { return step(i).stddev * step(i).stddev; }
   double alpha_bar(int i) const { return marginal(i).scale * marginal(i).scale; }
-  /// The entry for continuous time t in [0, 1]: trunc(t (n - 1)), as the founding repository has it.
+  /// The entry for continuous time t in [0, 1]: trunc(t (n - 1)), as score_sde has it.
   int index_of(double t) const;
 
  private:

@@ -8,17 +8,17 @@ namespace ito::model {
 enum class Prediction {
   edm,           // F of Karras et al. (arXiv:2206.00364, table 1): unit variance in and out
   score,         // F = -z / s, the score of x_t itself
-  score_scaled,  // F = -z: the score is F / s (the founding text's network, divided by sigma_t)
+  score_scaled,  // F = -z: the score is F / s (the specification's network, divided by sigma_t; docs/model.md)
   noise,         // F = z (DDPM's epsilon)
   x0,            // F = x_0
   v,             // F = (z - sigma x_0) / sqrt(1 + sigma^2) (arXiv:2202.00512)
 };
 
-/// What the network is told about the level.
+/// The noise level as an input of the network.
 enum class NoiseCondition {
   quarter_log_sigma,  // ln(sigma) / 4 (EDM)
   log_sigma,          // ln(sigma) (NCSN++)
-  time,               // t (the founding text)
+  time,               // t (the specification)
   time_999,           // 999 t (DDPM's index on a continuous scale)
 };
 
@@ -31,7 +31,7 @@ struct Scaling {
   double target_x0 = 0, target_z = 0;
 };
 
-/// Which network: for score and score_scaled it sees x_t itself (c_in = a), as in the founding text; for
+/// Which network: for score and score_scaled it sees x_t itself (c_in = a), as in the specification; for
 /// noise, x0 and v xbar / sqrt(1 + sigma^2), x_t under VP; for edm xbar / sqrt(sigma_data^2 + sigma^2).
 struct Preconditioning {
   Prediction prediction = Prediction::edm;

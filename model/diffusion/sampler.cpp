@@ -14,7 +14,7 @@ using kernels::SdeStep;
 
 constexpr size_t kStagesAhead = 32;
 
-// The table's first two entries; stage i stands at kFirstStage + i.
+// The table's first two entries; stage i is at kFirstStage + i.
 constexpr size_t kPrior = 0, kFirstNoise = 1, kFirstStage = 2;
 
 uint8_t quantised(float x) {
@@ -164,7 +164,7 @@ Tensor Sampler::run(const std::vector<uint64_t>& seeds, const std::function<void
     }
     step->run();
     if (!after_stage) continue;
-    // Whoever listens wants to hear what is done, not what is queued.
+    // Progress is what is done, not what is queued.
     if (i % kStagesAhead == kStagesAhead - 1) device_.synchronize();
     after_stage();
   }

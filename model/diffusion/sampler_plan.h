@@ -39,7 +39,7 @@ inline constexpr Range kSamplerSteps = from(1).to(1000000);
 /// What Euler-Maruyama does with its last evaluation, at t = sampling_end().
 enum class FinalStep {
   denoise,  // returns D, the denoised image (the default)
-  mean,     // a step without its noise, as in the founding repository
+  mean,     // a step without its noise, as in score_sde
   noisy,    // a step like the others
 };
 

@@ -25,7 +25,7 @@ Update rescaled(const Update&, double mean_before, double mean_after);
 
 /// Euler-Maruyama for the reverse SDE, from t to t - dt with dt > 0, the state being x_t itself:
 ///   x <- x - [f x - g^2 score] dt + g sqrt(dt) z,  score = (a D - x) / s^2, D = D(x / a; s / a).
-/// The founding text writes x + [f - g^2 score] dt, which holds for dt < 0 (docs/diffusion.md).
+/// The specification writes x + [f - g^2 score] dt, which holds for dt < 0 (docs/diffusion.md).
 Update euler_maruyama(const Sde&, const NoiseLevel& at, double dt);
 
 /// Euler's step of the probability flow dx/dsigma = (x - D) / sigma, Heun's first half, for the state xbar:

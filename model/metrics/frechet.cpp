@@ -30,7 +30,7 @@ void check_statistics(const FeatureStatistics& s) {
 /// B [D, rank] with S = B B^T for a positive semidefinite S. What rounding leaves of a deficient rank is cut.
 Matrix factor_of(const Matrix& s) {
   const Eigen::LDLT<Matrix> factor(s);
-  const Eigen::VectorXd pivots = factor.vectorD();  // descending but for rounding
+  const Eigen::VectorXd pivots = factor.vectorD();  // descending up to rounding
   const double least = pivots.maxCoeff() * std::numeric_limits<double>::epsilon();
   Eigen::Index rank = 0;
   while (rank < pivots.size() && pivots[rank] > least) ++rank;

@@ -25,7 +25,7 @@ RowMatrix unit_rows(const FeatureRows& x, int64_t begin, int64_t count) {
 
 double vendi_score(const FeatureRows& x) {
   check_features("the Vendi score", x, 1);
-  // X X^T and X^T X have the same eigenvalues but for zeros: the smaller one is taken.
+  // X X^T and X^T X have the same eigenvalues except for zeros: the smaller one is taken.
   Matrix products;
   if (x.rows <= x.columns) {
     const RowMatrix rows = unit_rows(x, 0, x.rows);

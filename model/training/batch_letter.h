@@ -6,7 +6,7 @@
 
 namespace ito::model {
 
-/// A step's batches as numbers: which images and noise, how much of each, what the network is told. The host
+/// A step's batches as numbers: which images and noise, how much of each, what the network gets to know. The host
 /// writes them before the step, which reads them at fixed addresses of the device's memory.
 class BatchLetter {
  public:

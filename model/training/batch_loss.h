@@ -6,7 +6,7 @@
 
 namespace ito::model {
 
-/// Samples as numbers in a device's memory: what they are made of, what the network is told and how much
+/// Samples as numbers in a device's memory: what they are made of, what the network gets to know and how much
 /// their errors weigh.
 struct DescribedSamples {
   const uint8_t* pixels = nullptr;                 // u8 [count,H,W,C], of which the recipes name images

@@ -23,7 +23,7 @@ struct Owed {
   bool any() const { return grid || fid || validation; }
 };
 
-/// What is known of a checkpoint beside its numbers.
+/// What is known of a checkpoint besides its numbers.
 struct CheckpointRecord {
   bool scheduled = true;  // false: made because the run was interrupted there
   std::optional<double> validation_loss;
@@ -34,11 +34,11 @@ struct CheckpointRecord {
 void save_checkpoint(const std::filesystem::path& folder, Trainer& trainer, const CheckpointRecord& = {});
 /// The default where the checkpoint has none, as those of older runs.
 CheckpointRecord read_record(const std::filesystem::path& folder);
-/// Replaces that of a checkpoint that stands there.
+/// Replaces that of an existing checkpoint.
 void write_record(const std::filesystem::path& folder, const CheckpointRecord&);
 
 /// Restores numbers and position; returns the options it was written under. Error if they are another run's
-/// (said which) or it is damaged.
+/// (named) or it is damaged.
 TrainingOptions resume_from(const std::filesystem::path& folder, Trainer& trainer);
 
 /// A checkpoint's model, ready to sample: the EMA weights and how to turn them into a denoiser.

@@ -8,7 +8,7 @@ namespace ito::model {
 
 /// The images a run learns from, as training sees them; programs fill it from data/. The pixels are u8
 /// [count,H,W,C] and stay where they are (usually a memory-mapped cache): the step's first kernel gathers
-/// from them, so nobody waits for a loader.
+/// from them, so there is no loader to wait for.
 struct ImageSet {
   const uint8_t* pixels = nullptr;
   int64_t count = 0;

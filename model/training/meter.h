@@ -6,7 +6,7 @@
 
 namespace ito::model {
 
-/// Where a run stands, for people.
+/// How far a run is, for people.
 struct Progress {
   int64_t step = 0, steps = 0;            // done, in all
   double loss = 0;                        // mean over the latest steps

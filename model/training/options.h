@@ -28,7 +28,7 @@ void fields(Options& o, Visit&& visit) {
   fields(o.sde, visit);
   visit(o.preconditioning.prediction, Field("prediction", "what the network is asked for")
                                           .otherwise("edm; score-scaled for document and tutorial"));
-  visit(o.preconditioning.condition, Field("noise_condition", "how the network is told the noise level")
+  visit(o.preconditioning.condition, Field("noise_condition", "noise level as the network gets it")
                                          .otherwise("log-sigma/4; t for document and tutorial"));
   visit(o.preconditioning.sigma_data, Field("sigma_data", "", above(0).to(1000)));
   visit(o.weighting,

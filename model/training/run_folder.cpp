@@ -20,9 +20,9 @@ namespace {
 
 constexpr const char* kConvPlan = "conv_plan.txt";
 
-/// What a killed process was writing or removing among the checkpoints; the run is ours, so nobody still is.
+/// What a killed process was writing or removing among the checkpoints. The run is locked: no process is at it now.
 void remove_leftovers(const fs::path& checkpoints) {
-  std::error_code ignored;  // it harms nobody
+  std::error_code ignored;  // it does no harm
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(checkpoints, ignored))
     if (entry.path().filename().string()[0] == '.') leftovers.push_back(entry.path());
@@ -74,9 +74,9 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
       fail(cat("cannot make the run folder ", (path / folder).string(), ": ", error.message(),
                "; choose another --out, or change the permissions"));
   }
-  checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin anew
+  checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin again
   io::sync_path(path);
-  // Where the run's own name stands, if we may look there.
+  // Where the run's own name is, if we may look there.
   const fs::path parent = io::folder_of(fs::absolute(path).lexically_normal());
   if (access(parent.c_str(), R_OK) == 0) io::sync_path(parent);
   lock_ = lock_run(path, note_);

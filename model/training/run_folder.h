@@ -20,8 +20,8 @@ namespace ito::model {
 class RunFolder {
  public:
   /// Opens or makes it, and removes what a killed process left half done. Error: not a folder, not readable
-  /// or writable, or another process is training into it (its number is said). Where the file
-  /// system has no locks nobody can know that, which the note says.
+  /// or writable, or another process is training into it (its number is given). Where the file
+  /// system has no locks this cannot be known, and the note says so.
   explicit RunFolder(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }

@@ -26,7 +26,7 @@ class RunJournal {
 
   /// A line of the log and a point of the curves; for every some steps.
   void step(const Progress& progress, const StepReport& report);
-  /// Where the run stands, for the page alone; for every step.
+  /// How far the run is, for the page alone; for every step.
   void progress(const Progress& progress);
   void validation(int64_t step, double loss);
   void fid(int64_t step, double value);
@@ -38,7 +38,7 @@ class RunJournal {
   void ended(const std::string& reason);
 
  private:
-  /// One of the things that are written; its failure is said once.
+  /// One of the things that are written; its failure is reported once.
   struct Output {
     const char* name;
     bool warned = false;
@@ -55,7 +55,7 @@ class RunJournal {
   int64_t first_step_;
   Note note_;
   RunPage page_;
-  std::optional<std::string> kept_log_;  // what the log shall begin with, until it does
+  std::optional<std::string> kept_log_;  // what the log has to begin with, until it does
   std::optional<io::AppendFile> log_;
   std::optional<EventFile> events_;
   Output log_output_{"log.jsonl"}, page_output_{"the run's page"}, event_output_{"TensorBoard's events"};

@@ -92,7 +92,7 @@ void Session::go_on() {
       good_checkpoint_ = *newest;
     } else if (const auto earlier =
                    checkpoint_before(folder_.path(), trainer_.step_number() - trainer_.bad_steps() + 1)) {
-      good_checkpoint_ = *earlier;  // an interruption amid bad steps: nothing is removed for its sake
+      good_checkpoint_ = *earlier;  // an interruption between bad steps: nothing is removed for its sake
     }
   }
   device_.set_conv_plan(folder_.conv_plan());

@@ -79,7 +79,7 @@ void Trainer::check_memory() {
   int parts = 2;
   while (parts <= options_.batch && !fits(parts)) ++parts;
   fail(cat("a step of ", options_.batch, " images needs ", mebibytes(needed),
-           " of memory beside the weights, and ", mebibytes(there), " are there: ",
+           " of memory besides the weights, and ", mebibytes(there), " are there: ",
            parts <= options_.batch ? cat("--batch ", options_.batch / parts, " --accumulate ",
                                          options_.accumulate * parts, " fits, and learns the same")
                                    : "not even one image fits; choose a smaller --preset"));

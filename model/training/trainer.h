@@ -47,7 +47,7 @@ class Trainer {
   std::vector<StepReport> finish();
   /// Number of the next step, from 0.
   int64_t step_number() const { return step_; }
-  /// For a resumed run: where it stands. The store's numbers are loaded separately.
+  /// For a resumed run: how far it is. The store's numbers are loaded separately.
   void resume_at(int64_t step, int64_t updates, int64_t bad_steps);
   int64_t updates() const { return optimizer_.updates(); }
   /// Of the steps that have reported: skipped ones, all and the latest ones in a row.
@@ -61,7 +61,7 @@ class Trainer {
   const Objective& objective() const { return objective_; }
   const ImageSet& images() const { return images_; }
   MemoryPlan plan();
-  /// Before other work on the device between two steps (sampling a grid): the sealed plan is made anew
+  /// Before other work on the device between two steps (sampling a grid): the sealed plan is made again
   /// afterwards.
   void pause() { captured_.unseal(); }
   /// For comparisons: every step is launched, none replayed.

@@ -12,7 +12,7 @@ namespace ito::model {
 
 using kernels::Activation;
 
-/// Which network. unet: diffusers' UNet2DModel; document: the founding text's; tutorial: the score-SDE
+/// Which network. unet: diffusers' UNet2DModel; document: the specification's (docs/model.md); tutorial: the score-SDE
 /// tutorial's.
 enum class NetworkKind : uint8_t { unet, document, tutorial };
 /// fourier: [sin, cos](2 pi W c), W ~ N(0, scale^2) fixed; sinusoidal: the transformer's.
@@ -89,7 +89,7 @@ struct NetworkConfig {
 /// Fails, saying what to change, unless the configuration makes a network.
 void check(const NetworkConfig& config);
 
-/// JSON as diffusers writes `unet/config.json`, ours beside it under "ito_*" keys.
+/// JSON as diffusers writes `unet/config.json`, ours next to it under "ito_*" keys.
 std::string to_json(const NetworkConfig& config);
 
 /// Reads that, and the config.json of diffusers' own UNet2DModel. Every argument of UNet2DModel's constructor is

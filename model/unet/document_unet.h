@@ -6,8 +6,8 @@
 
 namespace ito::model {
 
-/// The founding text's network: contracting and expansive path, two 3x3 convolutions a level, ReLU, skips
-/// added, h_l = ReLU(Conv(h_{l-1}) + Skip(h_{L-l})); time enters every level by phi(t) = [sin W t, cos W t]
+/// The specification's network (docs/model.md): contracting and expansive path, two 3x3 convolutions a level,
+/// ReLU, skips added, h_l = ReLU(Conv(h_{l-1}) + Skip(h_{L-l})); time enters every level by phi(t) = [sin W t, cos W t]
 /// of t itself. Its output is divided by sigma_t: that is the preconditioning "score_scaled", not part of F.
 class DocumentUNet {
  public:

@@ -26,7 +26,7 @@ NetworkConfig ddim_celeba() {
   return c;
 }
 
-NetworkConfig founding_text() {
+NetworkConfig specification() {
   NetworkConfig c = unet(64, {64, 128, 256, 512}, {false, false, false, false}, 1, 32, 0);
   c.kind = NetworkKind::document;
   c.activation = Activation::relu;
@@ -55,7 +55,7 @@ const std::vector<Preset>& presets() {
       {"celeba64", "128x(1,2,2,2), 2 blocks, 64 px: CelebA on a GPU",
        unet(64, {128, 256, 256, 256}, {false, false, true, false}, 2, 32, 64)},
       {"celeba64-ddim", "128x(1,2,2,2,4), 2 blocks, 64 px: the network of DDIM's CelebA", ddim_celeba()},
-      {"document", "64-128-256-512, ReLU, added skips: the founding text's", founding_text()},
+      {"document", "64-128-256-512, ReLU, added skips: the specification's", specification()},
       {"tutorial", "32-64-128-256: the score-SDE tutorial's", tutorial()},
   };
   return all;

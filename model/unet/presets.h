@@ -7,7 +7,7 @@
 
 namespace ito::model {
 
-/// A network by name. The sizes that papers and the founding text use; `./train_celeba --preset NAME`.
+/// A network by name. The sizes that papers and the specification use; `./train_celeba --preset NAME`.
 struct Preset {
   std::string name;
   std::string summary;
