@@ -92,17 +92,6 @@ void cublaslt_backward_data(CudaStream&, int m, int in, int out, In dy, In w, Ou
 void cublaslt_backward_weights(CudaStream&, int m, int in, int out, In dy, In x, Out dw, Out dbias,
                                Out workspace);
 
-// ---- random numbers: cuRAND, to check ours ----
-
-/// Words of `blocks` random blocks from `first` on (random_block, kernels/base/philox.h), 4 each, by the
-/// device function of cuRAND's header. Fails where this program was compiled without that header.
-void curand_device_words(CudaStream&, const RandomKey&, uint32_t first, int blocks, uint32_t* words);
-
-bool curand_available();
-/// 4 * blocks words by the library's generator, in its legacy order: block i is Philox4x32-10 of the counter
-/// {0, 0, i, 0} and the key `seed`. blocks <= 4096.
-void curand_library_words(CudaStream&, uint64_t seed, int blocks, uint32_t* words);
-
 }  // namespace ito::kernels
 
 template <>

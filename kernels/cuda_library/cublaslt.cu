@@ -1,5 +1,3 @@
-#if defined(__CUDACC__)
-
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/dynamic_library.h"
@@ -205,5 +203,4 @@ bool cublaslt_available() {
 
 }  // namespace ito::kernels
 
-#endif
 #endif

@@ -1,5 +1,3 @@
-#if defined(__CUDACC__)
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -322,5 +320,4 @@ bool cudnn_available() {
 
 }  // namespace ito::kernels
 
-#endif
 #endif

@@ -2,7 +2,7 @@
 
 #include "kernels/conv2d.h"
 
-/// The products as a library computes them: cudnn.cu and cublaslt.cu, or the emulator's reference.cu.
+/// The products as a library computes them: cudnn.cu and cublaslt.cu, or plain loops on the tests' emulator.
 namespace ito::kernels::cuda_library {
 
 /// A convolution of one source (c2 = 0), every operand of one dtype.

@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -236,45 +235,6 @@ TEST_CASE_TEMPLATE("cuBLASLt's place answers with the products' results", T, flo
     CHECK(wrong(dbias.read(), dbias64, kRounding<float>, s.m) == 0);
     ws.read();
   }
-}
-
-namespace {
-
-/// Random words on the device.
-struct Words {
-  CudaStream stream;
-  DeviceArray<float> words{stream, 4 * 150};  // only its bits matter
-  uint32_t* data() { return reinterpret_cast<uint32_t*>(words.data()); }
-  uint32_t at(int i) {
-    const std::vector<float> all = words.read();
-    uint32_t bits;
-    std::memcpy(&bits, &all[size_t(i)], 4);
-    return bits;
-  }
-};
-
-const RandomKey kRandom{0x123456789abcdefULL, Purpose::dropout, 7, 9};
-
-}  // namespace
-
-TEST_CASE("the device function of cuRAND's header gives our random blocks") {
-  Words words;
-  try {
-    curand_device_words(words.stream, kRandom, 1000, 150, words.data());
-  } catch (const ito::Error& e) {
-    if (std::string(e.what()) != "this program was compiled without curand.h") throw;
-    is_there("curand.h when this was compiled", false);
-    return;
-  }
-  CHECK(words.at(0) == random_block(kRandom, 1000).v[0]);
-  CHECK(words.at(4 * 149 + 3) == random_block(kRandom, 1149).v[3]);
-}
-
-TEST_CASE("cuRAND's generator gives our random blocks") {
-  if (!is_there("cuRAND", curand_available())) return;
-  Words words;
-  curand_library_words(words.stream, kRandom.seed, 150, words.data());
-  CHECK(words.at(4 * 77 + 1) == philox4x32_10({{0, 0, 77, 0}}, 0x89abcdefu, 0x01234567u).v[1]);
 }
 
 namespace {

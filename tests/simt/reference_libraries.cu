@@ -1,5 +1,3 @@
-#if !defined(__CUDACC__)  // the tests' emulator alone
-
 #include <set>
 #include <tuple>
 
@@ -9,7 +7,7 @@
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/engine.h"
 
-/// What the libraries answer where there are none: plain loops, a thread a result.
+/// cuDNN and cuBLASLt on the emulator: plain loops, one thread per result.
 namespace ito::kernels {
 namespace cuda_library {
 
@@ -114,25 +112,9 @@ void multiply(CudaStream& stream, const Product& p, void*) {
   launch(kernel, reference_config(int64_t(p.rows) * p.columns), stream, p);
 }
 
-/// What curand_library_words says of the library.
-__global__ void reference_words_kernel(uint64_t seed, int blocks, uint32_t* words) {
-  const int i = int(blockIdx.x) * kReferenceThreads + int(threadIdx.x);
-  if (i >= blocks) return;
-  const Philox4 block = philox4x32_10({{0, 0, uint32_t(i), 0}}, uint32_t(seed), uint32_t(seed >> 32));
-  for (int j = 0; j < 4; ++j) words[4 * i + j] = block.v[j];
-}
-
 }  // namespace cuda_library
 
 bool cudnn_available() { return true; }
 bool cublaslt_available() { return true; }
-bool curand_available() { return true; }
-
-void curand_library_words(CudaStream& stream, uint64_t seed, int blocks, uint32_t* words) {
-  using namespace cuda_library;
-  launch(reference_words_kernel, reference_config(blocks), stream, seed, blocks, words);
-}
 
 }  // namespace ito::kernels
-
-#endif
