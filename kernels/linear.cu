@@ -1,6 +1,6 @@
 // y = x w^T + b and its gradients on CUDA: a 1x1 convolution of M images of one pixel, by our own kernels or
 // by cuBLASLt.
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
 #include "kernels/cuda_library.h"
 #include "kernels/linear.h"
 

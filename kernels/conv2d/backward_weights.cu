@@ -2,8 +2,8 @@
 
 #include "kernels/base/math.h"
 #include "kernels/conv2d/backward_weights.h"
-#include "kernels/conv2d/choice.cuh"
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
+#include "kernels/conv2d/tile_shapes.cuh"
 
 namespace ito::kernels {
 namespace conv2d {
@@ -64,8 +64,8 @@ template <class T>
 void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, const T* x, const T* x2,
                           float* dw, float* dbias, std::byte* workspace) {
   using S = Shapes<T>;
-  const PatchColumns<T> b{input_patches(d, x, x2)};
-  const int pixels = b.patches.pixels, entries = b.patches.entries;
+  const Im2colColumns<T> b{input_im2col(d, x, x2)};
+  const int pixels = b.im2col.pixels, entries = b.im2col.entries;
   const Matrix<T, false> a{dy, d.k, pixels};
   const WeightParts parts(d, dtype_of<T>::value);
   const WeightWorkspace scratch(d, parts, workspace);

@@ -29,7 +29,7 @@ bool is_pointwise(const Conv2dDims& d) {
 
 /// A fixed function of the shape without N, the instruction set and the threads, so that an image's bits
 /// never depend on its batch.
-const Algorithm& choose(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
+const Algorithm& algorithm_for(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
   if (stream.state<ConvPreference>().winograd && winograd_pays(d, pass)) return kWinograd;
 #ifdef HAVE_ONEDNN
   // With one source and no gradient to sum, oneDNN's own 1x1 is as good.
@@ -112,12 +112,12 @@ std::byte* checked(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass
 size_t conv2d_workspace_bytes(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
   check(d);
   if (dtype == DType::f64) return 0;
-  return Emulated(d, dtype, nullptr).bytes + choose(stream, d, pass).workspace_bytes(stream, d, pass);
+  return Emulated(d, dtype, nullptr).bytes + algorithm_for(stream, d, pass).workspace_bytes(stream, d, pass);
 }
 
 const char* conv2d_algorithm(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
   check(d);
-  return dtype == DType::f64 ? "reference" : choose(stream, d, pass).name;
+  return dtype == DType::f64 ? "reference" : algorithm_for(stream, d, pass).name;
 }
 
 void conv2d_forward(CpuStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
@@ -134,7 +134,7 @@ void conv2d_forward(CpuStream& stream, const Conv2dDims& d, In x, In x2, In w, c
   const Emulated f32(d, x.dtype, scratch);
   const Forward<float> args{widen(stream, x, f32.x, count_x(d)), widen(stream, x2, f32.x2, count_x2(d)),
                             w.as<float>(), e.bias.as<float>(), widened(y, f32.y)};
-  choose(stream, d, pass).forward(stream, d, args, f32.rest);
+  algorithm_for(stream, d, pass).forward(stream, d, args, f32.rest);
   if (x.dtype == DType::bf16)
     add_epilogue<float, bf16>(stream, d, e, args.y);
   else
@@ -156,7 +156,7 @@ void conv2d_backward_data(CpuStream& stream, const Conv2dDims& d, In dy, In w, O
   const Emulated f32(d, dy.dtype, scratch);
   const BackwardData<float> args{widen(stream, dy, f32.y, count_y(d)), w.as<float>(), widened(dx, f32.x),
                                  widened(dx2, f32.x2)};
-  choose(stream, d, pass).backward_data(stream, d, args, f32.rest);
+  algorithm_for(stream, d, pass).backward_data(stream, d, args, f32.rest);
   narrow(stream, f32.x, dx, count_x(d));
   narrow(stream, f32.x2, dx2, count_x2(d));
 }
@@ -175,7 +175,7 @@ void conv2d_backward_weights(CpuStream& stream, const Conv2dDims& d, In dy, In x
   const BackwardWeights<float> args{widen(stream, dy, f32.y, count_y(d)), widen(stream, x, f32.x, count_x(d)),
                                     widen(stream, x2, f32.x2, count_x2(d)), dw.as<float>(),
                                     dbias.as<float>()};
-  choose(stream, d, pass).backward_weights(stream, d, args, f32.rest);
+  algorithm_for(stream, d, pass).backward_weights(stream, d, args, f32.rest);
 }
 
 }  // namespace ito::kernels

@@ -4,8 +4,8 @@
 #include "kernels/base/math.h"
 #include "kernels/conv2d.h"
 #include "kernels/conv2d/backward_weights.h"
-#include "kernels/conv2d/choice.cuh"
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
+#include "kernels/conv2d/tile_shapes.cuh"
 #include "kernels/cuda_library.h"
 
 namespace ito::kernels {

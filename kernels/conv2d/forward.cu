@@ -1,5 +1,5 @@
-#include "kernels/conv2d/choice.cuh"
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
+#include "kernels/conv2d/tile_shapes.cuh"
 
 namespace ito::kernels {
 namespace conv2d {
@@ -9,17 +9,17 @@ void run_forward(CudaStream& stream, const Conv2dDims& d, const T* x, const T* x
                  const ConvEpilogue& e, T* y) {
   const bool wide = are_wide<T>({d.c1, d.c2}) && are_aligned({x, x2, w});
   const bool wide_y = are_wide<T>({d.k}) && are_aligned({y, e.bias.data, e.shift.data, e.residual.data});
-  const PatchRows<T> a{input_patches(d, x, x2)};
-  const Matrix<T, true> b{w, d.k, a.patches.entries};
+  const Im2colRows<T> a{input_im2col(d, x, x2)};
+  const Matrix<T, true> b{w, d.k, a.im2col.entries};
   const ForwardOutput<T> output{.y = y,
                                 .bias = e.bias.as<float>(),
                                 .shift = e.shift.as<T>(),
                                 .residual = e.residual.as<T>(),
-                                .rows = a.patches.pixels,
+                                .rows = a.im2col.pixels,
                                 .columns = d.k,
                                 .wide = wide_y,
-                                .per_image = a.patches.per_image};
-  multiply_pixels<T>(stream, a, b, output, a.patches.entries, wide);
+                                .per_image = a.im2col.per_image};
+  multiply_pixels<T>(stream, a, b, output, a.im2col.entries, wide);
 }
 
 }  // namespace conv2d

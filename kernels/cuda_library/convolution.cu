@@ -1,5 +1,5 @@
 #include "kernels/cuda_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 #include "kernels/cuda_library/movement.h"
 #include "kernels/cuda_library/workspace.h"
 

@@ -1,7 +1,7 @@
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/dynamic_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 
 namespace ito::kernels::cuda_library {
 inline constexpr const char* kInstead = "matrix products run on Ito's own kernels";

@@ -5,7 +5,7 @@
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 
 /// cuDNN and cuBLASLt on the emulator: plain loops, one thread per result.
 namespace ito::kernels {
