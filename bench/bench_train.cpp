@@ -106,7 +106,7 @@ double evaluation_time(Device& device, model::Trainer& trainer, const Setting& s
   model::Sampler sampler(
       device, model::network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, setting.dtype}),
       plan, image, setting.batch);
-  const Work run = [&] {
+  const Runnable run = [&] {
     sampler.run({0});
     device.synchronize();
   };
@@ -125,18 +125,18 @@ Alone convolutions_alone(Device& device, const Setting& setting, const std::vect
   Stopwatch watch(device, {3, 3, 0}, 0);
   Alone alone;
   for (const auto& call : distinct(calls)) {
-    const Trial trial = convolution_case(setting, call).prepare(operands);
-    const double ours = watch.time(trial.work).seconds;
+    const PreparedCase prepared = convolution_case(setting, call).prepare(operands);
+    const double ours = watch.time(prepared.run).seconds;
     alone.ours += call.uses * ours;
-    alone.library += call.uses * (trial.beside.work ? watch.time(trial.beside.work).seconds : ours);
-    if (trial.beside.work) alone.library_name = trial.beside.name;
+    alone.library += call.uses * (prepared.baseline.run ? watch.time(prepared.baseline.run).seconds : ours);
+    if (prepared.baseline.run) alone.library_name = prepared.baseline.name;
   }
   return alone;
 }
 
 double data_time(Device& device, const Setting& setting) {
   Operands operands(device);
-  return Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).work).seconds;
+  return Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).run).seconds;
 }
 
 /// One row: a step, and its convolutions alone; on the CPU with or without Winograd.

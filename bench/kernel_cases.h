@@ -22,7 +22,7 @@ struct Setting {
 
 using Cases = std::vector<Case>;
 
-/// One pass of a convolution, with the library's beside it.
+/// One pass of a convolution; its baseline is the library's.
 Case convolution_case(const Setting&, const Used<engine::ConvCall>&);
 /// All passes of each convolution, and those with an epilogue as a residual block has them.
 Cases convolution_cases(const Setting&, const std::vector<Used<engine::ConvCall>>&);

@@ -69,8 +69,8 @@ std::vector<Rate> products(Operands& operands, Stopwatch& watch, DType dtype, in
   const std::string text = cat(" ", name_of(dtype), " product of ", size, "x", size);
   const double flops = 2.0 * size * double(size) * size;
   std::vector<Rate> rates;
-  const auto add = [&](const std::string& by, const Work& work) {
-    const Timing timing = watch.time(work);
+  const auto add = [&](const std::string& by, const Runnable& run) {
+    const Timing timing = watch.time(run);
     rates.push_back({by + text, flops / timing.seconds, timing});
   };
   add("our", [&] {
@@ -79,8 +79,8 @@ std::vector<Rate> products(Operands& operands, Stopwatch& watch, DType dtype, in
                               t->workspace.out());
     });
   });
-  if (const Beside library = library_product(operands, t); library.work)
-    add(library.name + "'s", library.work);
+  if (const Baseline library = library_product(operands, t); library.run)
+    add(library.name + "'s", library.run);
   return rates;
 }
 

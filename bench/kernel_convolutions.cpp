@@ -88,7 +88,7 @@ Case epilogue_case(const Setting& setting, const Conv2dDims& d) {
           0,
           flops_of(d),
           bytes_of(setting, d, ConvPass::forward) + residual,
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const Shared t = tensors(operands, setting, d, ConvPass::forward);
             t->shift = operands.normal({d.n, d.k}, setting.dtype);
             t->residual = operands.normal(output_shape(d), setting.dtype);
@@ -114,7 +114,7 @@ Case convolution_case(const Setting& setting, const Used<engine::ConvCall>& used
           used.uses,
           flops_of(d),
           bytes_of(setting, d, pass),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const Shared t = tensors(operands, setting, d, pass);
             Device& device = operands.device();
             return {[&device, t] { device.launch([&](auto& s) { run_pass(s, *t); }); },

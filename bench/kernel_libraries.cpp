@@ -16,12 +16,12 @@ namespace {
 
 using kernels::ConvPass;
 
-Work with_scratch(Tensor scratch, std::function<void(kernels::Out)> work) {
+Runnable with_scratch(Tensor scratch, std::function<void(kernels::Out)> work) {
   return [scratch, work = std::move(work)]() mutable { work(scratch.out()); };
 }
 
 /// By every algorithm that is offered; the first is the deterministic one that --conv cudnn takes.
-Beside cudnn(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
+Baseline cudnn(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
   kernels::CudaStream& s = *operands.device().cuda_stream();
   const auto& d = t->dims;
   const DType dtype = t->x.dtype();
@@ -44,12 +44,12 @@ Beside cudnn(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
     });
   };
   if (algorithms == 0) return {};
-  Beside beside{"cuDNN best", work(0), {}};
-  for (int a = 1; a < algorithms; ++a) beside.others.push_back(work(a));
-  return beside;
+  Baseline baseline{"cuDNN best", work(0), {}};
+  for (int a = 1; a < algorithms; ++a) baseline.alternatives.push_back(work(a));
+  return baseline;
 }
 
-Beside cublaslt(Operands& operands, const std::shared_ptr<ProductTensors>& t) {
+Baseline cublaslt(Operands& operands, const std::shared_ptr<ProductTensors>& t) {
   kernels::CudaStream& s = *operands.device().cuda_stream();
   if (!kernels::cublaslt_available()) return {};
   const auto scratch =
@@ -69,21 +69,21 @@ Beside cublaslt(Operands& operands, const std::shared_ptr<ProductTensors>& t) {
 
 #else
 
-Beside cudnn(Operands&, const std::shared_ptr<ConvTensors>&) { return {}; }
-Beside cublaslt(Operands&, const std::shared_ptr<ProductTensors>&) { return {}; }
+Baseline cudnn(Operands&, const std::shared_ptr<ConvTensors>&) { return {}; }
+Baseline cublaslt(Operands&, const std::shared_ptr<ProductTensors>&) { return {}; }
 
 #endif
 
 }  // namespace
 
-Beside library_convolution(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
+Baseline library_convolution(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
   if (operands.device().backend() == engine::Backend::cuda) return cudnn(operands, t);
   if (t->x.dtype() != DType::f32) return {};
   return {"oneDNN direct", onednn_direct({t->dims, t->pass})};
 }
 
-Beside library_product(Operands& operands, const std::shared_ptr<ProductTensors>& t) {
-  return operands.device().backend() == engine::Backend::cuda ? cublaslt(operands, t) : Beside{};
+Baseline library_product(Operands& operands, const std::shared_ptr<ProductTensors>& t) {
+  return operands.device().backend() == engine::Backend::cuda ? cublaslt(operands, t) : Baseline{};
 }
 
 }  // namespace ito::bench

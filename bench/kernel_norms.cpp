@@ -67,7 +67,7 @@ Case norm_case(const Setting& setting, const Used<NormShape>& used, bool forward
           used.uses,
           0,
           (forward ? 2.0 : 3.0) * d.n * double(d.hw) * d.c() * double(size_of(setting.dtype)),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const auto t = std::make_shared<NormTensors>(operands, d, setting.dtype);
             Device& device = operands.device();
             device.launch([&](auto& s) { t->forward_unfused(s); });  // what backward reads

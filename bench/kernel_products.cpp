@@ -58,7 +58,7 @@ Case product_case(const Setting& setting, const Used<ProductShape>& used, const 
           2.0 * d.m * double(d.in) * d.out,
           double(d.m) * (double(d.in) + d.out) * double(size_of(setting.dtype)) +
               double(d.in) * d.out * double(size_of(filter)),
-          [=, pass = pass.pass](Operands& operands) -> Trial {
+          [=, pass = pass.pass](Operands& operands) -> PreparedCase {
             const Shared t = tensors(operands, setting, d, pass);
             Device& device = operands.device();
             return {[&device, t] { device.launch([&](auto& s) { run_pass(s, *t); }); },
@@ -99,7 +99,7 @@ Case attention_case(const Setting& setting, const Used<AttentionShape>& used, bo
           used.uses,
           (forward ? 2 : 5) * product,
           (forward ? 4 : 8) * numbers * double(size_of(setting.dtype)),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const auto t = std::make_shared<AttentionTensors>(operands, d, setting.dtype);
             Device& device = operands.device();
             device.launch([&](auto& s) { t->forward(s); });  // y and lse, which backward reads

@@ -120,7 +120,7 @@ Case optimizer_case(int64_t count, bool with_half, bool update) {
           1,
           0,
           bytes * double(count),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const auto t = std::make_shared<OptimizerTensors>(operands, count, with_half);
             Device& device = operands.device();
             device.launch([&](auto& s) { t->norm(s); });  // the corrections that the update reads
@@ -139,7 +139,7 @@ Cases batch_cases(const Setting& setting) {
   const Images d(setting);
   const DType dtype = setting.dtype;
   return {{"training batch", "make_batch", d.text, cat("u8->", name_of(dtype), ",f32"), 1, 0,
-           d.numbers() * (1 + double(size_of(dtype)) + 4), [=](Operands& operands) -> Trial {
+           d.numbers() * (1 + double(size_of(dtype)) + 4), [=](Operands& operands) -> PreparedCase {
              const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
              Device& device = operands.device();
              const kernels::MakeBatchDims dims{d.n,           d.h, d.w, d.c, 1, Purpose::diffusion_noise,
