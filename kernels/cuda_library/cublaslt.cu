@@ -17,37 +17,26 @@ namespace {
 
 struct CublasLt {
   DynamicLibrary library{"cuBLASLt", {"libcublasLt.so.13", "libcublasLt.so"}, kInstead};
-  decltype(&cublasLtCreate) create;
-  decltype(&cublasLtDestroy) destroy;
-  decltype(&cublasLtGetStatusString) status_string;
-  decltype(&cublasLtMatmulDescCreate) create_product;
-  decltype(&cublasLtMatmulDescDestroy) destroy_product;
-  decltype(&cublasLtMatmulDescSetAttribute) set_product;
-  decltype(&cublasLtMatrixLayoutCreate) create_layout;
-  decltype(&cublasLtMatrixLayoutDestroy) destroy_layout;
-  decltype(&cublasLtMatmulPreferenceCreate) create_preference;
-  decltype(&cublasLtMatmulPreferenceDestroy) destroy_preference;
-  decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
-  decltype(&cublasLtMatmulAlgoGetHeuristic) algorithms;
-  decltype(&cublasLtMatmulAlgoCheck) check_algorithm;
-  decltype(&cublasLtMatmul) multiply;
-
-  CublasLt() {
-    library.find(create, "cublasLtCreate");
-    library.find(destroy, "cublasLtDestroy");
-    library.find(status_string, "cublasLtGetStatusString");
-    library.find(create_product, "cublasLtMatmulDescCreate");
-    library.find(destroy_product, "cublasLtMatmulDescDestroy");
-    library.find(set_product, "cublasLtMatmulDescSetAttribute");
-    library.find(create_layout, "cublasLtMatrixLayoutCreate");
-    library.find(destroy_layout, "cublasLtMatrixLayoutDestroy");
-    library.find(create_preference, "cublasLtMatmulPreferenceCreate");
-    library.find(destroy_preference, "cublasLtMatmulPreferenceDestroy");
-    library.find(set_preference, "cublasLtMatmulPreferenceSetAttribute");
-    library.find(algorithms, "cublasLtMatmulAlgoGetHeuristic");
-    library.find(check_algorithm, "cublasLtMatmulAlgoCheck");
-    library.find(multiply, "cublasLtMatmul");
-  }
+  LibraryFunction<decltype(cublasLtCreate)> create{library, "cublasLtCreate"};
+  LibraryFunction<decltype(cublasLtDestroy)> destroy{library, "cublasLtDestroy"};
+  LibraryFunction<decltype(cublasLtGetStatusString)> status_string{library, "cublasLtGetStatusString"};
+  LibraryFunction<decltype(cublasLtMatmulDescCreate)> create_product{library, "cublasLtMatmulDescCreate"};
+  LibraryFunction<decltype(cublasLtMatmulDescDestroy)> destroy_product{library, "cublasLtMatmulDescDestroy"};
+  LibraryFunction<decltype(cublasLtMatmulDescSetAttribute)> set_product{library,
+                                                                        "cublasLtMatmulDescSetAttribute"};
+  LibraryFunction<decltype(cublasLtMatrixLayoutCreate)> create_layout{library, "cublasLtMatrixLayoutCreate"};
+  LibraryFunction<decltype(cublasLtMatrixLayoutDestroy)> destroy_layout{library,
+                                                                        "cublasLtMatrixLayoutDestroy"};
+  LibraryFunction<decltype(cublasLtMatmulPreferenceCreate)> create_preference{
+      library, "cublasLtMatmulPreferenceCreate"};
+  LibraryFunction<decltype(cublasLtMatmulPreferenceDestroy)> destroy_preference{
+      library, "cublasLtMatmulPreferenceDestroy"};
+  LibraryFunction<decltype(cublasLtMatmulPreferenceSetAttribute)> set_preference{
+      library, "cublasLtMatmulPreferenceSetAttribute"};
+  LibraryFunction<decltype(cublasLtMatmulAlgoGetHeuristic)> algorithms{library,
+                                                                       "cublasLtMatmulAlgoGetHeuristic"};
+  LibraryFunction<decltype(cublasLtMatmulAlgoCheck)> check_algorithm{library, "cublasLtMatmulAlgoCheck"};
+  LibraryFunction<decltype(cublasLtMatmul)> multiply{library, "cublasLtMatmul"};
 };
 
 CublasLt& cublaslt() {

@@ -23,55 +23,44 @@ namespace {
 
 struct Cudnn {
   DynamicLibrary library{"cuDNN", {"libcudnn.so.9", "libcudnn.so"}, kInstead};
-  decltype(&cudnnCreate) create;
-  decltype(&cudnnDestroy) destroy;
-  decltype(&cudnnSetStream) set_stream;
-  decltype(&cudnnGetErrorString) error_string;
-  decltype(&cudnnCreateTensorDescriptor) create_tensor;
-  decltype(&cudnnDestroyTensorDescriptor) destroy_tensor;
-  decltype(&cudnnSetTensor4dDescriptor) set_tensor;
-  decltype(&cudnnCreateFilterDescriptor) create_filter;
-  decltype(&cudnnDestroyFilterDescriptor) destroy_filter;
-  decltype(&cudnnSetFilter4dDescriptor) set_filter;
-  decltype(&cudnnCreateConvolutionDescriptor) create_convolution;
-  decltype(&cudnnDestroyConvolutionDescriptor) destroy_convolution;
-  decltype(&cudnnSetConvolution2dDescriptor) set_convolution;
-  decltype(&cudnnSetConvolutionMathType) set_math;
-  decltype(&cudnnGetConvolutionForwardAlgorithm_v7) forward_algorithms;
-  decltype(&cudnnGetConvolutionBackwardDataAlgorithm_v7) data_algorithms;
-  decltype(&cudnnGetConvolutionBackwardFilterAlgorithm_v7) filter_algorithms;
-  decltype(&cudnnGetConvolutionForwardWorkspaceSize) forward_workspace;
-  decltype(&cudnnGetConvolutionBackwardDataWorkspaceSize) data_workspace;
-  decltype(&cudnnGetConvolutionBackwardFilterWorkspaceSize) filter_workspace;
-  decltype(&cudnnConvolutionForward) forward;
-  decltype(&cudnnConvolutionBackwardData) backward_data;
-  decltype(&cudnnConvolutionBackwardFilter) backward_filter;
-
-  Cudnn() {
-    library.find(create, "cudnnCreate");
-    library.find(destroy, "cudnnDestroy");
-    library.find(set_stream, "cudnnSetStream");
-    library.find(error_string, "cudnnGetErrorString");
-    library.find(create_tensor, "cudnnCreateTensorDescriptor");
-    library.find(destroy_tensor, "cudnnDestroyTensorDescriptor");
-    library.find(set_tensor, "cudnnSetTensor4dDescriptor");
-    library.find(create_filter, "cudnnCreateFilterDescriptor");
-    library.find(destroy_filter, "cudnnDestroyFilterDescriptor");
-    library.find(set_filter, "cudnnSetFilter4dDescriptor");
-    library.find(create_convolution, "cudnnCreateConvolutionDescriptor");
-    library.find(destroy_convolution, "cudnnDestroyConvolutionDescriptor");
-    library.find(set_convolution, "cudnnSetConvolution2dDescriptor");
-    library.find(set_math, "cudnnSetConvolutionMathType");
-    library.find(forward_algorithms, "cudnnGetConvolutionForwardAlgorithm_v7");
-    library.find(data_algorithms, "cudnnGetConvolutionBackwardDataAlgorithm_v7");
-    library.find(filter_algorithms, "cudnnGetConvolutionBackwardFilterAlgorithm_v7");
-    library.find(forward_workspace, "cudnnGetConvolutionForwardWorkspaceSize");
-    library.find(data_workspace, "cudnnGetConvolutionBackwardDataWorkspaceSize");
-    library.find(filter_workspace, "cudnnGetConvolutionBackwardFilterWorkspaceSize");
-    library.find(forward, "cudnnConvolutionForward");
-    library.find(backward_data, "cudnnConvolutionBackwardData");
-    library.find(backward_filter, "cudnnConvolutionBackwardFilter");
-  }
+  LibraryFunction<decltype(cudnnCreate)> create{library, "cudnnCreate"};
+  LibraryFunction<decltype(cudnnDestroy)> destroy{library, "cudnnDestroy"};
+  LibraryFunction<decltype(cudnnSetStream)> set_stream{library, "cudnnSetStream"};
+  LibraryFunction<decltype(cudnnGetErrorString)> error_string{library, "cudnnGetErrorString"};
+  LibraryFunction<decltype(cudnnCreateTensorDescriptor)> create_tensor{library,
+                                                                       "cudnnCreateTensorDescriptor"};
+  LibraryFunction<decltype(cudnnDestroyTensorDescriptor)> destroy_tensor{library,
+                                                                         "cudnnDestroyTensorDescriptor"};
+  LibraryFunction<decltype(cudnnSetTensor4dDescriptor)> set_tensor{library, "cudnnSetTensor4dDescriptor"};
+  LibraryFunction<decltype(cudnnCreateFilterDescriptor)> create_filter{library,
+                                                                       "cudnnCreateFilterDescriptor"};
+  LibraryFunction<decltype(cudnnDestroyFilterDescriptor)> destroy_filter{library,
+                                                                         "cudnnDestroyFilterDescriptor"};
+  LibraryFunction<decltype(cudnnSetFilter4dDescriptor)> set_filter{library, "cudnnSetFilter4dDescriptor"};
+  LibraryFunction<decltype(cudnnCreateConvolutionDescriptor)> create_convolution{
+      library, "cudnnCreateConvolutionDescriptor"};
+  LibraryFunction<decltype(cudnnDestroyConvolutionDescriptor)> destroy_convolution{
+      library, "cudnnDestroyConvolutionDescriptor"};
+  LibraryFunction<decltype(cudnnSetConvolution2dDescriptor)> set_convolution{
+      library, "cudnnSetConvolution2dDescriptor"};
+  LibraryFunction<decltype(cudnnSetConvolutionMathType)> set_math{library, "cudnnSetConvolutionMathType"};
+  LibraryFunction<decltype(cudnnGetConvolutionForwardAlgorithm_v7)> forward_algorithms{
+      library, "cudnnGetConvolutionForwardAlgorithm_v7"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardDataAlgorithm_v7)> data_algorithms{
+      library, "cudnnGetConvolutionBackwardDataAlgorithm_v7"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardFilterAlgorithm_v7)> filter_algorithms{
+      library, "cudnnGetConvolutionBackwardFilterAlgorithm_v7"};
+  LibraryFunction<decltype(cudnnGetConvolutionForwardWorkspaceSize)> forward_workspace{
+      library, "cudnnGetConvolutionForwardWorkspaceSize"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardDataWorkspaceSize)> data_workspace{
+      library, "cudnnGetConvolutionBackwardDataWorkspaceSize"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardFilterWorkspaceSize)> filter_workspace{
+      library, "cudnnGetConvolutionBackwardFilterWorkspaceSize"};
+  LibraryFunction<decltype(cudnnConvolutionForward)> forward{library, "cudnnConvolutionForward"};
+  LibraryFunction<decltype(cudnnConvolutionBackwardData)> backward_data{library,
+                                                                        "cudnnConvolutionBackwardData"};
+  LibraryFunction<decltype(cudnnConvolutionBackwardFilter)> backward_filter{library,
+                                                                            "cudnnConvolutionBackwardFilter"};
 };
 
 Cudnn& cudnn() {

@@ -30,6 +30,17 @@ class DynamicLibrary {
   void* handle_ = nullptr;
 };
 
+/// A function of a library, looked up when this is made, and called as the function is.
+template <class F>
+class LibraryFunction {
+ public:
+  LibraryFunction(DynamicLibrary& library, const char* symbol) { library.find(function_, symbol); }
+  operator F*() const { return function_; }
+
+ private:
+  F* function_ = nullptr;
+};
+
 /// For a program that was compiled without the library's header: says so on stderr. Returns false.
 bool compiled_without(const char* header, const char* name, const char* instead);
 

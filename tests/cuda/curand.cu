@@ -34,21 +34,16 @@ struct Curand {
   kernels::cuda_library::DynamicLibrary library{"cuRAND",
                                                 {"libcurand.so.10", "libcurand.so"},
                                                 "our random numbers are not compared with its generator"};
-  decltype(&curandCreateGenerator) create;
-  decltype(&curandDestroyGenerator) destroy;
-  decltype(&curandSetStream) set_stream;
-  decltype(&curandSetPseudoRandomGeneratorSeed) set_seed;
-  decltype(&curandSetGeneratorOrdering) set_ordering;
-  decltype(&curandGenerate) generate;
-
-  Curand() {
-    library.find(create, "curandCreateGenerator");
-    library.find(destroy, "curandDestroyGenerator");
-    library.find(set_stream, "curandSetStream");
-    library.find(set_seed, "curandSetPseudoRandomGeneratorSeed");
-    library.find(set_ordering, "curandSetGeneratorOrdering");
-    library.find(generate, "curandGenerate");
-  }
+  kernels::cuda_library::LibraryFunction<decltype(curandCreateGenerator)> create{library,
+                                                                                 "curandCreateGenerator"};
+  kernels::cuda_library::LibraryFunction<decltype(curandDestroyGenerator)> destroy{library,
+                                                                                   "curandDestroyGenerator"};
+  kernels::cuda_library::LibraryFunction<decltype(curandSetStream)> set_stream{library, "curandSetStream"};
+  kernels::cuda_library::LibraryFunction<decltype(curandSetPseudoRandomGeneratorSeed)> set_seed{
+      library, "curandSetPseudoRandomGeneratorSeed"};
+  kernels::cuda_library::LibraryFunction<decltype(curandSetGeneratorOrdering)> set_ordering{
+      library, "curandSetGeneratorOrdering"};
+  kernels::cuda_library::LibraryFunction<decltype(curandGenerate)> generate{library, "curandGenerate"};
 };
 
 Curand& curand() {
