@@ -1,6 +1,6 @@
 #include "engine/device.h"
 
-#include <iostream>
+#include "kernels/base/warning.h"
 
 namespace ito::engine {
 
@@ -32,8 +32,8 @@ Backend choose_backend(DeviceChoice choice) {
   const std::string problem = cuda_problem();
   if (problem.empty()) return Backend::cuda;
   if (choice == DeviceChoice::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
-  // Nobody misses a GPU where there is none; where there is one, its owner does.
-  if (gpu_is_there()) std::cerr << "on the CPU, because CUDA cannot be used: " << problem << std::endl;
+  // A machine without a GPU needs no warning; the owner of a GPU does.
+  if (gpu_is_there()) warn("on the CPU, because CUDA cannot be used: " + problem);
   return Backend::cpu;
 }
 

@@ -23,7 +23,7 @@ enum class Backend : uint8_t { cpu, cuda };
 /// What a user asks for; automatic: CUDA where this program has it and there is a GPU that it can use.
 enum class DeviceChoice : uint8_t { automatic, cpu, cuda };
 
-/// Error: cuda, and there is none; says why.
+/// Error: cuda is asked for and cannot be used; the text says why. Warns where automatic leaves a GPU unused.
 Backend choose_backend(DeviceChoice choice);
 
 /// cuDNN can be loaded, and this program calls it.

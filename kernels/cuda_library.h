@@ -12,7 +12,7 @@
 
 /// NVIDIA's libraries as alternatives to our own kernels. Each is opened by dlopen when it is first asked
 /// for, in the folder that the environment variable ITO_CUDA_LIBRARIES names and then where the system looks;
-/// one that is missing is said once on stderr. In the tests' emulator plain loops answer in their place.
+/// one that is missing is reported once by warn(). In the tests' emulator plain loops answer in their place.
 namespace ito::kernels {
 
 // ---- convolutions: cuDNN ----

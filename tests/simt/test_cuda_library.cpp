@@ -4,8 +4,9 @@
 #include <cmath>
 #include <filesystem>
 #include <iostream>
-#include <sstream>
 
+#include "kernels/base/philox.h"
+#include "kernels/base/warning.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/dynamic_library.h"
 #include "kernels/linear.h"
@@ -351,19 +352,21 @@ TEST_CASE("while a step is captured, an unknown shape runs on ours and is not ti
 
 namespace {
 
-/// What `work` writes to stderr.
-std::string said(const std::function<void()>& work) {
-  std::ostringstream text;
-  std::streambuf* const before = std::cerr.rdbuf(text.rdbuf());
+std::string warning_lines;
+
+/// What `work` warns of, in lines.
+std::string warnings(const std::function<void()>& work) {
+  warning_lines.clear();
+  set_warning_sink([](const std::string& line) { warning_lines += line + "\n"; });
   work();
-  std::cerr.rdbuf(before);
-  return text.str();
+  set_warning_sink(nullptr);
+  return warning_lines;
 }
 
 }  // namespace
 
-TEST_CASE("a missing library is said in one line") {
-  const std::string text = said([] {
+TEST_CASE("a missing library is reported in one line") {
+  const std::string text = warnings([] {
     DynamicLibrary library("Nothing", {"libito_nothing.so.1", "libito_nothing.so"}, "all goes on without it");
     CHECK_FALSE(library);
     double (*function)(double) = nullptr;
@@ -374,12 +377,13 @@ TEST_CASE("a missing library is said in one line") {
       text ==
       "Nothing: no libito_nothing.so.1 found; all goes on without it. ITO_CUDA_LIBRARIES may name the folder "
       "that holds it.\n");
-  CHECK(said([] { CHECK_FALSE(cuda_library::compiled_without("nothing.h", "Nothing", "all goes on")); }) ==
-        "Nothing: this program was compiled without nothing.h; all goes on.\n");
+  CHECK(warnings([] {
+          CHECK_FALSE(cuda_library::compiled_without("nothing.h", "Nothing", "all goes on"));
+        }) == "Nothing: this program was compiled without nothing.h; all goes on.\n");
 }
 
 TEST_CASE("a library that lacks a function counts as missing") {
-  const std::string text = said([] {
+  const std::string text = warnings([] {
     DynamicLibrary library("Mathematics", {"libito_nothing.so", "libm.so.6"}, "we count on our fingers");
     REQUIRE(library);
     double (*function)(double) = nullptr;
@@ -399,7 +403,7 @@ TEST_CASE("a library that lacks a function counts as missing") {
 TEST_CASE("the folder in ITO_CUDA_LIBRARIES is looked at first") {
   const auto is_opened = [](const char* file) {
     bool opened = false;
-    said([&] { opened = bool(DynamicLibrary("It", {file}, "nothing")); });
+    warnings([&] { opened = bool(DynamicLibrary("It", {file}, "nothing")); });
     return opened;
   };
   // The C library's mathematics under a name that the system does not know.
