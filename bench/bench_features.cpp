@@ -55,9 +55,9 @@ std::vector<engine::ConvCall> convolutions_of(const Inception& network, int batc
   std::vector<engine::ConvCall> calls;
   Device& device = network.device();
   const engine::DryRun dry(device);
-  device.trace_convolutions(&calls);
+  device.recorder().conv_calls = &calls;
   network.pool3({device, {batch, model::kInceptionSize, model::kInceptionSize, 3}, engine::DType::f32});
-  device.trace_convolutions(nullptr);
+  device.recorder().conv_calls = nullptr;
   return calls;
 }
 

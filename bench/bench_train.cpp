@@ -147,10 +147,10 @@ json measure(const Request& f, const Setting& setting, const model::ImageSet& im
   Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
   const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
   std::vector<engine::ConvCall> calls;  // of the trainer's one dry run
-  device.trace_convolutions(&calls);
+  device.recorder().conv_calls = &calls;
   model::Trainer trainer(device, options_of(f), images);
   const model::MemoryPlan plan = trainer.plan();
-  device.trace_convolutions(nullptr);
+  device.recorder().conv_calls = nullptr;
   if (calls.empty()) fail("the dry run of a training step showed no convolution");
   const double before = used_bytes(device, free_before);
   const double step = step_time(device, trainer, watch);

@@ -39,7 +39,7 @@ std::vector<ConvCall> trace(const model::NetworkConfig& config, int batch, int64
   parameters = store.trainable_count();
   store.allocate(engine::ParamStore::Use::inference, 0);
   std::vector<ConvCall> calls;
-  device.trace_convolutions(&calls);
+  device.recorder().conv_calls = &calls;
   engine::DryRun dry(device);
   engine::NoGrad off(device);
   network({engine::Tensor(device, {batch, config.height, config.width, config.channels}, engine::DType::f32),

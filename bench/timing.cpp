@@ -21,13 +21,9 @@ Timing timing_of(const std::vector<double>& seconds) {
   return {median, median > 0 ? width / median : 0, int(seconds.size())};
 }
 
-#if defined(HAVE_CUDA)
 struct Stopwatch::Marks {
   kernels::CudaEvent start, end;
 };
-#else
-struct Stopwatch::Marks {};
-#endif
 
 namespace {
 /// What is read to empty a GPU's caches counts as images of so many channels, whose sums are taken.
@@ -65,7 +61,6 @@ void Stopwatch::flush() {
 
 double Stopwatch::once(const Runnable& run) {
   flush();
-#if defined(HAVE_CUDA)
   if (marks_) {
     marks_->start.record(*device_.cuda_stream());
     run();
@@ -73,7 +68,6 @@ double Stopwatch::once(const Runnable& run) {
     marks_->end.wait();
     return double(marks_->end.since(marks_->start)) * 1e-3;
   }
-#endif
   const double before = now();
   run();
   return now() - before;

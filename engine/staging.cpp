@@ -4,8 +4,6 @@
 
 namespace ito::engine {
 
-#if defined(HAVE_CUDA)
-
 /// Pinned memory of one step, and the mark behind the download of its results.
 struct Staging::Slot {
   Slot(kernels::CudaStream& stream, size_t input_bytes, size_t result_bytes)
@@ -14,36 +12,20 @@ struct Staging::Slot {
         results(inputs + input_bytes) {}
   ~Slot() { stream.release_host(inputs); }
 
-  static std::unique_ptr<Slot> make(Device& device, size_t input_bytes, size_t result_bytes) {
-    if (device.backend() == Backend::cpu) return nullptr;
-    return std::make_unique<Slot>(*device.cuda_stream(), input_bytes, result_bytes);
-  }
-  void mark() { done.record(stream); }
-  void wait() { done.wait(); }
-
   kernels::CudaStream& stream;
   kernels::CudaEvent done;  // first: where it cannot be made, nothing else is there yet
   std::byte *inputs, *results;
 };
-
-#else
-
-struct Staging::Slot {  // never made
-  static std::unique_ptr<Slot> make(Device&, size_t, size_t) { return nullptr; }
-  void mark() {}
-  void wait() {}
-  std::byte *inputs = nullptr, *results = nullptr;
-};
-
-#endif
 
 Staging::Staging(Device& device, size_t input_bytes, size_t result_bytes)
     : device_(device),
       input_bytes_(input_bytes),
       result_bytes_(result_bytes),
       device_inputs_(Storage::persistent(device, input_bytes)) {
-  for (auto& slot : slots_) slot = Slot::make(device, input_bytes, result_bytes);
-  if (!slots_[0]) cpu_results_ = std::make_unique<std::byte[]>(result_bytes);
+  if (kernels::CudaStream* const stream = device.cuda_stream())
+    for (auto& slot : slots_) slot = std::make_unique<Slot>(*stream, input_bytes, result_bytes);
+  else
+    cpu_results_ = std::make_unique<std::byte[]>(result_bytes);
 }
 
 // The device may still be reading.
@@ -59,7 +41,7 @@ int Staging::delay() const { return cpu_results_ ? 0 : int(slots_.size()); }
 std::byte* Staging::open_inputs() {
   if (cpu_results_) return device_inputs_->data();
   Slot& slot = *slots_[steps_ % slots_.size()];
-  slot.wait();
+  slot.done.wait();
   return slot.inputs;
 }
 
@@ -74,7 +56,7 @@ void Staging::download(const void* on_device) {
   } else {
     Slot& slot = *slots_[steps_ % slots_.size()];
     device_.copy(slot.results, on_device, result_bytes_);
-    slot.mark();
+    slot.done.record(slot.stream);
   }
   ++steps_;
 }

@@ -17,7 +17,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads) {
   Tensor y = like(q), lse(device, {d.n, heads, d.tokens}, kernels::wide(q.dtype()));
   device.launch(
       [&](auto& s) { kernels::attention_forward(s, d, q.in(), k.in(), v.in(), y.out(), lse.out()); });
-  device.count_flops(4.0 * d.n * d.tokens * double(d.tokens) * d.channels);
+  device.recorder().flops += 4.0 * d.n * d.tokens * double(d.tokens) * d.channels;
   return device.tape().record("attention", y, {q, k, v}, [=](const Tensor& dy, const Wanted&) -> Gradients {
     Tensor dq = like(q), dk = like(k), dv = like(v);
     dy.device().launch([&](auto& s) {

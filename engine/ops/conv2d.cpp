@@ -50,7 +50,7 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const ConvTerms& terms,
 
 Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   Device& device = x.device();
-  device.note_convolution(d, pass);
+  if (auto* const calls = device.recorder().conv_calls) calls->push_back({d, pass});
   const size_t bytes =
       device.query([&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, x.dtype(), pass); });
   return bytes ? Tensor(device, {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};
@@ -110,7 +110,7 @@ Tensor conv2d(const Concat& x, const Tensor& w, const ConvTerms& terms, int stri
                               scratch.out());
     });
   }
-  device.count_flops(2.0 * double(y.count()) * d.r * d.s * d.c());
+  device.recorder().flops += 2.0 * double(y.count()) * d.r * d.s * d.c();
   // The residual's numbers are not needed any more, and would be a whole activation kept.
   return device.tape().record(
       "conv2d", y, {x.first, x.second, w, terms.bias, terms.shift, terms.residual},

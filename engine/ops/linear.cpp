@@ -80,7 +80,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor
                               scratch.out());
     });
   }
-  device.count_flops(2.0 * d.m * in * out);
+  device.recorder().flops += 2.0 * d.m * in * out;
   return device.tape().record(
       "linear", y, {x, w, bias, residual},
       [=](const Tensor& dy, const Wanted& wanted) { return linear_gradients(d, x, w, bias, dy, wanted); });
