@@ -31,7 +31,7 @@ struct Request {
   std::string preset = "small";
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
   model::Precision precision = model::Precision::f32;
-  kernels::ConvChoice conv = kernels::ConvChoice::ours;
+  kernels::Provider conv = kernels::Provider::own;
   int batch = 16, repeats = 5, threads = 0;
 };
 
@@ -142,8 +142,7 @@ double data_time(Device& device, const Setting& setting) {
 /// One row: a step, and its convolutions alone; on the CPU with or without Winograd.
 json measure(const Request& f, const Setting& setting, const model::ImageSet& images, bool winograd) {
   const bool cpu = setting.backend == Backend::cpu;
-  Device device({f.threads, setting.backend, f.conv});
-  device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
+  Device device({f.threads, setting.backend, f.conv, {.winograd = winograd}});
   Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
   const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
   std::vector<engine::ConvCall> calls;  // of the trainer's one dry run

@@ -29,7 +29,7 @@ Cases convolution_cases(const Setting&, const std::vector<Used<engine::ConvCall>
 Cases epilogue_cases(const Setting&, const std::vector<Used<engine::ConvCall>>&);
 Cases norm_cases(const Setting&, const std::vector<Used<NormShape>>&);
 Cases attention_cases(const Setting&, const std::vector<Used<AttentionShape>>&);
-Cases product_cases(const Setting&, const std::vector<Used<ProductShape>>&);
+Cases product_cases(const Setting&, const std::vector<Used<kernels::LinearDims>>&);
 Cases resampling_cases(const Setting&, const std::vector<Used<ImageShape>>&);
 /// Elementwise kernels, at the size of the network's first level.
 Cases pointwise_cases(const Setting&);

@@ -9,6 +9,7 @@ namespace {
 
 using kernels::AttentionDims;
 using kernels::ConvPass;
+using kernels::LinearDims;
 using Shared = std::shared_ptr<ProductTensors>;
 
 struct Pass {
@@ -19,36 +20,23 @@ constexpr Pass kPasses[] = {{"linear_forward", ConvPass::forward},
                             {"linear_backward_data", ConvPass::backward_data},
                             {"linear_backward_weights", ConvPass::backward_weights}};
 
-Shared tensors(Operands& operands, const Setting& setting, const ProductShape& d, ConvPass pass) {
+Shared tensors(Operands& operands, const Setting& setting, const LinearDims& d, ConvPass pass) {
   const bool weights_wanted = pass == ConvPass::backward_weights;
   auto t = std::make_shared<ProductTensors>();
-  t->m = d.m, t->in = d.in, t->out = d.out, t->pass = pass;
+  t->dims = d, t->pass = pass;
   t->x = operands.normal({d.m, d.in}, setting.dtype);
   t->w = operands.normal({d.out, d.in}, weights_wanted ? DType::f32 : setting.weights());
   t->bias = operands.normal({d.out}, DType::f32);
   t->y = operands.normal({d.m, d.out}, setting.dtype);
-  t->workspace = operands.workspace(operands.device().query(
-      [&](auto& s) { return kernels::linear_workspace_bytes(s, d.m, d.in, d.out, setting.dtype, pass); }));
+  Device& device = operands.device();
+  t->workspace = operands.workspace(device.query([&](auto& s) {
+    return kernels::linear_workspace_bytes(s, device.conv_policy(), d, setting.dtype, pass);
+  }));
   return t;
 }
 
-template <class Stream>
-void run_pass(Stream& s, ProductTensors& t) {
-  switch (t.pass) {
-    case ConvPass::forward:
-      return kernels::linear_forward(s, t.m, t.in, t.out, t.x.in(), t.w.in(), t.bias.in(), {}, t.y.out(),
-                                     t.workspace.out());
-    case ConvPass::backward_data:
-      return kernels::linear_backward_data(s, t.m, t.in, t.out, t.y.in(), t.w.in(), t.x.out(),
-                                           t.workspace.out());
-    case ConvPass::backward_weights:
-      return kernels::linear_backward_weights(s, t.m, t.in, t.out, t.y.in(), t.x.in(), t.w.out(),
-                                              t.bias.out(), t.workspace.out());
-  }
-}
-
-Case product_case(const Setting& setting, const Used<ProductShape>& used, const Pass& pass) {
-  const ProductShape d = used.dims;
+Case product_case(const Setting& setting, const Used<LinearDims>& used, const Pass& pass) {
+  const LinearDims d = used.dims;
   const DType filter = pass.pass == ConvPass::backward_weights ? DType::f32 : setting.weights();
   return {"linear",
           pass.name,
@@ -61,7 +49,7 @@ Case product_case(const Setting& setting, const Used<ProductShape>& used, const 
           [=, pass = pass.pass](Operands& operands) -> PreparedCase {
             const Shared t = tensors(operands, setting, d, pass);
             Device& device = operands.device();
-            return {[&device, t] { device.launch([&](auto& s) { run_pass(s, *t); }); },
+            return {[&device, t] { run_pass(device, device.conv_policy(), *t, t->workspace); },
                     library_product(operands, t), t->result()};
           }};
 }
@@ -110,7 +98,32 @@ Case attention_case(const Setting& setting, const Used<AttentionShape>& used, bo
 
 }  // namespace
 
-Cases product_cases(const Setting& setting, const std::vector<Used<ProductShape>>& products) {
+void run_pass(Device& device, kernels::ConvPolicy& policy, ProductTensors& t, Tensor& workspace) {
+  device.launch([&](auto& s) {
+    switch (t.pass) {
+      case ConvPass::forward:
+        return kernels::linear_forward(s, policy, t.dims,
+                                       {.x = t.x.in(),
+                                        .w = t.w.in(),
+                                        .bias = t.bias.in(),
+                                        .y = t.y.out(),
+                                        .workspace = workspace.out()});
+      case ConvPass::backward_data:
+        return kernels::linear_backward_data(
+            s, policy, t.dims,
+            {.dy = t.y.in(), .w = t.w.in(), .dx = t.x.out(), .workspace = workspace.out()});
+      case ConvPass::backward_weights:
+        return kernels::linear_backward_weights(s, policy, t.dims,
+                                                {.dy = t.y.in(),
+                                                 .x = t.x.in(),
+                                                 .dw = t.w.out(),
+                                                 .dbias = t.bias.out(),
+                                                 .workspace = workspace.out()});
+    }
+  });
+}
+
+Cases product_cases(const Setting& setting, const std::vector<Used<LinearDims>>& products) {
   Cases cases;
   for (const Pass& pass : kPasses)
     for (const auto& used : products) cases.push_back(product_case(setting, used, pass));

@@ -19,8 +19,8 @@ void CapturedStep::run() {
 }
 
 void CapturedStep::replay() {
+  if (!device_.captures()) return run_once();
   kernels::CudaStream* const stream = device_.cuda_stream();
-  if (!stream || !capture_) return run_once();
   if (!graph_) {
     stream->begin_capture();
     try {

@@ -24,8 +24,6 @@ class CapturedStep {
   size_t measure_peak_bytes();
   /// For other work between steps (sampling a grid): drops the plan; the next runs make another.
   void unseal();
-  /// For comparisons: every run is launched as the eager ones are.
-  void never_capture() { capture_ = false; }
 
  private:
   void run_once();
@@ -34,7 +32,7 @@ class CapturedStep {
   std::function<void()> step_;
   size_t peak_bytes_ = 0;  // 0: not measured
   int eager_runs_ = 0;
-  bool sealed_ = false, capture_ = true;
+  bool sealed_ = false;
   kernels::CudaGraph graph_;
 };
 

@@ -20,25 +20,18 @@ Backend choose_backend(DeviceChoice choice) {
   return Backend::cpu;
 }
 
-bool has_cudnn() { return kernels::cudnn_available(); }
-
 Device::Device(const DeviceOptions& options)
     : backend_(options.backend),
       cpu_(options.threads),
+      capture_(options.comparison.capture),
+      conv_policy_{.provider = options.conv, .winograd = options.comparison.winograd},
       memory_(backend_ == Backend::cuda ? Arena::Kind::block : Arena::Kind::memory) {
-  if (backend_ == Backend::cpu) return;
-  cuda_ = std::make_unique<kernels::CudaStream>();
-  cuda_->state<kernels::ConvLibrary>().choice = options.conv;
+  if (backend_ == Backend::cuda) cuda_ = std::make_unique<kernels::CudaStream>();
 }
 
 Device::~Device() {
   tape_.clear();  // what it holds belongs to the arena
   release(memory_.exchange_block(nullptr, 0));
-}
-
-std::string Device::conv_plan() { return cuda_ ? cuda_->state<kernels::ConvLibrary>().plan.to_text() : ""; }
-void Device::set_conv_plan(const std::string& text) {
-  if (cuda_) cuda_->state<kernels::ConvLibrary>().plan = kernels::ConvPlan::from_text(text);
 }
 
 std::string Device::name() {

@@ -9,8 +9,7 @@
 #include "engine/tape.h"
 #include "engine/tensor.h"
 #include "kernels/base/names.h"
-#include "kernels/conv2d.h"
-#include "kernels/cuda_library.h"
+#include "kernels/conv_policy.h"
 #include "kernels/cuda_stream.h"
 
 namespace ito::engine {
@@ -23,13 +22,17 @@ enum class DeviceChoice : uint8_t { automatic, cpu, cuda };
 /// Error: cuda is asked for and cannot be used; the text says why. Warns where automatic leaves a GPU unused.
 Backend choose_backend(DeviceChoice choice);
 
-/// cuDNN can be loaded, and this program calls it.
-bool has_cudnn();
+/// What is switched off to be compared with what is on.
+struct Comparison {
+  bool capture = true;   // on a GPU; false: CapturedStep launches every step as it does the first two
+  bool winograd = true;  // on the CPU; false: every convolution is computed directly
+};
 
 struct DeviceOptions {
   int threads = 0;  // of the CPU; 0: one a core
   Backend backend = Backend::cpu;
-  kernels::ConvChoice conv = kernels::ConvChoice::ours;  // on a GPU
+  kernels::Provider conv = kernels::Provider::own;  // on a GPU
+  Comparison comparison = {};
 };
 
 /// Where tensors live and kernels run: a stream, an arena and a tape. Made by main and reached through the
@@ -54,15 +57,13 @@ class Device {
       if (cuda_) return f(*cuda_);
     return f(cpu_);
   }
-  /// For choosing what the CPU's libraries do (kernels::ConvPreference) before anything runs.
   kernels::CpuStream& cpu_stream() { return cpu_; }
   /// Null where the backend is the CPU.
   kernels::CudaStream* cuda_stream() { return cuda_.get(); }
+  bool captures() const { return cuda_ && capture_; }
 
-  /// Which convolutions cuDNN computes where ConvChoice::automatic has timed both, as lines of text; a run
-  /// keeps them, so that it goes on with the same ones.
-  std::string conv_plan();
-  void set_conv_plan(const std::string& text);
+  /// How convolutions and matrix products are computed: passed to each call of their kernels.
+  kernels::ConvPolicy& conv_policy() { return conv_policy_; }
 
   Backend backend() const { return backend_; }
   /// The GPU's name, or the processor's.
@@ -101,6 +102,8 @@ class Device {
   Backend backend_;
   kernels::CpuStream cpu_;
   std::unique_ptr<kernels::CudaStream> cuda_;
+  bool capture_;
+  kernels::ConvPolicy conv_policy_;
   Arena memory_;
   Arena measuring_{Arena::Kind::measuring};
   size_t persistent_bytes_ = 0;

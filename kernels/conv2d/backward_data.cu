@@ -85,21 +85,19 @@ void run_backward_data(CudaStream& stream, const Conv2dDims& d, const T* dy, con
 
 }  // namespace conv2d
 
-void conv2d::own_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
-                               Out workspace) {
-  using namespace conv2d;
-  check_cuda_shape(d, dy.dtype);
+void conv2d::own_backward_data(CudaStream& stream, const Conv2dDims& d, const ConvBackwardData& o) {
+  check_cuda_shape(d, o.dy.dtype);
   std::byte* const scratch =
-      check_workspace(d, own_workspace_bytes(d, dy.dtype, ConvPass::backward_data), workspace);
-  if (dx2) check_sources(d, true);
-  if (!dx && !dx2) return;
-  check_dtypes({dy, dx, dx2});
+      check_workspace(d, own_workspace_bytes(d, o.dy.dtype, ConvPass::backward_data), o.workspace);
+  if (o.dx2) check_sources(d, true);
+  if (!o.dx && !o.dx2) return;
+  check_dtypes({o.dy, o.dx, o.dx2});
   const auto run = [&](auto type) {
     using T = decltype(type);
-    run_backward_data<T>(stream, d, dy.as<T>(), filters_as<T>(stream, d, w, scratch), dx.as<T>(),
-                         dx2.as<T>());
+    run_backward_data<T>(stream, d, o.dy.as<T>(), filters_as<T>(stream, d, o.w, scratch), o.dx.as<T>(),
+                         o.dx2.as<T>());
   };
-  dy.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+  o.dy.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }
 
 }  // namespace ito::kernels

@@ -171,7 +171,7 @@ cudnnStatus_t ask_workspace(cudnnHandle_t handle, const Description& d, ConvPass
   return CUDNN_STATUS_NOT_SUPPORTED;
 }
 
-constexpr int kMostOffered = 8;  // of them benchmarks try
+constexpr int kMostOffered = 8;  // that cudnn_algorithms counts
 
 /// A pass of a shape, ready to run by one algorithm (cudnn_algorithms).
 struct Convolution {
@@ -254,7 +254,7 @@ size_t convolution_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DTyp
 }
 
 void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass pass, int algorithm,
-              const void* a, const void* b, void* result, void* workspace) {
+              const ConvolutionOperands& o) {
   const Convolution& c = prepared(stream, dims, dtype, pass, algorithm);
   if (!c.supported)
     fail(cat("cuDNN has no ", algorithm == 0 ? "deterministic" : "such",
@@ -266,18 +266,18 @@ void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass 
   switch (pass) {
     case ConvPass::forward:
       return check(
-          cudnn().forward(handle, &one, d.x, a, d.w, b, d.convolution, cudnnConvolutionFwdAlgo_t(chosen),
-                          workspace, c.workspace, &zero, d.y, result),
+          cudnn().forward(handle, &one, d.x, o.a, d.w, o.b, d.convolution, cudnnConvolutionFwdAlgo_t(chosen),
+                          o.workspace, c.workspace, &zero, d.y, o.result),
           "convolve");
     case ConvPass::backward_data:
-      return check(cudnn().backward_data(handle, &one, d.w, b, d.y, a, d.convolution,
-                                         cudnnConvolutionBwdDataAlgo_t(chosen), workspace, c.workspace, &zero,
-                                         d.x, result),
+      return check(cudnn().backward_data(handle, &one, d.w, o.b, d.y, o.a, d.convolution,
+                                         cudnnConvolutionBwdDataAlgo_t(chosen), o.workspace, c.workspace,
+                                         &zero, d.x, o.result),
                    "compute a convolution's dx");
     case ConvPass::backward_weights:
-      return check(cudnn().backward_filter(handle, &one, d.x, b, d.y, a, d.convolution,
-                                           cudnnConvolutionBwdFilterAlgo_t(chosen), workspace, c.workspace,
-                                           &zero, d.w, result),
+      return check(cudnn().backward_filter(handle, &one, d.x, o.b, d.y, o.a, d.convolution,
+                                           cudnnConvolutionBwdFilterAlgo_t(chosen), o.workspace, c.workspace,
+                                           &zero, d.w, o.result),
                    "compute a convolution's dw");
   }
 }
@@ -296,7 +296,7 @@ namespace cuda_library {
 bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { return false; }
 int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
 size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
-void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int, const void*, const void*, void*, void*) {
+void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int, const ConvolutionOperands&) {
   fail("this program was compiled without cudnn.h: use --conv ours");
 }
 

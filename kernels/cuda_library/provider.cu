@@ -42,58 +42,58 @@ float time_of_library(CudaStream& stream, const std::function<void()>& work) {
   }
 }
 
-/// What is settled without running anything; automatic where it is not. supported: whether the library can.
+/// What is settled without running anything; fastest where it is not. supported: whether the library can.
 template <class Supported>
-ConvChoice settled_choice(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
+Provider settled_provider(const ConvPolicy& policy, const Conv2dDims& d, DType dtype, ConvPass pass,
                           const Supported& supported) {
-  const ConvLibrary& library = stream.state<ConvLibrary>();
-  if (library.choice == ConvChoice::ours || !supported()) return ConvChoice::ours;
-  return library.choice == ConvChoice::cudnn ? ConvChoice::cudnn : library.plan.find(d, dtype, pass);
+  if (policy.provider == Provider::own || !supported()) return Provider::own;
+  return policy.provider == Provider::library ? Provider::library : policy.plan.find(d, dtype, pass);
 }
 
 template <class Supported>
-ConvChoice choose(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
-                  const std::function<void(ConvChoice)>& run, const Supported& supported) {
-  const ConvChoice settled = settled_choice(stream, d, dtype, pass, supported);
-  if (settled != ConvChoice::automatic) return settled;
-  if (stream.capturing()) return ConvChoice::ours;
-  const float ours = time_of(stream, [&] { run(ConvChoice::ours); });
-  const float library = time_of_library(stream, [&] { run(ConvChoice::cudnn); });
-  const ConvChoice faster = library < ours ? ConvChoice::cudnn : ConvChoice::ours;
-  stream.state<ConvLibrary>().plan.set(d, dtype, pass, faster);
+Provider chosen_provider(CudaStream& stream, ConvPolicy& policy, const Conv2dDims& d, DType dtype,
+                         ConvPass pass, const std::function<void(Provider)>& run,
+                         const Supported& supported) {
+  const Provider settled = settled_provider(policy, d, dtype, pass, supported);
+  if (settled != Provider::fastest) return settled;
+  if (stream.capturing()) return Provider::own;
+  const float own = time_of(stream, [&] { run(Provider::own); });
+  const float library = time_of_library(stream, [&] { run(Provider::library); });
+  const Provider faster = library < own ? Provider::library : Provider::own;
+  policy.plan.set(d, dtype, pass, faster);
   return faster;
 }
 
-/// Room for whichever may be chosen; a shape that is settled later needs no more than before.
-size_t room(ConvChoice settled, size_t ours, const std::function<size_t()>& library) {
-  if (settled == ConvChoice::ours) return ours;
-  return settled == ConvChoice::cudnn ? library() : std::max(ours, library());
+/// Room for any provider that may be chosen; a shape that is settled later needs no more than before.
+size_t room(Provider settled, size_t own, const std::function<size_t()>& library) {
+  if (settled == Provider::own) return own;
+  return settled == Provider::library ? library() : std::max(own, library());
 }
 
 }  // namespace
 
-ConvChoice choose_convolution(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
-                              const std::function<void(ConvChoice)>& run) {
-  return choose(stream, d, dtype, pass, run, [&] { return cudnn_supports(stream, d, dtype, pass); });
+Provider convolution_provider(CudaStream& stream, ConvPolicy& policy, const Conv2dDims& d, DType dtype,
+                              ConvPass pass, const std::function<void(Provider)>& run) {
+  return chosen_provider(stream, policy, d, dtype, pass, run,
+                         [&] { return cudnn_supports(stream, d, dtype, pass); });
 }
 
-size_t chosen_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
-                              size_t ours) {
+size_t convolution_workspace_bytes(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d,
+                                   DType dtype, ConvPass pass, size_t own) {
   const auto supported = [&] { return cudnn_supports(stream, d, dtype, pass); };
-  return room(settled_choice(stream, d, dtype, pass, supported), ours,
-              [&] { return cudnn_workspace_bytes(stream, d, dtype, pass); });
+  return room(settled_provider(policy, d, dtype, pass, supported), own,
+              [&] { return cudnn_workspace_bytes(stream, policy, d, dtype, pass); });
 }
 
-ConvChoice choose_product(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
-                          const std::function<void(ConvChoice)>& run) {
-  return choose(stream, d, dtype, pass, run, cublaslt_available);
+Provider product_provider(CudaStream& stream, ConvPolicy& policy, const LinearDims& d, DType dtype,
+                          ConvPass pass, const std::function<void(Provider)>& run) {
+  return chosen_provider(stream, policy, d.as_convolution(), dtype, pass, run, cublaslt_available);
 }
 
-size_t chosen_product_workspace_bytes(CudaStream& stream, int m, int in, int out, DType dtype, ConvPass pass,
-                                      size_t ours) {
-  const Conv2dDims d{m, 1, 1, in, 0, out, 1, 1, 1, 0, 0, 0, 0};
-  return room(settled_choice(stream, d, dtype, pass, cublaslt_available), ours,
-              [&] { return cublaslt_workspace_bytes(m, in, out, dtype, pass); });
+size_t product_workspace_bytes(const ConvPolicy& policy, const LinearDims& d, DType dtype, ConvPass pass,
+                               size_t own) {
+  return room(settled_provider(policy, d.as_convolution(), dtype, pass, cublaslt_available), own,
+              [&] { return cublaslt_workspace_bytes(d, dtype, pass); });
 }
 
 }  // namespace ito::kernels

@@ -64,8 +64,6 @@ class Trainer {
   /// Before other work on the device between two steps (sampling a grid): the sealed plan is made anew
   /// afterwards.
   void pause() { captured_.unseal(); }
-  /// For comparisons: every step is launched, none replayed.
-  void never_capture() { captured_.never_capture(); }
 
  private:
   void describe_batches(const BatchInputs::Parts&);
