@@ -4,6 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention/tile.cuh"
 #include "kernels/base/math.h"
+#include "kernels/cuda_dispatch.h"
 
 /// Online softmax (Dao et al., arXiv:2205.14135; backward from the row's log-sum-exp, arXiv:2307.08691).
 /// Nothing of size T x T is stored. Global memory, per tile of kOwn rows: the other operands are read once,
@@ -147,8 +148,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
 // ---- launches ----
 
-void check(const AttentionDims& d, In q) {
-  if (q.dtype == DType::f64) fail("attention: f64 exists on the CPU only; on CUDA use f32 or bf16");
+void check(const AttentionDims& d) {
   if (d.n < 1 || d.tokens < 1 || d.heads < 1 || d.channels < 1 || d.channels % d.heads != 0)
     fail(cat("attention: ", d.n, " samples, ", d.tokens, " tokens, ", d.channels, " channels, ", d.heads,
              " heads; all must be positive and the channels a multiple of the heads"));
@@ -156,7 +156,6 @@ void check(const AttentionDims& d, In q) {
 
 template <class T, int kWidth>
 Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operands) {
-  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
   const int width = d.head_width();
   return {d.tokens,
           d.channels,
@@ -165,7 +164,7 @@ Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operan
           div_up(d.tokens, kOwn),
           div_up(width, kWidth),
           float(1 / std::sqrt(double(width))),
-          width % kWideVector<T> == 0 && std::all_of(operands.begin(), operands.end(), aligned)};
+          are_aligned(operands) && are_whole_packs<kWideVector<T>>({width})};
 }
 
 /// own_tiles: tensors of which a block keeps its own rows.
@@ -181,15 +180,14 @@ LaunchConfig make_config(const AttentionDims& d, const Plan& plan, int own_tiles
 
 /// Calls f with the element type and the width of a chunk as constants.
 template <class F>
-void choose(const AttentionDims& d, In q, F&& f) {
-  check(d, q);
-  const auto with_width = [&](auto type) {
+void visit_chunks(const AttentionDims& d, DType dtype, F&& f) {
+  check(d);
+  visit_cuda("attention", dtype, [&](auto type) {
     const int width = d.head_width();
     if (width <= 16) return f(type, Constant<16>{});
     if (width <= 32) return f(type, Constant<32>{});
     f(type, Constant<64>{});
-  };
-  q.dtype == DType::bf16 ? with_width(bf16{}) : with_width(float{});
+  });
 }
 
 }  // namespace ito::kernels::attention
@@ -198,7 +196,7 @@ namespace ito::kernels {
 
 void attention_forward(CudaStream& stream, const AttentionDims& d, In q, In k, In v, Out y, Out lse) {
   using namespace attention;
-  choose(d, q, [&](auto type, auto width) {
+  visit_chunks(d, q.dtype, [&](auto type, auto width) {
     using T = decltype(type);
     constexpr int kWidth = decltype(width)::value;
     const Plan plan = make_plan<T, kWidth>(d, {q.data, k.data, v.data, y.data});
@@ -210,7 +208,7 @@ void attention_forward(CudaStream& stream, const AttentionDims& d, In q, In k, I
 void attention_backward(CudaStream& stream, const AttentionDims& d, In dy, In q, In k, In v, In y, In lse,
                         Out dq, Out dk, Out dv) {
   using namespace attention;
-  choose(d, q, [&](auto type, auto width) {
+  visit_chunks(d, q.dtype, [&](auto type, auto width) {
     using T = decltype(type);
     constexpr int kWidth = decltype(width)::value;
     const Plan plan =

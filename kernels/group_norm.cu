@@ -377,7 +377,6 @@ __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
 // ---- launches ----
 
 void check(const GroupNormDims& d, In x, In x2) {
-  if (x.dtype == DType::f64) fail("group_norm: f64 exists on the CPU only; on CUDA use f32 or bf16");
   if (d.n < 1 || d.n > 65535 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0)
     fail(cat("group_norm: n ", d.n, " (1..65535), hw ", d.hw, ", channels ", d.c1, "+", d.c2, ", groups ",
              d.groups, ": sizes must be positive and the channels a multiple of the groups"));
@@ -414,14 +413,12 @@ namespace ito::kernels {
 void group_norm_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
                         Out mean, Out rstd) {
   group_norm::check(d, x, x2);
-  const auto run = [&](auto type) {
+  visit_cuda("group_norm", x.dtype, [&](auto type) {
     using T = decltype(type);
-    const bool wide = group_norm::is_wide<T>(d, {x.data, x2.data, y.data});
-    const auto launch_it =
-        wide ? group_norm::launch_forward<T, kWideVector<T>> : group_norm::launch_forward<T, 1>;
-    launch_it(stream, d, x, x2, gamma, beta, y, mean, rstd);
-  };
-  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+    group_norm::visit_sources<T>(d, {x.data, x2.data, y.data}, [&](auto width) {
+      group_norm::launch_forward<T, width.value>(stream, d, x, x2, gamma, beta, y, mean, rstd);
+    });
+  });
 }
 
 void group_norm_backward(CudaStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta,
@@ -429,19 +426,17 @@ void group_norm_backward(CudaStream& stream, const GroupNormDims& d, In dy, In x
   group_norm::check(d, x, x2);
   if (bool(dgamma) != bool(dbeta)) fail("group_norm: dgamma and dbeta are wanted together or not at all");
   if (dgamma && !partial) fail("group_norm: dgamma and dbeta need the scratch `partial`");
-  const auto run = [&](auto type) {
+  visit_cuda("group_norm", x.dtype, [&](auto type) {
     using T = decltype(type);
     const group_norm::Backward<T> args{dy.as<T>(),       x.as<T>(),
                                        x2.as<T>(),       gamma.as<float>(),
                                        beta.as<float>(), mean.as<float>(),
                                        rstd.as<float>(), dx.as<T>(),
                                        dx2.as<T>(),      dgamma ? partial.as<float>() : nullptr};
-    const bool wide = group_norm::is_wide<T>(d, {dy.data, x.data, x2.data, dx.data, dx2.data});
-    const auto launch_it =
-        wide ? group_norm::launch_backward<T, kWideVector<T>> : group_norm::launch_backward<T, 1>;
-    launch_it(stream, d, args, dgamma.as<float>(), dbeta.as<float>());
-  };
-  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+    group_norm::visit_sources<T>(d, {dy.data, x.data, x2.data, dx.data, dx2.data}, [&](auto width) {
+      group_norm::launch_backward<T, width.value>(stream, d, args, dgamma.as<float>(), dbeta.as<float>());
+    });
+  });
 }
 
 }  // namespace ito::kernels

@@ -61,12 +61,12 @@ void squared_error_forward(CudaStream& stream, int n, int64_t per_sample, In y, 
     using T = decltype(t);
     const T* const ys = y.as<T>();
     const float* const targets = target.as<float>();
-    const bool wide = per_sample % kErrorVector == 0 && is_aligned<kErrorVector>(ys, targets);
+    const bool packs = per_sample % kErrorVector == 0 && is_aligned<kErrorVector>(ys, targets);
     LaunchConfig config;
     config.grid = dim3(unsigned(n));
     config.block = dim3(kErrorThreads);
     config.shared_bytes = shared_size<Sum64>(kErrorThreads);
-    launch(wide ? squared_error_forward_kernel<T, kErrorVector> : squared_error_forward_kernel<T, 1>, config,
+    launch(packs ? squared_error_forward_kernel<T, kErrorVector> : squared_error_forward_kernel<T, 1>, config,
            stream, per_sample, ys, targets, weight.as<float>(), loss.as<float>());
     config.grid = dim3(1);
     launch(squared_error_total_kernel, config, stream, n, loss.as<float>(), total.as<float>());
