@@ -5,7 +5,6 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/activation.h"
 #include "kernels/base/math.h"
 #include "kernels/parallel.h"
 

@@ -8,33 +8,9 @@
 // floats a group; dgamma's and dbeta's parts, two floats a channel and image, are written and read once.
 namespace ito::kernels::group_norm {
 
-// Unlike activation.h's these divide inexactly: an H100 issues about 45 instructions while it moves the 4
-// bytes of a bf16 element, and SiLU takes 5 of them here, its slope 8. Nor do they look for infinities, which
-// a normalised number never is: from an infinite gamma or beta comes NaN.
-template <Activation kind>
-__device__ inline float activate(float v) {
-  if (kind == Activation::silu) return v * sigmoid(v);
-  return kind == Activation::relu ? fmaxf(v, 0.0f) : v;
-}
-
-template <Activation kind>
-__device__ inline float slope(float v) {
-  if (kind == Activation::none) return 1;
-  if (kind == Activation::relu) return v > 0 ? 1.0f : 0.0f;
-  const float s = sigmoid(v);
-  return fmaf(v * s, 1 - s, s);
-}
-
-template <Activation kind>
-using Kind = std::integral_constant<Activation, kind>;
-
-/// Calls f(Kind<...>{}).
-template <class F>
-__device__ void with_activation(Activation activation, F f) {
-  if (activation == Activation::silu) return f(Kind<Activation::silu>{});
-  if (activation == Activation::relu) return f(Kind<Activation::relu>{});
-  f(Kind<Activation::none>{});
-}
+/// What activations may assume: a normalised number is never infinite. From an infinite gamma or beta comes NaN. They
+/// have to be fast: an H100 issues about 45 instructions while it moves the 4 bytes of a bf16 element.
+inline constexpr bool kFinite = true;
 
 /// V neighbours of an array of a number for each channel of the slice.
 template <int V>
@@ -122,12 +98,13 @@ __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place&
   for (int i = 0; i < V; ++i) shift[i] = args.beta[channel + i];
   const Column<const T> source[1] = {source_column(plan, args.x, args.x2, place.n, channel)};
   const Column<T> out = whole_column(plan, args.y, place.n, channel);
-  with_activation(plan.activation, [&](auto kind) {
+  visit(plan.activation, [&](auto kind) {
     held.read_again(source, vector, [&](int pixel, const Pack<T, V>(&value)[1]) {
       Pack<float, V> x = widen(value[0]);
 #pragma unroll
       for (int i = 0; i < V; ++i)
-        x.v[i] = activate<decltype(kind)::value>(fmaf(x.v[i] - mean.v[i], scale.v[i], shift[i]));
+        x.v[i] =
+            fast_activate<decltype(kind)::value, kFinite>(fmaf(x.v[i] - mean.v[i], scale.v[i], shift[i]));
       store(out.at(pixel), narrow<T>(x));
     });
   });
@@ -225,7 +202,7 @@ struct Normalised {
 #pragma unroll
     for (int i = 0; i < V; ++i) {
       x.v[i] -= mean.v[i];
-      dy.v[i] *= slope<kind>(fmaf(x.v[i], scale.v[i], beta[i]));
+      dy.v[i] *= fast_activation_slope<kind, kFinite>(fmaf(x.v[i], scale.v[i], beta[i]));
     }
   }
 };
@@ -246,7 +223,7 @@ __device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const P
   const Normalised<V> normalised(channels, args.beta + place.first_channel + vector * V, vector);
   const Sources<T, V> sources(plan, args, place, vector);
   Sums<V> sums{};
-  with_activation(plan.activation, [&](auto kind) {
+  visit(plan.activation, [&](auto kind) {
     held.read(sources.columns, vector, [&](const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
@@ -291,7 +268,7 @@ __device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place&
   const Pack<float, V> level = of_channels<V>(channels.level(), vector);
   const Pack<float, V> tilt = of_channels<V>(channels.tilt(), vector);
   const Sources<T, V> sources(plan, args, place, vector);
-  with_activation(plan.activation, [&](auto kind) {
+  visit(plan.activation, [&](auto kind) {
     held.read_again(sources.columns, vector, [&](int pixel, const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);

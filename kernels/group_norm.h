@@ -1,11 +1,10 @@
 #pragma once
 
+#include "kernels/activation.h"
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
 namespace ito::kernels {
-
-enum class Activation : uint8_t { none, silu, relu };
 
 /// x is the concatenation of two sources along channels: x [N,HW,c1] and, where c2 > 0, x2 [N,HW,c2]. It is
 /// never materialised. Groups may straddle the boundary. C = c1 + c2 must be a multiple of groups.

@@ -1,4 +1,3 @@
-#include "kernels/activation.h"
 #include "kernels/base/math.h"
 #include "kernels/cuda_map.cuh"
 #include "kernels/pointwise.h"
@@ -8,23 +7,14 @@
 // 2; add_channels 4, its gradient 2 (the sums are a pixel's size); scale_samples 4. A cast moves 2 + 4.
 namespace ito::kernels {
 
-/// activation.h's, exactly in f32. Its division alone would take longer than moving a bf16 element.
+/// bf16 takes the fast forms.
 template <class T, Activation kind>
 __device__ inline float activated(float v) {
-  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) {
-    v = cut_below(v);
-    return v * sigmoid(v);
-  }
-  return activate<kind>(v);
+  return std::is_same_v<T, bf16> ? fast_activate<kind, false>(v) : activate<kind>(v);
 }
 template <class T, Activation kind>
 __device__ inline float slope_at(float v) {
-  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) {
-    v = cut_to_ends(v);
-    const float s = sigmoid(v);
-    return fmaf(v * s, 1 - s, s);
-  }
-  return activation_slope<kind>(v);
+  return std::is_same_v<T, bf16> ? fast_activation_slope<kind, false>(v) : activation_slope<kind>(v);
 }
 
 template <class T, Activation kind, int V>
