@@ -353,20 +353,9 @@ __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
 
 // ---- launches ----
 
-void check(const GroupNormDims& d, In x, In x2) {
-  if (d.n < 1 || d.n > 65535 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0)
-    fail(cat("group_norm: n ", d.n, " (1..65535), hw ", d.hw, ", channels ", d.c1, "+", d.c2, ", groups ",
-             d.groups, ": sizes must be positive and the channels a multiple of the groups"));
-  if (!x || bool(x2) != (d.c2 > 0))
-    fail(cat("group_norm: a second source goes with c2 > 0, and c2 is ", d.c2));
-}
-
 template <class T, int V>
-void launch_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
-                    Out mean, Out rstd) {
+void launch_forward(CudaStream& stream, const GroupNormDims& d, const Forward<T>& args) {
   const auto [plan, config] = make_plan<T, V>(d, sizeof(Moments<V>), 1, 2, stream.shared_limit());
-  const Forward<T> args{x.as<T>(), x2.as<T>(),       gamma.as<float>(), beta.as<float>(),
-                        y.as<T>(), mean.as<float>(), rstd.as<float>()};
   launch(group_norm_forward_kernel<T, V>, config, stream, plan, args);
 }
 
@@ -387,31 +376,44 @@ void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<
 
 namespace ito::kernels {
 
-void group_norm_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
+void group_norm_forward(CudaStream& stream, const GroupNormDims& d, const GroupNormInputs& in, Out y,
                         Out mean, Out rstd) {
-  group_norm::check(d, x, x2);
-  visit_cuda("group_norm", x.dtype, [&](auto type) {
+  check_group_norm(d, in);
+  check_cuda_samples("group_norm", d.n);
+  visit_cuda("group_norm", in.x.dtype, [&](auto type) {
     using T = decltype(type);
-    group_norm::visit_sources<T>(d, {x.data, x2.data, y.data}, [&](auto width) {
-      group_norm::launch_forward<T, width.value>(stream, d, x, x2, gamma, beta, y, mean, rstd);
+    const group_norm::Forward<T> args{.x = in.x.as<T>(),
+                                      .x2 = in.x2.as<T>(),
+                                      .gamma = in.gamma.as<float>(),
+                                      .beta = in.beta.as<float>(),
+                                      .y = y.as<T>(),
+                                      .mean = mean.as<float>(),
+                                      .rstd = rstd.as<float>()};
+    group_norm::visit_sources<T>(d, {args.x, args.x2, args.y}, [&](auto width) {
+      group_norm::launch_forward<T, width.value>(stream, d, args);
     });
   });
 }
 
-void group_norm_backward(CudaStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta,
-                         In mean, In rstd, Out dx, Out dx2, Out dgamma, Out dbeta, Out partial) {
-  group_norm::check(d, x, x2);
-  if (bool(dgamma) != bool(dbeta)) fail("group_norm: dgamma and dbeta are wanted together or not at all");
-  if (dgamma && !partial) fail("group_norm: dgamma and dbeta need the scratch `partial`");
-  visit_cuda("group_norm", x.dtype, [&](auto type) {
+void group_norm_backward(CudaStream& stream, const GroupNormDims& d, const GroupNormInputs& in, In dy,
+                         In mean, In rstd, const GroupNormGradients& out, Out partial) {
+  check_group_norm(d, in, out, partial);
+  check_cuda_samples("group_norm", d.n);
+  visit_cuda("group_norm", in.x.dtype, [&](auto type) {
     using T = decltype(type);
-    const group_norm::Backward<T> args{dy.as<T>(),       x.as<T>(),
-                                       x2.as<T>(),       gamma.as<float>(),
-                                       beta.as<float>(), mean.as<float>(),
-                                       rstd.as<float>(), dx.as<T>(),
-                                       dx2.as<T>(),      dgamma ? partial.as<float>() : nullptr};
-    group_norm::visit_sources<T>(d, {dy.data, x.data, x2.data, dx.data, dx2.data}, [&](auto width) {
-      group_norm::launch_backward<T, width.value>(stream, d, args, dgamma.as<float>(), dbeta.as<float>());
+    const group_norm::Backward<T> args{.dy = dy.as<T>(),
+                                       .x = in.x.as<T>(),
+                                       .x2 = in.x2.as<T>(),
+                                       .gamma = in.gamma.as<float>(),
+                                       .beta = in.beta.as<float>(),
+                                       .mean = mean.as<float>(),
+                                       .rstd = rstd.as<float>(),
+                                       .dx = out.dx.as<T>(),
+                                       .dx2 = out.dx2.as<T>(),
+                                       .partial = out.dgamma ? partial.as<float>() : nullptr};
+    group_norm::visit_sources<T>(d, {args.dy, args.x, args.x2, args.dx, args.dx2}, [&](auto width) {
+      group_norm::launch_backward<T, width.value>(stream, d, args, out.dgamma.as<float>(),
+                                                  out.dbeta.as<float>());
     });
   });
 }
