@@ -64,14 +64,15 @@ struct AttentionTensors {
     for (Tensor* input : {&q, &k, &v, &dy}) *input = operands.normal(shape, dtype);
     for (Tensor* result : {&y, &dq, &dk, &dv}) *result = operands.zeros(shape, dtype);
   }
+  kernels::AttentionInputs inputs() const { return {.q = q.in(), .k = k.in(), .v = v.in()}; }
   template <class Stream>
   void forward(Stream& s) {
-    kernels::attention_forward(s, dims, q.in(), k.in(), v.in(), y.out(), lse.out());
+    kernels::attention_forward(s, dims, inputs(), y.out(), lse.out());
   }
   template <class Stream>
   void backward(Stream& s) {
-    kernels::attention_backward(s, dims, dy.in(), q.in(), k.in(), v.in(), y.in(), lse.in(), dq.out(),
-                                dk.out(), dv.out());
+    kernels::attention_backward(s, dims, inputs(), dy.in(), y.in(), lse.in(),
+                                {.dq = dq.out(), .dk = dk.out(), .dv = dv.out()});
   }
 };
 

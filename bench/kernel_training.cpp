@@ -176,14 +176,16 @@ Cases loss_cases(const Setting& setting) {
             operands.normal({d.n}, DType::f32), operands.zeros({d.n}, DType::f32),
             operands.normal({1}, DType::f32),   operands.zeros(d.shape, dtype)};
   };
+  const auto operands = [](const List& t) {
+    return kernels::SquaredErrorOperands{.y = t[0].in(), .target = t[1].in(), .weight = t[2].in()};
+  };
   return {map_case(head("squared_error_forward", 1), tensors,
-                   [d](auto& s, List& t) {
-                     kernels::squared_error_forward(s, d.n, d.per_image(), t[0].in(), t[1].in(), t[2].in(),
-                                                    t[3].out(), t[4].out());
+                   [=](auto& s, List& t) {
+                     kernels::squared_error_forward(s, d.n, d.per_image(), operands(t), t[3].out(),
+                                                    t[4].out());
                    }),
-          map_case(head("squared_error_backward", 2), tensors, [d](auto& s, List& t) {
-            kernels::squared_error_backward(s, d.n, d.per_image(), t[4].in(), t[0].in(), t[1].in(), t[2].in(),
-                                            t[5].out());
+          map_case(head("squared_error_backward", 2), tensors, [=](auto& s, List& t) {
+            kernels::squared_error_backward(s, d.n, d.per_image(), t[4].in(), operands(t), t[5].out());
           })};
 }
 
