@@ -202,7 +202,7 @@ int train(const Flags& flags) {
   complete(options, request, images);
   const model::NetworkSize size = model::measure(options.network);
   engine::Device device({request.threads, backend, options.conv});
-  if (backend == engine::Backend::cpu && options.conv != kernels::ConvChoice::ours)
+  if (backend == engine::Backend::cpu && options.conv != kernels::Provider::own)
     std::cout << "note       --conv " << name_of(options.conv)
               << " is for a GPU: here it is remembered and not used\n";
   if (request.probe) {

@@ -136,7 +136,7 @@ double open(const fs::path& folder, data::Crop crop, data::ImageSize size, const
 struct Row {
   std::string what;
   int threads;
-  Work work;
+  Runnable work;
   std::vector<double> seconds, processor;  // by the clock, and of all threads together
   double median() const { return quantile(seconds, 0.5); }
   double median_processor() const { return quantile(processor, 0.5); }
@@ -158,7 +158,7 @@ json print(const Row& row, const Row& libjpeg, size_t pictures) {
           {"of_libjpeg_by_processor", processor_share}};
 }
 
-/// Decoding, in rounds in which everything has its turn; with one thread, then with all. Beside other
+/// Decoding, in rounds in which everything has its turn; with one thread, then with all. Next to other
 /// programs the processor's time says more than the clock.
 json measure_decoding(const Request& f, const Pictures& pictures, const fs::path& scratch, int all) {
   const fs::path cache = scratch / "cache";
@@ -252,7 +252,7 @@ json measure_batch(const Request& f, engine::Device& device) {
   const Setting setting{engine::Backend::cpu, 16, DType::f32, model::preset("small").network};
   Operands operands(device);
   const double seconds =
-      Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).work).seconds;
+      Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).run).seconds;
   std::printf("  a batch of 16 for `small` is made in %.3f ms", seconds * 1e3);
   if (f.step_ms > 0) std::printf(", %.2f %% of a step of %.0f ms", seconds * 1e5 / f.step_ms, f.step_ms);
   std::printf("\n");

@@ -55,16 +55,16 @@ std::vector<engine::ConvCall> convolutions_of(const Inception& network, int batc
   std::vector<engine::ConvCall> calls;
   Device& device = network.device();
   const engine::DryRun dry(device);
-  device.trace_convolutions(&calls);
+  device.recorder().conv_calls = &calls;
   network.pool3({device, {batch, model::kInceptionSize, model::kInceptionSize, 3}, engine::DType::f32});
-  device.trace_convolutions(nullptr);
+  device.recorder().conv_calls = nullptr;
   return calls;
 }
 
 json measure(const Request& f) {
   Device device({f.threads});
   const model::InceptionFeatures extract(device, random_weights, f.resize, f.batch);
-  std::vector<Work> loops;
+  std::vector<Runnable> loops;
   for (const engine::ConvCall& call : convolutions_of(extract.network(), f.batch)) {
     loops.push_back(onednn_direct(call));
     if (!loops.back()) fail("bench_features compares with oneDNN, which this build does not have");
@@ -72,9 +72,9 @@ json measure(const Request& f) {
   std::vector<uint8_t> images(size_t(f.batch) * f.size * f.size * 3);
   for (size_t i = 0; i < images.size(); ++i) images[i] = uint8_t((i * 2654435761u) >> 13);
   std::vector<float> features(size_t(f.batch) * Inception::kFeatures);
-  const Work ours = [&] { extract(images.data(), f.batch, f.size, f.size, features.data()); };
-  const Work bare = [&] {
-    for (const Work& loop : loops) loop();
+  const Runnable ours = [&] { extract(images.data(), f.batch, f.size, f.size, features.data()); };
+  const Runnable bare = [&] {
+    for (const Runnable& loop : loops) loop();
   };
   Stopwatch watch(device, {}, 0);
   ours(), bare();  // plans are made

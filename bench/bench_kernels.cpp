@@ -70,8 +70,8 @@ Machine machine_at_work(Operands& operands, const Case& c) {
   engine::Device& device = operands.device();
   Machine machine = machine_of(device);
   if (machine.gpu.empty()) return machine;
-  const Trial trial = c.prepare(operands);
-  machine.observed = observe_gpu([&] { trial.work(), device.synchronize(); });
+  const PreparedCase prepared = c.prepare(operands);
+  machine.observed = observe_gpu([&] { prepared.run(), device.synchronize(); });
   return machine;
 }
 

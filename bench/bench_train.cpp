@@ -31,7 +31,7 @@ struct Request {
   std::string preset = "small";
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
   model::Precision precision = model::Precision::f32;
-  kernels::ConvChoice conv = kernels::ConvChoice::ours;
+  kernels::Provider conv = kernels::Provider::own;
   int batch = 16, repeats = 5, threads = 0;
 };
 
@@ -106,7 +106,7 @@ double evaluation_time(Device& device, model::Trainer& trainer, const Setting& s
   model::Sampler sampler(
       device, model::network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, setting.dtype}),
       plan, image, setting.batch);
-  const Work run = [&] {
+  const Runnable run = [&] {
     sampler.run({0});
     device.synchronize();
   };
@@ -125,32 +125,31 @@ Alone convolutions_alone(Device& device, const Setting& setting, const std::vect
   Stopwatch watch(device, {3, 3, 0}, 0);
   Alone alone;
   for (const auto& call : distinct(calls)) {
-    const Trial trial = convolution_case(setting, call).prepare(operands);
-    const double ours = watch.time(trial.work).seconds;
+    const PreparedCase prepared = convolution_case(setting, call).prepare(operands);
+    const double ours = watch.time(prepared.run).seconds;
     alone.ours += call.uses * ours;
-    alone.library += call.uses * (trial.beside.work ? watch.time(trial.beside.work).seconds : ours);
-    if (trial.beside.work) alone.library_name = trial.beside.name;
+    alone.library += call.uses * (prepared.baseline.run ? watch.time(prepared.baseline.run).seconds : ours);
+    if (prepared.baseline.run) alone.library_name = prepared.baseline.name;
   }
   return alone;
 }
 
 double data_time(Device& device, const Setting& setting) {
   Operands operands(device);
-  return Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).work).seconds;
+  return Stopwatch(device, {9, 9, 0}, 0).time(batch_cases(setting).front().prepare(operands).run).seconds;
 }
 
 /// One row: a step, and its convolutions alone; on the CPU with or without Winograd.
 json measure(const Request& f, const Setting& setting, const model::ImageSet& images, bool winograd) {
   const bool cpu = setting.backend == Backend::cpu;
-  Device device({f.threads, setting.backend, f.conv});
-  device.cpu_stream().state<kernels::ConvPreference>().winograd = winograd;
+  Device device({f.threads, setting.backend, f.conv, {.winograd = winograd}});
   Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
   const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
   std::vector<engine::ConvCall> calls;  // of the trainer's one dry run
-  device.trace_convolutions(&calls);
+  device.recorder().conv_calls = &calls;
   model::Trainer trainer(device, options_of(f), images);
   const model::MemoryPlan plan = trainer.plan();
-  device.trace_convolutions(nullptr);
+  device.recorder().conv_calls = nullptr;
   if (calls.empty()) fail("the dry run of a training step showed no convolution");
   const double before = used_bytes(device, free_before);
   const double step = step_time(device, trainer, watch);

@@ -30,17 +30,17 @@ class Operands {
 };
 
 /// What does the same job otherwise: another library, or several unfused kernels of ours.
-struct Beside {
+struct Baseline {
   std::string name;
-  Work work;                      // empty: there is none
-  std::vector<Work> others = {};  // other ways, which may refuse: the fastest of all is what stands beside
+  Runnable run;                             // empty: there is no baseline
+  std::vector<Runnable> alternatives = {};  // which may refuse: the fastest of all is reported
 };
 
 /// A case with its operands, ready to run; they live as long as it does.
-struct Trial {
-  Work work;
-  Beside beside;
-  Tensor result;  // written by both, to be compared; undefined where `beside` works on operands of its own
+struct PreparedCase {
+  Runnable run;
+  Baseline baseline;
+  Tensor result;  // written by both, to be compared; undefined where the baseline has operands of its own
 };
 
 /// One row of the table: a kernel and a shape.
@@ -52,7 +52,7 @@ struct Case {
   int uses = 0;       // in a training step of the network (sampler: in a sampling step); 0: it has none
   double flops = 0;   // of the definition, 2 for a multiply-add; 0: its time is that of its bytes
   double bytes = 0;   // that must be moved at least: each operand once
-  std::function<Trial(Operands&)> prepare;
+  std::function<PreparedCase(Operands&)> prepare;
 };
 
 }  // namespace ito::bench

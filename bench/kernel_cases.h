@@ -22,14 +22,14 @@ struct Setting {
 
 using Cases = std::vector<Case>;
 
-/// One pass of a convolution, with the library's beside it.
+/// One pass of a convolution; its baseline is the library's.
 Case convolution_case(const Setting&, const Used<engine::ConvCall>&);
 /// All passes of each convolution, and those with an epilogue as a residual block has them.
 Cases convolution_cases(const Setting&, const std::vector<Used<engine::ConvCall>>&);
 Cases epilogue_cases(const Setting&, const std::vector<Used<engine::ConvCall>>&);
 Cases norm_cases(const Setting&, const std::vector<Used<NormShape>>&);
 Cases attention_cases(const Setting&, const std::vector<Used<AttentionShape>>&);
-Cases product_cases(const Setting&, const std::vector<Used<ProductShape>>&);
+Cases product_cases(const Setting&, const std::vector<Used<kernels::LinearDims>>&);
 Cases resampling_cases(const Setting&, const std::vector<Used<ImageShape>>&);
 /// Elementwise kernels, at the size of the network's first level.
 Cases pointwise_cases(const Setting&);

@@ -61,26 +61,21 @@ Rate copy(Operands& operands, Stopwatch& watch, int64_t bytes) {
 std::vector<Rate> products(Operands& operands, Stopwatch& watch, DType dtype, int size) {
   Device& device = operands.device();
   auto t = std::make_shared<ProductTensors>();
-  t->m = t->in = t->out = size, t->pass = kernels::ConvPass::forward;
+  t->dims = {size, size, size}, t->pass = kernels::ConvPass::forward;
   for (Tensor* matrix : {&t->x, &t->w, &t->y}) *matrix = operands.normal({size, size}, dtype);
   t->workspace = operands.workspace(device.query([&](auto& s) {
-    return kernels::linear_workspace_bytes(s, size, size, size, dtype, kernels::ConvPass::forward);
+    return kernels::linear_workspace_bytes(s, device.conv_policy(), t->dims, dtype, t->pass);
   }));
   const std::string text = cat(" ", name_of(dtype), " product of ", size, "x", size);
   const double flops = 2.0 * size * double(size) * size;
   std::vector<Rate> rates;
-  const auto add = [&](const std::string& by, const Work& work) {
-    const Timing timing = watch.time(work);
+  const auto add = [&](const std::string& by, const Runnable& run) {
+    const Timing timing = watch.time(run);
     rates.push_back({by + text, flops / timing.seconds, timing});
   };
-  add("our", [&] {
-    device.launch([&](auto& s) {
-      kernels::linear_forward(s, size, size, size, t->x.in(), t->w.in(), {}, {}, t->y.out(),
-                              t->workspace.out());
-    });
-  });
-  if (const Beside library = library_product(operands, t); library.work)
-    add(library.name + "'s", library.work);
+  add("our", [&] { run_pass(device, device.conv_policy(), *t, t->workspace); });
+  if (const Baseline library = library_product(operands, t); library.run)
+    add(library.name + "'s", library.run);
   return rates;
 }
 

@@ -46,33 +46,28 @@ Shared tensors(Operands& operands, const Setting& setting, const Conv2dDims& d, 
   t->w = operands.normal(filter_shape(d), weights_wanted ? DType::f32 : setting.weights());
   t->bias = operands.normal({d.k}, DType::f32);
   t->y = operands.normal(output_shape(d), setting.dtype);
-  t->workspace = operands.workspace(operands.device().query(
-      [&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, setting.dtype, pass); }));
+  Device& device = operands.device();
+  t->workspace = operands.workspace(device.query([&](auto& s) {
+    return kernels::conv2d_workspace_bytes(s, device.conv_policy(), d, setting.dtype, pass);
+  }));
   return t;
 }
 
-template <class Stream>
-void run_pass(Stream& s, ConvTensors& t) {
-  switch (t.pass) {
-    case ConvPass::forward:
-      return kernels::conv2d_forward(s, t.dims, t.x.in(), t.x2.in(), t.w.in(),
-                                     {t.bias.in(), t.shift.in(), t.residual.in()}, t.y.out(),
-                                     t.workspace.out());
-    case ConvPass::backward_data:
-      return kernels::conv2d_backward_data(s, t.dims, t.y.in(), t.w.in(), t.x.out(), t.x2.out(),
-                                           t.workspace.out());
-    case ConvPass::backward_weights:
-      return kernels::conv2d_backward_weights(s, t.dims, t.y.in(), t.x.in(), t.x2.in(), t.w.out(),
-                                              t.bias.out(), t.workspace.out());
-  }
+Runnable own_pass(Device& device, const Shared& t) {
+  return [&device, t] { run_pass(device, device.conv_policy(), *t, t->workspace); };
 }
 
 /// The sums rounded, then the time embedding added, then the residual.
 template <class Stream>
-void run_unfused(Stream& s, ConvTensors& t) {
+void run_unfused(Stream& s, kernels::ConvPolicy& policy, ConvTensors& t) {
   const Conv2dDims& d = t.dims;
-  kernels::conv2d_forward(s, d, t.x.in(), t.x2.in(), t.w.in(), {t.bias.in(), {}, {}}, t.after_conv.out(),
-                          t.workspace.out());
+  kernels::conv2d_forward(s, policy, d,
+                          {.x = t.x.in(),
+                           .x2 = t.x2.in(),
+                           .w = t.w.in(),
+                           .epilogue = {.bias = t.bias.in()},
+                           .y = t.after_conv.out(),
+                           .workspace = t.workspace.out()});
   kernels::add_channels_forward(s, d.n, d.out_h() * d.out_w(), d.k, t.after_conv.in(), t.shift.in(),
                                 t.after_shift.out());
   kernels::add_scaled(s, t.y.count(), 1, t.after_shift.in(), 1, t.residual.in(), t.y.out());
@@ -88,21 +83,53 @@ Case epilogue_case(const Setting& setting, const Conv2dDims& d) {
           0,
           flops_of(d),
           bytes_of(setting, d, ConvPass::forward) + residual,
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const Shared t = tensors(operands, setting, d, ConvPass::forward);
             t->shift = operands.normal({d.n, d.k}, setting.dtype);
             t->residual = operands.normal(output_shape(d), setting.dtype);
             t->after_conv = operands.zeros(output_shape(d), setting.dtype);
             t->after_shift = operands.zeros(output_shape(d), setting.dtype);
             Device& device = operands.device();
-            return {[&device, t] { device.launch([&](auto& s) { run_pass(s, *t); }); },
-                    {"conv2d, add_channels, add",
-                     [&device, t] { device.launch([&](auto& s) { run_unfused(s, *t); }); }},
-                    t->y};
+            return {
+                own_pass(device, t),
+                {"conv2d, add_channels, add",
+                 [&device, t] { device.launch([&](auto& s) { run_unfused(s, device.conv_policy(), *t); }); }},
+                t->y};
           }};
 }
 
 }  // namespace
+
+void run_pass(Device& device, kernels::ConvPolicy& policy, ConvTensors& t, Tensor& workspace) {
+  device.launch([&](auto& s) {
+    switch (t.pass) {
+      case ConvPass::forward:
+        return kernels::conv2d_forward(
+            s, policy, t.dims,
+            {.x = t.x.in(),
+             .x2 = t.x2.in(),
+             .w = t.w.in(),
+             .epilogue = {.bias = t.bias.in(), .shift = t.shift.in(), .residual = t.residual.in()},
+             .y = t.y.out(),
+             .workspace = workspace.out()});
+      case ConvPass::backward_data:
+        return kernels::conv2d_backward_data(s, policy, t.dims,
+                                             {.dy = t.y.in(),
+                                              .w = t.w.in(),
+                                              .dx = t.x.out(),
+                                              .dx2 = t.x2.out(),
+                                              .workspace = workspace.out()});
+      case ConvPass::backward_weights:
+        return kernels::conv2d_backward_weights(s, policy, t.dims,
+                                                {.dy = t.y.in(),
+                                                 .x = t.x.in(),
+                                                 .x2 = t.x2.in(),
+                                                 .dw = t.w.out(),
+                                                 .dbias = t.bias.out(),
+                                                 .workspace = workspace.out()});
+    }
+  });
+}
 
 Case convolution_case(const Setting& setting, const Used<engine::ConvCall>& used) {
   const Conv2dDims d = used.dims.dims;
@@ -114,11 +141,10 @@ Case convolution_case(const Setting& setting, const Used<engine::ConvCall>& used
           used.uses,
           flops_of(d),
           bytes_of(setting, d, pass),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const Shared t = tensors(operands, setting, d, pass);
             Device& device = operands.device();
-            return {[&device, t] { device.launch([&](auto& s) { run_pass(s, *t); }); },
-                    library_convolution(operands, t),
+            return {own_pass(device, t), library_convolution(operands, t),
                     // oneDNN's has operands of its own: nothing to compare.
                     device.backend() == engine::Backend::cuda ? t->result() : Tensor{}};
           }};
@@ -128,7 +154,7 @@ Cases convolution_cases(const Setting& setting, const std::vector<Used<engine::C
   Cases cases;
   for (ConvPass pass : kPasses)
     for (const auto& used : convolutions)
-      // Nobody asks for the gradient with respect to the images.
+      // Training needs no gradient with respect to the images.
       if (pass != ConvPass::backward_data || used.dims.dims.c() != setting.network.channels)
         cases.push_back(convolution_case(setting, {{used.dims.dims, pass}, used.uses}));
   return cases;
@@ -143,6 +169,18 @@ Cases epilogue_cases(const Setting& setting, const std::vector<Used<engine::Conv
   return cases;
 }
 
-Conv2dDims unet_cu_convolution() { return {32, 64, 64, 192, 0, 64, 3, 3, 1, 1, 1, 1, 1}; }
+Conv2dDims unet_cu_convolution() {
+  return {.n = 32,
+          .h = 64,
+          .w = 64,
+          .c1 = 192,
+          .k = 64,
+          .r = 3,
+          .s = 3,
+          .pad_top = 1,
+          .pad_left = 1,
+          .pad_bottom = 1,
+          .pad_right = 1};
+}
 
 }  // namespace ito::bench

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "bench/kernel_case.h"
-#include "kernels/conv2d.h"
 #include "kernels/linear.h"
 
 namespace ito::bench {
@@ -26,7 +25,11 @@ struct ConvTensors : PassTensors {
 
 /// x [M,I] w^T [O,I] -> y [M,O].
 struct ProductTensors : PassTensors {
-  int m, in, out;
+  kernels::LinearDims dims;
 };
+
+/// The pass that the tensors are for, with a workspace that is large enough for the policy.
+void run_pass(Device&, kernels::ConvPolicy&, ConvTensors&, Tensor& workspace);
+void run_pass(Device&, kernels::ConvPolicy&, ProductTensors&, Tensor& workspace);
 
 }  // namespace ito::bench

@@ -27,10 +27,12 @@ struct NormTensors {
     for (Tensor* t : {&mean, &rstd}) *t = operands.zeros({d.n, d.groups}, DType::f32);
     partial = operands.zeros({int64_t(group_norm_partial_floats(d))}, DType::f32);
   }
+  kernels::GroupNormInputs inputs() const {
+    return {.x = x.in(), .x2 = x2.in(), .gamma = gamma.in(), .beta = beta.in()};
+  }
   template <class Stream>
   void forward(Stream& s, const GroupNormDims& d, Tensor& result) {
-    kernels::group_norm_forward(s, d, x.in(), x2.in(), gamma.in(), beta.in(), result.out(), mean.out(),
-                                rstd.out());
+    kernels::group_norm_forward(s, d, inputs(), result.out(), mean.out(), rstd.out());
   }
   template <class Stream>
   void forward_unfused(Stream& s) {
@@ -39,8 +41,9 @@ struct NormTensors {
   }
   template <class Stream>
   void backward(Stream& s, const GroupNormDims& d, const Tensor& gradient) {
-    kernels::group_norm_backward(s, d, gradient.in(), x.in(), x2.in(), gamma.in(), beta.in(), mean.in(),
-                                 rstd.in(), dx.out(), dx2.out(), dgamma.out(), dbeta.out(), partial.out());
+    kernels::group_norm_backward(
+        s, d, inputs(), gradient.in(), mean.in(), rstd.in(),
+        {.dx = dx.out(), .dx2 = dx2.out(), .dgamma = dgamma.out(), .dbeta = dbeta.out()}, partial.out());
   }
   template <class Stream>
   void backward_unfused(Stream& s) {
@@ -67,7 +70,7 @@ Case norm_case(const Setting& setting, const Used<NormShape>& used, bool forward
           used.uses,
           0,
           (forward ? 2.0 : 3.0) * d.n * double(d.hw) * d.c() * double(size_of(setting.dtype)),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const auto t = std::make_shared<NormTensors>(operands, d, setting.dtype);
             Device& device = operands.device();
             device.launch([&](auto& s) { t->forward_unfused(s); });  // what backward reads

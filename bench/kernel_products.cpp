@@ -9,6 +9,7 @@ namespace {
 
 using kernels::AttentionDims;
 using kernels::ConvPass;
+using kernels::LinearDims;
 using Shared = std::shared_ptr<ProductTensors>;
 
 struct Pass {
@@ -19,36 +20,23 @@ constexpr Pass kPasses[] = {{"linear_forward", ConvPass::forward},
                             {"linear_backward_data", ConvPass::backward_data},
                             {"linear_backward_weights", ConvPass::backward_weights}};
 
-Shared tensors(Operands& operands, const Setting& setting, const ProductShape& d, ConvPass pass) {
+Shared tensors(Operands& operands, const Setting& setting, const LinearDims& d, ConvPass pass) {
   const bool weights_wanted = pass == ConvPass::backward_weights;
   auto t = std::make_shared<ProductTensors>();
-  t->m = d.m, t->in = d.in, t->out = d.out, t->pass = pass;
+  t->dims = d, t->pass = pass;
   t->x = operands.normal({d.m, d.in}, setting.dtype);
   t->w = operands.normal({d.out, d.in}, weights_wanted ? DType::f32 : setting.weights());
   t->bias = operands.normal({d.out}, DType::f32);
   t->y = operands.normal({d.m, d.out}, setting.dtype);
-  t->workspace = operands.workspace(operands.device().query(
-      [&](auto& s) { return kernels::linear_workspace_bytes(s, d.m, d.in, d.out, setting.dtype, pass); }));
+  Device& device = operands.device();
+  t->workspace = operands.workspace(device.query([&](auto& s) {
+    return kernels::linear_workspace_bytes(s, device.conv_policy(), d, setting.dtype, pass);
+  }));
   return t;
 }
 
-template <class Stream>
-void run_pass(Stream& s, ProductTensors& t) {
-  switch (t.pass) {
-    case ConvPass::forward:
-      return kernels::linear_forward(s, t.m, t.in, t.out, t.x.in(), t.w.in(), t.bias.in(), {}, t.y.out(),
-                                     t.workspace.out());
-    case ConvPass::backward_data:
-      return kernels::linear_backward_data(s, t.m, t.in, t.out, t.y.in(), t.w.in(), t.x.out(),
-                                           t.workspace.out());
-    case ConvPass::backward_weights:
-      return kernels::linear_backward_weights(s, t.m, t.in, t.out, t.y.in(), t.x.in(), t.w.out(),
-                                              t.bias.out(), t.workspace.out());
-  }
-}
-
-Case product_case(const Setting& setting, const Used<ProductShape>& used, const Pass& pass) {
-  const ProductShape d = used.dims;
+Case product_case(const Setting& setting, const Used<LinearDims>& used, const Pass& pass) {
+  const LinearDims d = used.dims;
   const DType filter = pass.pass == ConvPass::backward_weights ? DType::f32 : setting.weights();
   return {"linear",
           pass.name,
@@ -58,10 +46,10 @@ Case product_case(const Setting& setting, const Used<ProductShape>& used, const 
           2.0 * d.m * double(d.in) * d.out,
           double(d.m) * (double(d.in) + d.out) * double(size_of(setting.dtype)) +
               double(d.in) * d.out * double(size_of(filter)),
-          [=, pass = pass.pass](Operands& operands) -> Trial {
+          [=, pass = pass.pass](Operands& operands) -> PreparedCase {
             const Shared t = tensors(operands, setting, d, pass);
             Device& device = operands.device();
-            return {[&device, t] { device.launch([&](auto& s) { run_pass(s, *t); }); },
+            return {[&device, t] { run_pass(device, device.conv_policy(), *t, t->workspace); },
                     library_product(operands, t), t->result()};
           }};
 }
@@ -76,14 +64,15 @@ struct AttentionTensors {
     for (Tensor* input : {&q, &k, &v, &dy}) *input = operands.normal(shape, dtype);
     for (Tensor* result : {&y, &dq, &dk, &dv}) *result = operands.zeros(shape, dtype);
   }
+  kernels::AttentionInputs inputs() const { return {.q = q.in(), .k = k.in(), .v = v.in()}; }
   template <class Stream>
   void forward(Stream& s) {
-    kernels::attention_forward(s, dims, q.in(), k.in(), v.in(), y.out(), lse.out());
+    kernels::attention_forward(s, dims, inputs(), y.out(), lse.out());
   }
   template <class Stream>
   void backward(Stream& s) {
-    kernels::attention_backward(s, dims, dy.in(), q.in(), k.in(), v.in(), y.in(), lse.in(), dq.out(),
-                                dk.out(), dv.out());
+    kernels::attention_backward(s, dims, inputs(), dy.in(), y.in(), lse.in(),
+                                {.dq = dq.out(), .dk = dk.out(), .dv = dv.out()});
   }
 };
 
@@ -99,7 +88,7 @@ Case attention_case(const Setting& setting, const Used<AttentionShape>& used, bo
           used.uses,
           (forward ? 2 : 5) * product,
           (forward ? 4 : 8) * numbers * double(size_of(setting.dtype)),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const auto t = std::make_shared<AttentionTensors>(operands, d, setting.dtype);
             Device& device = operands.device();
             device.launch([&](auto& s) { t->forward(s); });  // y and lse, which backward reads
@@ -110,7 +99,32 @@ Case attention_case(const Setting& setting, const Used<AttentionShape>& used, bo
 
 }  // namespace
 
-Cases product_cases(const Setting& setting, const std::vector<Used<ProductShape>>& products) {
+void run_pass(Device& device, kernels::ConvPolicy& policy, ProductTensors& t, Tensor& workspace) {
+  device.launch([&](auto& s) {
+    switch (t.pass) {
+      case ConvPass::forward:
+        return kernels::linear_forward(s, policy, t.dims,
+                                       {.x = t.x.in(),
+                                        .w = t.w.in(),
+                                        .bias = t.bias.in(),
+                                        .y = t.y.out(),
+                                        .workspace = workspace.out()});
+      case ConvPass::backward_data:
+        return kernels::linear_backward_data(
+            s, policy, t.dims,
+            {.dy = t.y.in(), .w = t.w.in(), .dx = t.x.out(), .workspace = workspace.out()});
+      case ConvPass::backward_weights:
+        return kernels::linear_backward_weights(s, policy, t.dims,
+                                                {.dy = t.y.in(),
+                                                 .x = t.x.in(),
+                                                 .dw = t.w.out(),
+                                                 .dbias = t.bias.out(),
+                                                 .workspace = workspace.out()});
+    }
+  });
+}
+
+Cases product_cases(const Setting& setting, const std::vector<Used<LinearDims>>& products) {
   Cases cases;
   for (const Pass& pass : kPasses)
     for (const auto& used : products) cases.push_back(product_case(setting, used, pass));

@@ -54,27 +54,27 @@ json case_json(const Measurement& m, const Ceilings& ceilings) {
               {share.of_memory ? "gbps" : "tflops", share.per_second / (share.of_memory ? kGiga : kTera)},
               {"ceiling", share.of_memory ? "memory" : "arithmetic"},
               {"percent_of_ceiling", 100 * share.share}});
-  if (m.beside) {
-    row["beside"] = timing_json(*m.beside);
-    row["beside"]["name"] = m.beside_name;
+  if (m.baseline) {
+    row["beside"] = timing_json(*m.baseline);
+    row["beside"]["name"] = m.baseline_name;
   }
   return row;
 }
 
 /// Of a few runs after one that does not count.
-double quick_seconds(Stopwatch& watch, const Work& work) {
+double quick_seconds(Stopwatch& watch, const Runnable& run) {
   constexpr int kRuns = 3;
-  work();
+  run();
   std::vector<double> seconds;
-  for (int i = 0; i < kRuns; ++i) seconds.push_back(watch.once(work));
+  for (int i = 0; i < kRuns; ++i) seconds.push_back(watch.once(run));
   return quantile(seconds, 0.5);
 }
 
-Work fastest(Stopwatch& watch, const Beside& beside) {
-  if (beside.others.empty()) return beside.work;
-  Work best = beside.work;
+Runnable fastest(Stopwatch& watch, const Baseline& baseline) {
+  if (baseline.alternatives.empty()) return baseline.run;
+  Runnable best = baseline.run;
   double least = quick_seconds(watch, best);
-  for (const Work& other : beside.others) {
+  for (const Runnable& other : baseline.alternatives) {
     try {
       const double seconds = quick_seconds(watch, other);
       if (seconds < least) least = seconds, best = other;
@@ -89,10 +89,10 @@ std::string label_of(const Case& c) { return cat(c.kind, " ", c.name, " ", c.sha
 }  // namespace
 
 Measurement measure(Operands& operands, Stopwatch& watch, const Case& c) {
-  const Trial trial = c.prepare(operands);
-  Measurement m{&c, watch.time(trial.work), {}, ""};
-  if (trial.beside.work)
-    m.beside = watch.time(fastest(watch, trial.beside)), m.beside_name = trial.beside.name;
+  const PreparedCase prepared = c.prepare(operands);
+  Measurement m{&c, watch.time(prepared.run), {}, ""};
+  if (prepared.baseline.run)
+    m.baseline = watch.time(fastest(watch, prepared.baseline)), m.baseline_name = prepared.baseline.name;
   return m;
 }
 
@@ -129,9 +129,9 @@ void Table::row(const Measurement& m) {
                 c.uses ? std::to_string(c.uses).c_str() : "", milliseconds(m.ours.seconds).c_str(),
                 100 * m.ours.spread, work.c_str(), rate.c_str(), 100 * share.share,
                 share.of_memory ? "mem" : "fma");
-  if (m.beside)
-    out_ << print("  %10s  %4.2fx  %s", milliseconds(m.beside->seconds).c_str(),
-                  m.beside->seconds / m.ours.seconds, m.beside_name.c_str());
+  if (m.baseline)
+    out_ << print("  %10s  %4.2fx  %s", milliseconds(m.baseline->seconds).c_str(),
+                  m.baseline->seconds / m.ours.seconds, m.baseline_name.c_str());
   out_ << std::endl;
 }
 

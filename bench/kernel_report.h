@@ -13,11 +13,11 @@ namespace ito::bench {
 struct Measurement {
   const Case* what;
   Timing ours;
-  std::optional<Timing> beside;
-  std::string beside_name;
+  std::optional<Timing> baseline;
+  std::string baseline_name;
 };
 
-/// Prepares a case, times it and what stands beside it, and gives its memory back.
+/// Prepares a case, times it and its baseline, and releases its memory.
 Measurement measure(Operands&, Stopwatch&, const Case&);
 
 /// How close a case came to the ceiling that binds it: the one under which its minimum takes longer.

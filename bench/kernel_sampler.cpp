@@ -72,7 +72,7 @@ Case step_case(const Setting& setting, const char* name, const SdeStep& step) {
           1,
           0,
           double(shape.count()) * (8 + 2 * double(size_of(dtype))),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const auto t = std::make_shared<SamplerTensors>(operands, d, shape, dtype, step);
             Device& device = operands.device();
             return {[&device, t] { device.launch([&](auto& s) { t->run(s); }); },

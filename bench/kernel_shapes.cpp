@@ -10,6 +10,7 @@ namespace ito::bench {
 namespace {
 
 using engine::ConvCall;
+using kernels::LinearDims;
 
 auto key(const ConvCall& call) {
   const auto& d = call.dims;
@@ -18,7 +19,7 @@ auto key(const ConvCall& call) {
 }
 auto key(const NormShape& s) { return std::tuple(s.h, s.w, s.c1, s.c2); }
 auto key(const AttentionShape& s) { return std::tuple(s.h, s.w, s.channels, s.heads); }
-auto key(const ProductShape& s) { return std::tuple(s.m, s.in, s.out); }
+auto key(const LinearDims& s) { return std::tuple(s.m, s.in, s.out); }
 auto key(const ImageShape& s) { return std::tuple(s.h, s.w, s.c); }
 
 template <class Dims>
@@ -39,7 +40,7 @@ std::vector<ConvCall> trace(const model::NetworkConfig& config, int batch, int64
   parameters = store.trainable_count();
   store.allocate(engine::ParamStore::Use::inference, 0);
   std::vector<ConvCall> calls;
-  device.trace_convolutions(&calls);
+  device.recorder().conv_calls = &calls;
   engine::DryRun dry(device);
   engine::NoGrad off(device);
   network({engine::Tensor(device, {batch, config.height, config.width, config.channels}, engine::DType::f32),
@@ -72,19 +73,19 @@ void find_products(const model::NetworkConfig& c, int batch, NetworkShapes& shap
     const int channels = c.block_channels[size_t(level)], h = c.height >> level, w = c.width >> level;
     add(shapes.attentions, AttentionShape{h, w, channels, c.head_width ? channels / c.head_width : 1}, uses);
     add(shapes.norms, NormShape{h, w, channels, 0}, uses);
-    add(shapes.products, ProductShape{batch * h * w, channels, channels}, 4 * uses);
+    add(shapes.products, LinearDims{batch * h * w, channels, channels}, 4 * uses);
   };
   const int levels = c.levels(), wide = 4 * c.block_channels[0];
   for (int level = 0; level < levels; ++level) {
     if (c.attention[size_t(level)]) attend(level, 2 * c.layers_per_block + 1);
-    add(shapes.products, ProductShape{batch, wide, c.block_channels[size_t(level)]},
+    add(shapes.products, LinearDims{batch, wide, c.block_channels[size_t(level)]},
         2 * c.layers_per_block + 1);
   }
   attend(levels - 1, 1);
-  add(shapes.products, ProductShape{batch, wide, c.block_channels.back()}, 2);
+  add(shapes.products, LinearDims{batch, wide, c.block_channels.back()}, 2);
   const bool fourier = c.embedding == model::EmbeddingKind::fourier;
-  add(shapes.products, ProductShape{batch, c.block_channels[0] * (fourier ? 2 : 1), wide});
-  add(shapes.products, ProductShape{batch, wide, wide});
+  add(shapes.products, LinearDims{batch, c.block_channels[0] * (fourier ? 2 : 1), wide});
+  add(shapes.products, LinearDims{batch, wide, wide});
 }
 
 }  // namespace

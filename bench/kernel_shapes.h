@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/device.h"
+#include "kernels/linear.h"
 #include "model/unet/config.h"
 
 namespace ito::bench {
@@ -23,9 +24,6 @@ struct NormShape {
 struct AttentionShape {
   int h, w, channels, heads;
 };
-struct ProductShape {
-  int m, in, out;
-};
 struct ImageShape {
   int h, w, c;
 };
@@ -35,7 +33,7 @@ struct NetworkShapes {
   std::vector<Used<engine::ConvCall>> convolutions;
   std::vector<Used<NormShape>> norms;  // all with the activation but attention's, which are as large
   std::vector<Used<AttentionShape>> attentions;
-  std::vector<Used<ProductShape>> products;
+  std::vector<Used<kernels::LinearDims>> products;
   std::vector<Used<ImageShape>> upsamplings;  // input
   int64_t parameters = 0;                     // trained numbers
 };

@@ -120,7 +120,7 @@ Case optimizer_case(int64_t count, bool with_half, bool update) {
           1,
           0,
           bytes * double(count),
-          [=](Operands& operands) -> Trial {
+          [=](Operands& operands) -> PreparedCase {
             const auto t = std::make_shared<OptimizerTensors>(operands, count, with_half);
             Device& device = operands.device();
             device.launch([&](auto& s) { t->norm(s); });  // the corrections that the update reads
@@ -139,7 +139,7 @@ Cases batch_cases(const Setting& setting) {
   const Images d(setting);
   const DType dtype = setting.dtype;
   return {{"training batch", "make_batch", d.text, cat("u8->", name_of(dtype), ",f32"), 1, 0,
-           d.numbers() * (1 + double(size_of(dtype)) + 4), [=](Operands& operands) -> Trial {
+           d.numbers() * (1 + double(size_of(dtype)) + 4), [=](Operands& operands) -> PreparedCase {
              const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
              Device& device = operands.device();
              const kernels::MakeBatchDims dims{d.n,           d.h, d.w, d.c, 1, Purpose::diffusion_noise,
@@ -176,14 +176,16 @@ Cases loss_cases(const Setting& setting) {
             operands.normal({d.n}, DType::f32), operands.zeros({d.n}, DType::f32),
             operands.normal({1}, DType::f32),   operands.zeros(d.shape, dtype)};
   };
+  const auto operands = [](const List& t) {
+    return kernels::SquaredErrorOperands{.y = t[0].in(), .target = t[1].in(), .weight = t[2].in()};
+  };
   return {map_case(head("squared_error_forward", 1), tensors,
-                   [d](auto& s, List& t) {
-                     kernels::squared_error_forward(s, d.n, d.per_image(), t[0].in(), t[1].in(), t[2].in(),
-                                                    t[3].out(), t[4].out());
+                   [=](auto& s, List& t) {
+                     kernels::squared_error_forward(s, d.n, d.per_image(), operands(t), t[3].out(),
+                                                    t[4].out());
                    }),
-          map_case(head("squared_error_backward", 2), tensors, [d](auto& s, List& t) {
-            kernels::squared_error_backward(s, d.n, d.per_image(), t[4].in(), t[0].in(), t[1].in(), t[2].in(),
-                                            t[5].out());
+          map_case(head("squared_error_backward", 2), tensors, [=](auto& s, List& t) {
+            kernels::squared_error_backward(s, d.n, d.per_image(), t[4].in(), operands(t), t[5].out());
           })};
 }
 

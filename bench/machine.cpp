@@ -11,13 +11,11 @@
 
 namespace ito::bench {
 
-#if defined(HAVE_CUDA)
 namespace {
 
 std::string version_text(int version) { return cat(version / 1000, ".", version % 1000 / 10); }
 
 }  // namespace
-#endif
 
 std::string Machine::text() const {
   if (gpu.empty()) return cat(processor, ", ", threads, threads == 1 ? " thread" : " threads");
@@ -53,14 +51,12 @@ Machine::Observed observe_gpu(const std::function<void()>& work) {
 Machine machine_of(engine::Device& device) {
   Machine machine;
   machine.processor = device.cpu_stream().name(), machine.threads = device.threads();
-#if defined(HAVE_CUDA)
   if (kernels::CudaStream* stream = device.cuda_stream()) {
     const kernels::GpuInfo info = stream->info();
     machine.gpu = info.name;
     machine.driver = version_text(info.driver), machine.runtime = version_text(info.runtime);
     machine.clock_mhz = info.clock_mhz, machine.memory_clock_mhz = info.memory_clock_mhz;
   }
-#endif
   return machine;
 }
 

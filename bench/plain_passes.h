@@ -3,7 +3,7 @@
 #include "kernels/adamw.h"
 #include "kernels/make_batch.h"
 
-/// What stands beside two fused kernels: the same work one step at a time, each step a pass over memory.
+/// The baselines of two fused kernels: the same work one step at a time, each step a pass over memory.
 namespace ito::bench {
 
 /// make_batch's operands, and what the passes leave for each other: the images that were chosen, the same

@@ -21,13 +21,9 @@ Timing timing_of(const std::vector<double>& seconds) {
   return {median, median > 0 ? width / median : 0, int(seconds.size())};
 }
 
-#if defined(HAVE_CUDA)
 struct Stopwatch::Marks {
   kernels::CudaEvent start, end;
 };
-#else
-struct Stopwatch::Marks {};
-#endif
 
 namespace {
 /// What is read to empty a GPU's caches counts as images of so many channels, whose sums are taken.
@@ -63,30 +59,28 @@ void Stopwatch::flush() {
   });
 }
 
-double Stopwatch::once(const Work& work) {
+double Stopwatch::once(const Runnable& run) {
   flush();
-#if defined(HAVE_CUDA)
   if (marks_) {
     marks_->start.record(*device_.cuda_stream());
-    work();
+    run();
     marks_->end.record(*device_.cuda_stream());
     marks_->end.wait();
     return double(marks_->end.since(marks_->start)) * 1e-3;
   }
-#endif
   const double before = now();
-  work();
+  run();
   return now() - before;
 }
 
-Timing Stopwatch::time(const Work& work) {
-  work();
+Timing Stopwatch::time(const Runnable& run) {
+  run();
   device_.synchronize();
   std::vector<double> seconds;
   const double start = now();
   while (int(seconds.size()) < repeats_.least ||
          (int(seconds.size()) < repeats_.most && now() - start < repeats_.budget))
-    seconds.push_back(once(work));
+    seconds.push_back(once(run));
   return timing_of(seconds);
 }
 

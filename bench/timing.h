@@ -7,8 +7,8 @@
 
 namespace ito::bench {
 
-/// Work that may be repeated.
-using Work = std::function<void()>;
+/// Work that is timed, and may be repeated.
+using Runnable = std::function<void()>;
 
 struct Timing {
   double seconds = 0;  // median
@@ -37,9 +37,9 @@ class Stopwatch {
   Stopwatch& operator=(const Stopwatch&) = delete;
 
   /// Once untimed, then repeatedly.
-  Timing time(const Work&);
+  Timing time(const Runnable&);
   /// Seconds of one run.
-  double once(const Work&);
+  double once(const Runnable&);
 
  private:
   void flush();

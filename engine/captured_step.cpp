@@ -18,11 +18,9 @@ void CapturedStep::run() {
   sealed_ = true;
 }
 
-#if defined(HAVE_CUDA)
-
 void CapturedStep::replay() {
-  kernels::CudaStream* stream = device_.cuda_stream();
-  if (!stream || !capture_) return run_once();
+  if (!device_.captures()) return run_once();
+  kernels::CudaStream* const stream = device_.cuda_stream();
   if (!graph_) {
     stream->begin_capture();
     try {
@@ -41,17 +39,6 @@ void CapturedStep::unseal() {
   sealed_ = false, eager_runs_ = 0;
   graph_ = {};
 }
-
-#else
-
-void CapturedStep::replay() { run_once(); }
-
-void CapturedStep::unseal() {
-  if (sealed_) device_.arena().unseal();
-  sealed_ = false, eager_runs_ = 0;
-}
-
-#endif
 
 size_t CapturedStep::peak_bytes() { return peak_bytes_ ? peak_bytes_ : measure_peak_bytes(); }
 

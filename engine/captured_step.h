@@ -20,12 +20,10 @@ class CapturedStep {
   void run();
   /// Bytes of arena the step needs, found without running it; measured once.
   size_t peak_bytes();
-  /// The same, measured anew: for a step that is not what it was.
+  /// The same, measured again: for a step that has changed.
   size_t measure_peak_bytes();
-  /// For other work between steps (sampling a grid): the plan is dropped and made anew.
+  /// For other work between steps (sampling a grid): drops the plan; the next runs make another.
   void unseal();
-  /// For comparisons: every run is launched as the eager ones are.
-  void never_capture() { capture_ = false; }
 
  private:
   void run_once();
@@ -34,10 +32,8 @@ class CapturedStep {
   std::function<void()> step_;
   size_t peak_bytes_ = 0;  // 0: not measured
   int eager_runs_ = 0;
-  bool sealed_ = false, capture_ = true;
-#if defined(HAVE_CUDA)
+  bool sealed_ = false;
   kernels::CudaGraph graph_;
-#endif
 };
 
 }  // namespace ito::engine

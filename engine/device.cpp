@@ -1,6 +1,6 @@
 #include "engine/device.h"
 
-#include <iostream>
+#include "kernels/base/warning.h"
 
 namespace ito::engine {
 
@@ -8,75 +8,31 @@ namespace {
 
 constexpr size_t kAlign = 64;  // a persistent piece is so much longer, for kernels that read whole lines
 
-/// Why there is no CUDA to use; empty: there is.
-std::string cuda_problem() {
-#if defined(HAVE_CUDA)
-  return kernels::cuda_problem();
-#else
-  return "this program was built without it (configure with -DITO_CUDA=ON)";
-#endif
-}
-
-bool gpu_is_there() {
-#if defined(HAVE_CUDA)
-  return kernels::gpu_is_there();
-#else
-  return false;
-#endif
-}
-
 }  // namespace
 
 Backend choose_backend(DeviceChoice choice) {
   if (choice == DeviceChoice::cpu) return Backend::cpu;
-  const std::string problem = cuda_problem();
+  const std::string problem = kernels::cuda_problem();
   if (problem.empty()) return Backend::cuda;
   if (choice == DeviceChoice::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
-  // Nobody misses a GPU where there is none; where there is one, its owner does.
-  if (gpu_is_there()) std::cerr << "on the CPU, because CUDA cannot be used: " << problem << std::endl;
+  // A machine without a GPU needs no warning; the owner of a GPU does.
+  if (kernels::gpu_is_there()) warn("on the CPU, because CUDA cannot be used: " + problem);
   return Backend::cpu;
-}
-
-bool has_cudnn() {
-#if defined(HAVE_CUDA)
-  return kernels::cudnn_available();
-#else
-  return false;
-#endif
 }
 
 Device::Device(const DeviceOptions& options)
     : backend_(options.backend),
       cpu_(options.threads),
+      capture_(options.comparison.capture),
+      conv_policy_{.provider = options.conv, .winograd = options.comparison.winograd},
       memory_(backend_ == Backend::cuda ? Arena::Kind::block : Arena::Kind::memory) {
-#if defined(HAVE_CUDA)
-  if (backend_ == Backend::cuda) {
-    cuda_ = std::make_unique<kernels::CudaStream>();
-    cuda_->state<kernels::ConvLibrary>().choice = options.conv;
-  }
-#else
-  if (backend_ == Backend::cuda) fail(cat("CUDA cannot be used: ", cuda_problem()));
-#endif
+  if (backend_ == Backend::cuda) cuda_ = std::make_unique<kernels::CudaStream>();
 }
 
 Device::~Device() {
   tape_.clear();  // what it holds belongs to the arena
   release(memory_.exchange_block(nullptr, 0));
 }
-
-#if defined(HAVE_CUDA)
-
-std::string Device::conv_plan() { return cuda_ ? cuda_->state<kernels::ConvLibrary>().plan.to_text() : ""; }
-void Device::set_conv_plan(const std::string& text) {
-  if (cuda_) cuda_->state<kernels::ConvLibrary>().plan = kernels::ConvPlan::from_text(text);
-}
-
-#else
-
-std::string Device::conv_plan() { return ""; }
-void Device::set_conv_plan(const std::string&) {}
-
-#endif
 
 std::string Device::name() {
   return query([](auto& s) { return s.name(); });

@@ -3,18 +3,14 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "engine/arena.h"
+#include "engine/recorder.h"
 #include "engine/tape.h"
 #include "engine/tensor.h"
 #include "kernels/base/names.h"
-#include "kernels/conv2d.h"
-#include "kernels/cuda_library.h"
-#include "kernels/stream.h"
-#if defined(HAVE_CUDA)
+#include "kernels/conv_policy.h"
 #include "kernels/cuda_stream.h"
-#endif
 
 namespace ito::engine {
 
@@ -23,22 +19,20 @@ enum class Backend : uint8_t { cpu, cuda };
 /// What a user asks for; automatic: CUDA where this program has it and there is a GPU that it can use.
 enum class DeviceChoice : uint8_t { automatic, cpu, cuda };
 
-/// Error: cuda, and there is none; says why.
+/// Error: cuda is asked for and cannot be used; the text says why. Warns where automatic leaves a GPU unused.
 Backend choose_backend(DeviceChoice choice);
 
-/// cuDNN can be loaded, and this program calls it.
-bool has_cudnn();
+/// What is switched off to be compared with what is on.
+struct Comparison {
+  bool capture = true;   // on a GPU; false: CapturedStep launches every step as it does the first two
+  bool winograd = true;  // on the CPU; false: every convolution is computed directly
+};
 
 struct DeviceOptions {
   int threads = 0;  // of the CPU; 0: one a core
   Backend backend = Backend::cpu;
-  kernels::ConvChoice conv = kernels::ConvChoice::ours;  // on a GPU
-};
-
-/// A pass of a convolution that was asked for: what benchmarks repeat alone.
-struct ConvCall {
-  kernels::Conv2dDims dims;
-  kernels::ConvPass pass;
+  kernels::Provider conv = kernels::Provider::own;  // on a GPU
+  Comparison comparison = {};
 };
 
 /// Where tensors live and kernels run: a stream, an arena and a tape. Made by main and reached through the
@@ -56,25 +50,20 @@ class Device {
   void launch(F&& f) {
     if (!dry_) query(std::forward<F>(f));
   }
-  /// The same for questions that run nothing (workspace sizes, chosen algorithms): answered in a dry run,
-  /// too.
+  /// The same in a dry run, too: for what runs nothing (workspace sizes, chosen algorithms).
   template <class F>
   auto query(F&& f) {
-#if defined(HAVE_CUDA)
-    if (cuda_) return f(*cuda_);
-#endif
+    if constexpr (kernels::kCudaBuilt)
+      if (cuda_) return f(*cuda_);
     return f(cpu_);
   }
-  /// For choosing what the CPU's libraries do (kernels::ConvPreference) before anything runs.
   kernels::CpuStream& cpu_stream() { return cpu_; }
-#if defined(HAVE_CUDA)
+  /// Null where the backend is the CPU.
   kernels::CudaStream* cuda_stream() { return cuda_.get(); }
-#endif
+  bool captures() const { return cuda_ && capture_; }
 
-  /// Which convolutions cuDNN computes where ConvChoice::automatic has timed both, as lines of text; a run
-  /// keeps them, so that it goes on with the same ones.
-  std::string conv_plan();
-  void set_conv_plan(const std::string& text);
+  /// How convolutions and matrix products are computed: passed to each call of their kernels.
+  kernels::ConvPolicy& conv_policy() { return conv_policy_; }
 
   Backend backend() const { return backend_; }
   /// The GPU's name, or the processor's.
@@ -93,8 +82,8 @@ class Device {
   void synchronize();
   /// Bytes that may still be asked for: of the GPU, or of the machine's memory.
   size_t free_bytes();
-  /// Of these, what a plan may count on: an eighth stays for what nobody has counted (libraries' code,
-  /// recorded steps, a grid's buffers).
+  /// Of these, what a plan may count on: an eighth stays for unaccounted memory (libraries' code, recorded
+  /// steps, a grid's buffers).
   size_t usable_bytes() { return free_bytes() / 8 * 7; }
 
   Arena& arena() { return dry_ ? measuring_ : memory_; }
@@ -103,15 +92,7 @@ class Device {
   Tape& tape() { return tape_; }
   bool dry() const { return dry_; }
 
-  /// Floating-point operations of the forward ops so far, dry or not: 2 for each multiply-add.
-  double flops() const { return flops_; }
-  void count_flops(double flops) { flops_ += flops; }
-
-  /// From here on every convolution's passes are appended to `calls`, dry or not; null ends it.
-  void trace_convolutions(std::vector<ConvCall>* calls) { conv_calls_ = calls; }
-  void note_convolution(const kernels::Conv2dDims& dims, kernels::ConvPass pass) {
-    if (conv_calls_) conv_calls_->push_back({dims, pass});
-  }
+  Recorder& recorder() { return recorder_; }
 
   size_t persistent_bytes() const { return persistent_bytes_; }
   void count_persistent(ptrdiff_t bytes) { persistent_bytes_ += size_t(bytes); }
@@ -120,15 +101,14 @@ class Device {
   friend class DryRun;
   Backend backend_;
   kernels::CpuStream cpu_;
-#if defined(HAVE_CUDA)
   std::unique_ptr<kernels::CudaStream> cuda_;
-#endif
+  bool capture_;
+  kernels::ConvPolicy conv_policy_;
   Arena memory_;
   Arena measuring_{Arena::Kind::measuring};
   size_t persistent_bytes_ = 0;
   Tape tape_;
-  double flops_ = 0;
-  std::vector<ConvCall>* conv_calls_ = nullptr;
+  Recorder recorder_;
   bool dry_ = false;
 };
 

@@ -100,11 +100,11 @@ void gradient_norm(CudaStream& stream, int64_t count, const AdamWOptions& option
 
 void adamw_update(CudaStream& stream, int64_t count, const AdamWOptions& options, const StepInput* input,
                   const StepState* state, const AdamWBuffers& b) {
-  constexpr int kWide = kWideVector<float>;
-  static_assert(kParameterAlign % kWide == 0, "a pack has one flag");
-  launch_map<kWide>("adamw_update", stream, 1, count,
-                    is_aligned<kWide>(b.grad, b.w, b.m, b.v, b.ema) && is_aligned<kWide>(b.half),
-                    adamw_update_kernel<kWide>, adamw_update_kernel<1>, count, options, input, state, b);
+  constexpr int V = kWideVector<float>;
+  static_assert(kParameterAlign % V == 0, "a pack has one flag");
+  launch_map<V>("adamw_update", stream, 1, count,
+                is_aligned<V>(b.grad, b.w, b.m, b.v, b.ema) && is_aligned<V>(b.half), adamw_update_kernel<V>,
+                adamw_update_kernel<1>, count, options, input, state, b);
 }
 
 }  // namespace ito::kernels

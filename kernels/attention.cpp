@@ -24,22 +24,15 @@ using Rows = Eigen::Map<Matrix<A>, 0, Eigen::OuterStride<>>;
 template <class A>
 using ConstRows = Eigen::Map<const Matrix<A>, 0, Eigen::OuterStride<>>;
 
-/// bf16 operands widened to f32, results in f32 before they are rounded, and the parts of dk and dv.
+/// The f32 copies of bf16 operands, results in f32 before they are rounded, and the parts of dk and dv.
 template <class A>
 struct Scratch {
-  std::vector<A> wide[7], parts;
+  std::vector<A> copies[7], parts;
 };
-
-void check(const AttentionDims& d) {
-  if (d.n < 1 || d.tokens < 1 || d.heads < 1 || d.channels < 1 || d.channels % d.heads != 0) {
-    fail(cat("attention: ", d.n, " samples, ", d.tokens, " tokens, ", d.channels, " channels, ", d.heads,
-             " heads; all must be positive and the channels a multiple of the heads"));
-  }
-}
 
 /// A tensor as numbers of type A: itself, or a bf16 one's copy in f32.
 template <class T, class A>
-const A* widened(CpuStream& stream, const T* x, int64_t count, std::vector<A>& copy) {
+const A* as_arithmetic(CpuStream& stream, const T* x, int64_t count, std::vector<A>& copy) {
   if constexpr (std::is_same_v<T, A>) {
     return x;
   } else {
@@ -54,7 +47,7 @@ const A* widened(CpuStream& stream, const T* x, int64_t count, std::vector<A>& c
 
 /// Where a result of type T is computed: in place, or in a copy that `narrow` rounds.
 template <class T, class A>
-A* wide_result(T* y, int64_t count, std::vector<A>& copy) {
+A* arithmetic_result(T* y, int64_t count, std::vector<A>& copy) {
   if constexpr (std::is_same_v<T, A>) {
     return y;
   } else {
@@ -111,7 +104,7 @@ void forward(CpuStream& stream, const AttentionDims& d, const A* q, const A* k, 
   });
 }
 
-/// What a task of the backward pass reads, and the places of its part of dk and dv.
+/// What every task of the backward pass reads, and the dq that it writes its rows of.
 template <class A>
 struct Operands {
   const A *dy, *q, *k, *v, *lse;
@@ -181,43 +174,49 @@ void backward(CpuStream& stream, const AttentionDims& d, const Operands<A>& o, A
 
 }  // namespace
 
-void attention_forward(CpuStream& stream, const AttentionDims& d, In q, In k, In v, Out y, Out lse) {
-  check(d);
-  visit(q.dtype, [&](auto t) {
+void check_attention(const AttentionDims& d) {
+  if (d.n < 1 || d.tokens < 1 || d.heads < 1 || d.channels < 1 || d.channels % d.heads != 0)
+    fail(cat("attention: ", d.n, " samples, ", d.tokens, " tokens, ", d.channels, " channels, ", d.heads,
+             " heads; all must be positive and the channels a multiple of the heads"));
+}
+
+void attention_forward(CpuStream& stream, const AttentionDims& d, const AttentionInputs& in, Out y, Out lse) {
+  check_attention(d);
+  visit(in.q.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    auto& wide = stream.state<Scratch<A>>().wide;
+    auto& copies = stream.state<Scratch<A>>().copies;
     const int64_t count = int64_t(d.n) * d.tokens * d.channels;
-    const A* qs = widened(stream, q.as<T>(), count, wide[0]);
-    const A* ks = widened(stream, k.as<T>(), count, wide[1]);
-    const A* vs = widened(stream, v.as<T>(), count, wide[2]);
-    A* ys = wide_result(y.as<T>(), count, wide[3]);
+    const A* qs = as_arithmetic(stream, in.q.as<T>(), count, copies[0]);
+    const A* ks = as_arithmetic(stream, in.k.as<T>(), count, copies[1]);
+    const A* vs = as_arithmetic(stream, in.v.as<T>(), count, copies[2]);
+    A* ys = arithmetic_result(y.as<T>(), count, copies[3]);
     forward<A>(stream, d, qs, ks, vs, ys, lse.as<A>());
     narrow(stream, ys, count, y.as<T>());
   });
 }
 
-void attention_backward(CpuStream& stream, const AttentionDims& d, In dy, In q, In k, In v, In, In lse,
-                        Out dq, Out dk, Out dv) {
-  check(d);
-  visit(q.dtype, [&](auto t) {
+void attention_backward(CpuStream& stream, const AttentionDims& d, const AttentionInputs& in, In dy, In,
+                        In lse, const AttentionGradients& out) {
+  check_attention(d);
+  visit(in.q.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
     auto& scratch = stream.state<Scratch<A>>();
-    auto& wide = scratch.wide;
+    auto& copies = scratch.copies;
     const int64_t count = int64_t(d.n) * d.tokens * d.channels;
-    const Operands<A> o{widened(stream, dy.as<T>(), count, wide[0]),
-                        widened(stream, q.as<T>(), count, wide[1]),
-                        widened(stream, k.as<T>(), count, wide[2]),
-                        widened(stream, v.as<T>(), count, wide[3]),
-                        lse.as<A>(),
-                        wide_result(dq.as<T>(), count, wide[4])};
-    A* dks = wide_result(dk.as<T>(), count, wide[5]);
-    A* dvs = wide_result(dv.as<T>(), count, wide[6]);
-    backward<A>(stream, d, o, dks, dvs, scratch.parts);
-    narrow(stream, o.dq, count, dq.as<T>());
-    narrow(stream, dks, count, dk.as<T>());
-    narrow(stream, dvs, count, dv.as<T>());
+    const Operands<A> operands{.dy = as_arithmetic(stream, dy.as<T>(), count, copies[0]),
+                               .q = as_arithmetic(stream, in.q.as<T>(), count, copies[1]),
+                               .k = as_arithmetic(stream, in.k.as<T>(), count, copies[2]),
+                               .v = as_arithmetic(stream, in.v.as<T>(), count, copies[3]),
+                               .lse = lse.as<A>(),
+                               .dq = arithmetic_result(out.dq.as<T>(), count, copies[4])};
+    A* dk = arithmetic_result(out.dk.as<T>(), count, copies[5]);
+    A* dv = arithmetic_result(out.dv.as<T>(), count, copies[6]);
+    backward<A>(stream, d, operands, dk, dv, scratch.parts);
+    narrow(stream, operands.dq, count, out.dq.as<T>());
+    narrow(stream, dk, count, out.dk.as<T>());
+    narrow(stream, dv, count, out.dv.as<T>());
   });
 }
 

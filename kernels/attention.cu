@@ -4,6 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention/tile.cuh"
 #include "kernels/base/math.h"
+#include "kernels/cuda_dispatch.h"
 
 /// Online softmax (Dao et al., arXiv:2205.14135; backward from the row's log-sum-exp, arXiv:2307.08691).
 /// Nothing of size T x T is stored. Global memory, per tile of kOwn rows: the other operands are read once,
@@ -147,16 +148,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
 // ---- launches ----
 
-void check(const AttentionDims& d, In q) {
-  if (q.dtype == DType::f64) fail("attention: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  if (d.n < 1 || d.tokens < 1 || d.heads < 1 || d.channels < 1 || d.channels % d.heads != 0)
-    fail(cat("attention: ", d.n, " samples, ", d.tokens, " tokens, ", d.channels, " channels, ", d.heads,
-             " heads; all must be positive and the channels a multiple of the heads"));
-}
-
 template <class T, int kWidth>
 Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operands) {
-  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
   const int width = d.head_width();
   return {d.tokens,
           d.channels,
@@ -165,7 +158,7 @@ Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operan
           div_up(d.tokens, kOwn),
           div_up(width, kWidth),
           float(1 / std::sqrt(double(width))),
-          width % kWideVector<T> == 0 && std::all_of(operands.begin(), operands.end(), aligned)};
+          are_aligned(operands) && are_whole_packs<kWideVector<T>>({width})};
 }
 
 /// own_tiles: tensors of which a block keeps its own rows.
@@ -181,42 +174,50 @@ LaunchConfig make_config(const AttentionDims& d, const Plan& plan, int own_tiles
 
 /// Calls f with the element type and the width of a chunk as constants.
 template <class F>
-void choose(const AttentionDims& d, In q, F&& f) {
-  check(d, q);
-  const auto with_width = [&](auto type) {
+void visit_chunks(const AttentionDims& d, DType dtype, F&& f) {
+  check_attention(d);
+  visit_cuda("attention", dtype, [&](auto type) {
     const int width = d.head_width();
     if (width <= 16) return f(type, Constant<16>{});
     if (width <= 32) return f(type, Constant<32>{});
     f(type, Constant<64>{});
-  };
-  q.dtype == DType::bf16 ? with_width(bf16{}) : with_width(float{});
+  });
 }
 
 }  // namespace ito::kernels::attention
 
 namespace ito::kernels {
 
-void attention_forward(CudaStream& stream, const AttentionDims& d, In q, In k, In v, Out y, Out lse) {
+void attention_forward(CudaStream& stream, const AttentionDims& d, const AttentionInputs& in, Out y,
+                       Out lse) {
   using namespace attention;
-  choose(d, q, [&](auto type, auto width) {
+  visit_chunks(d, in.q.dtype, [&](auto type, auto width) {
     using T = decltype(type);
     constexpr int kWidth = decltype(width)::value;
-    const Plan plan = make_plan<T, kWidth>(d, {q.data, k.data, v.data, y.data});
-    const Forward<T> args{q.as<T>(), k.as<T>(), v.as<T>(), y.as<T>(), lse.as<float>()};
+    const Forward<T> args{
+        .q = in.q.as<T>(), .k = in.k.as<T>(), .v = in.v.as<T>(), .y = y.as<T>(), .lse = lse.as<float>()};
+    const Plan plan = make_plan<T, kWidth>(d, {args.q, args.k, args.v, args.y});
     launch(attention_forward_kernel<T, kWidth>, make_config<T, kWidth>(d, plan, 1), stream, plan, args);
   });
 }
 
-void attention_backward(CudaStream& stream, const AttentionDims& d, In dy, In q, In k, In v, In y, In lse,
-                        Out dq, Out dk, Out dv) {
+void attention_backward(CudaStream& stream, const AttentionDims& d, const AttentionInputs& in, In dy, In y,
+                        In lse, const AttentionGradients& out) {
   using namespace attention;
-  choose(d, q, [&](auto type, auto width) {
+  visit_chunks(d, in.q.dtype, [&](auto type, auto width) {
     using T = decltype(type);
     constexpr int kWidth = decltype(width)::value;
+    const Backward<T> args{.dy = dy.as<T>(),
+                           .q = in.q.as<T>(),
+                           .k = in.k.as<T>(),
+                           .v = in.v.as<T>(),
+                           .y = y.as<T>(),
+                           .lse = lse.as<float>(),
+                           .dq = out.dq.as<T>(),
+                           .dk = out.dk.as<T>(),
+                           .dv = out.dv.as<T>()};
     const Plan plan =
-        make_plan<T, kWidth>(d, {dy.data, q.data, k.data, v.data, y.data, dq.data, dk.data, dv.data});
-    const Backward<T> args{dy.as<T>(),      q.as<T>(),  k.as<T>(),  v.as<T>(), y.as<T>(),
-                           lse.as<float>(), dq.as<T>(), dk.as<T>(), dv.as<T>()};
+        make_plan<T, kWidth>(d, {args.dy, args.q, args.k, args.v, args.y, args.dq, args.dk, args.dv});
     launch(attention_backward_queries_kernel<T, kWidth>, make_config<T, kWidth>(d, plan, 2), stream, plan,
            args);
     launch(attention_backward_keys_kernel<T, kWidth>,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/conv_policy.h"
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
@@ -8,10 +9,10 @@ namespace ito::kernels {
 /// Cross-correlation of [N,H,W,C] images; C = c1 + c2, where x2 holds the last c2 channels (0: one source).
 /// Padding may differ at the two ends: out_h = (h + pad_top + pad_bottom - r) / stride + 1.
 struct Conv2dDims {
-  int n, h, w, c1, c2;  // input
-  int k, r, s;          // output channels, filter height and width
-  int stride;
-  int pad_top, pad_left, pad_bottom, pad_right;
+  int n, h, w, c1, c2 = 0;  // input
+  int k, r = 1, s = 1;      // output channels, filter height and width
+  int stride = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int c() const { return c1 + c2; }
   int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
   int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
@@ -22,44 +23,50 @@ enum class ConvPass : uint8_t { forward, backward_data, backward_weights };
 /// Scratch a pass needs, in bytes; a fixed function of its arguments, the instruction set and the threads.
 /// Runs nothing. A workspace starts at a multiple of 64 bytes, on CUDA of 256; its contents do not matter
 /// before or after a pass.
-size_t conv2d_workspace_bytes(CpuStream&, const Conv2dDims&, DType, ConvPass);
-size_t conv2d_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass);
+size_t conv2d_workspace_bytes(CpuStream&, const ConvPolicy&, const Conv2dDims&, DType, ConvPass);
+size_t conv2d_workspace_bytes(CudaStream&, const ConvPolicy&, const Conv2dDims&, DType, ConvPass);
 
 /// What is added to the sums before they are rounded: bias[k] + shift[n,k] + residual[n,p,q,k]. Any may be
 /// null.
 struct ConvEpilogue {
-  In bias;      // [K], f32 (f64 if x is)
-  In shift;     // [N,K], of x's dtype: a block's time embedding
-  In residual;  // [N,P,Q,K], of x's dtype: what a block's result is added to
+  In bias = {};      // [K], f32 (f64 if x is)
+  In shift = {};     // [N,K], of x's dtype: a block's time embedding
+  In residual = {};  // [N,P,Q,K], of x's dtype: what a block's result is added to
+  explicit operator bool() const { return bias || shift || residual; }
 };
 
+/// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] f32 (f64 if x is; on CUDA it may be bf16
+/// with bf16 x, and is rounded to it otherwise). workspace: bytes as above, also below.
+struct ConvForward {
+  In x, x2 = {}, w;
+  ConvEpilogue epilogue = {};
+  Out y, workspace = {};
+};
 /// y[n,p,q,k] = sum_{r,s,c} x[n, p*stride + r - pad_top, q*stride + s - pad_left, c] * w[k,r,s,c] + epilogue.
-/// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] f32 (f64 if x is; on CUDA it may be
-/// bf16 beside bf16 x, and is rounded to it otherwise). Sums in f32 or wider; bf16 results are rounded once.
-/// workspace: bytes as above. y may overlap no operand.
-void conv2d_forward(CpuStream&, const Conv2dDims&, In x, In x2, In w, const ConvEpilogue&, Out y,
-                    Out workspace);
-void conv2d_forward(CudaStream&, const Conv2dDims&, In x, In x2, In w, const ConvEpilogue&, Out y,
-                    Out workspace);
+/// Sums in f32 or wider; bf16 results are rounded once. y may overlap no operand.
+void conv2d_forward(CpuStream&, const ConvPolicy&, const Conv2dDims&, const ConvForward&);
+void conv2d_forward(CudaStream&, ConvPolicy&, const Conv2dDims&, const ConvForward&);
 
-/// dx = the transposed map of dy. dx or dx2 may be null: not wanted.
-void conv2d_backward_data(CpuStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);
-void conv2d_backward_data(CudaStream&, const Conv2dDims&, In dy, In w, Out dx, Out dx2, Out workspace);
-
-/// dw [K,R,S,C] and dbias [K] (may be null), f32 (f64 if x is): sums over n, p, q in a fixed order.
-void conv2d_backward_weights(CpuStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias,
-                             Out workspace);
-void conv2d_backward_weights(CudaStream&, const Conv2dDims&, In dy, In x, In x2, Out dw, Out dbias,
-                             Out workspace);
-
-/// What a stream's convolutions may use: `stream.state<ConvPreference>()`, set before the first of them.
-/// Without Winograd every pass is computed directly: slower, and for comparisons.
-struct ConvPreference {
-  bool winograd = true;
+/// dx or dx2 may be null: not wanted.
+struct ConvBackwardData {
+  In dy, w;
+  Out dx = {}, dx2 = {}, workspace = {};
 };
+/// dx = the transposed map of dy.
+void conv2d_backward_data(CpuStream&, const ConvPolicy&, const Conv2dDims&, const ConvBackwardData&);
+void conv2d_backward_data(CudaStream&, ConvPolicy&, const Conv2dDims&, const ConvBackwardData&);
+
+/// dw [K,R,S,C] and dbias [K] (may be null) are f32 (f64 if x is).
+struct ConvBackwardWeights {
+  In dy, x, x2 = {};
+  Out dw, dbias = {}, workspace = {};
+};
+/// Sums over n, p, q in a fixed order.
+void conv2d_backward_weights(CpuStream&, const ConvPolicy&, const Conv2dDims&, const ConvBackwardWeights&);
+void conv2d_backward_weights(CudaStream&, ConvPolicy&, const Conv2dDims&, const ConvBackwardWeights&);
 
 /// "winograd" and so on: what a pass runs for these arguments (for reports and benchmarks).
-const char* conv2d_algorithm(CpuStream&, const Conv2dDims&, DType, ConvPass);
+const char* conv2d_algorithm(const ConvPolicy&, const Conv2dDims&, DType, ConvPass);
 
 }  // namespace ito::kernels
 

@@ -2,7 +2,6 @@
 
 #include <cuda_runtime.h>
 
-#include <cmath>
 #include <cstring>
 
 #include "kernels/base/bf16.h"
@@ -181,30 +180,6 @@ __device__ inline void merge_rows(const SharedArray<State>& slots, int row, int 
     __syncthreads();
     if (row < half && row + half < rows) mine.merge(slots[(row + half) * columns + column]);
   }
-}
-
-/// 2^v and 1 / v by the special function unit: to 3 and 2 units of 2^-24; results below 2^-126 are 0.
-#if defined(__CUDACC__)
-__device__ inline float fast_exp2(float v) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(v));
-  return result;
-}
-__device__ inline float fast_reciprocal(float v) {
-  float result;
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(v));
-  return result;
-}
-#else
-inline float fast_exp2(float v) { return exp2f(v); }
-inline float fast_reciprocal(float v) { return 1 / v; }
-#endif
-
-/// 1 / (1 + e^-v) in four instructions, to 7 + |v| units of 2^-24: -v log2(e) is rounded, which e^-v feels in
-/// proportion to |v|.
-__device__ inline float sigmoid(float v) {
-  constexpr float kLog2E = 1.44269504f;
-  return fast_reciprocal(1 + fast_exp2(-kLog2E * v));
 }
 
 }  // namespace ito::kernels

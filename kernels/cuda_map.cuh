@@ -1,14 +1,12 @@
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/base/math.h"
 #include "kernels/cuda_device.cuh"
+#include "kernels/cuda_dispatch.h"
 #include "kernels/cuda_launch.h"
-#include "kernels/dtype.h"
 
-/// Memory-bound maps over tensors [samples, per_sample]: a thread takes V neighbouring elements of a sample
-/// and moves each operand's by one access. Grid: blocks of a sample x samples.
+/// Memory-bound maps over tensors [samples, per_sample]: a thread takes a pack of V neighbouring elements of a
+/// sample and moves each operand's pack by one access. Grid: blocks of a sample x samples.
 namespace ito::kernels {
 
 inline constexpr int kMapThreads = 256;
@@ -16,41 +14,29 @@ inline constexpr int kMapThreads = 256;
 /// Elements that a block of Philox gives, so that a thread of a map with random numbers takes as many.
 inline constexpr int kQuad = 4;
 
-/// Calls f(T{}) for the types that a GPU computes in.
-template <class F>
-void visit_cuda(const char* op, DType t, F&& f) {
-  if (t == DType::f64) fail(cat(op, ": f64 exists on the CPU only; on CUDA use f32 or bf16"));
-  t == DType::bf16 ? f(bf16{}) : f(float{});
-}
-
-/// Whether packs of V elements may start at all of these.
-template <int V, class... T>
-bool is_aligned(const T*... operands) {
-  return (... && (reinterpret_cast<uintptr_t>(operands) % (sizeof(T) * V) == 0));
-}
-
-/// elements: of a sample, for each thread. Fails where a card would refuse the grid.
+/// The grid of a map whose threads take `elements` of a sample each. Error: a grid that CUDA does not have.
 inline LaunchConfig map_config(const char* op, int64_t samples, int64_t per_sample, int elements,
                                const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   const int64_t block = int64_t(kMapThreads) * elements, blocks = div_up(per_sample, block);
-  if (samples < 1 || samples > 65535 || blocks < 1 || blocks > 0x7fffffff)
-    fail(cat(op, ": ", samples, " samples (1..65535) of ", per_sample, " elements do not make a grid"));
+  check_cuda_samples(op, samples);
+  if (blocks < 1 || blocks > 0x7fffffff)
+    fail(cat(op, ": a sample of ", per_sample, " elements does not make a grid"));
   LaunchConfig config(file, line);
   config.grid = dim3(unsigned(blocks), unsigned(samples));
   config.block = dim3(kMapThreads);
   return config;
 }
 
-/// Launches a map: `wide` where the packs of V elements may start where samples do, else `single`.
+/// Launches a map: `packed` where the operands are aligned and every sample starts with a pack, else `single`.
 template <int V, class... Parameters, class... Arguments>
 void launch_map(const char* op, CudaStream& stream, int64_t samples, int64_t per_sample, bool aligned,
-                void (*wide)(Parameters...), void (*single)(Parameters...), Arguments&&... arguments) {
+                void (*packed)(Parameters...), void (*single)(Parameters...), Arguments&&... arguments) {
   const bool packs = aligned && (samples == 1 || per_sample % V == 0);
-  launch(packs ? wide : single, map_config(op, samples, per_sample, packs ? V : 1), stream,
+  launch(packs ? packed : single, map_config(op, samples, per_sample, packs ? V : 1), stream,
          std::forward<Arguments>(arguments)...);
 }
 
-/// Kernels that divide an element's number within its sample do so in 32 bits.
+/// For kernels that divide an element's number within its sample: they do so in 32 bits.
 inline void check_index(const char* op, int64_t per_sample) {
   if (per_sample > 0x7fffffff)
     fail(cat(op, ": a sample of ", per_sample, " elements; on CUDA it may have 2^31 - 1"));

@@ -1,20 +1,25 @@
 #pragma once
 
-#include <any>
 #include <cstddef>
-#include <memory>
 #include <string>
-#include <typeindex>
-#include <unordered_map>
 
 #include "kernels/stream.h"
 
-// CUDA's own names, so that whoever owns a stream needs no CUDA header.
+// CUDA's own names, so that the owner of a stream needs no CUDA header.
 struct CUstream_st;
 struct CUevent_st;
 struct CUgraphExec_st;
 
 namespace ito::kernels {
+
+/// Whether this program has kernels for CudaStream. Without them a call that names one does not link; generic code
+/// leaves such calls out by `if constexpr`. CudaStream itself is there in every build: without CUDA its constructor
+/// fails (cuda_stream_absent.cpp).
+#if defined(HAVE_CUDA)
+inline constexpr bool kCudaBuilt = true;
+#else
+inline constexpr bool kCudaBuilt = false;
+#endif
 
 struct GpuInfo {
   std::string name;  // "NVIDIA H100 80GB HBM3"
@@ -64,9 +69,9 @@ class CudaEvent {
 
 /// A queue of work on one GPU, and the memory it works on. Kernels return at once; copies and kernels run in
 /// order. What fails on the GPU is reported by a later call.
-class CudaStream {
+class CudaStream : public StreamState {
  public:
-  /// Fails where there is no such device, or none that this program can use.
+  /// Fails where there is no such device, or this program cannot use it.
   explicit CudaStream(int device = 0);
   ~CudaStream();
   CudaStream(const CudaStream&) = delete;
@@ -100,20 +105,11 @@ class CudaStream {
   size_t shared_limit() const { return shared_limit_; }
   CUstream_st* handle() const { return handle_; }
 
-  /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's file.
-  template <class T>
-  T& state() {
-    std::any& slot = states_[std::type_index(typeid(T))];
-    if (!slot.has_value()) slot = std::make_shared<T>();
-    return *std::any_cast<std::shared_ptr<T>&>(slot);
-  }
-
  private:
   CUstream_st* handle_ = nullptr;
   int device_ = 0;
   size_t shared_limit_ = 0;
   bool capturing_ = false;
-  std::unordered_map<std::type_index, std::any> states_;
 };
 
 }  // namespace ito::kernels

@@ -5,7 +5,6 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/activation.h"
 #include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
@@ -89,13 +88,6 @@ Rows<T> rows_of(const Chunks& chunks, const Source<T>& s, int image, int chunk) 
   return {s.x + chunks.pixel(image, chunk) * s.channels, chunks.pixels(chunk), s.channels, chunks.c};
 }
 
-void check(const GroupNormDims& d) {
-  if (d.n < 1 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0) {
-    fail(cat("group_norm: ", d.c1, " + ", d.c2, " channels in ", d.groups, " groups, ", d.n, " samples of ",
-             d.hw, " pixels; all must be positive and the channels a multiple of the groups"));
-  }
-}
-
 /// Sums of x - first and (x - first)^2 over pixels, where first is the chunk's first pixel: as it belongs to
 /// the chunk, the variance loses at most a factor of the number of pixels to cancellation, whatever the mean
 /// is.
@@ -172,14 +164,14 @@ void normalize_chunk(const Rows<T>& rows, const Terms<A>& t, T* y) {
 }
 
 template <Activation act, class T>
-void forward(CpuStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y, Out mean,
+void forward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& in, Out y, Out mean,
              Out rstd) {
   using A = arithmetic_t<T>;
   const Chunks chunks(d);
   auto& scratch = stream.state<Scratch<A>>().hold(d.n, chunks, 3);
-  const Source<T> sources[2] = {{x.as<T>(), nullptr, d.c1, 0}, {x2.as<T>(), nullptr, d.c2, d.c1}};
+  const Source<T> sources[2] = {{in.x.as<T>(), nullptr, d.c1, 0}, {in.x2.as<T>(), nullptr, d.c2, d.c1}};
   const int used = d.c2 > 0 ? 2 : 1;
-  const A *gammas = gamma.as<A>(), *betas = beta.as<A>();
+  const A *gammas = in.gamma.as<A>(), *betas = in.beta.as<A>();
   A *means = mean.as<A>(), *rstds = rstd.as<A>();
   T* result = y.as<T>();
   const auto sum = [&](int n, int chunk) {
@@ -275,24 +267,18 @@ void sum_images(CpuStream& stream, const GroupNormDims& d, const A* partial, A* 
   });
 }
 
-/// The operands of a backward pass.
-struct Gradients {
-  In dy, x, x2, gamma, beta, mean, rstd;
-  Out dx, dx2, dgamma, dbeta, partial;
-};
-
 template <Activation act, class T>
-void backward(CpuStream& stream, const GroupNormDims& d, const Gradients& o) {
+void backward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& in, In dy, In mean, In rstd,
+              const GroupNormGradients& out, Out partial) {
   using A = arithmetic_t<T>;
   const Chunks chunks(d);
   auto& scratch = stream.state<Scratch<A>>().hold(d.n, chunks, 2);
-  const Source<T> sources[2] = {{o.x.as<T>(), o.dx.as<T>(), d.c1, 0},
-                                {o.x2.as<T>(), o.dx2.as<T>(), d.c2, d.c1}};
+  const Source<T> sources[2] = {{in.x.as<T>(), out.dx.as<T>(), d.c1, 0},
+                                {in.x2.as<T>(), out.dx2.as<T>(), d.c2, d.c1}};
   const int used = d.c2 > 0 ? 2 : 1;
-  const T* dys = o.dy.as<T>();
-  const A *gammas = o.gamma.as<A>(), *betas = o.beta.as<A>(), *means = o.mean.as<A>(),
-          *rstds = o.rstd.as<A>();
-  A* partials = o.partial.as<A>();
+  const T* dys = dy.as<T>();
+  const A *gammas = in.gamma.as<A>(), *betas = in.beta.as<A>(), *means = mean.as<A>(), *rstds = rstd.as<A>();
+  A* partials = partial.as<A>();
   parallel_each(stream, d.n, [&](int64_t n) {
     Terms<A>(scratch, chunks, int(n)).set(d, means + n * d.groups, rstds + n * d.groups, gammas, betas);
   });
@@ -319,28 +305,45 @@ void backward(CpuStream& stream, const GroupNormDims& d, const Gradients& o) {
     }
   };
   parallel_images(stream, d.n, chunks.count, sum, combine, write);
-  if (o.dgamma) sum_images<A>(stream, d, partials, o.dgamma.as<A>(), o.dbeta.as<A>());
+  if (out.dgamma) sum_images<A>(stream, d, partials, out.dgamma.as<A>(), out.dbeta.as<A>());
 }
 
 }  // namespace
 
-void group_norm_forward(CpuStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
-                        Out mean, Out rstd) {
-  check(d);
-  visit(x.dtype, [&](auto t) {
-    visit(d.activation,
-          [&](auto act) { forward<act.value, decltype(t)>(stream, d, x, x2, gamma, beta, y, mean, rstd); });
+void check_group_norm(const GroupNormDims& d) {
+  if (d.n < 1 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0)
+    fail(cat("group_norm: ", d.n, " samples of ", d.hw, " pixels, ", d.c1, " + ", d.c2, " channels in ",
+             d.groups, " groups; sizes must be positive and the channels a multiple of the groups"));
+}
+
+void check_group_norm(const GroupNormDims& d, const GroupNormInputs& in) {
+  check_group_norm(d);
+  if (!in.x || bool(in.x2) != (d.c2 > 0))
+    fail(cat("group_norm: x is needed, and x2 where c2 > 0 alone; c2 is ", d.c2));
+}
+
+void check_group_norm(const GroupNormDims& d, const GroupNormInputs& in, const GroupNormGradients& out,
+                      Out partial) {
+  check_group_norm(d, in);
+  if (bool(out.dgamma) != bool(out.dbeta))
+    fail("group_norm: dgamma and dbeta are wanted together or not at all");
+  if (!partial) fail("group_norm: the backward pass needs the scratch `partial`");
+}
+
+void group_norm_forward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& in, Out y, Out mean,
+                        Out rstd) {
+  check_group_norm(d, in);
+  visit(in.x.dtype, [&](auto t) {
+    visit(d.activation, [&](auto act) { forward<act.value, decltype(t)>(stream, d, in, y, mean, rstd); });
   });
 }
 
-void group_norm_backward(CpuStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta,
-                         In mean, In rstd, Out dx, Out dx2, Out dgamma, Out dbeta, Out partial) {
-  check(d);
-  visit(x.dtype, [&](auto t) {
-    visit(d.activation, [&](auto act) {
-      backward<act.value, decltype(t)>(stream, d,
-                                       {dy, x, x2, gamma, beta, mean, rstd, dx, dx2, dgamma, dbeta, partial});
-    });
+void group_norm_backward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& in, In dy, In mean,
+                         In rstd, const GroupNormGradients& out, Out partial) {
+  check_group_norm(d, in, out, partial);
+  visit(in.x.dtype, [&](auto t) {
+    visit(d.activation,
+          [&](auto act) { backward<act.value, decltype(t)>(stream, d, in, dy, mean, rstd, out, partial); });
   });
 }
 

@@ -8,33 +8,9 @@
 // floats a group; dgamma's and dbeta's parts, two floats a channel and image, are written and read once.
 namespace ito::kernels::group_norm {
 
-// Unlike activation.h's these divide inexactly: an H100 issues about 45 instructions while it moves the 4
-// bytes of a bf16 element, and SiLU takes 5 of them here, its slope 8. Nor do they look for infinities, which
-// a normalised number never is: from an infinite gamma or beta comes NaN.
-template <Activation kind>
-__device__ inline float activate(float v) {
-  if (kind == Activation::silu) return v * sigmoid(v);
-  return kind == Activation::relu ? fmaxf(v, 0.0f) : v;
-}
-
-template <Activation kind>
-__device__ inline float slope(float v) {
-  if (kind == Activation::none) return 1;
-  if (kind == Activation::relu) return v > 0 ? 1.0f : 0.0f;
-  const float s = sigmoid(v);
-  return fmaf(v * s, 1 - s, s);
-}
-
-template <Activation kind>
-using Kind = std::integral_constant<Activation, kind>;
-
-/// Calls f(Kind<...>{}).
-template <class F>
-__device__ void with_activation(Activation activation, F f) {
-  if (activation == Activation::silu) return f(Kind<Activation::silu>{});
-  if (activation == Activation::relu) return f(Kind<Activation::relu>{});
-  f(Kind<Activation::none>{});
-}
+/// What activations may assume: a normalised number is never infinite. From an infinite gamma or beta comes NaN. They
+/// have to be fast: an H100 issues about 45 instructions while it moves the 4 bytes of a bf16 element.
+inline constexpr bool kFinite = true;
 
 /// V neighbours of an array of a number for each channel of the slice.
 template <int V>
@@ -122,12 +98,13 @@ __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place&
   for (int i = 0; i < V; ++i) shift[i] = args.beta[channel + i];
   const Column<const T> source[1] = {source_column(plan, args.x, args.x2, place.n, channel)};
   const Column<T> out = whole_column(plan, args.y, place.n, channel);
-  with_activation(plan.activation, [&](auto kind) {
+  visit(plan.activation, [&](auto kind) {
     held.read_again(source, vector, [&](int pixel, const Pack<T, V>(&value)[1]) {
       Pack<float, V> x = widen(value[0]);
 #pragma unroll
       for (int i = 0; i < V; ++i)
-        x.v[i] = activate<decltype(kind)::value>(fmaf(x.v[i] - mean.v[i], scale.v[i], shift[i]));
+        x.v[i] =
+            fast_activate<decltype(kind)::value, kFinite>(fmaf(x.v[i] - mean.v[i], scale.v[i], shift[i]));
       store(out.at(pixel), narrow<T>(x));
     });
   });
@@ -225,7 +202,7 @@ struct Normalised {
 #pragma unroll
     for (int i = 0; i < V; ++i) {
       x.v[i] -= mean.v[i];
-      dy.v[i] *= slope<kind>(fmaf(x.v[i], scale.v[i], beta[i]));
+      dy.v[i] *= fast_activation_slope<kind, kFinite>(fmaf(x.v[i], scale.v[i], beta[i]));
     }
   }
 };
@@ -246,7 +223,7 @@ __device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const P
   const Normalised<V> normalised(channels, args.beta + place.first_channel + vector * V, vector);
   const Sources<T, V> sources(plan, args, place, vector);
   Sums<V> sums{};
-  with_activation(plan.activation, [&](auto kind) {
+  visit(plan.activation, [&](auto kind) {
     held.read(sources.columns, vector, [&](const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
@@ -291,7 +268,7 @@ __device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place&
   const Pack<float, V> level = of_channels<V>(channels.level(), vector);
   const Pack<float, V> tilt = of_channels<V>(channels.tilt(), vector);
   const Sources<T, V> sources(plan, args, place, vector);
-  with_activation(plan.activation, [&](auto kind) {
+  visit(plan.activation, [&](auto kind) {
     held.read_again(sources.columns, vector, [&](int pixel, const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
@@ -376,21 +353,9 @@ __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
 
 // ---- launches ----
 
-void check(const GroupNormDims& d, In x, In x2) {
-  if (x.dtype == DType::f64) fail("group_norm: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  if (d.n < 1 || d.n > 65535 || d.hw < 1 || d.c1 < 1 || d.c2 < 0 || d.groups < 1 || d.c() % d.groups != 0)
-    fail(cat("group_norm: n ", d.n, " (1..65535), hw ", d.hw, ", channels ", d.c1, "+", d.c2, ", groups ",
-             d.groups, ": sizes must be positive and the channels a multiple of the groups"));
-  if (!x || bool(x2) != (d.c2 > 0))
-    fail(cat("group_norm: a second source goes with c2 > 0, and c2 is ", d.c2));
-}
-
 template <class T, int V>
-void launch_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
-                    Out mean, Out rstd) {
+void launch_forward(CudaStream& stream, const GroupNormDims& d, const Forward<T>& args) {
   const auto [plan, config] = make_plan<T, V>(d, sizeof(Moments<V>), 1, 2, stream.shared_limit());
-  const Forward<T> args{x.as<T>(), x2.as<T>(),       gamma.as<float>(), beta.as<float>(),
-                        y.as<T>(), mean.as<float>(), rstd.as<float>()};
   launch(group_norm_forward_kernel<T, V>, config, stream, plan, args);
 }
 
@@ -411,37 +376,46 @@ void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<
 
 namespace ito::kernels {
 
-void group_norm_forward(CudaStream& stream, const GroupNormDims& d, In x, In x2, In gamma, In beta, Out y,
+void group_norm_forward(CudaStream& stream, const GroupNormDims& d, const GroupNormInputs& in, Out y,
                         Out mean, Out rstd) {
-  group_norm::check(d, x, x2);
-  const auto run = [&](auto type) {
+  check_group_norm(d, in);
+  check_cuda_samples("group_norm", d.n);
+  visit_cuda("group_norm", in.x.dtype, [&](auto type) {
     using T = decltype(type);
-    const bool wide = group_norm::is_wide<T>(d, {x.data, x2.data, y.data});
-    const auto launch_it =
-        wide ? group_norm::launch_forward<T, kWideVector<T>> : group_norm::launch_forward<T, 1>;
-    launch_it(stream, d, x, x2, gamma, beta, y, mean, rstd);
-  };
-  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+    const group_norm::Forward<T> args{.x = in.x.as<T>(),
+                                      .x2 = in.x2.as<T>(),
+                                      .gamma = in.gamma.as<float>(),
+                                      .beta = in.beta.as<float>(),
+                                      .y = y.as<T>(),
+                                      .mean = mean.as<float>(),
+                                      .rstd = rstd.as<float>()};
+    group_norm::visit_sources<T>(d, {args.x, args.x2, args.y}, [&](auto width) {
+      group_norm::launch_forward<T, width.value>(stream, d, args);
+    });
+  });
 }
 
-void group_norm_backward(CudaStream& stream, const GroupNormDims& d, In dy, In x, In x2, In gamma, In beta,
-                         In mean, In rstd, Out dx, Out dx2, Out dgamma, Out dbeta, Out partial) {
-  group_norm::check(d, x, x2);
-  if (bool(dgamma) != bool(dbeta)) fail("group_norm: dgamma and dbeta are wanted together or not at all");
-  if (dgamma && !partial) fail("group_norm: dgamma and dbeta need the scratch `partial`");
-  const auto run = [&](auto type) {
+void group_norm_backward(CudaStream& stream, const GroupNormDims& d, const GroupNormInputs& in, In dy,
+                         In mean, In rstd, const GroupNormGradients& out, Out partial) {
+  check_group_norm(d, in, out, partial);
+  check_cuda_samples("group_norm", d.n);
+  visit_cuda("group_norm", in.x.dtype, [&](auto type) {
     using T = decltype(type);
-    const group_norm::Backward<T> args{dy.as<T>(),       x.as<T>(),
-                                       x2.as<T>(),       gamma.as<float>(),
-                                       beta.as<float>(), mean.as<float>(),
-                                       rstd.as<float>(), dx.as<T>(),
-                                       dx2.as<T>(),      dgamma ? partial.as<float>() : nullptr};
-    const bool wide = group_norm::is_wide<T>(d, {dy.data, x.data, x2.data, dx.data, dx2.data});
-    const auto launch_it =
-        wide ? group_norm::launch_backward<T, kWideVector<T>> : group_norm::launch_backward<T, 1>;
-    launch_it(stream, d, args, dgamma.as<float>(), dbeta.as<float>());
-  };
-  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+    const group_norm::Backward<T> args{.dy = dy.as<T>(),
+                                       .x = in.x.as<T>(),
+                                       .x2 = in.x2.as<T>(),
+                                       .gamma = in.gamma.as<float>(),
+                                       .beta = in.beta.as<float>(),
+                                       .mean = mean.as<float>(),
+                                       .rstd = rstd.as<float>(),
+                                       .dx = out.dx.as<T>(),
+                                       .dx2 = out.dx2.as<T>(),
+                                       .partial = out.dgamma ? partial.as<float>() : nullptr};
+    group_norm::visit_sources<T>(d, {args.dy, args.x, args.x2, args.dx, args.dx2}, [&](auto width) {
+      group_norm::launch_backward<T, width.value>(stream, d, args, out.dgamma.as<float>(),
+                                                  out.dbeta.as<float>());
+    });
+  });
 }
 
 }  // namespace ito::kernels

@@ -13,11 +13,6 @@ using View = Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::
 template <class T>
 using ConstView = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 
-void check(int m, int in, int out) {
-  if (m < 1 || in < 1 || out < 1)
-    fail(cat("linear: sizes must be positive, got M = ", m, ", I = ", in, ", O = ", out));
-}
-
 /// An operand of type T as a matrix of arithmetic_t<T>: itself, or a widened copy.
 template <class T>
 class Widened {
@@ -55,43 +50,49 @@ void assign(T* to, int rows, int columns, const Product& product) {
 
 }  // namespace
 
-size_t linear_workspace_bytes(CpuStream&, int, int, int, DType, ConvPass) { return 0; }
+void check_linear(const LinearDims& d) {
+  if (d.m < 1 || d.in < 1 || d.out < 1)
+    fail(cat("linear: sizes must be positive, got M = ", d.m, ", I = ", d.in, ", O = ", d.out));
+}
 
-void linear_forward(CpuStream&, int m, int in, int out, In x, In w, In bias, In residual, Out y, Out) {
-  check(m, in, out);
-  visit(x.dtype, [&](auto t) {
+size_t linear_workspace_bytes(CpuStream&, const ConvPolicy&, const LinearDims&, DType, ConvPass) { return 0; }
+
+void linear_forward(CpuStream&, const ConvPolicy&, const LinearDims& d, const LinearForward& o) {
+  check_linear(d);
+  visit(o.x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const Widened<T> wide_x(x.as<T>(), m, in);
-    Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> sum(m, out);
-    sum.noalias() = wide_x.matrix() * ConstView<A>(w.as<A>(), out, in).transpose();
-    if (bias) sum.rowwise() += Eigen::Map<const Eigen::Matrix<A, 1, Eigen::Dynamic>>(bias.as<A>(), out);
-    if (residual) sum += Widened<T>(residual.as<T>(), m, out).matrix();
-    T* const to = y.as<T>();
+    const Widened<T> wide_x(o.x.as<T>(), d.m, d.in);
+    Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> sum(d.m, d.out);
+    sum.noalias() = wide_x.matrix() * ConstView<A>(o.w.as<A>(), d.out, d.in).transpose();
+    if (o.bias) sum.rowwise() += Eigen::Map<const Eigen::Matrix<A, 1, Eigen::Dynamic>>(o.bias.as<A>(), d.out);
+    if (o.residual) sum += Widened<T>(o.residual.as<T>(), d.m, d.out).matrix();
+    T* const to = o.y.as<T>();
     for (Eigen::Index i = 0; i < sum.size(); ++i) to[i] = T(sum.data()[i]);
   });
 }
 
-void linear_backward_data(CpuStream&, int m, int in, int out, In dy, In w, Out dx, Out) {
-  check(m, in, out);
-  visit(dy.dtype, [&](auto t) {
+void linear_backward_data(CpuStream&, const ConvPolicy&, const LinearDims& d, const LinearBackwardData& o) {
+  check_linear(d);
+  visit(o.dy.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const Widened<T> wide_dy(dy.as<T>(), m, out);
-    assign(dx.as<T>(), m, in, wide_dy.matrix() * ConstView<A>(w.as<A>(), out, in));
+    const Widened<T> wide_dy(o.dy.as<T>(), d.m, d.out);
+    assign(o.dx.as<T>(), d.m, d.in, wide_dy.matrix() * ConstView<A>(o.w.as<A>(), d.out, d.in));
   });
 }
 
-void linear_backward_weights(CpuStream&, int m, int in, int out, In dy, In x, Out dw, Out dbias, Out) {
-  check(m, in, out);
-  visit(x.dtype, [&](auto t) {
+void linear_backward_weights(CpuStream&, const ConvPolicy&, const LinearDims& d,
+                             const LinearBackwardWeights& o) {
+  check_linear(d);
+  visit(o.x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const Widened<T> wide_dy(dy.as<T>(), m, out), wide_x(x.as<T>(), m, in);
-    View<A>(dw.as<A>(), out, in).noalias() = wide_dy.matrix().transpose() * wide_x.matrix();
-    if (dbias) {
-      Eigen::Map<Eigen::Matrix<A, 1, Eigen::Dynamic>>(dbias.as<A>(), out) = wide_dy.matrix().colwise().sum();
-    }
+    const Widened<T> wide_dy(o.dy.as<T>(), d.m, d.out), wide_x(o.x.as<T>(), d.m, d.in);
+    View<A>(o.dw.as<A>(), d.out, d.in).noalias() = wide_dy.matrix().transpose() * wide_x.matrix();
+    if (o.dbias)
+      Eigen::Map<Eigen::Matrix<A, 1, Eigen::Dynamic>>(o.dbias.as<A>(), d.out) =
+          wide_dy.matrix().colwise().sum();
   });
 }
 

@@ -92,9 +92,9 @@ void make_batch(CudaStream& stream, const MakeBatchDims& d, const uint8_t* pixel
   visit_cuda("make_batch", input.dtype, [&](auto t) {
     using T = decltype(t);
     const MakeBatchArguments<T> args{d, pixels, recipes, input.as<T>(), target.as<float>()};
-    const bool wide =
+    const bool packs =
         size % kQuad == 0 && is_aligned<kQuad>(pixels, args.target) && is_aligned<kQuad>(args.input);
-    launch(wide ? make_batch_kernel<T, kQuad> : make_batch_kernel<T, 1>,
+    launch(packs ? make_batch_kernel<T, kQuad> : make_batch_kernel<T, 1>,
            map_config("make_batch", d.n, size, kQuad), stream, args);
   });
 }

@@ -4,7 +4,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/activation.h"
 #include "kernels/base/math.h"
 #include "kernels/parallel.h"
 

@@ -1,4 +1,3 @@
-#include "kernels/activation.h"
 #include "kernels/base/math.h"
 #include "kernels/cuda_map.cuh"
 #include "kernels/pointwise.h"
@@ -8,23 +7,14 @@
 // 2; add_channels 4, its gradient 2 (the sums are a pixel's size); scale_samples 4. A cast moves 2 + 4.
 namespace ito::kernels {
 
-/// activation.h's, exactly in f32. Its division alone would take longer than moving a bf16 element.
+/// bf16 takes the fast forms.
 template <class T, Activation kind>
 __device__ inline float activated(float v) {
-  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) {
-    v = cut_below(v);
-    return v * sigmoid(v);
-  }
-  return activate<kind>(v);
+  return std::is_same_v<T, bf16> ? fast_activate<kind, false>(v) : activate<kind>(v);
 }
 template <class T, Activation kind>
 __device__ inline float slope_at(float v) {
-  if constexpr (kind == Activation::silu && std::is_same_v<T, bf16>) {
-    v = cut_to_ends(v);
-    const float s = sigmoid(v);
-    return fmaf(v * s, 1 - s, s);
-  }
-  return activation_slope<kind>(v);
+  return std::is_same_v<T, bf16> ? fast_activation_slope<kind, false>(v) : activation_slope<kind>(v);
 }
 
 template <class T, Activation kind, int V>
@@ -139,12 +129,12 @@ void activation_forward(CudaStream& stream, int64_t count, Activation activation
   visit_cuda("activation", x.dtype, [&](auto t) {
     using T = decltype(t);
     visit(activation, [&](auto act) {
-      constexpr int kWide = kWideVector<T>;
+      constexpr int V = kWideVector<T>;
       const T* const from = x.as<T>();
       T* const to = y.as<T>();
-      launch_map<kWide>("activation", stream, 1, count, is_aligned<kWide>(from, to),
-                        activation_forward_kernel<T, act.value, kWide>,
-                        activation_forward_kernel<T, act.value, 1>, count, from, to);
+      launch_map<V>("activation", stream, 1, count, is_aligned<V>(from, to),
+                    activation_forward_kernel<T, act.value, V>, activation_forward_kernel<T, act.value, 1>,
+                    count, from, to);
     });
   });
 }
@@ -153,12 +143,12 @@ void activation_backward(CudaStream& stream, int64_t count, Activation activatio
   visit_cuda("activation", x.dtype, [&](auto t) {
     using T = decltype(t);
     visit(activation, [&](auto act) {
-      constexpr int kWide = kWideVector<T>;
+      constexpr int V = kWideVector<T>;
       const T *const gradient = dy.as<T>(), *const from = x.as<T>();
       T* const to = dx.as<T>();
-      launch_map<kWide>("activation", stream, 1, count, is_aligned<kWide>(gradient, from, to),
-                        activation_backward_kernel<T, act.value, kWide>,
-                        activation_backward_kernel<T, act.value, 1>, count, gradient, from, to);
+      launch_map<V>("activation", stream, 1, count, is_aligned<V>(gradient, from, to),
+                    activation_backward_kernel<T, act.value, V>, activation_backward_kernel<T, act.value, 1>,
+                    count, gradient, from, to);
     });
   });
 }
@@ -168,13 +158,12 @@ void add_scaled(CudaStream& stream, int64_t count, double alpha, In a, double be
     visit_cuda("add_scaled", y.dtype, [&](auto u) {
       using T = decltype(t);
       using U = decltype(u);
-      constexpr int kWide = std::min(kWideVector<T>, kWideVector<U>);
+      constexpr int V = std::min(kWideVector<T>, kWideVector<U>);
       const T *const first = a.as<T>(), *const second = b.as<T>();
       U* const sum = y.as<U>();
-      launch_map<kWide>("add_scaled", stream, 1, count,
-                        is_aligned<kWide>(first, second) && is_aligned<kWide>(sum),
-                        add_scaled_kernel<T, U, kWide>, add_scaled_kernel<T, U, 1>, count, float(alpha),
-                        first, float(beta), second, sum);
+      launch_map<V>("add_scaled", stream, 1, count, is_aligned<V>(first, second) && is_aligned<V>(sum),
+                    add_scaled_kernel<T, U, V>, add_scaled_kernel<T, U, 1>, count, float(alpha), first,
+                    float(beta), second, sum);
     });
   });
 }
@@ -182,10 +171,10 @@ void add_scaled(CudaStream& stream, int64_t count, double alpha, In a, double be
 void fill(CudaStream& stream, int64_t count, double value, Out y) {
   visit_cuda("fill", y.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int kWide = kWideVector<T>;
+    constexpr int V = kWideVector<T>;
     T* const to = y.as<T>();
-    launch_map<kWide>("fill", stream, 1, count, is_aligned<kWide>(to), fill_kernel<T, kWide>,
-                      fill_kernel<T, 1>, count, T(float(value)), to);
+    launch_map<V>("fill", stream, 1, count, is_aligned<V>(to), fill_kernel<T, V>, fill_kernel<T, 1>, count,
+                  T(float(value)), to);
   });
 }
 
@@ -193,12 +182,12 @@ void add_channels_forward(CudaStream& stream, int n, int hw, int c, In x, In bia
   check_index("add_channels", int64_t(hw) * c);
   visit_cuda("add_channels", x.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int kWide = kWideVector<T>;
+    constexpr int V = kWideVector<T>;
     const T *const from = x.as<T>(), *const biases = bias.as<T>();
     T* const to = y.as<T>();
-    launch_map<kWide>(
-        "add_channels", stream, n, int64_t(hw) * c, c % kWide == 0 && is_aligned<kWide>(from, biases, to),
-        add_channels_forward_kernel<T, kWide>, add_channels_forward_kernel<T, 1>, hw, c, from, biases, to);
+    launch_map<V>("add_channels", stream, n, int64_t(hw) * c, c % V == 0 && is_aligned<V>(from, biases, to),
+                  add_channels_forward_kernel<T, V>, add_channels_forward_kernel<T, 1>, hw, c, from, biases,
+                  to);
   });
 }
 
@@ -217,22 +206,21 @@ void sum_channels(CudaStream& stream, int n, int hw, int c, const T* dy, T* dbia
 void add_channels_backward(CudaStream& stream, int n, int hw, int c, In dy, Out dbias) {
   visit_cuda("add_channels", dy.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int kWide = kWideVector<T>;
-    const bool wide = c % kWide == 0 && is_aligned<kWide>(dy.as<T>(), dbias.as<T>());
-    const auto sum = wide ? sum_channels<T, kWide> : sum_channels<T, 1>;
-    sum(stream, n, hw, c, dy.as<T>(), dbias.as<T>());
+    constexpr int V = kWideVector<T>;
+    visit_width<V>(c % V == 0 && is_aligned<V>(dy.as<T>(), dbias.as<T>()), [&](auto width) {
+      sum_channels<T, width.value>(stream, n, hw, c, dy.as<T>(), dbias.as<T>());
+    });
   });
 }
 
 void scale_samples(CudaStream& stream, int n, int64_t per_sample, In x, In scale, Out y) {
   visit_cuda("scale_samples", x.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int kWide = kWideVector<T>;
+    constexpr int V = kWideVector<T>;
     const T* const from = x.as<T>();
     T* const to = y.as<T>();
-    launch_map<kWide>("scale_samples", stream, n, per_sample, is_aligned<kWide>(from, to),
-                      scale_samples_kernel<T, kWide>, scale_samples_kernel<T, 1>, per_sample, from,
-                      scale.as<float>(), to);
+    launch_map<V>("scale_samples", stream, n, per_sample, is_aligned<V>(from, to), scale_samples_kernel<T, V>,
+                  scale_samples_kernel<T, 1>, per_sample, from, scale.as<float>(), to);
   });
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "kernels/activation.h"
 #include "kernels/dtype.h"
-#include "kernels/group_norm.h"  // Activation
 #include "kernels/stream.h"
 
 /// Memory-bound maps over contiguous tensors. All operands of a call have one dtype unless said; results may

@@ -44,11 +44,11 @@ __global__ void __launch_bounds__(kMapThreads)
 namespace {
 
 /// h, w: of the small image.
-template <int V, class Wide, class Single, class T>
+template <int V, class Packed, class Single, class T>
 void launch_resample(const char* op, CudaStream& stream, int n, int h, int w, int c, float scale, const T* x,
-                     T* y, Wide wide, Single single) {
+                     T* y, Packed packed, Single single) {
   check_index(op, int64_t(h) * w * c);
-  launch_map<V>(op, stream, n, int64_t(h) * w * c, c % V == 0 && is_aligned<V>(x, y), wide, single, h, w, c,
+  launch_map<V>(op, stream, n, int64_t(h) * w * c, c % V == 0 && is_aligned<V>(x, y), packed, single, h, w, c,
                 scale, x, y);
 }
 

@@ -101,10 +101,10 @@ void launch_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* st
                                          o.x_out.as<float>(),
                                          o.next_in.as<Next>(),
                                          o.next_c_noise.as<float>()};
-  const bool wide =
+  const bool packs =
       d.per_image % kQuad == 0 && is_aligned<kQuad>(args.start, args.x, args.f, args.history[0],
                                                     args.history[1], args.denoised, args.x_out, args.next_in);
-  launch(wide ? sde_update_kernel<F, Next, kQuad> : sde_update_kernel<F, Next, 1>,
+  launch(packs ? sde_update_kernel<F, Next, kQuad> : sde_update_kernel<F, Next, 1>,
          map_config("sde_update", d.n, d.per_image, kQuad), stream, args);
 }
 
@@ -112,7 +112,7 @@ void launch_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* st
 
 void sde_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* step, const SdeUpdateOperands& o) {
   check_sde_update(d, o);
-  if (o.x_out.dtype == DType::f64) fail("sde_update: f64 exists on the CPU only; on CUDA use f32");
+  check_cuda_dtype("sde_update", o.x_out.dtype);
   visit_cuda("sde_update", o.f.dtype, [&](auto f) {
     visit_cuda("sde_update", o.next_in.dtype,
                [&](auto next) { launch_update<decltype(f), decltype(next)>(stream, d, step, o); });

@@ -37,13 +37,13 @@ struct Scratch {
 
 }  // namespace
 
-void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, In y, In target, In weight, Out loss,
-                           Out total) {
-  visit(y.dtype, [&](auto t) {
+void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, const SquaredErrorOperands& o,
+                           Out loss, Out total) {
+  visit(o.y.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const T* ys = y.as<T>();
-    const A *targets = target.as<A>(), *weights = weight.as<A>();
+    const T* ys = o.y.as<T>();
+    const A *targets = o.target.as<A>(), *weights = o.weight.as<A>();
     A* losses = loss.as<A>();
     const int64_t pieces = div_up(per_sample, kPiece);
     auto& sums = stream.state<Scratch>().sums;
@@ -64,13 +64,13 @@ void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, In y, I
   });
 }
 
-void squared_error_backward(CpuStream& stream, int n, int64_t per_sample, In dtotal, In y, In target,
-                            In weight, Out dy) {
-  visit(y.dtype, [&](auto t) {
+void squared_error_backward(CpuStream& stream, int n, int64_t per_sample, In dtotal,
+                            const SquaredErrorOperands& o, Out dy) {
+  visit(o.y.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const T* ys = y.as<T>();
-    const A *targets = target.as<A>(), *weights = weight.as<A>();
+    const T* ys = o.y.as<T>();
+    const A *targets = o.target.as<A>(), *weights = o.weight.as<A>();
     const A upstream = *dtotal.as<A>();
     T* result = dy.as<T>();
     const int64_t pieces = div_up(per_sample, kPiece);

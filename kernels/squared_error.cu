@@ -55,35 +55,35 @@ __global__ void __launch_bounds__(kMapThreads)
   });
 }
 
-void squared_error_forward(CudaStream& stream, int n, int64_t per_sample, In y, In target, In weight,
+void squared_error_forward(CudaStream& stream, int n, int64_t per_sample, const SquaredErrorOperands& o,
                            Out loss, Out total) {
-  visit_cuda("squared_error", y.dtype, [&](auto t) {
+  visit_cuda("squared_error", o.y.dtype, [&](auto t) {
     using T = decltype(t);
-    const T* const ys = y.as<T>();
-    const float* const targets = target.as<float>();
-    const bool wide = per_sample % kErrorVector == 0 && is_aligned<kErrorVector>(ys, targets);
+    const T* const ys = o.y.as<T>();
+    const float* const targets = o.target.as<float>();
+    const bool packs = per_sample % kErrorVector == 0 && is_aligned<kErrorVector>(ys, targets);
     LaunchConfig config;
     config.grid = dim3(unsigned(n));
     config.block = dim3(kErrorThreads);
     config.shared_bytes = shared_size<Sum64>(kErrorThreads);
-    launch(wide ? squared_error_forward_kernel<T, kErrorVector> : squared_error_forward_kernel<T, 1>, config,
-           stream, per_sample, ys, targets, weight.as<float>(), loss.as<float>());
+    launch(packs ? squared_error_forward_kernel<T, kErrorVector> : squared_error_forward_kernel<T, 1>, config,
+           stream, per_sample, ys, targets, o.weight.as<float>(), loss.as<float>());
     config.grid = dim3(1);
     launch(squared_error_total_kernel, config, stream, n, loss.as<float>(), total.as<float>());
   });
 }
 
-void squared_error_backward(CudaStream& stream, int n, int64_t per_sample, In dtotal, In y, In target,
-                            In weight, Out dy) {
-  visit_cuda("squared_error", y.dtype, [&](auto t) {
+void squared_error_backward(CudaStream& stream, int n, int64_t per_sample, In dtotal,
+                            const SquaredErrorOperands& o, Out dy) {
+  visit_cuda("squared_error", o.y.dtype, [&](auto t) {
     using T = decltype(t);
-    const T* const ys = y.as<T>();
-    const float* const targets = target.as<float>();
+    const T* const ys = o.y.as<T>();
+    const float* const targets = o.target.as<float>();
     T* const result = dy.as<T>();
     launch_map<kErrorVector>(
         "squared_error", stream, n, per_sample, is_aligned<kErrorVector>(ys, targets, result),
         squared_error_backward_kernel<T, kErrorVector>, squared_error_backward_kernel<T, 1>, per_sample,
-        dtotal.as<float>(), ys, targets, weight.as<float>(), result);
+        dtotal.as<float>(), ys, targets, o.weight.as<float>(), result);
   });
 }
 

@@ -11,9 +11,24 @@
 
 namespace ito::kernels {
 
+/// What kernels and libraries keep between calls on a stream (handles, caches, scratch): one object of each type.
+class StreamState {
+ public:
+  /// The one T of this stream, made when it is first used; T is private to a kernel's file.
+  template <class T>
+  T& state() {
+    std::any& slot = states_[std::type_index(typeid(T))];
+    if (!slot.has_value()) slot = std::make_shared<T>();
+    return *std::any_cast<std::shared_ptr<T>&>(slot);
+  }
+
+ protected:
+  std::unordered_map<std::type_index, std::any> states_;
+};
+
 /// Where CPU kernels run: a number of threads, and what libraries keep between calls (oneDNN's engine and its
 /// primitives). Kernels return when their work is done. Made and owned by engine::Device; one user at a time.
-class CpuStream {
+class CpuStream : public StreamState {
  public:
   /// threads = 0: one for each core this process may use.
   explicit CpuStream(int threads = 0);
@@ -24,7 +39,7 @@ class CpuStream {
   /// The processor's name, as /proc/cpuinfo has it.
   std::string name() const;
 
-  // What CudaStream offers, too, so that their owner need not tell them apart.
+  // The same as CudaStream has, so that their owner need not tell them apart.
   /// Memory aligned to 64 bytes.
   void* allocate(size_t bytes);
   void release(void* memory) noexcept;
@@ -33,20 +48,11 @@ class CpuStream {
   void synchronize() {}
   size_t free_bytes() const { return available_memory_bytes(); }
 
-  /// The one T of this stream, made at first use: a library's handles and caches, private to a kernel's .cpp.
-  template <class T>
-  T& state() {
-    std::any& slot = states_[std::type_index(typeid(T))];
-    if (!slot.has_value()) slot = std::make_shared<T>();
-    return *std::any_cast<std::shared_ptr<T>&>(slot);
-  }
-
  private:
   int threads_;
-  std::unordered_map<std::type_index, std::any> states_;
 };
 
-/// A CUDA stream and what belongs to it; defined in kernels/cuda_stream.h, for CUDA builds only.
+/// A CUDA stream and what belongs to it; defined in kernels/cuda_stream.h.
 class CudaStream;
 
 }  // namespace ito::kernels

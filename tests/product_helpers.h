@@ -20,6 +20,12 @@ inline std::vector<float> random_values(size_t count, unsigned seed) {
   return values;
 }
 
+/// The dims with as much padding as keeps the image's size under an odd filter with stride 1.
+inline kernels::Conv2dDims padded(kernels::Conv2dDims d) {
+  d.pad_top = d.pad_bottom = d.r / 2, d.pad_left = d.pad_right = d.s / 2;
+  return d;
+}
+
 inline std::string name_of(const kernels::Conv2dDims& d) {
   return cat("[", d.n, ",", d.h, ",", d.w, ",", d.c1, "+", d.c2, "] k ", d.k, " ", d.r, "x", d.s, "/",
              d.stride, " pad ", d.pad_top, d.pad_left, d.pad_bottom, d.pad_right);

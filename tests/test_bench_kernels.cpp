@@ -121,13 +121,13 @@ TEST_CASE("a kernel's baseline computes the same") {
     for (const Case& c : all_cases(setting, network_shapes(setting.network, setting.batch), {})) {
       CAPTURE(c.name);
       CAPTURE(c.shape);
-      Trial trial = c.prepare(operands);
-      if (!trial.beside.work || !trial.result.defined()) continue;
-      trial.work();
-      const std::vector<double> ours = trial.result.to_doubles();
-      device.zero(trial.result.data(), trial.result.bytes());
-      trial.beside.work();
-      CHECK(distance(trial.result.to_doubles(), ours) < (dtype == DType::f32 ? 1e-5 : 0.02));
+      PreparedCase prepared = c.prepare(operands);
+      if (!prepared.baseline.run || !prepared.result.defined()) continue;
+      prepared.run();
+      const std::vector<double> ours = prepared.result.to_doubles();
+      device.zero(prepared.result.data(), prepared.result.bytes());
+      prepared.baseline.run();
+      CHECK(distance(prepared.result.to_doubles(), ours) < (dtype == DType::f32 ? 1e-5 : 0.02));
       ++compared;
     }
     CHECK(compared >= 10);
@@ -164,7 +164,7 @@ TEST_CASE("a whole small run on the CPU, as table and as JSON") {
     CHECK(row["repeats"] == 2);
     CHECK(row.contains("gbps") != row.contains("tflops"));
     CHECK(row["percent_of_ceiling"].get<double>() > 0);
-    CHECK(row.contains("beside") == measurements[i].beside.has_value());
+    CHECK(row.contains("beside") == measurements[i].baseline.has_value());
     CHECK(text.str().find(cases[i].name) != std::string::npos);
   }
 }

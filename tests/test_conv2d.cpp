@@ -15,7 +15,7 @@ namespace {
 
 using namespace ito;
 using namespace ito::kernels;
-using tests::name_of, tests::random_values;
+using tests::name_of, tests::padded, tests::random_values;
 
 constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weights};
 constexpr size_t kGuard = 32;
@@ -137,13 +137,29 @@ struct Results {
     const DType t = dtype_of<T>::value;
     Guarded<T> x(o.x), x2(o.x2), dy(o.dy);
     Guarded<A> w(o.w), bias(o.bias);
-    Workspace f(conv2d_workspace_bytes(stream, d, t, kPasses[0])),
-        b(conv2d_workspace_bytes(stream, d, t, kPasses[1])),
-        g(conv2d_workspace_bytes(stream, d, t, kPasses[2]));
-    conv2d_forward(stream, d, x.out(), x2.out(), w.out(), {bias.out(), {}, {}}, y.out(), f.out());
-    conv2d_backward_data(stream, d, dy.out(), w.out(), want_dx ? dx.out() : Out{nullptr, t},
-                         want_dx2 ? dx2.out() : Out{nullptr, t}, b.out());
-    conv2d_backward_weights(stream, d, dy.out(), x.out(), x2.out(), dw.out(), dbias.out(), g.out());
+    Workspace f(conv2d_workspace_bytes(stream, {}, d, t, kPasses[0])),
+        b(conv2d_workspace_bytes(stream, {}, d, t, kPasses[1])),
+        g(conv2d_workspace_bytes(stream, {}, d, t, kPasses[2]));
+    conv2d_forward(stream, {}, d,
+                   {.x = x.out(),
+                    .x2 = x2.out(),
+                    .w = w.out(),
+                    .epilogue = {.bias = bias.out()},
+                    .y = y.out(),
+                    .workspace = f.out()});
+    conv2d_backward_data(stream, {}, d,
+                         {.dy = dy.out(),
+                          .w = w.out(),
+                          .dx = want_dx ? dx.out() : Out{nullptr, t},
+                          .dx2 = want_dx2 ? dx2.out() : Out{nullptr, t},
+                          .workspace = b.out()});
+    conv2d_backward_weights(stream, {}, d,
+                            {.dy = dy.out(),
+                             .x = x.out(),
+                             .x2 = x2.out(),
+                             .dw = dw.out(),
+                             .dbias = dbias.out(),
+                             .workspace = g.out()});
     CHECK(f.guard_intact());
     CHECK(b.guard_intact());
     CHECK(g.guard_intact());
@@ -179,8 +195,8 @@ void check_close(const char* what, std::vector<double> got, const std::vector<do
   CHECK(worst <= 1);
 }
 
-bool is_winograd(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
-  return std::string(conv2d_algorithm(stream, d, DType::f32, pass)).find("wino") != std::string::npos;
+bool is_winograd(const Conv2dDims& d, ConvPass pass) {
+  return std::string(conv2d_algorithm({}, d, DType::f32, pass)).find("wino") != std::string::npos;
 }
 
 template <class T>
@@ -190,7 +206,7 @@ void check_against_reference(CpuStream& stream, const Conv2dDims& d) {
   Results<double> want(stream, d, operands), size(stream, d, operands.absolute());
   Results<T> got(stream, d, operands), again(stream, d, operands);
   const bool narrow = std::is_same_v<T, bf16>;
-  const auto factor = [&](ConvPass pass) { return is_winograd(stream, d, pass) ? 8.0 : 2.0; };
+  const auto factor = [&](ConvPass pass) { return is_winograd(d, pass) ? 8.0 : 2.0; };
   check_close("y", got.y.values(), want.y.values(), size.y.values(), factor(kPasses[0]), narrow);
   check_close("dx", got.dx.values(), want.dx.values(), size.dx.values(), factor(kPasses[1]), narrow);
   check_close("dx2", got.dx2.values(), want.dx2.values(), size.dx2.values(), factor(kPasses[1]), narrow);
@@ -224,23 +240,24 @@ TEST_CASE("bf16 agrees with f64") {
 TEST_CASE("any number of threads, more than there is work too") {
   for (int threads : {1, 3, 7}) {
     CpuStream stream(threads);
-    check_against_reference<float>(stream, {1, 5, 6, 8, 0, 9, 3, 3, 1, 1, 1, 1, 1});
-    check_against_reference<float>(stream, {2, 8, 8, 16, 16, 24, 3, 3, 1, 1, 1, 1, 1});
-    check_against_reference<float>(stream, {2, 7, 9, 5, 0, 7, 1, 1, 1, 0, 0, 0, 0});
+    check_against_reference<float>(stream, padded({.n = 1, .h = 5, .w = 6, .c1 = 8, .k = 9, .r = 3, .s = 3}));
+    check_against_reference<float>(
+        stream, padded({.n = 2, .h = 8, .w = 8, .c1 = 16, .c2 = 16, .k = 24, .r = 3, .s = 3}));
+    check_against_reference<float>(stream, {.n = 2, .h = 7, .w = 9, .c1 = 5, .k = 7});
   }
 }
 
 TEST_CASE("the reference moves an image by one tap") {
   CpuStream stream(1);
-  const Conv2dDims d{1, 3, 4, 1, 0, 1, 3, 2, 1, 1, 0, 1, 1};
+  const Conv2dDims d{
+      .n = 1, .h = 3, .w = 4, .c1 = 1, .k = 1, .r = 3, .s = 2, .pad_top = 1, .pad_bottom = 1, .pad_right = 1};
   const std::vector<float> image = random_values(12, 9);
   for (int r = 0; r < 3; ++r) {
     for (int s = 0; s < 2; ++s) {
       std::vector<float> one_hot(6, 0.0f);
       one_hot[r * 2 + s] = 1;
       Guarded<double> x(image), w(one_hot), y(12);
-      conv2d_forward(stream, d, x.out(), {nullptr, DType::f64}, w.out(), {{nullptr, DType::f64}, {}, {}},
-                     y.out(), {});
+      conv2d_forward(stream, {}, d, {.x = x.out(), .w = w.out(), .y = y.out()});
       for (int p = 0; p < 3; ++p) {
         for (int q = 0; q < 4; ++q) {
           const int h = p + r - 1, column = q + s;
@@ -292,10 +309,12 @@ TEST_CASE("bias and its gradient may be absent") {
     std::fill(o.bias.begin(), o.bias.end(), 0.0f);
     Results<float> with_zero(stream, d, o);
     Guarded<float> x(o.x), x2(o.x2), w(o.w), dy(o.dy), y(o.dy.size()), dw(o.w.size());
-    Workspace f(conv2d_workspace_bytes(stream, d, DType::f32, kPasses[0]));
-    Workspace g(conv2d_workspace_bytes(stream, d, DType::f32, kPasses[2]));
-    conv2d_forward(stream, d, x.out(), x2.out(), w.out(), {}, y.out(), f.out());
-    conv2d_backward_weights(stream, d, dy.out(), x.out(), x2.out(), dw.out(), {}, g.out());
+    Workspace f(conv2d_workspace_bytes(stream, {}, d, DType::f32, kPasses[0]));
+    Workspace g(conv2d_workspace_bytes(stream, {}, d, DType::f32, kPasses[2]));
+    conv2d_forward(stream, {}, d,
+                   {.x = x.out(), .x2 = x2.out(), .w = w.out(), .y = y.out(), .workspace = f.out()});
+    conv2d_backward_weights(
+        stream, {}, d, {.dy = dy.out(), .x = x.out(), .x2 = x2.out(), .dw = dw.out(), .workspace = g.out()});
     CHECK(y.values() == with_zero.y.values());
     CHECK(dw.values() == with_zero.dw.values());
   }
@@ -326,19 +345,19 @@ TEST_CASE("an image's result does not depend on its batch") {
 
 TEST_CASE("bad arguments are named") {
   CpuStream stream(1);
-  Conv2dDims d{1, 4, 4, 3, 0, 2, 3, 3, 1, 1, 1, 1, 1};
+  Conv2dDims d = padded({.n = 1, .h = 4, .w = 4, .c1 = 3, .k = 2, .r = 3, .s = 3});
   Guarded<float> x(48), w(54), y(32);
-  CHECK_THROWS_WITH_AS(conv2d_forward(stream, d, x.out(), x.out(), w.out(), {}, y.out(), {}),
-                       doctest::Contains("workspace"), Error);
-  Workspace f(conv2d_workspace_bytes(stream, d, DType::f32, kPasses[0]));
-  CHECK_THROWS_WITH_AS(conv2d_forward(stream, d, x.out(), x.out(), w.out(), {}, y.out(), f.out()),
-                       doctest::Contains("second source"), Error);
-  CHECK_THROWS_WITH_AS(conv2d_forward(stream, d, x.out(), {}, w.out(), {}, {y.data(), DType::bf16}, f.out()),
-                       doctest::Contains("one dtype"), Error);
+  ConvForward o{.x = x.out(), .x2 = x.out(), .w = w.out(), .y = y.out()};
+  CHECK_THROWS_WITH_AS(conv2d_forward(stream, {}, d, o), doctest::Contains("workspace"), Error);
+  Workspace f(conv2d_workspace_bytes(stream, {}, d, DType::f32, kPasses[0]));
+  o.workspace = f.out();
+  CHECK_THROWS_WITH_AS(conv2d_forward(stream, {}, d, o), doctest::Contains("second source"), Error);
+  o.x2 = {}, o.y.dtype = DType::bf16;
+  CHECK_THROWS_WITH_AS(conv2d_forward(stream, {}, d, o), doctest::Contains("one dtype"), Error);
   d.r = 9;
-  CHECK_THROWS_WITH_AS(conv2d_workspace_bytes(stream, d, DType::f32, kPasses[0]), doctest::Contains("larger"),
-                       Error);
+  CHECK_THROWS_WITH_AS(conv2d_workspace_bytes(stream, {}, d, DType::f32, kPasses[0]),
+                       doctest::Contains("larger"), Error);
   d.n = 0;
-  CHECK_THROWS_WITH_AS(conv2d_workspace_bytes(stream, d, DType::f32, kPasses[0]),
+  CHECK_THROWS_WITH_AS(conv2d_workspace_bytes(stream, {}, d, DType::f32, kPasses[0]),
                        doctest::Contains("positive"), Error);
 }

@@ -63,9 +63,10 @@ struct Run {
         lse(size_t(r.d.n) * r.d.heads * r.d.tokens) {}
   void run(int threads, const AttentionDims& d) {
     CpuStream stream(threads);
-    attention_forward(stream, d, q.in(), k.in(), v.in(), y.out(), lse.out());
-    attention_backward(stream, d, dy.in(), q.in(), k.in(), v.in(), y.in(), lse.in(), dq.out(), dk.out(),
-                       dv.out());
+    const AttentionInputs inputs{.q = q.in(), .k = k.in(), .v = v.in()};
+    attention_forward(stream, d, inputs, y.out(), lse.out());
+    attention_backward(stream, d, inputs, dy.in(), y.in(), lse.in(),
+                       {.dq = dq.out(), .dk = dk.out(), .dv = dv.out()});
   }
   bool same_bits(const Run& o) const {
     return y.same_bits(o.y) && lse.same_bits(o.lse) && dq.same_bits(o.dq) && dk.same_bits(o.dk) &&
@@ -188,5 +189,6 @@ TEST_CASE("attention's gradients are the slopes of its result") {
 TEST_CASE("attention refuses heads that do not divide the channels") {
   CpuStream stream(1);
   Array<float> x(30);
-  CHECK_THROWS_AS(attention_forward(stream, {1, 3, 10, 4}, x.in(), x.in(), x.in(), x.out(), x.out()), Error);
+  const AttentionInputs inputs{.q = x.in(), .k = x.in(), .v = x.in()};
+  CHECK_THROWS_AS(attention_forward(stream, {1, 3, 10, 4}, inputs, x.out(), x.out()), Error);
 }

@@ -92,11 +92,15 @@ struct Run {
         dbeta(d.c()),
         partial(group_norm_partial_floats(d)) {}
 
+  GroupNormInputs inputs() const {
+    return {.x = x.in(), .x2 = x2.size() ? x2.in() : In{}, .gamma = gamma.in(), .beta = beta.in()};
+  }
   void run(CpuStream& stream, const GroupNormDims& d) {
-    const In second = d.c2 ? x2.in() : In{};
-    group_norm_forward(stream, d, x.in(), second, gamma.in(), beta.in(), y.out(), mean.out(), rstd.out());
-    group_norm_backward(stream, d, dy.in(), x.in(), second, gamma.in(), beta.in(), mean.in(), rstd.in(),
-                        dx.out(), d.c2 ? dx2.out() : Out{}, dgamma.out(), dbeta.out(), partial.out());
+    group_norm_forward(stream, d, inputs(), y.out(), mean.out(), rstd.out());
+    group_norm_backward(
+        stream, d, inputs(), dy.in(), mean.in(), rstd.in(),
+        {.dx = dx.out(), .dx2 = x2.size() ? dx2.out() : Out{}, .dgamma = dgamma.out(), .dbeta = dbeta.out()},
+        partial.out());
   }
 };
 
@@ -210,8 +214,8 @@ TEST_CASE("group_norm_backward leaves out what is not wanted") {
   CpuStream stream(2);
   Run<double> all(d, r), some(d, r);
   all.run(stream, d);
-  group_norm_backward(stream, d, some.dy.in(), some.x.in(), some.x2.in(), some.gamma.in(), some.beta.in(),
-                      all.mean.in(), all.rstd.in(), {}, some.dx2.out(), {}, {}, some.partial.out());
+  group_norm_backward(stream, d, some.inputs(), some.dy.in(), all.mean.in(), all.rstd.in(),
+                      {.dx2 = some.dx2.out()}, some.partial.out());
   CHECK(some.dx2.same_bits(all.dx2));
   CHECK(std::isnan(some.dgamma[0]));
   CHECK(std::isnan(some.dx[0]));
@@ -248,7 +252,8 @@ TEST_CASE("group_norm's gradient is the slope of its result") {
 TEST_CASE("group_norm refuses groups that do not divide the channels") {
   CpuStream stream(1);
   Array<float> x(12);
-  CHECK_THROWS_AS(group_norm_forward(stream, {1, 2, 6, 0, 4, 1e-5f, Activation::none}, x.in(), {}, x.in(),
-                                     x.in(), x.out(), x.out(), x.out()),
-                  Error);
+  const GroupNormInputs inputs{.x = x.in(), .gamma = x.in(), .beta = x.in()};
+  CHECK_THROWS_AS(
+      group_norm_forward(stream, {1, 2, 6, 0, 4, 1e-5f, Activation::none}, inputs, x.out(), x.out(), x.out()),
+      Error);
 }

@@ -19,9 +19,10 @@ TEST_CASE_TEMPLATE("squared_error and its gradient", T, float, bf16, double) {
       upstream(std::vector<double>{0.25});
   Array<A> loss(n), total(1), loss1(n), total1(1);
   Array<T> dy(y.size());
-  squared_error_forward(two, n, d, y.in(), target.in(), weight.in(), loss.out(), total.out());
-  squared_error_forward(one, n, d, y.in(), target.in(), weight.in(), loss1.out(), total1.out());
-  squared_error_backward(two, n, d, upstream.in(), y.in(), target.in(), weight.in(), dy.out());
+  const SquaredErrorOperands operands{.y = y.in(), .target = target.in(), .weight = weight.in()};
+  squared_error_forward(two, n, d, operands, loss.out(), total.out());
+  squared_error_forward(one, n, d, operands, loss1.out(), total1.out());
+  squared_error_backward(two, n, d, upstream.in(), operands, dy.out());
   std::vector<double> losses(n, 0.0), gradient(y.size());
   for (size_t i = 0; i < y.size(); ++i) {
     const double e = y[i] - target[i], w = weight[i / d];

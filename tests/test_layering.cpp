@@ -120,7 +120,7 @@ TEST_CASE("a file that is handled by hand is found, with its line") {
     CHECK(count("tests/test_a.cpp", line) == 0);
   }
   for (const char* line : {"  stream.open(path);", "  const NpzStream stream = open(name);",
-                           "  mailbox->fsync(now);", "  Device::flock(sheep);",
+                           "  staging->fsync(now);", "  Device::flock(sheep);",
                            "  // by pwrite() and fsync()", "  my_fsync(file);", "  file.truncate(0);"})
     CHECK(count("data/a.cpp", line) == 0);
   const Complaints complaints = check_file_calls("data/a.cpp", "\n  flock(file, LOCK_EX);\n");

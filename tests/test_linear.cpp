@@ -15,10 +15,8 @@ using namespace ito;
 using namespace ito::kernels;
 using tests::random_values;
 
-struct Shape {
-  int m, in, out;
-};
-constexpr Shape kShapes[] = {{1, 1, 1}, {3, 5, 7}, {16, 64, 256}, {17, 129, 33}, {1, 300, 2}, {256, 96, 288}};
+constexpr LinearDims kShapes[] = {{1, 1, 1},     {3, 5, 7},   {16, 64, 256},
+                                  {17, 129, 33}, {1, 300, 2}, {256, 96, 288}};
 
 template <class T>
 std::vector<T> convert(const std::vector<float>& values) {
@@ -57,7 +55,7 @@ In in(const std::vector<T>& v) {
 
 struct Operands {
   std::vector<float> x, w, bias, dy;
-  explicit Operands(Shape s)
+  explicit Operands(LinearDims s)
       : x(random_values(size_t(s.m) * s.in, 1)),
         w(random_values(size_t(s.out) * s.in, 2)),
         bias(random_values(s.out, 3)),
@@ -69,13 +67,13 @@ struct Results {
   using A = arithmetic_t<T>;
   Result<T> y, dx;
   Result<A> dw, dbias;
-  Results(CpuStream& stream, Shape s, const Operands& o)
+  Results(CpuStream& stream, LinearDims s, const Operands& o)
       : y(o.dy.size()), dx(o.x.size()), dw(o.w.size()), dbias(o.bias.size()) {
     const auto x = convert<T>(o.x), dy = convert<T>(o.dy);
     const auto w = convert<A>(o.w), bias = convert<A>(o.bias);
-    linear_forward(stream, s.m, s.in, s.out, in(x), in(w), in(bias), {}, y.out(), {});
-    linear_backward_data(stream, s.m, s.in, s.out, in(dy), in(w), dx.out(), {});
-    linear_backward_weights(stream, s.m, s.in, s.out, in(dy), in(x), dw.out(), dbias.out(), {});
+    linear_forward(stream, {}, s, {.x = in(x), .w = in(w), .bias = in(bias), .y = y.out()});
+    linear_backward_data(stream, {}, s, {.dy = in(dy), .w = in(w), .dx = dx.out()});
+    linear_backward_weights(stream, {}, s, {.dy = in(dy), .x = in(x), .dw = dw.out(), .dbias = dbias.out()});
     CHECK(y.intact());
     CHECK(dx.intact());
     CHECK(dw.intact());
@@ -99,7 +97,7 @@ void check_close(const Result<T>& got, const Result<double>& want, int terms) {
 }
 
 template <class T>
-void check_against_f64(CpuStream& stream, Shape s) {
+void check_against_f64(CpuStream& stream, LinearDims s) {
   CAPTURE(cat(s.m, " x ", s.in, " x ", s.out));
   const Operands o(s);
   const Results<double> want(stream, s, o);
@@ -118,7 +116,7 @@ void check_against_f64(CpuStream& stream, Shape s) {
 
 TEST_CASE("f64 is the formula") {
   CpuStream stream(2);
-  for (Shape s : kShapes) {
+  for (LinearDims s : kShapes) {
     const Operands o(s);
     const Results<double> got(stream, s, o);
     double worst = 0;
@@ -151,7 +149,7 @@ TEST_CASE("f64 is the formula") {
 TEST_CASE("f32 and bf16 agree with f64") {
   for (int threads : {1, 2}) {
     CpuStream stream(threads);
-    for (Shape s : kShapes) {
+    for (LinearDims s : kShapes) {
       check_against_f64<float>(stream, s);
       check_against_f64<bf16>(stream, s);
     }
@@ -160,19 +158,19 @@ TEST_CASE("f32 and bf16 agree with f64") {
 
 TEST_CASE("bias and its gradient may be absent") {
   CpuStream stream(1);
-  const Shape s{3, 5, 7};
+  const LinearDims s{3, 5, 7};
   Operands o(s);
   std::fill(o.bias.begin(), o.bias.end(), 0.0f);
   const Results<float> with_zero(stream, s, o);
   Result<float> y(o.dy.size()), dw(o.w.size());
-  linear_forward(stream, s.m, s.in, s.out, in(o.x), in(o.w), {}, {}, y.out(), {});
-  linear_backward_weights(stream, s.m, s.in, s.out, in(o.dy), in(o.x), dw.out(), {}, {});
+  linear_forward(stream, {}, s, {.x = in(o.x), .w = in(o.w), .y = y.out()});
+  linear_backward_weights(stream, {}, s, {.dy = in(o.dy), .x = in(o.x), .dw = dw.out()});
   CHECK(y.same_bits(with_zero.y));
   CHECK(dw.same_bits(with_zero.dw));
 }
 
 TEST_CASE("bad sizes are named") {
   CpuStream stream(1);
-  CHECK_THROWS_WITH_AS(linear_forward(stream, 0, 1, 1, {}, {}, {}, {}, {}, {}), doctest::Contains("M = 0"),
-                       Error);
+  const LinearForward nothing{.x = {}, .w = {}, .y = {}};
+  CHECK_THROWS_WITH_AS(linear_forward(stream, {}, {0, 1, 1}, nothing), doctest::Contains("M = 0"), Error);
 }

@@ -2,6 +2,7 @@
 
 #include "apps/inputs/checkpoint.h"
 #include "apps/training/request.h"
+#include "kernels/cuda_library.h"
 #include "tests/helpers.h"
 
 /// What train_celeba chooses for a device, without having one.
@@ -33,21 +34,21 @@ TEST_CASE("the preset fits the device, unless it is asked for") {
 }
 
 TEST_CASE("convolutions fit the device, unless they are asked for: cuDNN's only where there is one") {
-  using kernels::ConvChoice;
-  const ConvChoice on_gpu = engine::has_cudnn() ? ConvChoice::automatic : ConvChoice::ours;
-  CHECK(chosen("", Backend::cpu).options.conv == ConvChoice::ours);
+  using kernels::Provider;
+  const Provider on_gpu = kernels::cudnn_available() ? Provider::fastest : Provider::own;
+  CHECK(chosen("", Backend::cpu).options.conv == Provider::own);
   CHECK(chosen("", Backend::cuda).options.conv == on_gpu);
-  CHECK(chosen("--conv cudnn", Backend::cuda).options.conv == ConvChoice::cudnn);
+  CHECK(chosen("--conv cudnn", Backend::cuda).options.conv == Provider::library);
 }
 
 TEST_CASE("a run that has begun keeps its preset and its convolutions") {
   const tests::TempFolder folder;
   model::TrainingOptions begun = model::default_options("tiny");
-  begun.conv = kernels::ConvChoice::automatic;
+  begun.conv = kernels::Provider::fastest;
   io::write_file_atomic(folder / "options.json", model::to_json(begun));
   const Chosen again = chosen("--out " + folder.path().string(), Backend::cuda);
   CHECK(again.options.preset == "tiny");
-  CHECK(again.options.conv == kernels::ConvChoice::automatic);
+  CHECK(again.options.conv == kernels::Provider::fastest);
 }
 
 TEST_CASE("a run's options that cannot be read are reported with their file") {

@@ -94,8 +94,10 @@ class Flags {
   template <class T>
   static std::string described(const Field& field) {
     std::string text = field.help;
-    if constexpr (Nameable<T>) text += ": " + allowed_text<T>(field.range);
-    if (!field.names.empty()) text += ": " + list_of(field.names);
+    if (!field.names.empty())
+      text += ": " + list_of(field.names);
+    else if constexpr (Nameable<T>)
+      text += ": " + allowed_text<T>(field.range);
     if constexpr (is_number<T>) text += cat(" (", text_of(field.range), ")");
     return field.fallback.empty() ? text : cat(text, "; default: ", field.fallback);
   }

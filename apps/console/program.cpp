@@ -15,6 +15,7 @@
 #include "apps/console/stopping.h"
 #include "kernels/base/file.h"
 #include "kernels/base/names.h"
+#include "kernels/base/warning.h"
 
 namespace ito::apps {
 
@@ -174,6 +175,7 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   hold_standard_streams();
+  set_warning_sink([](const std::string& line) { std::cerr << line << std::endl; });
   app.set_version_flag("--version", [&] { return cat(app.get_name(), " ", version_text()); });
   app.add_flag_callback("--help-markdown", [] { throw MarkdownHelp{}; })->group("")->trigger_on_parse();
   return end_output(app, run_body(app, argc, argv, body));

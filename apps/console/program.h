@@ -9,7 +9,8 @@
 namespace ito::apps {
 
 /// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one
-/// line on standard error and exit code 1, or kStoppedCode where a signal stopped the work. Output that cannot
+/// line on standard error and exit code 1, or kStoppedCode where a signal stopped the work. Warnings (warn()) are
+/// lines on standard error, too. Output that cannot
 /// be written (a full disk) is an error, too. Where the file system refuses a path, the line names its flag.
 /// --help and --version print and return 0; so does --help-markdown, which is for docs/options.md.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);

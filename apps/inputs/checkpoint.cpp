@@ -55,9 +55,7 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
 }
 
 engine::DeviceOptions device_options(const DeviceRequest& request) {
-  const bool cudnn = request.conv == SamplingConv::cudnn;
-  return {request.threads, engine::choose_backend(request.device),
-          cudnn ? kernels::ConvChoice::cudnn : kernels::ConvChoice::ours};
+  return {request.threads, engine::choose_backend(request.device), request.conv};
 }
 
 std::string where(engine::Device& device) {

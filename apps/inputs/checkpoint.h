@@ -13,8 +13,6 @@ namespace ito::apps {
 
 inline constexpr int kMostSeeds = 1000000;  // that one call samples
 
-enum class SamplingConv : uint8_t { ours, cudnn };
-
 /// The checkpoint that flags name: --checkpoint DIR as it is; --run DIR's newest; else the newest run's below
 /// runs/. Error: there is none, and how to get one.
 std::filesystem::path find_checkpoint(const std::string& checkpoint, const std::string& run);
@@ -26,17 +24,17 @@ std::vector<uint64_t> parse_seeds(const std::string& text);
 /// depend on what is faster today.
 struct DeviceRequest {
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
-  SamplingConv conv = SamplingConv::ours;
+  kernels::Provider conv = kernels::Provider::own;
   int threads = 0;
 };
 
 template <FieldsOf<DeviceRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.device, Field("device", "where to run"));
-  visit(
-      o.conv,
-      Field("conv",
-            "convolutions on a GPU (auto is for training: images must not depend on what is faster today)"));
+  visit(o.conv,
+        Field("conv",
+              "convolutions on a GPU (auto is for training: images must not depend on what is faster today)")
+            .one_of({"ours", "cudnn"}));
   visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
 }
 
@@ -47,10 +45,3 @@ engine::DeviceOptions device_options(const DeviceRequest& request);
 std::string where(engine::Device& device);
 
 }  // namespace ito::apps
-
-template <>
-struct ito::Names<ito::apps::SamplingConv> {
-  using Conv = apps::SamplingConv;
-  static constexpr std::string_view kKind = "choice of convolutions";
-  static constexpr Named<Conv> kTable[] = {{"ours", Conv::ours}, {"cudnn", Conv::cudnn}};
-};

@@ -6,6 +6,7 @@
 #include "apps/inputs/pictures.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/math.h"
+#include "kernels/cuda_library.h"
 
 namespace ito::apps {
 
@@ -29,14 +30,14 @@ std::string preset_for(engine::Backend backend) {
 }
 
 /// The convolutions that fit the device, where none are asked for.
-kernels::ConvChoice conv_for(engine::Backend backend) {
-  if (backend == engine::Backend::cpu) return kernels::ConvChoice::ours;
-  const bool cudnn = engine::has_cudnn();
+kernels::Provider conv_for(engine::Backend backend) {
+  if (backend == engine::Backend::cpu) return kernels::Provider::own;
+  const bool cudnn = kernels::cudnn_available();
   std::cout << "conv       "
             << (cudnn ? "auto: each shape's convolution is timed once, ours and cuDNN's"
                       : "ours, for there is no cuDNN")
             << "; --conv chooses\n";
-  return cudnn ? kernels::ConvChoice::automatic : kernels::ConvChoice::ours;
+  return cudnn ? kernels::Provider::fastest : kernels::Provider::own;
 }
 
 /// Visits options, and writes those that have a flag as the user would.

@@ -30,19 +30,19 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const ConvTerms& terms,
   expect_weight("conv2d", w, x.first.dtype());
   if (terms.bias.defined()) expect_shape("conv2d", "bias", terms.bias, {w.shape()[0]});
   if (stride < 1) fail(cat("conv2d: stride must be at least 1, is ", stride));
-  const Conv2dDims d{int(a[0]),
-                     int(a[1]),
-                     int(a[2]),
-                     int(a[3]),
-                     int(c2),
-                     int(w.shape()[0]),
-                     int(w.shape()[1]),
-                     int(w.shape()[2]),
-                     stride,
-                     p.top,
-                     p.left,
-                     p.bottom,
-                     p.right};
+  const Conv2dDims d{.n = int(a[0]),
+                     .h = int(a[1]),
+                     .w = int(a[2]),
+                     .c1 = int(a[3]),
+                     .c2 = int(c2),
+                     .k = int(w.shape()[0]),
+                     .r = int(w.shape()[1]),
+                     .s = int(w.shape()[2]),
+                     .stride = stride,
+                     .pad_top = p.top,
+                     .pad_left = p.left,
+                     .pad_bottom = p.bottom,
+                     .pad_right = p.right};
   if (d.h + p.top + p.bottom < d.r || d.w + p.left + p.right < d.s)
     fail(cat("conv2d: a ", d.r, "x", d.s, " filter does not fit a padded image of ", x.first.shape().str()));
   return d;
@@ -50,9 +50,9 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const ConvTerms& terms,
 
 Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   Device& device = x.device();
-  device.note_convolution(d, pass);
-  const size_t bytes =
-      device.query([&](auto& s) { return kernels::conv2d_workspace_bytes(s, d, x.dtype(), pass); });
+  if (auto* const calls = device.recorder().conv_calls) calls->push_back({d, pass});
+  const size_t bytes = device.query(
+      [&](auto& s) { return kernels::conv2d_workspace_bytes(s, device.conv_policy(), d, x.dtype(), pass); });
   return bytes ? Tensor(device, {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};
 }
 
@@ -64,15 +64,22 @@ Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w
   if (dx.defined() || dx2.defined()) {
     Tensor scratch = workspace(d, x.first, ConvPass::backward_data);
     device.launch([&](auto& s) {
-      kernels::conv2d_backward_data(s, d, dy.in(), w.in(), dx.out(), dx2.out(), scratch.out());
+      kernels::conv2d_backward_data(
+          s, device.conv_policy(), d,
+          {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .dx2 = dx2.out(), .workspace = scratch.out()});
     });
   }
   Tensor dw = wide_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], terms.bias);
   if (dw.defined()) {
     Tensor scratch = workspace(d, x.first, ConvPass::backward_weights);
     device.launch([&](auto& s) {
-      kernels::conv2d_backward_weights(s, d, dy.in(), x.first.in(), x.second.in(), dw.out(), dbias.out(),
-                                       scratch.out());
+      kernels::conv2d_backward_weights(s, device.conv_policy(), d,
+                                       {.dy = dy.in(),
+                                        .x = x.first.in(),
+                                        .x2 = x.second.in(),
+                                        .dw = dw.out(),
+                                        .dbias = dbias.out(),
+                                        .workspace = scratch.out()});
     });
   }
   Tensor dshift = like_if(wanted[4], terms.shift);
@@ -105,13 +112,18 @@ Tensor conv2d(const Concat& x, const Tensor& w, const ConvTerms& terms, int stri
   {
     Tensor scratch = workspace(d, x.first, ConvPass::forward);
     device.launch([&](auto& s) {
-      kernels::conv2d_forward(s, d, x.first.in(), x.second.in(), w.in(),
-                              {terms.bias.in(), terms.shift.in(), terms.residual.in()}, y.out(),
-                              scratch.out());
+      kernels::conv2d_forward(
+          s, device.conv_policy(), d,
+          {.x = x.first.in(),
+           .x2 = x.second.in(),
+           .w = w.in(),
+           .epilogue = {.bias = terms.bias.in(), .shift = terms.shift.in(), .residual = terms.residual.in()},
+           .y = y.out(),
+           .workspace = scratch.out()});
     });
   }
-  device.count_flops(2.0 * double(y.count()) * d.r * d.s * d.c());
-  // The residual's numbers are not needed any more, and would be a whole activation kept.
+  device.recorder().flops += 2.0 * double(y.count()) * d.r * d.s * d.c();
+  // The residual's numbers are no longer needed; to keep them would keep a whole activation.
   return device.tape().record(
       "conv2d", y, {x.first, x.second, w, terms.bias, terms.shift, terms.residual},
       [d, x, w, kept = ConvTerms(terms.bias, terms.shift)](const Tensor& dy, const Wanted& wanted) {

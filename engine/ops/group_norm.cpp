@@ -22,8 +22,9 @@ GroupNormDims group_norm_dims(const Concat& x, const Tensor& gamma, const Tensor
   expect_shape("group_norm", "gamma", gamma, {c});
   expect_shape("group_norm", "beta", beta, {c});
   expect_wide("group_norm", "gamma", gamma, x.first.dtype());
-  if (groups < 1 || c % groups) fail(cat("group_norm: ", groups, " groups do not divide ", c, " channels"));
-  return {int(a[0]), int(a[1] * a[2]), int(a[3]), int(c2), groups, eps, act};
+  const GroupNormDims d{int(a[0]), int(a[1] * a[2]), int(a[3]), int(c2), groups, eps, act};
+  check_group_norm(d);
+  return d;
 }
 
 }  // namespace
@@ -35,10 +36,12 @@ Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int 
   const Shape& a = x.first.shape();
   Tensor y(device, {a[0], a[1], a[2], d.c()}, x.first.dtype());
   Tensor mean(device, {d.n, groups}, gamma.dtype()), rstd = like(mean);
-  device.launch([&](auto& s) {
-    kernels::group_norm_forward(s, d, x.first.in(), x.second.in(), gamma.in(), beta.in(), y.out(), mean.out(),
-                                rstd.out());
-  });
+  const auto inputs = [=] {
+    return kernels::GroupNormInputs{
+        .x = x.first.in(), .x2 = x.second.in(), .gamma = gamma.in(), .beta = beta.in()};
+  };
+  device.launch(
+      [&](auto& s) { kernels::group_norm_forward(s, d, inputs(), y.out(), mean.out(), rstd.out()); });
   return device.tape().record(
       "group_norm", y, {x.first, x.second, gamma, beta},
       [=](const Tensor& dy, const Wanted& wanted) -> Gradients {
@@ -47,9 +50,10 @@ Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int 
         Tensor dgamma = like_if(affine, gamma), dbeta = like_if(affine, beta);
         Tensor partial(dy.device(), {int64_t(group_norm_partial_floats(d))}, gamma.dtype());
         dy.device().launch([&](auto& s) {
-          kernels::group_norm_backward(s, d, dy.in(), x.first.in(), x.second.in(), gamma.in(), beta.in(),
-                                       mean.in(), rstd.in(), dx.out(), dx2.out(), dgamma.out(), dbeta.out(),
-                                       partial.out());
+          kernels::group_norm_backward(
+              s, d, inputs(), dy.in(), mean.in(), rstd.in(),
+              {.dx = dx.out(), .dx2 = dx2.out(), .dgamma = dgamma.out(), .dbeta = dbeta.out()},
+              partial.out());
         });
         return {dx, dx2, dgamma, dbeta};
       });

@@ -8,17 +8,15 @@
 namespace ito::engine {
 
 using kernels::ConvPass;
+using kernels::LinearDims;
 
 namespace {
 
-struct LinearDims {
-  int m, in, out;
-};
-
 Tensor workspace(const LinearDims& d, const Tensor& x, ConvPass pass) {
-  const size_t bytes = x.device().query(
-      [&](auto& s) { return kernels::linear_workspace_bytes(s, d.m, d.in, d.out, x.dtype(), pass); });
-  return bytes ? Tensor(x.device(), {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};
+  Device& device = x.device();
+  const size_t bytes = device.query(
+      [&](auto& s) { return kernels::linear_workspace_bytes(s, device.conv_policy(), d, x.dtype(), pass); });
+  return bytes ? Tensor(device, {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};
 }
 
 Gradients linear_gradients(const LinearDims& d, const Tensor& x, const Tensor& w, const Tensor& bias,
@@ -29,14 +27,16 @@ Gradients linear_gradients(const LinearDims& d, const Tensor& x, const Tensor& w
   if (dx.defined()) {
     Tensor scratch = workspace(d, x, ConvPass::backward_data);
     device.launch([&](auto& s) {
-      kernels::linear_backward_data(s, d.m, d.in, d.out, dy.in(), w.in(), dx.out(), scratch.out());
+      kernels::linear_backward_data(s, device.conv_policy(), d,
+                                    {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .workspace = scratch.out()});
     });
   }
   if (dw.defined()) {
     Tensor scratch = workspace(d, x, ConvPass::backward_weights);
     device.launch([&](auto& s) {
-      kernels::linear_backward_weights(s, d.m, d.in, d.out, dy.in(), x.in(), dw.out(), dbias.out(),
-                                       scratch.out());
+      kernels::linear_backward_weights(
+          s, device.conv_policy(), d,
+          {.dy = dy.in(), .x = x.in(), .dw = dw.out(), .dbias = dbias.out(), .workspace = scratch.out()});
     });
   }
   return {dx, dw, dbias, wanted[3] ? dy : Tensor{}};
@@ -76,11 +76,16 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor
   {
     Tensor scratch = workspace(d, x, ConvPass::forward);
     device.launch([&](auto& s) {
-      kernels::linear_forward(s, d.m, in, out, x.in(), w.in(), bias.in(), residual.in(), y.out(),
-                              scratch.out());
+      kernels::linear_forward(s, device.conv_policy(), d,
+                              {.x = x.in(),
+                               .w = w.in(),
+                               .bias = bias.in(),
+                               .residual = residual.in(),
+                               .y = y.out(),
+                               .workspace = scratch.out()});
     });
   }
-  device.count_flops(2.0 * d.m * in * out);
+  device.recorder().flops += 2.0 * d.m * in * out;
   return device.tape().record(
       "linear", y, {x, w, bias, residual},
       [=](const Tensor& dy, const Wanted& wanted) { return linear_gradients(d, x, w, bias, dy, wanted); });

@@ -16,19 +16,19 @@ Tensor squared_error(const Tensor& y, const Tensor& target, const Tensor& weight
   Device& device = y.device();
   if (!per_sample.defined()) per_sample = like(weight);
   Tensor total(device, {1}, weight.dtype());
+  const auto operands = [=] {
+    return kernels::SquaredErrorOperands{.y = y.in(), .target = target.in(), .weight = weight.in()};
+  };
   device.launch([&](auto& s) {
-    kernels::squared_error_forward(s, n, elements, y.in(), target.in(), weight.in(), per_sample.out(),
-                                   total.out());
+    kernels::squared_error_forward(s, n, elements, operands(), per_sample.out(), total.out());
   });
-  return device.tape().record("squared_error", total, {y},
-                              [=](const Tensor& dtotal, const Wanted&) -> Gradients {
-                                Tensor dy = like(y);
-                                dtotal.device().launch([&](auto& s) {
-                                  kernels::squared_error_backward(s, n, elements, dtotal.in(), y.in(),
-                                                                  target.in(), weight.in(), dy.out());
-                                });
-                                return {dy};
-                              });
+  const auto gradients = [=](const Tensor& dtotal, const Wanted&) -> Gradients {
+    Tensor dy = like(y);
+    dtotal.device().launch(
+        [&](auto& s) { kernels::squared_error_backward(s, n, elements, dtotal.in(), operands(), dy.out()); });
+    return {dy};
+  };
+  return device.tape().record("squared_error", total, {y}, gradients);
 }
 
 }  // namespace ito::engine

@@ -58,7 +58,7 @@ struct Field {
   bool changes = false;   // a run that goes on may have another value
   bool is_newer = false;  // files from before the option existed lack it, and mean the default
   bool is_required = false;
-  std::vector<std::string> names;  // of a text: those that are allowed; none: any text
+  std::vector<std::string> names;  // of a text or an enum: those that are allowed; empty: any
 
   explicit Field(std::string name, std::string help = "", Range range = {});
   /// Another flag than the name with dashes: "--no-flip" sets a bool to false; "DIR" is a place.

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "kernels/base/math.h"
-#include "kernels/conv2d/choice.cuh"
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
+#include "kernels/conv2d/tile_shapes.cuh"
 
 namespace ito::kernels {
 namespace conv2d {
@@ -28,23 +28,23 @@ void run_class(CudaStream& stream, const Conv2dDims& d, const PixelClass& y, con
   if (y.count == 0 || x.count == 0) return;
   const int first_channel = dx ? 0 : d.c1, channels = (dx ? d.c1 : 0) + (dx2 ? d.c2 : 0);
   const int taps = y.taps * x.taps, pixels = y.count * x.count;
-  const Divider per_image(pixels), per_row(x.count), per_tap(d.k), taps_x(std::max(x.taps, 1));
-  const PatchRows<T> a{{.x = dy,
-                        .x2 = nullptr,
-                        .c1 = d.k,
-                        .c2 = 0,
-                        .height = d.out_h(),
-                        .width = d.out_w(),
-                        .step = 1,
-                        .first_y = y.first_seen,
-                        .first_x = x.first_seen,
-                        .direction = -1,
-                        .pixels = d.n * pixels,
-                        .entries = taps * d.k,
-                        .per_image = per_image,
-                        .per_row = per_row,
-                        .per_tap = per_tap,
-                        .taps_x = taps_x}};
+  const FastDivmod per_image(pixels), per_row(x.count), per_tap(d.k), taps_x(std::max(x.taps, 1));
+  const Im2colRows<T> a{{.x = dy,
+                         .x2 = nullptr,
+                         .c1 = d.k,
+                         .c2 = 0,
+                         .height = d.out_h(),
+                         .width = d.out_w(),
+                         .step = 1,
+                         .first_y = y.first_seen,
+                         .first_x = x.first_seen,
+                         .direction = -1,
+                         .pixels = d.n * pixels,
+                         .entries = taps * d.k,
+                         .per_image = per_image,
+                         .per_row = per_row,
+                         .per_tap = per_tap,
+                         .taps_x = taps_x}};
   const FilterColumns<T> b{.w = w + first_channel,
                            .lines = channels,
                            .depths = taps * d.k,
@@ -85,21 +85,19 @@ void run_backward_data(CudaStream& stream, const Conv2dDims& d, const T* dy, con
 
 }  // namespace conv2d
 
-void conv2d::own_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
-                               Out workspace) {
-  using namespace conv2d;
-  check_cuda_shape(d, dy.dtype);
+void conv2d::own_backward_data(CudaStream& stream, const Conv2dDims& d, const ConvBackwardData& o) {
+  check_cuda_shape(d, o.dy.dtype);
   std::byte* const scratch =
-      check_workspace(d, own_workspace_bytes(d, dy.dtype, ConvPass::backward_data), workspace);
-  if (dx2) check_sources(d, true);
-  if (!dx && !dx2) return;
-  check_dtypes({dy, dx, dx2});
+      check_workspace(d, own_workspace_bytes(d, o.dy.dtype, ConvPass::backward_data), o.workspace);
+  if (o.dx2) check_sources(d, true);
+  if (!o.dx && !o.dx2) return;
+  check_dtypes({o.dy, o.dx, o.dx2});
   const auto run = [&](auto type) {
     using T = decltype(type);
-    run_backward_data<T>(stream, d, dy.as<T>(), filters_as<T>(stream, d, w, scratch), dx.as<T>(),
-                         dx2.as<T>());
+    run_backward_data<T>(stream, d, o.dy.as<T>(), filters_as<T>(stream, d, o.w, scratch), o.dx.as<T>(),
+                         o.dx2.as<T>());
   };
-  dy.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+  o.dy.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }
 
 }  // namespace ito::kernels

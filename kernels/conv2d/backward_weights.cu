@@ -2,8 +2,8 @@
 
 #include "kernels/base/math.h"
 #include "kernels/conv2d/backward_weights.h"
-#include "kernels/conv2d/choice.cuh"
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
+#include "kernels/conv2d/tile_shapes.cuh"
 
 namespace ito::kernels {
 namespace conv2d {
@@ -61,11 +61,13 @@ __global__ void __launch_bounds__(kSumThreads)
 }
 
 template <class T>
-void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, const T* x, const T* x2,
-                          float* dw, float* dbias, std::byte* workspace) {
+void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const ConvBackwardWeights& o,
+                          std::byte* workspace) {
   using S = Shapes<T>;
-  const PatchColumns<T> b{input_patches(d, x, x2)};
-  const int pixels = b.patches.pixels, entries = b.patches.entries;
+  const T *const dy = o.dy.as<T>(), *const x = o.x.as<T>(), *const x2 = o.x2.as<T>();
+  float *const dw = o.dw.as<float>(), *const dbias = o.dbias.as<float>();
+  const Im2colColumns<T> b{input_im2col(d, x, x2)};
+  const int pixels = b.im2col.pixels, entries = b.im2col.entries;
   const Matrix<T, false> a{dy, d.k, pixels};
   const WeightParts parts(d, dtype_of<T>::value);
   const WeightWorkspace scratch(d, parts, workspace);
@@ -96,20 +98,14 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const T* dy, 
 
 }  // namespace conv2d
 
-void conv2d::own_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw,
-                                  Out dbias, Out workspace) {
-  using namespace conv2d;
-  check_cuda_shape(d, x.dtype);
+void conv2d::own_backward_weights(CudaStream& stream, const Conv2dDims& d, const ConvBackwardWeights& o) {
+  check_cuda_shape(d, o.x.dtype);
   std::byte* const scratch =
-      check_workspace(d, own_workspace_bytes(d, x.dtype, ConvPass::backward_weights), workspace);
-  check_sources(d, bool(x2));
-  check_dtypes({x, x2, dy});
-  const auto run = [&](auto type) {
-    using T = decltype(type);
-    run_backward_weights<T>(stream, d, dy.as<T>(), x.as<T>(), x2.as<T>(), dw.as<float>(), dbias.as<float>(),
-                            scratch);
-  };
-  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+      check_workspace(d, own_workspace_bytes(d, o.x.dtype, ConvPass::backward_weights), o.workspace);
+  check_sources(d, bool(o.x2));
+  check_dtypes({o.x, o.x2, o.dy});
+  o.x.dtype == DType::bf16 ? run_backward_weights<bf16>(stream, d, o, scratch)
+                           : run_backward_weights<float>(stream, d, o, scratch);
 }
 
 }  // namespace ito::kernels

@@ -4,7 +4,7 @@
 
 namespace ito::kernels::conv2d {
 
-/// Which tiles of filters x entries the weight gradient is cut into, of choice.cuh's Shapes.
+/// Which tiles of filters x entries the weight gradient is cut into, of tile_shapes.cuh's Shapes.
 enum class WeightTiles { large, wide, flat, medium };
 
 /// How the CUDA weight gradient is cut: the pixels into parts, each of which gets a sum of its own, such that

@@ -27,10 +27,9 @@ bool is_pointwise(const Conv2dDims& d) {
   return d.r == 1 && d.s == 1 && d.stride == 1 && !padded;
 }
 
-/// A fixed function of the shape without N, the instruction set and the threads, so that an image's bits
-/// never depend on its batch.
-const Algorithm& choose(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
-  if (stream.state<ConvPreference>().winograd && winograd_pays(d, pass)) return kWinograd;
+/// A fixed function of the policy and the shape without N, so that an image's bits never depend on its batch.
+const Algorithm& algorithm_for(const ConvPolicy& policy, const Conv2dDims& d, ConvPass pass) {
+  if (policy.winograd && winograd_pays(d, pass)) return kWinograd;
 #ifdef HAVE_ONEDNN
   // With one source and no gradient to sum, oneDNN's own 1x1 is as good.
   if (is_pointwise(d) && (d.c2 > 0 || pass == ConvPass::backward_weights)) return kPointwise;
@@ -102,80 +101,97 @@ void add_epilogue(CpuStream& stream, const Conv2dDims& d, const ConvEpilogue& e,
   }
 }
 
-std::byte* checked(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, Out workspace) {
+std::byte* checked(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
+                   ConvPass pass, Out workspace) {
   check(d);
-  return check_workspace(d, conv2d_workspace_bytes(stream, d, dtype, pass), workspace);
+  return check_workspace(d, conv2d_workspace_bytes(stream, policy, d, dtype, pass), workspace);
 }
 
 }  // namespace
 
-size_t conv2d_workspace_bytes(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+size_t conv2d_workspace_bytes(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
+                              ConvPass pass) {
   check(d);
   if (dtype == DType::f64) return 0;
-  return Emulated(d, dtype, nullptr).bytes + choose(stream, d, pass).workspace_bytes(stream, d, pass);
+  return Emulated(d, dtype, nullptr).bytes + algorithm_for(policy, d, pass).workspace_bytes(stream, d, pass);
 }
 
-const char* conv2d_algorithm(CpuStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
+const char* conv2d_algorithm(const ConvPolicy& policy, const Conv2dDims& d, DType dtype, ConvPass pass) {
   check(d);
-  return dtype == DType::f64 ? "reference" : choose(stream, d, pass).name;
+  return dtype == DType::f64 ? "reference" : algorithm_for(policy, d, pass).name;
 }
 
-void conv2d_forward(CpuStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
-                    Out workspace) {
+void conv2d_forward(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims& d, const ConvForward& o) {
   const ConvPass pass = ConvPass::forward;
-  std::byte* const scratch = checked(stream, d, x.dtype, pass, workspace);
-  check_sources(d, bool(x2));
-  check_dtypes({x, x2, y, e.shift, e.residual});
-  if (x.dtype == DType::f64) {
+  std::byte* const scratch = checked(stream, policy, d, o.x.dtype, pass, o.workspace);
+  check_sources(d, bool(o.x2));
+  check_dtypes({o.x, o.x2, o.y, o.epilogue.shift, o.epilogue.residual});
+  if (o.x.dtype == DType::f64) {
     reference_forward(stream, d,
-                      {x.as<double>(), x2.as<double>(), w.as<double>(), e.bias.as<double>(), y.as<double>()});
-    return add_epilogue<double, double>(stream, d, e, y.as<double>());
+                      {.x = o.x.as<double>(),
+                       .x2 = o.x2.as<double>(),
+                       .w = o.w.as<double>(),
+                       .bias = o.epilogue.bias.as<double>(),
+                       .y = o.y.as<double>()});
+    return add_epilogue<double, double>(stream, d, o.epilogue, o.y.as<double>());
   }
-  const Emulated f32(d, x.dtype, scratch);
-  const Forward<float> args{widen(stream, x, f32.x, count_x(d)), widen(stream, x2, f32.x2, count_x2(d)),
-                            w.as<float>(), e.bias.as<float>(), widened(y, f32.y)};
-  choose(stream, d, pass).forward(stream, d, args, f32.rest);
-  if (x.dtype == DType::bf16)
-    add_epilogue<float, bf16>(stream, d, e, args.y);
+  const Emulated f32(d, o.x.dtype, scratch);
+  const Forward<float> args{.x = widen(stream, o.x, f32.x, count_x(d)),
+                            .x2 = widen(stream, o.x2, f32.x2, count_x2(d)),
+                            .w = o.w.as<float>(),
+                            .bias = o.epilogue.bias.as<float>(),
+                            .y = widened(o.y, f32.y)};
+  algorithm_for(policy, d, pass).forward(stream, d, args, f32.rest);
+  if (o.x.dtype == DType::bf16)
+    add_epilogue<float, bf16>(stream, d, o.epilogue, args.y);
   else
-    add_epilogue<float, float>(stream, d, e, args.y);
-  narrow(stream, f32.y, y, count_y(d));
+    add_epilogue<float, float>(stream, d, o.epilogue, args.y);
+  narrow(stream, f32.y, o.y, count_y(d));
 }
 
-void conv2d_backward_data(CpuStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
-                          Out workspace) {
+void conv2d_backward_data(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims& d,
+                          const ConvBackwardData& o) {
   const ConvPass pass = ConvPass::backward_data;
-  std::byte* const scratch = checked(stream, d, dy.dtype, pass, workspace);
-  if (dx2) check_sources(d, true);
-  if (!dx && !dx2) return;
-  check_dtypes({dy, dx, dx2});
-  if (dy.dtype == DType::f64) {
-    return reference_backward_data(stream, d,
-                                   {dy.as<double>(), w.as<double>(), dx.as<double>(), dx2.as<double>()});
+  std::byte* const scratch = checked(stream, policy, d, o.dy.dtype, pass, o.workspace);
+  if (o.dx2) check_sources(d, true);
+  if (!o.dx && !o.dx2) return;
+  check_dtypes({o.dy, o.dx, o.dx2});
+  if (o.dy.dtype == DType::f64) {
+    return reference_backward_data(
+        stream, d,
+        {.dy = o.dy.as<double>(), .w = o.w.as<double>(), .dx = o.dx.as<double>(), .dx2 = o.dx2.as<double>()});
   }
-  const Emulated f32(d, dy.dtype, scratch);
-  const BackwardData<float> args{widen(stream, dy, f32.y, count_y(d)), w.as<float>(), widened(dx, f32.x),
-                                 widened(dx2, f32.x2)};
-  choose(stream, d, pass).backward_data(stream, d, args, f32.rest);
-  narrow(stream, f32.x, dx, count_x(d));
-  narrow(stream, f32.x2, dx2, count_x2(d));
+  const Emulated f32(d, o.dy.dtype, scratch);
+  const BackwardData<float> args{.dy = widen(stream, o.dy, f32.y, count_y(d)),
+                                 .w = o.w.as<float>(),
+                                 .dx = widened(o.dx, f32.x),
+                                 .dx2 = widened(o.dx2, f32.x2)};
+  algorithm_for(policy, d, pass).backward_data(stream, d, args, f32.rest);
+  narrow(stream, f32.x, o.dx, count_x(d));
+  narrow(stream, f32.x2, o.dx2, count_x2(d));
 }
 
-void conv2d_backward_weights(CpuStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
-                             Out workspace) {
+void conv2d_backward_weights(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims& d,
+                             const ConvBackwardWeights& o) {
   const ConvPass pass = ConvPass::backward_weights;
-  std::byte* const scratch = checked(stream, d, x.dtype, pass, workspace);
-  check_sources(d, bool(x2));
-  check_dtypes({x, x2, dy});
-  if (x.dtype == DType::f64) {
-    return reference_backward_weights(
-        stream, d, {dy.as<double>(), x.as<double>(), x2.as<double>(), dw.as<double>(), dbias.as<double>()});
+  std::byte* const scratch = checked(stream, policy, d, o.x.dtype, pass, o.workspace);
+  check_sources(d, bool(o.x2));
+  check_dtypes({o.x, o.x2, o.dy});
+  if (o.x.dtype == DType::f64) {
+    return reference_backward_weights(stream, d,
+                                      {.dy = o.dy.as<double>(),
+                                       .x = o.x.as<double>(),
+                                       .x2 = o.x2.as<double>(),
+                                       .dw = o.dw.as<double>(),
+                                       .dbias = o.dbias.as<double>()});
   }
-  const Emulated f32(d, x.dtype, scratch);
-  const BackwardWeights<float> args{widen(stream, dy, f32.y, count_y(d)), widen(stream, x, f32.x, count_x(d)),
-                                    widen(stream, x2, f32.x2, count_x2(d)), dw.as<float>(),
-                                    dbias.as<float>()};
-  choose(stream, d, pass).backward_weights(stream, d, args, f32.rest);
+  const Emulated f32(d, o.x.dtype, scratch);
+  const BackwardWeights<float> args{.dy = widen(stream, o.dy, f32.y, count_y(d)),
+                                    .x = widen(stream, o.x, f32.x, count_x(d)),
+                                    .x2 = widen(stream, o.x2, f32.x2, count_x2(d)),
+                                    .dw = o.dw.as<float>(),
+                                    .dbias = o.dbias.as<float>()};
+  algorithm_for(policy, d, pass).backward_weights(stream, d, args, f32.rest);
 }
 
 }  // namespace ito::kernels

@@ -1,11 +1,11 @@
-// What kernels/conv2d.h declares for CUDA: checks, workspaces, and the choice between our kernels and cuDNN.
+// What kernels/conv2d.h declares for CUDA: checks, workspaces, and our kernels or cuDNN.
 #include <algorithm>
 
 #include "kernels/base/math.h"
 #include "kernels/conv2d.h"
 #include "kernels/conv2d/backward_weights.h"
-#include "kernels/conv2d/choice.cuh"
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
+#include "kernels/conv2d/tile_shapes.cuh"
 #include "kernels/cuda_library.h"
 
 namespace ito::kernels {
@@ -56,36 +56,35 @@ size_t conv2d::own_workspace_bytes(const Conv2dDims& d, DType dtype, ConvPass pa
   return dtype == DType::bf16 ? rounded_bytes(d) : 0;
 }
 
-size_t conv2d_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass) {
-  return chosen_workspace_bytes(stream, d, dtype, pass, conv2d::own_workspace_bytes(d, dtype, pass));
+size_t conv2d_workspace_bytes(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
+                              ConvPass pass) {
+  return convolution_workspace_bytes(stream, policy, d, dtype, pass,
+                                     conv2d::own_workspace_bytes(d, dtype, pass));
 }
 
-void conv2d_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
-                    Out workspace) {
-  const auto run = [&](ConvChoice choice) {
-    if (choice == ConvChoice::cudnn) return cudnn_forward(stream, d, x, x2, w, e, y, workspace);
-    conv2d::own_forward(stream, d, x, x2, w, e, y, workspace);
+void conv2d_forward(CudaStream& stream, ConvPolicy& policy, const Conv2dDims& d, const ConvForward& o) {
+  const auto run = [&](Provider provider) {
+    provider == Provider::library ? cudnn_forward(stream, policy, d, o) : conv2d::own_forward(stream, d, o);
   };
-  run(choose_convolution(stream, d, x.dtype, ConvPass::forward, run));
+  run(convolution_provider(stream, policy, d, o.x.dtype, ConvPass::forward, run));
 }
 
-void conv2d_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2,
-                          Out workspace) {
-  const auto run = [&](ConvChoice choice) {
-    if (choice == ConvChoice::cudnn) return cudnn_backward_data(stream, d, dy, w, dx, dx2, workspace);
-    conv2d::own_backward_data(stream, d, dy, w, dx, dx2, workspace);
+void conv2d_backward_data(CudaStream& stream, ConvPolicy& policy, const Conv2dDims& d,
+                          const ConvBackwardData& o) {
+  const auto run = [&](Provider provider) {
+    provider == Provider::library ? cudnn_backward_data(stream, policy, d, o)
+                                  : conv2d::own_backward_data(stream, d, o);
   };
-  run(choose_convolution(stream, d, dy.dtype, ConvPass::backward_data, run));
+  run(convolution_provider(stream, policy, d, o.dy.dtype, ConvPass::backward_data, run));
 }
 
-void conv2d_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
-                             Out workspace) {
-  const auto run = [&](ConvChoice choice) {
-    if (choice == ConvChoice::cudnn)
-      return cudnn_backward_weights(stream, d, dy, x, x2, dw, dbias, workspace);
-    conv2d::own_backward_weights(stream, d, dy, x, x2, dw, dbias, workspace);
+void conv2d_backward_weights(CudaStream& stream, ConvPolicy& policy, const Conv2dDims& d,
+                             const ConvBackwardWeights& o) {
+  const auto run = [&](Provider provider) {
+    provider == Provider::library ? cudnn_backward_weights(stream, policy, d, o)
+                                  : conv2d::own_backward_weights(stream, d, o);
   };
-  run(choose_convolution(stream, d, x.dtype, ConvPass::backward_weights, run));
+  run(convolution_provider(stream, policy, d, o.x.dtype, ConvPass::backward_weights, run));
 }
 
 }  // namespace ito::kernels

@@ -1,42 +1,42 @@
-#include "kernels/conv2d/choice.cuh"
-#include "kernels/conv2d/own_cuda.h"
+#include "kernels/conv2d/own_passes.h"
+#include "kernels/conv2d/tile_shapes.cuh"
 
 namespace ito::kernels {
 namespace conv2d {
 
 template <class T>
-void run_forward(CudaStream& stream, const Conv2dDims& d, const T* x, const T* x2, const T* w,
-                 const ConvEpilogue& e, T* y) {
+void run_forward(CudaStream& stream, const Conv2dDims& d, const ConvForward& o, const T* w) {
+  const T *const x = o.x.as<T>(), *const x2 = o.x2.as<T>();
+  const ConvEpilogue& e = o.epilogue;
   const bool wide = are_wide<T>({d.c1, d.c2}) && are_aligned({x, x2, w});
-  const bool wide_y = are_wide<T>({d.k}) && are_aligned({y, e.bias.data, e.shift.data, e.residual.data});
-  const PatchRows<T> a{input_patches(d, x, x2)};
-  const Matrix<T, true> b{w, d.k, a.patches.entries};
-  const ForwardOutput<T> output{.y = y,
+  const bool wide_y =
+      are_wide<T>({d.k}) && are_aligned({o.y.data, e.bias.data, e.shift.data, e.residual.data});
+  const Im2colRows<T> a{input_im2col(d, x, x2)};
+  const Matrix<T, true> b{w, d.k, a.im2col.entries};
+  const ForwardOutput<T> output{.y = o.y.as<T>(),
                                 .bias = e.bias.as<float>(),
                                 .shift = e.shift.as<T>(),
                                 .residual = e.residual.as<T>(),
-                                .rows = a.patches.pixels,
+                                .rows = a.im2col.pixels,
                                 .columns = d.k,
                                 .wide = wide_y,
-                                .per_image = a.patches.per_image};
-  multiply_pixels<T>(stream, a, b, output, a.patches.entries, wide);
+                                .per_image = a.im2col.per_image};
+  multiply_pixels<T>(stream, a, b, output, a.im2col.entries, wide);
 }
 
 }  // namespace conv2d
 
-void conv2d::own_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e,
-                         Out y, Out workspace) {
-  using namespace conv2d;
-  check_cuda_shape(d, x.dtype);
+void conv2d::own_forward(CudaStream& stream, const Conv2dDims& d, const ConvForward& o) {
+  check_cuda_shape(d, o.x.dtype);
   std::byte* const scratch =
-      check_workspace(d, own_workspace_bytes(d, x.dtype, ConvPass::forward), workspace);
-  check_sources(d, bool(x2));
-  check_dtypes({x, x2, y, e.shift, e.residual});
+      check_workspace(d, own_workspace_bytes(d, o.x.dtype, ConvPass::forward), o.workspace);
+  check_sources(d, bool(o.x2));
+  check_dtypes({o.x, o.x2, o.y, o.epilogue.shift, o.epilogue.residual});
   const auto run = [&](auto type) {
     using T = decltype(type);
-    run_forward<T>(stream, d, x.as<T>(), x2.as<T>(), filters_as<T>(stream, d, w, scratch), e, y.as<T>());
+    run_forward<T>(stream, d, o, filters_as<T>(stream, d, o.w, scratch));
   };
-  x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+  o.x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
 }
 
 }  // namespace ito::kernels

@@ -5,14 +5,14 @@
 /// The operands of an implicit matrix product: each tells where its element (line, depth) is, where lines are
 /// rows or columns of the result and the depth is summed over. What a line's and a depth's coordinates cost
 /// is paid once: line() and depth() work them out, at() puts them together. Depths outside of the operand are
-/// not there: they count as zeros. Lines outside may be anything: nobody reads their sums.
+/// not there: they count as zeros. Lines outside may be anything: their sums are never read.
 namespace ito::kernels::conv2d {
 
 /// Division by a number known before the launch, for 0 <= n < 2^31, as a multiplication and a shift (Granlund
 /// and Montgomery, PLDI 1994).
-class Divider {
+class FastDivmod {
  public:
-  explicit Divider(int by) : by_(unsigned(by)) {
+  explicit FastDivmod(int by) : by_(unsigned(by)) {
     while ((uint64_t(1) << shift_) < by_) ++shift_;
     factor_ = unsigned((uint64_t(1) << 32) * ((uint64_t(1) << shift_) - by_) / by_ + 1);
   }
@@ -35,16 +35,16 @@ struct Element {
   bool there;
 };
 
-/// The matrix whose row is what the filter sees from one pixel: taps x channels. It is never stored.
+/// The im2col matrix, whose row is what the filter sees from one pixel: taps x channels. It is never stored.
 template <class T>
-struct Patches {
+struct Im2col {
   const T *x, *x2;  // x2: the channels from c1 on
   int c1, c2, height, width;
-  int step, first_y, first_x;  // pixel (i, j) sees rows from i * step + first_y on, columns alike
-  int direction;               // 1 or -1: where the next tap looks
-  int pixels, entries;         // rows and columns
-  Divider per_image, per_row;  // pixels
-  Divider per_tap, taps_x;
+  int step, first_y, first_x;     // pixel (i, j) sees rows from i * step + first_y on, columns alike
+  int direction;                  // 1 or -1: where the next tap looks
+  int pixels, entries;            // rows and columns
+  FastDivmod per_image, per_row;  // pixels
+  FastDivmod per_tap, taps_x;
 
   struct Pixel {
     int y, x, index;  // of what the first tap sees
@@ -79,37 +79,37 @@ struct Patches {
   }
 };
 
-/// Patches with pixels as lines: of the input for y, of dy for dx.
+/// Im2col with pixels as lines: of the input for y, of dy for dx.
 template <class T>
-struct PatchRows {
+struct Im2colRows {
   using Type = T;
   static constexpr bool kAlongDepth = true;  // neighbours in memory are neighbours in depth, not lines
-  Patches<T> patches;
-  __device__ auto line(int i) const { return patches.pixel(i < patches.pixels ? i : 0); }
+  Im2col<T> im2col;
+  __device__ auto line(int i) const { return im2col.pixel(i < im2col.pixels ? i : 0); }
   __device__ auto depth(int i) const {
-    const bool there = i < patches.entries;
-    return patches.entry(there ? i : 0, there);
+    const bool there = i < im2col.entries;
+    return im2col.entry(there ? i : 0, there);
   }
   template <class Line, class Depth>
   __device__ Element<T> at(const Line& line, const Depth& depth) const {
-    return patches.at(line, depth);
+    return im2col.at(line, depth);
   }
 };
 
-/// Patches with entries of the filter as lines, summed over pixels: for dw.
+/// Im2col with entries of the filter as lines, summed over pixels: for dw.
 template <class T>
-struct PatchColumns {
+struct Im2colColumns {
   using Type = T;
   static constexpr bool kAlongDepth = false;
-  Patches<T> patches;
-  __device__ auto line(int i) const { return patches.entry(i < patches.entries ? i : 0); }
+  Im2col<T> im2col;
+  __device__ auto line(int i) const { return im2col.entry(i < im2col.entries ? i : 0); }
   __device__ auto depth(int i) const {
-    const bool there = i < patches.pixels;
-    return patches.pixel(there ? i : 0, there);
+    const bool there = i < im2col.pixels;
+    return im2col.pixel(there ? i : 0, there);
   }
   template <class Line, class Depth>
   __device__ Element<T> at(const Line& line, const Depth& depth) const {
-    return patches.at(depth, line);
+    return im2col.at(depth, line);
   }
 };
 
@@ -148,7 +148,7 @@ struct FilterColumns {
   const T* w;
   int lines, depths;
   int c, rs, s, stride, first_tap;  // first_tap: number among the filter's R x S
-  Divider per_tap, taps_x;
+  FastDivmod per_tap, taps_x;
   __device__ const T* line(int i) const { return i < lines ? w + i : w; }
   __device__ Distance depth(int i) const {
     const bool there = i < depths;

@@ -15,7 +15,7 @@ struct ForwardOutput {
   const T *shift, *residual;
   int rows, columns;
   bool wide;  // kVector neighbours are aligned, and none is beyond the columns
-  Divider per_image;
+  FastDivmod per_image;
 
   template <int V>
   __device__ void write(int row, int column, float (&sums)[V]) const {
@@ -53,7 +53,7 @@ struct DataOutput {
   int c1, c2, first_channel, height, width, stride, first_y, first_x;
   int rows, columns;
   bool wide;
-  Divider per_image, per_row;
+  FastDivmod per_image, per_row;
 
   template <int V>
   __device__ void write(int row, int column, float (&sums)[V]) const {

@@ -1,5 +1,5 @@
 #include "kernels/cuda_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 #include "kernels/cuda_library/movement.h"
 #include "kernels/cuda_library/workspace.h"
 
@@ -18,14 +18,14 @@ int filter_size(const Conv2dDims& d) { return d.r * d.s * d.c(); }
 
 /// The pieces of a pass's workspace.
 struct Scratch {
-  void *engine, *source, *weights, *sums;
+  void *library, *source, *weights, *sums;
   size_t bytes;
 
   Scratch(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
           void* memory = nullptr) {
     const size_t size = size_of(dtype);
     Carver workspace(memory, kWorkspaceAlign);
-    engine =
+    library =
         workspace.take<std::byte>(convolution_workspace_bytes(stream, one_source(d), dtype, pass, algorithm));
     source = workspace.take<std::byte>(d.c2 > 0 ? size * size_t(input_pixels(d)) * size_t(d.c()) : 0);
     weights =
@@ -66,49 +66,62 @@ int cudnn_algorithms(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvP
                                                 : 0;
 }
 
-size_t cudnn_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass,
-                             int algorithm) {
+size_t cudnn_workspace_bytes(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
+                             ConvPass pass) {
   check_dtype("cudnn", dtype);
-  return Scratch(stream, d, dtype, pass, algorithm).bytes;
+  return Scratch(stream, d, dtype, pass, policy.cudnn_algorithm).bytes;
 }
 
-void cudnn_forward(CudaStream& stream, const Conv2dDims& d, In x, In x2, In w, const ConvEpilogue& e, Out y,
-                   Out workspace, int algorithm) {
-  check_dtype("cudnn", x.dtype);
-  const Scratch scratch(stream, d, x.dtype, ConvPass::forward, algorithm, workspace.data);
-  const void* const source = join(stream, d, x, x2, scratch.source);
-  const void* const weights = rounded_weights(stream, d, w, x.dtype, scratch.weights);
-  convolve(stream, one_source(d), x.dtype, ConvPass::forward, algorithm, source, weights, y.data,
-           scratch.engine);
-  if (!e.bias && !e.shift && !e.residual) return;
-  finish(stream, output_pixels(d), d.k, y, {e.bias, e.shift, e.residual, d.out_h() * d.out_w()}, y);
+void cudnn_forward(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d, const ConvForward& o) {
+  check_dtype("cudnn", o.x.dtype);
+  const int algorithm = policy.cudnn_algorithm;
+  const Scratch scratch(stream, d, o.x.dtype, ConvPass::forward, algorithm, o.workspace.data);
+  convolve(stream, one_source(d), o.x.dtype, ConvPass::forward, algorithm,
+           {.a = join(stream, d, o.x, o.x2, scratch.source),
+            .b = rounded_weights(stream, d, o.w, o.x.dtype, scratch.weights),
+            .result = o.y.data,
+            .workspace = scratch.library});
+  if (!o.epilogue) return;
+  const Epilogue epilogue{.bias = o.epilogue.bias,
+                          .shift = o.epilogue.shift,
+                          .residual = o.epilogue.residual,
+                          .rows_per_shift = d.out_h() * d.out_w()};
+  finish(stream, output_pixels(d), d.k, o.y, epilogue, o.y);
 }
 
-void cudnn_backward_data(CudaStream& stream, const Conv2dDims& d, In dy, In w, Out dx, Out dx2, Out workspace,
-                         int algorithm) {
-  check_dtype("cudnn", dy.dtype);
-  const Scratch scratch(stream, d, dy.dtype, ConvPass::backward_data, algorithm, workspace.data);
-  const void* const weights = rounded_weights(stream, d, w, dy.dtype, scratch.weights);
-  void* const whole = d.c2 > 0 ? scratch.source : dx.data;
-  convolve(stream, one_source(d), dy.dtype, ConvPass::backward_data, algorithm, dy.data, weights, whole,
-           scratch.engine);
+void cudnn_backward_data(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d,
+                         const ConvBackwardData& o) {
+  const DType dtype = o.dy.dtype;
+  check_dtype("cudnn", dtype);
+  const int algorithm = policy.cudnn_algorithm;
+  const Scratch scratch(stream, d, dtype, ConvPass::backward_data, algorithm, o.workspace.data);
+  void* const whole = d.c2 > 0 ? scratch.source : o.dx.data;
+  convolve(stream, one_source(d), dtype, ConvPass::backward_data, algorithm,
+           {.a = o.dy.data,
+            .b = rounded_weights(stream, d, o.w, dtype, scratch.weights),
+            .result = whole,
+            .workspace = scratch.library});
   if (d.c2 == 0) return;
-  const In left{whole, dy.dtype}, right{static_cast<std::byte*>(whole) + size_of(dy.dtype) * d.c1, dy.dtype};
-  if (dx) copy_columns(stream, input_pixels(d), d.c1, left, d.c(), dx, d.c1);
-  if (dx2) copy_columns(stream, input_pixels(d), d.c2, right, d.c(), dx2, d.c2);
+  const In left{whole, dtype}, right{static_cast<std::byte*>(whole) + size_of(dtype) * d.c1, dtype};
+  if (o.dx) copy_columns(stream, input_pixels(d), d.c1, left, d.c(), o.dx, d.c1);
+  if (o.dx2) copy_columns(stream, input_pixels(d), d.c2, right, d.c(), o.dx2, d.c2);
 }
 
-void cudnn_backward_weights(CudaStream& stream, const Conv2dDims& d, In dy, In x, In x2, Out dw, Out dbias,
-                            Out workspace, int algorithm) {
-  check_dtype("cudnn", x.dtype);
-  const Scratch scratch(stream, d, x.dtype, ConvPass::backward_weights, algorithm, workspace.data);
-  const void* const source = join(stream, d, x, x2, scratch.source);
-  void* const narrow_dw = x.dtype == DType::f32 ? dw.data : scratch.weights;
-  convolve(stream, one_source(d), x.dtype, ConvPass::backward_weights, algorithm, dy.data, source, narrow_dw,
-           scratch.engine);
-  if (narrow_dw != dw.data)
-    copy_columns(stream, d.k, filter_size(d), {narrow_dw, x.dtype}, filter_size(d), dw, filter_size(d));
-  if (dbias) column_sums(stream, output_pixels(d), d.k, dy, dbias.as<float>(), scratch.sums);
+void cudnn_backward_weights(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d,
+                            const ConvBackwardWeights& o) {
+  const DType dtype = o.x.dtype;
+  check_dtype("cudnn", dtype);
+  const int algorithm = policy.cudnn_algorithm;
+  const Scratch scratch(stream, d, dtype, ConvPass::backward_weights, algorithm, o.workspace.data);
+  void* const narrow_dw = dtype == DType::f32 ? o.dw.data : scratch.weights;
+  convolve(stream, one_source(d), dtype, ConvPass::backward_weights, algorithm,
+           {.a = o.dy.data,
+            .b = join(stream, d, o.x, o.x2, scratch.source),
+            .result = narrow_dw,
+            .workspace = scratch.library});
+  if (narrow_dw != o.dw.data)
+    copy_columns(stream, d.k, filter_size(d), {narrow_dw, dtype}, filter_size(d), o.dw, filter_size(d));
+  if (o.dbias) column_sums(stream, output_pixels(d), d.k, o.dy, o.dbias.as<float>(), scratch.sums);
 }
 
 }  // namespace ito::kernels

@@ -1,9 +1,7 @@
-#if defined(__CUDACC__)
-
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/dynamic_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 
 namespace ito::kernels::cuda_library {
 inline constexpr const char* kInstead = "matrix products run on Ito's own kernels";
@@ -19,37 +17,26 @@ namespace {
 
 struct CublasLt {
   DynamicLibrary library{"cuBLASLt", {"libcublasLt.so.13", "libcublasLt.so"}, kInstead};
-  decltype(&cublasLtCreate) create;
-  decltype(&cublasLtDestroy) destroy;
-  decltype(&cublasLtGetStatusString) status_string;
-  decltype(&cublasLtMatmulDescCreate) create_product;
-  decltype(&cublasLtMatmulDescDestroy) destroy_product;
-  decltype(&cublasLtMatmulDescSetAttribute) set_product;
-  decltype(&cublasLtMatrixLayoutCreate) create_layout;
-  decltype(&cublasLtMatrixLayoutDestroy) destroy_layout;
-  decltype(&cublasLtMatmulPreferenceCreate) create_preference;
-  decltype(&cublasLtMatmulPreferenceDestroy) destroy_preference;
-  decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
-  decltype(&cublasLtMatmulAlgoGetHeuristic) algorithms;
-  decltype(&cublasLtMatmulAlgoCheck) check_algorithm;
-  decltype(&cublasLtMatmul) multiply;
-
-  CublasLt() {
-    library.find(create, "cublasLtCreate");
-    library.find(destroy, "cublasLtDestroy");
-    library.find(status_string, "cublasLtGetStatusString");
-    library.find(create_product, "cublasLtMatmulDescCreate");
-    library.find(destroy_product, "cublasLtMatmulDescDestroy");
-    library.find(set_product, "cublasLtMatmulDescSetAttribute");
-    library.find(create_layout, "cublasLtMatrixLayoutCreate");
-    library.find(destroy_layout, "cublasLtMatrixLayoutDestroy");
-    library.find(create_preference, "cublasLtMatmulPreferenceCreate");
-    library.find(destroy_preference, "cublasLtMatmulPreferenceDestroy");
-    library.find(set_preference, "cublasLtMatmulPreferenceSetAttribute");
-    library.find(algorithms, "cublasLtMatmulAlgoGetHeuristic");
-    library.find(check_algorithm, "cublasLtMatmulAlgoCheck");
-    library.find(multiply, "cublasLtMatmul");
-  }
+  LibraryFunction<decltype(cublasLtCreate)> create{library, "cublasLtCreate"};
+  LibraryFunction<decltype(cublasLtDestroy)> destroy{library, "cublasLtDestroy"};
+  LibraryFunction<decltype(cublasLtGetStatusString)> status_string{library, "cublasLtGetStatusString"};
+  LibraryFunction<decltype(cublasLtMatmulDescCreate)> create_product{library, "cublasLtMatmulDescCreate"};
+  LibraryFunction<decltype(cublasLtMatmulDescDestroy)> destroy_product{library, "cublasLtMatmulDescDestroy"};
+  LibraryFunction<decltype(cublasLtMatmulDescSetAttribute)> set_product{library,
+                                                                        "cublasLtMatmulDescSetAttribute"};
+  LibraryFunction<decltype(cublasLtMatrixLayoutCreate)> create_layout{library, "cublasLtMatrixLayoutCreate"};
+  LibraryFunction<decltype(cublasLtMatrixLayoutDestroy)> destroy_layout{library,
+                                                                        "cublasLtMatrixLayoutDestroy"};
+  LibraryFunction<decltype(cublasLtMatmulPreferenceCreate)> create_preference{
+      library, "cublasLtMatmulPreferenceCreate"};
+  LibraryFunction<decltype(cublasLtMatmulPreferenceDestroy)> destroy_preference{
+      library, "cublasLtMatmulPreferenceDestroy"};
+  LibraryFunction<decltype(cublasLtMatmulPreferenceSetAttribute)> set_preference{
+      library, "cublasLtMatmulPreferenceSetAttribute"};
+  LibraryFunction<decltype(cublasLtMatmulAlgoGetHeuristic)> algorithms{library,
+                                                                       "cublasLtMatmulAlgoGetHeuristic"};
+  LibraryFunction<decltype(cublasLtMatmulAlgoCheck)> check_algorithm{library, "cublasLtMatmulAlgoCheck"};
+  LibraryFunction<decltype(cublasLtMatmul)> multiply{library, "cublasLtMatmul"};
 };
 
 CublasLt& cublaslt() {
@@ -123,7 +110,7 @@ struct Preference {
     const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;  // parts are added in f32, in order
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes);
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
-    // Weights stand at multiples of 32 bytes; without a word the library takes 256 for granted.
+    // Weights start at multiples of 32 bytes; unless it is told, the library assumes 256.
     const uint32_t alignment = 16;
     for (const auto which :
          {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -205,5 +192,4 @@ bool cublaslt_available() {
 
 }  // namespace ito::kernels
 
-#endif
 #endif

@@ -1,5 +1,3 @@
-#if defined(__CUDACC__)
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -9,7 +7,7 @@
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/dynamic_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 
 namespace ito::kernels::cuda_library {
 inline constexpr const char* kInstead = "convolutions run on Ito's own kernels";
@@ -25,55 +23,44 @@ namespace {
 
 struct Cudnn {
   DynamicLibrary library{"cuDNN", {"libcudnn.so.9", "libcudnn.so"}, kInstead};
-  decltype(&cudnnCreate) create;
-  decltype(&cudnnDestroy) destroy;
-  decltype(&cudnnSetStream) set_stream;
-  decltype(&cudnnGetErrorString) error_string;
-  decltype(&cudnnCreateTensorDescriptor) create_tensor;
-  decltype(&cudnnDestroyTensorDescriptor) destroy_tensor;
-  decltype(&cudnnSetTensor4dDescriptor) set_tensor;
-  decltype(&cudnnCreateFilterDescriptor) create_filter;
-  decltype(&cudnnDestroyFilterDescriptor) destroy_filter;
-  decltype(&cudnnSetFilter4dDescriptor) set_filter;
-  decltype(&cudnnCreateConvolutionDescriptor) create_convolution;
-  decltype(&cudnnDestroyConvolutionDescriptor) destroy_convolution;
-  decltype(&cudnnSetConvolution2dDescriptor) set_convolution;
-  decltype(&cudnnSetConvolutionMathType) set_math;
-  decltype(&cudnnGetConvolutionForwardAlgorithm_v7) forward_algorithms;
-  decltype(&cudnnGetConvolutionBackwardDataAlgorithm_v7) data_algorithms;
-  decltype(&cudnnGetConvolutionBackwardFilterAlgorithm_v7) filter_algorithms;
-  decltype(&cudnnGetConvolutionForwardWorkspaceSize) forward_workspace;
-  decltype(&cudnnGetConvolutionBackwardDataWorkspaceSize) data_workspace;
-  decltype(&cudnnGetConvolutionBackwardFilterWorkspaceSize) filter_workspace;
-  decltype(&cudnnConvolutionForward) forward;
-  decltype(&cudnnConvolutionBackwardData) backward_data;
-  decltype(&cudnnConvolutionBackwardFilter) backward_filter;
-
-  Cudnn() {
-    library.find(create, "cudnnCreate");
-    library.find(destroy, "cudnnDestroy");
-    library.find(set_stream, "cudnnSetStream");
-    library.find(error_string, "cudnnGetErrorString");
-    library.find(create_tensor, "cudnnCreateTensorDescriptor");
-    library.find(destroy_tensor, "cudnnDestroyTensorDescriptor");
-    library.find(set_tensor, "cudnnSetTensor4dDescriptor");
-    library.find(create_filter, "cudnnCreateFilterDescriptor");
-    library.find(destroy_filter, "cudnnDestroyFilterDescriptor");
-    library.find(set_filter, "cudnnSetFilter4dDescriptor");
-    library.find(create_convolution, "cudnnCreateConvolutionDescriptor");
-    library.find(destroy_convolution, "cudnnDestroyConvolutionDescriptor");
-    library.find(set_convolution, "cudnnSetConvolution2dDescriptor");
-    library.find(set_math, "cudnnSetConvolutionMathType");
-    library.find(forward_algorithms, "cudnnGetConvolutionForwardAlgorithm_v7");
-    library.find(data_algorithms, "cudnnGetConvolutionBackwardDataAlgorithm_v7");
-    library.find(filter_algorithms, "cudnnGetConvolutionBackwardFilterAlgorithm_v7");
-    library.find(forward_workspace, "cudnnGetConvolutionForwardWorkspaceSize");
-    library.find(data_workspace, "cudnnGetConvolutionBackwardDataWorkspaceSize");
-    library.find(filter_workspace, "cudnnGetConvolutionBackwardFilterWorkspaceSize");
-    library.find(forward, "cudnnConvolutionForward");
-    library.find(backward_data, "cudnnConvolutionBackwardData");
-    library.find(backward_filter, "cudnnConvolutionBackwardFilter");
-  }
+  LibraryFunction<decltype(cudnnCreate)> create{library, "cudnnCreate"};
+  LibraryFunction<decltype(cudnnDestroy)> destroy{library, "cudnnDestroy"};
+  LibraryFunction<decltype(cudnnSetStream)> set_stream{library, "cudnnSetStream"};
+  LibraryFunction<decltype(cudnnGetErrorString)> error_string{library, "cudnnGetErrorString"};
+  LibraryFunction<decltype(cudnnCreateTensorDescriptor)> create_tensor{library,
+                                                                       "cudnnCreateTensorDescriptor"};
+  LibraryFunction<decltype(cudnnDestroyTensorDescriptor)> destroy_tensor{library,
+                                                                         "cudnnDestroyTensorDescriptor"};
+  LibraryFunction<decltype(cudnnSetTensor4dDescriptor)> set_tensor{library, "cudnnSetTensor4dDescriptor"};
+  LibraryFunction<decltype(cudnnCreateFilterDescriptor)> create_filter{library,
+                                                                       "cudnnCreateFilterDescriptor"};
+  LibraryFunction<decltype(cudnnDestroyFilterDescriptor)> destroy_filter{library,
+                                                                         "cudnnDestroyFilterDescriptor"};
+  LibraryFunction<decltype(cudnnSetFilter4dDescriptor)> set_filter{library, "cudnnSetFilter4dDescriptor"};
+  LibraryFunction<decltype(cudnnCreateConvolutionDescriptor)> create_convolution{
+      library, "cudnnCreateConvolutionDescriptor"};
+  LibraryFunction<decltype(cudnnDestroyConvolutionDescriptor)> destroy_convolution{
+      library, "cudnnDestroyConvolutionDescriptor"};
+  LibraryFunction<decltype(cudnnSetConvolution2dDescriptor)> set_convolution{
+      library, "cudnnSetConvolution2dDescriptor"};
+  LibraryFunction<decltype(cudnnSetConvolutionMathType)> set_math{library, "cudnnSetConvolutionMathType"};
+  LibraryFunction<decltype(cudnnGetConvolutionForwardAlgorithm_v7)> forward_algorithms{
+      library, "cudnnGetConvolutionForwardAlgorithm_v7"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardDataAlgorithm_v7)> data_algorithms{
+      library, "cudnnGetConvolutionBackwardDataAlgorithm_v7"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardFilterAlgorithm_v7)> filter_algorithms{
+      library, "cudnnGetConvolutionBackwardFilterAlgorithm_v7"};
+  LibraryFunction<decltype(cudnnGetConvolutionForwardWorkspaceSize)> forward_workspace{
+      library, "cudnnGetConvolutionForwardWorkspaceSize"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardDataWorkspaceSize)> data_workspace{
+      library, "cudnnGetConvolutionBackwardDataWorkspaceSize"};
+  LibraryFunction<decltype(cudnnGetConvolutionBackwardFilterWorkspaceSize)> filter_workspace{
+      library, "cudnnGetConvolutionBackwardFilterWorkspaceSize"};
+  LibraryFunction<decltype(cudnnConvolutionForward)> forward{library, "cudnnConvolutionForward"};
+  LibraryFunction<decltype(cudnnConvolutionBackwardData)> backward_data{library,
+                                                                        "cudnnConvolutionBackwardData"};
+  LibraryFunction<decltype(cudnnConvolutionBackwardFilter)> backward_filter{library,
+                                                                            "cudnnConvolutionBackwardFilter"};
 };
 
 Cudnn& cudnn() {
@@ -184,7 +171,7 @@ cudnnStatus_t ask_workspace(cudnnHandle_t handle, const Description& d, ConvPass
   return CUDNN_STATUS_NOT_SUPPORTED;
 }
 
-constexpr int kMostOffered = 8;  // of them benchmarks try
+constexpr int kMostOffered = 8;  // that cudnn_algorithms counts
 
 /// A pass of a shape, ready to run by one algorithm (cudnn_algorithms).
 struct Convolution {
@@ -267,7 +254,7 @@ size_t convolution_workspace_bytes(CudaStream& stream, const Conv2dDims& d, DTyp
 }
 
 void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass pass, int algorithm,
-              const void* a, const void* b, void* result, void* workspace) {
+              const ConvolutionOperands& o) {
   const Convolution& c = prepared(stream, dims, dtype, pass, algorithm);
   if (!c.supported)
     fail(cat("cuDNN has no ", algorithm == 0 ? "deterministic" : "such",
@@ -279,18 +266,18 @@ void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass 
   switch (pass) {
     case ConvPass::forward:
       return check(
-          cudnn().forward(handle, &one, d.x, a, d.w, b, d.convolution, cudnnConvolutionFwdAlgo_t(chosen),
-                          workspace, c.workspace, &zero, d.y, result),
+          cudnn().forward(handle, &one, d.x, o.a, d.w, o.b, d.convolution, cudnnConvolutionFwdAlgo_t(chosen),
+                          o.workspace, c.workspace, &zero, d.y, o.result),
           "convolve");
     case ConvPass::backward_data:
-      return check(cudnn().backward_data(handle, &one, d.w, b, d.y, a, d.convolution,
-                                         cudnnConvolutionBwdDataAlgo_t(chosen), workspace, c.workspace, &zero,
-                                         d.x, result),
+      return check(cudnn().backward_data(handle, &one, d.w, o.b, d.y, o.a, d.convolution,
+                                         cudnnConvolutionBwdDataAlgo_t(chosen), o.workspace, c.workspace,
+                                         &zero, d.x, o.result),
                    "compute a convolution's dx");
     case ConvPass::backward_weights:
-      return check(cudnn().backward_filter(handle, &one, d.x, b, d.y, a, d.convolution,
-                                           cudnnConvolutionBwdFilterAlgo_t(chosen), workspace, c.workspace,
-                                           &zero, d.w, result),
+      return check(cudnn().backward_filter(handle, &one, d.x, o.b, d.y, o.a, d.convolution,
+                                           cudnnConvolutionBwdFilterAlgo_t(chosen), o.workspace, c.workspace,
+                                           &zero, d.w, o.result),
                    "compute a convolution's dw");
   }
 }
@@ -309,7 +296,7 @@ namespace cuda_library {
 bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { return false; }
 int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
 size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
-void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int, const void*, const void*, void*, void*) {
+void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int, const ConvolutionOperands&) {
   fail("this program was compiled without cudnn.h: use --conv ours");
 }
 
@@ -322,5 +309,4 @@ bool cudnn_available() {
 
 }  // namespace ito::kernels
 
-#endif
 #endif

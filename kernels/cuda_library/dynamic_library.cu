@@ -1,9 +1,9 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
-#include <iostream>
 
 #include "kernels/base/error.h"
+#include "kernels/base/warning.h"
 #include "kernels/cuda_library/dynamic_library.h"
 
 namespace ito::kernels::cuda_library {
@@ -17,26 +17,25 @@ DynamicLibrary::DynamicLibrary(const char* name, const std::vector<std::string>&
       if (!handle_) handle_ = dlopen(cat(folder, "/", file).c_str(), RTLD_NOW | RTLD_LOCAL);
   for (const std::string& file : files)
     if (!handle_) handle_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!handle_) say_missing(cat("no ", files.front(), " found"));
+  if (!handle_) warn_missing(cat("no ", files.front(), " found"));
 }
 
 void* DynamicLibrary::address(const char* symbol) {
   if (!handle_) return nullptr;
   void* const found = dlsym(handle_, symbol);
   if (!found) {
-    say_missing(cat("the one found has no ", symbol));
+    warn_missing(cat("the one found has no ", symbol));
     handle_ = nullptr;
   }
   return found;
 }
 
-void DynamicLibrary::say_missing(const std::string& why) const {
-  std::cerr << name_ << ": " << why << "; " << instead_
-            << ". ITO_CUDA_LIBRARIES may name the folder that holds it.\n";
+void DynamicLibrary::warn_missing(const std::string& why) const {
+  warn(cat(name_, ": ", why, "; ", instead_, ". ITO_CUDA_LIBRARIES may name the folder that holds it."));
 }
 
 bool compiled_without(const char* header, const char* name, const char* instead) {
-  std::cerr << name << ": this program was compiled without " << header << "; " << instead << ".\n";
+  warn(cat(name, ": this program was compiled without ", header, "; ", instead, "."));
   return false;
 }
 

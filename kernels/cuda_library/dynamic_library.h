@@ -5,11 +5,11 @@
 
 namespace ito::kernels::cuda_library {
 
-/// A library that is opened when the program asks for it, so that it starts without it.
+/// A library that is opened when it is first needed, so that the program starts without it.
 class DynamicLibrary {
  public:
   /// The first of `files` that can be opened: in the folder that ITO_CUDA_LIBRARIES names, then where the
-  /// system looks. Where there is none, stderr gets a line: `name`, where it was looked for, and `instead`.
+  /// system looks. Where all are missing, warn() gets `name`, what was missing, and `instead`.
   DynamicLibrary(const char* name, const std::vector<std::string>& files, const char* instead);
   DynamicLibrary(const DynamicLibrary&) = delete;
   DynamicLibrary& operator=(const DynamicLibrary&) = delete;
@@ -24,13 +24,24 @@ class DynamicLibrary {
 
  private:
   void* address(const char* symbol);
-  void say_missing(const std::string& why) const;
+  void warn_missing(const std::string& why) const;
 
   const char *name_, *instead_;
   void* handle_ = nullptr;
 };
 
-/// For a program that was compiled without the library's header: says so on stderr. Returns false.
+/// A function of a library, looked up when this is made, and called as the function is.
+template <class F>
+class LibraryFunction {
+ public:
+  LibraryFunction(DynamicLibrary& library, const char* symbol) { library.find(function_, symbol); }
+  operator F*() const { return function_; }
+
+ private:
+  F* function_ = nullptr;
+};
+
+/// For a program that was compiled without the library's header: warns of it. Returns false.
 bool compiled_without(const char* header, const char* name, const char* instead);
 
 }  // namespace ito::kernels::cuda_library

@@ -1,5 +1,5 @@
 #include "kernels/cuda_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 #include "kernels/cuda_library/movement.h"
 #include "kernels/cuda_library/workspace.h"
 
@@ -12,23 +12,23 @@ struct LinearScratch {
   void *product, *weights, *sums;
   size_t bytes;
 
-  LinearScratch(int m, int in, int out, DType dtype, ConvPass pass, void* memory = nullptr) {
+  LinearScratch(const LinearDims& d, DType dtype, ConvPass pass, void* memory = nullptr) {
     const bool narrow = dtype != DType::f32;
     Carver workspace(memory, kWorkspaceAlign);
     product = workspace.take<std::byte>(kProductWorkspaceBytes);
     weights = workspace.take<std::byte>(
-        narrow && pass != ConvPass::backward_weights ? size_of(dtype) * size_t(in) * size_t(out) : 0);
-    sums = workspace.take<std::byte>(pass == ConvPass::backward_weights ? column_sums_bytes(m, out)
+        narrow && pass != ConvPass::backward_weights ? size_of(dtype) * size_t(d.in) * size_t(d.out) : 0);
+    sums = workspace.take<std::byte>(pass == ConvPass::backward_weights ? column_sums_bytes(d.m, d.out)
                                      : narrow && pass == ConvPass::forward
-                                         ? sizeof(float) * size_t(m) * size_t(out)
+                                         ? sizeof(float) * size_t(d.m) * size_t(d.out)
                                          : 0);
     bytes = workspace.used();
   }
 };
 
-In rounded_weights(CudaStream& stream, int in, int out, In w, DType dtype, void* memory) {
+In rounded_weights(CudaStream& stream, const LinearDims& d, In w, DType dtype, void* memory) {
   if (w.dtype == dtype) return w;
-  copy_columns(stream, out, in, w, in, {memory, dtype}, in);
+  copy_columns(stream, d.out, d.in, w, d.in, {memory, dtype}, d.in);
   return {memory, dtype};
 }
 
@@ -36,35 +36,51 @@ In rounded_weights(CudaStream& stream, int in, int out, In w, DType dtype, void*
 
 using namespace cuda_library;
 
-size_t cublaslt_workspace_bytes(int m, int in, int out, DType dtype, ConvPass pass) {
+size_t cublaslt_workspace_bytes(const LinearDims& d, DType dtype, ConvPass pass) {
   check_dtype("cublaslt", dtype);
-  return LinearScratch(m, in, out, dtype, pass).bytes;
+  return LinearScratch(d, dtype, pass).bytes;
 }
 
-void cublaslt_forward(CudaStream& stream, int m, int in, int out, In x, In w, In bias, In residual, Out y,
-                      Out workspace) {
-  check_dtype("cublaslt", x.dtype);
-  const LinearScratch scratch(m, in, out, x.dtype, ConvPass::forward, workspace.data);
-  const In weights = rounded_weights(stream, in, out, w, x.dtype, scratch.weights);
-  const bool more = bias || residual;
-  const Out sums = more && x.dtype != DType::f32 ? Out{scratch.sums, DType::f32} : y;
-  multiply(stream, {m, out, in, false, true, x, weights, sums}, scratch.product);
-  if (more) finish(stream, m, out, sums, {bias, {}, residual}, y);
+void cublaslt_forward(CudaStream& stream, const LinearDims& d, const LinearForward& o) {
+  const DType dtype = o.x.dtype;
+  check_dtype("cublaslt", dtype);
+  const LinearScratch scratch(d, dtype, ConvPass::forward, o.workspace.data);
+  const bool more = o.bias || o.residual;
+  const Out sums = more && dtype != DType::f32 ? Out{scratch.sums, DType::f32} : o.y;
+  multiply(stream,
+           {.rows = d.m,
+            .columns = d.out,
+            .depth = d.in,
+            .b_transposed = true,
+            .a = o.x,
+            .b = rounded_weights(stream, d, o.w, dtype, scratch.weights),
+            .c = sums},
+           scratch.product);
+  if (more) finish(stream, d.m, d.out, sums, {.bias = o.bias, .residual = o.residual}, o.y);
 }
 
-void cublaslt_backward_data(CudaStream& stream, int m, int in, int out, In dy, In w, Out dx, Out workspace) {
-  check_dtype("cublaslt", dy.dtype);
-  const LinearScratch scratch(m, in, out, dy.dtype, ConvPass::backward_data, workspace.data);
-  const In weights = rounded_weights(stream, in, out, w, dy.dtype, scratch.weights);
-  multiply(stream, {m, in, out, false, false, dy, weights, dx}, scratch.product);
+void cublaslt_backward_data(CudaStream& stream, const LinearDims& d, const LinearBackwardData& o) {
+  const DType dtype = o.dy.dtype;
+  check_dtype("cublaslt", dtype);
+  const LinearScratch scratch(d, dtype, ConvPass::backward_data, o.workspace.data);
+  multiply(stream,
+           {.rows = d.m,
+            .columns = d.in,
+            .depth = d.out,
+            .a = o.dy,
+            .b = rounded_weights(stream, d, o.w, dtype, scratch.weights),
+            .c = o.dx},
+           scratch.product);
 }
 
-void cublaslt_backward_weights(CudaStream& stream, int m, int in, int out, In dy, In x, Out dw, Out dbias,
-                               Out workspace) {
-  check_dtype("cublaslt", x.dtype);
-  const LinearScratch scratch(m, in, out, x.dtype, ConvPass::backward_weights, workspace.data);
-  multiply(stream, {out, in, m, true, false, dy, x, dw}, scratch.product);
-  if (dbias) column_sums(stream, m, out, dy, dbias.as<float>(), scratch.sums);
+void cublaslt_backward_weights(CudaStream& stream, const LinearDims& d, const LinearBackwardWeights& o) {
+  check_dtype("cublaslt", o.x.dtype);
+  const LinearScratch scratch(d, o.x.dtype, ConvPass::backward_weights, o.workspace.data);
+  multiply(
+      stream,
+      {.rows = d.out, .columns = d.in, .depth = d.m, .a_transposed = true, .a = o.dy, .b = o.x, .c = o.dw},
+      scratch.product);
+  if (o.dbias) column_sums(stream, d.m, d.out, o.dy, o.dbias.as<float>(), scratch.sums);
 }
 
 }  // namespace ito::kernels

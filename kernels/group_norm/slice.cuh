@@ -6,6 +6,7 @@
 #include "kernels/base/math.h"
 #include "kernels/cuda_async.cuh"
 #include "kernels/cuda_device.cuh"
+#include "kernels/cuda_dispatch.h"
 #include "kernels/cuda_launch.h"
 #include "kernels/group_norm.h"
 
@@ -174,12 +175,11 @@ class Held {
   int part_;
 };
 
-/// Whether 16-byte accesses are possible: they may not straddle the two sources.
-template <class T>
-bool is_wide(const GroupNormDims& d, std::initializer_list<const void*> operands) {
-  const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
-  return d.c1 % kWideVector<T> == 0 && d.c2 % kWideVector<T> == 0 &&
-         std::all_of(operands.begin(), operands.end(), aligned);
+/// Calls f with the width of the packs to move, which may not straddle the two sources.
+template <class T, class F>
+void visit_sources(const GroupNormDims& d, std::initializer_list<const void*> operands, F&& f) {
+  constexpr int V = kWideVector<T>;
+  visit_width<V>(are_aligned(operands) && are_whole_packs<V>({d.c1, d.c2}), f);
 }
 
 struct Cut {

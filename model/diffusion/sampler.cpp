@@ -158,10 +158,7 @@ Tensor Sampler::run(const std::vector<uint64_t>& seeds, const std::function<void
     wiring = wiring_of(i, wiring);
     set_numbers(kFirstStage + i);
     auto& step = steps_[wiring];
-    if (!step) {
-      step = std::make_unique<engine::CapturedStep>(device_, [this, wiring] { run_stage(wiring); });
-      if (!capture_) step->never_capture();
-    }
+    if (!step) step = std::make_unique<engine::CapturedStep>(device_, [this, wiring] { run_stage(wiring); });
     step->run();
     if (!after_stage) continue;
     // Progress is what is done, not what is queued.

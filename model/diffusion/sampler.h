@@ -47,8 +47,6 @@ class Sampler {
 
   int chunk() const { return chunk_; }
   int64_t stages() const { return int64_t(plan_.stages.size()); }
-  /// For comparisons: every stage is launched, none captured.
-  void never_capture() { capture_ = false; }
 
  private:
   /// Which buffers a stage works on: stages that agree in it are one captured step.
@@ -72,8 +70,7 @@ class Sampler {
   Denoiser denoiser_;
   SamplerPlan plan_;
   engine::Shape image_;
-  int chunk_, ring_ = 1;  // ring_: how many answers are kept
-  bool capture_ = true;
+  int chunk_, ring_ = 1;                // ring_: how many answers are kept
   Tensor states_[2], input_, c_noise_;  // [N,H,W,C], [M,H,W,C], [M]
   std::vector<Tensor> answers_;         // [N,H,W,C] each
   engine::Buffer<uint64_t> seeds_;

@@ -6,7 +6,7 @@
 
 #include "engine/optimizer.h"
 #include "kernels/base/options.h"
-#include "kernels/cuda_library.h"
+#include "kernels/conv_policy.h"
 #include "model/diffusion/noise_level.h"
 #include "model/diffusion/objective.h"
 #include "model/diffusion/sampler_plan.h"
@@ -61,7 +61,7 @@ struct TrainingOptions {
   bool flip = true;
   double drop_condition = 0.1;
   Precision precision = Precision::f32;
-  kernels::ConvChoice conv = kernels::ConvChoice::ours;
+  kernels::Provider conv = kernels::Provider::own;
   std::string crop = "none";
   int64_t save_every = 1000, sample_every = 1000;
   int sample_count = 64, sample_steps = HeunOptions{}.steps;

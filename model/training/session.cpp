@@ -95,7 +95,8 @@ void Session::go_on() {
       good_checkpoint_ = *earlier;  // an interruption between bad steps: nothing is removed for its sake
     }
   }
-  device_.set_conv_plan(folder_.conv_plan());
+  if (device_.backend() == engine::Backend::cuda)
+    device_.conv_policy().plan = kernels::ConvPlan::from_text(folder_.conv_plan());
   folder_.write_options(to_json(options_));
   journal_.emplace(folder_, options_, trainer_.step_number(), hooks_.note);
   if (!folder_.note().empty()) note(folder_.note());
@@ -207,7 +208,8 @@ void Session::note_links(const std::string& problem) {
 
 void Session::save(const CheckpointRecord& record, bool good) {
   // Before the checkpoint that was made with it.
-  if (const std::string plan = device_.conv_plan(); !plan.empty()) folder_.write_conv_plan(plan);
+  if (const kernels::ConvPlan& plan = device_.conv_policy().plan; plan.size() > 0)
+    folder_.write_conv_plan(plan.to_text());
   const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
   save_checkpoint(path, trainer_, record);
   checkpoint_ = path;

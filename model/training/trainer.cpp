@@ -42,8 +42,8 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   check_weights();
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
-  BatchLetter::Layout layout{int64_t(options.batch) * options.accumulate, options.network.condition, 0};
-  letter_ = std::make_unique<BatchLetter>(device, layout);
+  BatchInputs::Layout layout{int64_t(options.batch) * options.accumulate, options.network.condition, 0};
+  inputs_ = std::make_unique<BatchInputs>(device, layout);
   check_memory();
   if (device.backend() == engine::Backend::cpu) return;
   // Images live on a GPU where they leave room for a step; else each step brings its own along.
@@ -54,7 +54,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
     pixels_.write(images.pixels, all);
   } else {
     layout.staged_bytes = int64_t(each);
-    letter_ = std::make_unique<BatchLetter>(device, layout);
+    inputs_ = std::make_unique<BatchInputs>(device, layout);
   }
 }
 
@@ -92,70 +92,70 @@ void Trainer::resume_at(int64_t step, int64_t updates, int64_t bad_steps) {
 }
 
 /// Which image, which noise level, mirrored or not: all from (seed, step, i), whatever came before.
-void Trainer::describe_sample(int64_t i, const BatchLetter::Parts& letter) {
+void Trainer::describe_sample(int64_t i, const BatchInputs::Parts& inputs) {
   const uint32_t step = uint32_t(step_), sample = uint32_t(i);
   const uint64_t seed = options_.seed, count = uint64_t(images_.count);
   const uint64_t samples = uint64_t(options_.batch) * uint64_t(options_.accumulate);
   const uint64_t position = uint64_t(step_) * samples + uint64_t(i);
-  kernels::SampleRecipe& recipe = letter.recipes[i];
+  kernels::SampleRecipe& recipe = inputs.recipes[i];
   recipe.image = permuted_index(seed, uint32_t(position / count), position % count, count);
   recipe.noise_sample = sample;
   recipe.flip = options_.flip ? random_block({seed, Purpose::flip, step, sample}, 0).v[0] & 1 : 0;
   const TrainingPoint point = objective_.at(options_.diffusion.draw(objective_.sde, seed, step, sample));
   point.write_to(recipe);
-  letter.c_noise[i] = float(point.c_noise);
+  inputs.c_noise[i] = float(point.c_noise);
   // The mean over pixels, batch and accumulated batches, so that learning rate and clipping mean the same at
   // any size.
   const double numbers = double(samples) * images_.height * images_.width * images_.channels;
-  letter.weight[i] = float(point.loss_weight / numbers);
+  inputs.weight[i] = float(point.loss_weight / numbers);
   if (const int k = options_.network.condition) {
-    std::copy_n(images_.conditions.data() + recipe.image * uint64_t(k), k, letter.condition + i * k);
+    std::copy_n(images_.conditions.data() + recipe.image * uint64_t(k), k, inputs.condition + i * k);
     const double u = random_uniform({seed, Purpose::condition_drop, step, sample}, 0);
-    letter.keep[i] = u < options_.drop_condition ? 0.0f : 1.0f;
+    inputs.keep[i] = u < options_.drop_condition ? 0.0f : 1.0f;
   }
 }
 
-void Trainer::stage_pixels(const BatchLetter::Parts& letter) {
+void Trainer::stage_pixels(const BatchInputs::Parts& inputs) {
   const size_t bytes = size_t(images_.height) * size_t(images_.width) * size_t(images_.channels);
   const int64_t samples = int64_t(options_.batch) * options_.accumulate;
 #pragma omp parallel for num_threads(device_.threads())
   for (int64_t i = 0; i < samples; ++i) {
-    std::memcpy(letter.pixels + size_t(i) * bytes, images_.pixels + letter.recipes[i].image * bytes, bytes);
-    letter.recipes[i].image = uint64_t(i);
+    std::memcpy(inputs.pixels + size_t(i) * bytes, images_.pixels + inputs.recipes[i].image * bytes, bytes);
+    inputs.recipes[i].image = uint64_t(i);
   }
 }
 
-void Trainer::describe_batches(const BatchLetter::Parts& letter) {
-  *letter.input = optimizer_.input(step_);
+void Trainer::describe_batches(const BatchInputs::Parts& inputs) {
+  *inputs.input = optimizer_.input(step_);
   const int64_t samples = int64_t(options_.batch) * options_.accumulate;
 #pragma omp parallel for num_threads(device_.threads())
-  for (int64_t i = 0; i < samples; ++i) describe_sample(i, letter);
-  if (letter.pixels) stage_pixels(letter);
+  for (int64_t i = 0; i < samples; ++i) describe_sample(i, inputs);
+  if (inputs.pixels) stage_pixels(inputs);
 }
 
 const uint8_t* Trainer::device_pixels() const {
   if (pixels_.size()) return pixels_.data();
-  const uint8_t* staged = letter_->on_device().pixels;
+  const uint8_t* staged = inputs_->on_device().pixels;
   return staged ? staged : images_.pixels;
 }
 
 DescribedSamples Trainer::described() const {
-  const BatchLetter::Parts letter = letter_->on_device();
+  const BatchInputs::Parts inputs = inputs_->on_device();
   const int64_t samples = int64_t(options_.batch) * options_.accumulate, k = options_.network.condition;
   DescribedSamples d;
-  d.pixels = device_pixels(), d.recipes = letter.recipes;
-  d.c_noise = letter_->tensor(letter.c_noise, {samples});
-  d.weight = letter_->tensor(letter.weight, {samples});
-  if (k) d.condition = letter_->tensor(letter.condition, {samples, k});
-  if (k) d.keep = letter_->tensor(letter.keep, {samples});
-  d.seed = options_.seed, d.step = &letter.input->step;
+  d.pixels = device_pixels(), d.recipes = inputs.recipes;
+  d.c_noise = inputs_->tensor(inputs.c_noise, {samples});
+  d.weight = inputs_->tensor(inputs.weight, {samples});
+  if (k) d.condition = inputs_->tensor(inputs.condition, {samples, k});
+  if (k) d.keep = inputs_->tensor(inputs.keep, {samples});
+  d.seed = options_.seed, d.step = &inputs.input->step;
   return d;
 }
 
 Tensor Trainer::micro_batch_loss(int micro) {
   const int64_t first = int64_t(micro) * batch_;
   const DropoutSource dropout{options_.network.dropout, options_.seed, uint32_t(first),
-                              &letter_->on_device().input->step};
+                              &inputs_->on_device().input->step};
   return batch_loss(device_, options_, *network_, described(), first, batch_, dropout);  // [1]
 }
 
@@ -169,7 +169,7 @@ void Trainer::run() {
     device_.tape().backward(loss);
     device_.tape().clear();
   }
-  optimizer_.update(letter_->on_device().input);
+  optimizer_.update(inputs_->on_device().input);
 }
 
 /// The reports of the steps before `until` that were not given out yet.
@@ -177,7 +177,7 @@ std::vector<StepReport> Trainer::arrived(int64_t until) {
   std::vector<StepReport> reports;
   for (; reported_ < until; ++reported_) {
     kernels::StepState state;
-    std::memcpy(&state, letter_->mailbox().answer(step_ - reported_), sizeof state);
+    std::memcpy(&state, inputs_->staging().results(step_ - reported_), sizeof state);
     const bool skipped = state.skipped != 0;
     skipped_ += skipped;
     bad_steps_ = skipped ? bad_steps_ + 1 : 0;
@@ -188,14 +188,14 @@ std::vector<StepReport> Trainer::arrived(int64_t until) {
 }
 
 std::vector<StepReport> Trainer::advance() {
-  const BatchLetter::Parts letter = letter_->open();
-  const int delay = letter_->mailbox().delay();
+  const BatchInputs::Parts inputs = inputs_->open();
+  const int delay = inputs_->staging().delay();
   std::vector<StepReport> reports;
   if (delay) reports = arrived(step_ + 1 - delay);
-  describe_batches(letter);
-  letter_->send();
+  describe_batches(inputs);
+  inputs_->upload();
   captured_.run();
-  letter_->mailbox().reply(optimizer_.state());
+  inputs_->staging().download(optimizer_.state());
   ++step_;
   return delay ? reports : arrived(step_);
 }

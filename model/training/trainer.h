@@ -5,7 +5,7 @@
 
 #include "engine/buffer.h"
 #include "engine/captured_step.h"
-#include "model/training/batch_letter.h"
+#include "model/training/batch_inputs.h"
 #include "model/training/batch_loss.h"
 #include "model/training/image_set.h"
 #include "model/training/options.h"
@@ -64,13 +64,11 @@ class Trainer {
   /// Before other work on the device between two steps (sampling a grid): the sealed plan is made again
   /// afterwards.
   void pause() { captured_.unseal(); }
-  /// For comparisons: every step is launched, none replayed.
-  void never_capture() { captured_.never_capture(); }
 
  private:
-  void describe_batches(const BatchLetter::Parts&);
-  void describe_sample(int64_t i, const BatchLetter::Parts&);
-  void stage_pixels(const BatchLetter::Parts&);
+  void describe_batches(const BatchInputs::Parts&);
+  void describe_sample(int64_t i, const BatchInputs::Parts&);
+  void stage_pixels(const BatchInputs::Parts&);
   const uint8_t* device_pixels() const;
   DescribedSamples described() const;
   void check_weights();
@@ -90,7 +88,7 @@ class Trainer {
   int64_t skipped_ = 0, bad_steps_ = 0;
 
   engine::Buffer<uint8_t> pixels_;  // all images, where they fit on a GPU
-  std::unique_ptr<BatchLetter> letter_;
+  std::unique_ptr<BatchInputs> inputs_;
   int batch_;  // images at a time
   engine::CapturedStep captured_;
 };

@@ -46,7 +46,7 @@ NetworkSize measure(const NetworkConfig& config) {
            {},
            {},
            {}});
-  return {parameters, device.flops()};
+  return {parameters, device.recorder().flops};
 }
 
 }  // namespace ito::model

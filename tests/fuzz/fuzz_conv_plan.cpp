@@ -1,5 +1,5 @@
 #include "fuzz_target.h"
-#include "kernels/cuda_library.h"
+#include "kernels/conv_policy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   using namespace ito;

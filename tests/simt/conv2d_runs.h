@@ -7,12 +7,12 @@
 #include "tests/product_helpers.h"
 #include "tests/simt/device_array.h"
 
-/// Convolutions on the emulated device, compared with the CPU's reference in f64.
+/// Convolutions on the emulated device, and the CPU's reference in f64.
 namespace simt {
 
 using namespace ito;
 using namespace ito::kernels;
-using ito::tests::name_of, ito::tests::random_values;
+using ito::tests::name_of, ito::tests::padded, ito::tests::random_values;
 
 /// What a convolution is given; empty where it is absent.
 struct Operands {
@@ -75,9 +75,15 @@ inline Results<double> reference(const Conv2dDims& d, const Operands& o) {
   Results<double> r{std::vector<double>(dy.size()), std::vector<double>(x.size()),
                     std::vector<double>(x2.size()), std::vector<double>(w.size()),
                     std::vector<double>(size_t(d.k))};
-  conv2d_forward(stream, d, in(x), in(x2), in(w), {in(bias), in(shift), in(residual)}, out(r.y), {});
-  conv2d_backward_data(stream, d, in(dy), in(w), out(r.dx), out(r.dx2), {});
-  conv2d_backward_weights(stream, d, in(dy), in(x), in(x2), out(r.dw), out(r.dbias), {});
+  conv2d_forward(stream, {}, d,
+                 {.x = in(x),
+                  .x2 = in(x2),
+                  .w = in(w),
+                  .epilogue = {.bias = in(bias), .shift = in(shift), .residual = in(residual)},
+                  .y = out(r.y)});
+  conv2d_backward_data(stream, {}, d, {.dy = in(dy), .w = in(w), .dx = out(r.dx), .dx2 = out(r.dx2)});
+  conv2d_backward_weights(stream, {}, d,
+                          {.dy = in(dy), .x = in(x), .x2 = in(x2), .dw = out(r.dw), .dbias = out(r.dbias)});
   return r;
 }
 
@@ -93,6 +99,7 @@ template <class T, class W = float>
 Results<T> run(const Conv2dDims& d, const Operands& o, const Wish& wish = {}) {
   machine().set_schedule(wish.schedule);
   CudaStream stream;
+  ConvPolicy policy;
   const auto device = [&](const auto& values) {
     return DeviceArray<std::decay_t<decltype(values[0])>>(stream, values, wish.offset);
   };
@@ -104,19 +111,33 @@ Results<T> run(const Conv2dDims& d, const Operands& o, const Wish& wish = {}) {
       dx2(stream, wish.dx2 ? o.x2.size() : 0, wish.offset);
   DeviceArray<float> dw(stream, o.w.size(), wish.offset), dbias(stream, wish.dbias ? size_t(d.k) : 0);
   const auto pass = [&](ConvPass p, const auto& call) {
-    DeviceArray<float> workspace(stream, conv2d_workspace_bytes(stream, d, dtype_of<T>::value, p) / 4);
+    DeviceArray<float> workspace(stream,
+                                 conv2d_workspace_bytes(stream, policy, d, dtype_of<T>::value, p) / 4);
     call(workspace.out());
     workspace.read();
   };
   pass(ConvPass::forward, [&](Out workspace) {
-    conv2d_forward(stream, d, x.in(), x2.in(), w.in(), {bias.in(), shift.in(), residual.in()}, y.out(),
-                   workspace);
+    conv2d_forward(stream, policy, d,
+                   {.x = x.in(),
+                    .x2 = x2.in(),
+                    .w = w.in(),
+                    .epilogue = {.bias = bias.in(), .shift = shift.in(), .residual = residual.in()},
+                    .y = y.out(),
+                    .workspace = workspace});
   });
   pass(ConvPass::backward_data, [&](Out workspace) {
-    conv2d_backward_data(stream, d, dy.in(), w.in(), dx.out(), dx2.out(), workspace);
+    conv2d_backward_data(
+        stream, policy, d,
+        {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .dx2 = dx2.out(), .workspace = workspace});
   });
   pass(ConvPass::backward_weights, [&](Out workspace) {
-    conv2d_backward_weights(stream, d, dy.in(), x.in(), x2.in(), dw.out(), dbias.out(), workspace);
+    conv2d_backward_weights(stream, policy, d,
+                            {.dy = dy.in(),
+                             .x = x.in(),
+                             .x2 = x2.in(),
+                             .dw = dw.out(),
+                             .dbias = dbias.out(),
+                             .workspace = workspace});
   });
   return {y.read(), dx.read(), dx2.read(), dw.read(), dbias.read()};
 }

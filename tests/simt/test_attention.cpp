@@ -67,9 +67,10 @@ Output<T> run(const Input<T>& in, const simt::Schedule& schedule = {}, size_t of
   DeviceArray<T> y(stream, in.q.size(), offset), dq(stream, in.q.size(), offset),
       dk(stream, in.q.size(), offset), dv(stream, in.q.size(), offset);
   DeviceArray<float> lse(stream, size_t(d.n) * size_t(d.heads) * size_t(d.tokens));
-  attention_forward(stream, d, q.in(), k.in(), v.in(), y.out(), lse.out());
-  attention_backward(stream, d, dy.in(), q.in(), k.in(), v.in(), y.in(), lse.in(), dq.out(), dk.out(),
-                     dv.out());
+  const AttentionInputs inputs{.q = q.in(), .k = k.in(), .v = v.in()};
+  attention_forward(stream, d, inputs, y.out(), lse.out());
+  attention_backward(stream, d, inputs, dy.in(), y.in(), lse.in(),
+                     {.dq = dq.out(), .dk = dk.out(), .dv = dv.out()});
   return {y.read(), dq.read(), dk.read(), dv.read(), lse.read()};
 }
 
@@ -92,8 +93,9 @@ struct Reference {
     const auto at = [](const std::vector<double>& x) { return In{x.data(), DType::f64}; };
     const auto to = [](std::vector<double>& x) { return Out{x.data(), DType::f64}; };
     CpuStream stream(1);
-    attention_forward(stream, d, at(q), at(k), at(v), to(y), to(lse));
-    attention_backward(stream, d, at(dy), at(q), at(k), at(v), at(y), at(lse), to(dq), to(dk), to(dv));
+    const AttentionInputs inputs{.q = at(q), .k = at(k), .v = at(v)};
+    attention_forward(stream, d, inputs, to(y), to(lse));
+    attention_backward(stream, d, inputs, at(dy), at(y), at(lse), {.dq = to(dq), .dk = to(dk), .dv = to(dv)});
   }
 };
 
@@ -226,10 +228,15 @@ TEST_CASE("attention refuses what it cannot do") {
   float x[8] = {};
   const In x64{wide, DType::f64}, x32{x, DType::f32};
   const Out out{x, DType::f32};
-  CHECK_THROWS_WITH(attention_forward(stream, {1, 2, 4, 2}, x64, x64, x64, out, out),
+  const auto forward = [&](const AttentionDims& d, In in) {
+    attention_forward(stream, d, {.q = in, .k = in, .v = in}, out, out);
+  };
+  CHECK_THROWS_WITH(forward({1, 2, 4, 2}, x64),
                     "attention: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_AS(attention_forward(stream, {1, 2, 4, 3}, x32, x32, x32, out, out), ito::Error);
-  CHECK_THROWS_AS(attention_forward(stream, {1, 0, 4, 2}, x32, x32, x32, out, out), ito::Error);
-  CHECK_THROWS_AS(attention_backward(stream, {0, 2, 4, 2}, x32, x32, x32, x32, x32, x32, out, out, out),
-                  ito::Error);
+  CHECK_THROWS_AS(forward({1, 2, 4, 3}, x32), ito::Error);
+  CHECK_THROWS_AS(forward({1, 0, 4, 2}, x32), ito::Error);
+  const AttentionGradients gradients{.dq = out, .dk = out, .dv = out};
+  CHECK_THROWS_AS(
+      attention_backward(stream, {0, 2, 4, 2}, {.q = x32, .k = x32, .v = x32}, x32, x32, x32, gradients),
+      ito::Error);
 }

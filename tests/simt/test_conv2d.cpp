@@ -92,7 +92,7 @@ TEST_CASE("f32 convolutions agree with f64 for every shape, under every schedule
 }
 
 TEST_CASE("each part of the epilogue may be absent") {
-  const Conv2dDims d{2, 3, 5, 4, 4, 12, 3, 3, 1, 1, 1, 1, 1};
+  const Conv2dDims d = padded({.n = 2, .h = 3, .w = 5, .c1 = 4, .c2 = 4, .k = 12, .r = 3, .s = 3});
   for (int which = 0; which < 8; ++which) {
     CAPTURE(which);
     Operands o(d);
@@ -104,7 +104,7 @@ TEST_CASE("each part of the epilogue may be absent") {
 }
 
 TEST_CASE("gradients that are not wanted are not written, and change no others") {
-  const Conv2dDims d{2, 10, 13, 8, 12, 4, 3, 3, 1, 1, 1, 1, 1};
+  const Conv2dDims d = padded({.n = 2, .h = 10, .w = 13, .c1 = 8, .c2 = 12, .k = 4, .r = 3, .s = 3});
   const Operands o(d);
   const auto all = run<float>(d, o);
   const auto without_dx = run<float>(d, o, {{}, 0, false, true, false});
@@ -115,15 +115,15 @@ TEST_CASE("gradients that are not wanted are not written, and change no others")
 }
 
 TEST_CASE("operands off the alignment of 16 bytes are read singly, to the same bits") {
-  const Conv2dDims d{2, 7, 5, 8, 4, 16, 3, 3, 1, 1, 1, 1, 1};
+  const Conv2dDims d = padded({.n = 2, .h = 7, .w = 5, .c1 = 8, .c2 = 4, .k = 16, .r = 3, .s = 3});
   const Operands o(d);
   CHECK(same(run<float>(d, o, {{}, 1}), run<float>(d, o)));
 }
 
 TEST_CASE("an image's bits depend on neither its batch nor the tiles") {
-  for (const Conv2dDims& d : {Conv2dDims{3, 5, 7, 4, 8, 12, 3, 3, 1, 1, 1, 1, 1},
+  for (const Conv2dDims& d : {padded({.n = 3, .h = 5, .w = 7, .c1 = 4, .c2 = 8, .k = 12, .r = 3, .s = 3}),
                               // large tiles for the batch, medium ones for one image
-                              Conv2dDims{3, 52, 53, 4, 64, 68, 1, 1, 1, 0, 0, 0, 0}}) {
+                              Conv2dDims{.n = 3, .h = 52, .w = 53, .c1 = 4, .c2 = 64, .k = 68}}) {
     CAPTURE(name_of(d));
     const Operands o(d);
     Conv2dDims one = d;
@@ -140,20 +140,22 @@ TEST_CASE("conv2d refuses what it cannot do") {
   CudaStream stream;
   float values[64] = {};
   double wide[64] = {};
+  ConvPolicy policy;
+  const Conv2dDims d{.n = 1, .h = 2, .w = 2, .c1 = 4, .k = 4};
   const In x{values, DType::f32}, x64{wide, DType::f64};
   const Out out{values, DType::f32};
-  const Conv2dDims d{1, 2, 2, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0};
-  CHECK_THROWS_WITH(conv2d_forward(stream, d, x64, {}, x64, {}, {wide, DType::f64}, {}),
-                    "conv2d: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_AS(conv2d_forward(stream, d, x, x, x, {}, out, {}), ito::Error);
-  CHECK_THROWS_AS(conv2d_forward(stream, {1, 2, 2, 4, 4, 4, 1, 1, 1, 0, 0, 0, 0}, x, {}, x, {}, out, {}),
+  const ConvForward one{.x = x, .w = x, .y = out}, two{.x = x, .x2 = x, .w = x, .y = out};
+  CHECK_THROWS_WITH(
+      conv2d_forward(stream, policy, d, {.x = x64, .w = x64, .y = {wide, DType::f64}, .workspace = {}}),
+      "conv2d: f64 exists on the CPU only; on CUDA use f32 or bf16");
+  CHECK_THROWS_AS(conv2d_forward(stream, policy, d, two), ito::Error);
+  CHECK_THROWS_AS(conv2d_forward(stream, policy, {.n = 1, .h = 2, .w = 2, .c1 = 4, .c2 = 4, .k = 4}, one),
                   ito::Error);
-  CHECK_THROWS_AS(conv2d_forward(stream, {0, 2, 2, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0}, x, {}, x, {}, out, {}),
+  CHECK_THROWS_AS(conv2d_forward(stream, policy, {.n = 0, .h = 2, .w = 2, .c1 = 4, .k = 4}, one), ito::Error);
+  CHECK_THROWS_AS(conv2d_backward_weights(stream, policy, {.n = 4, .h = 16, .w = 16, .c1 = 4, .k = 4},
+                                          {.dy = x, .x = x, .dw = out, .dbias = out}),
                   ito::Error);
-  CHECK_THROWS_AS(
-      conv2d_backward_weights(stream, {4, 16, 16, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0}, x, x, {}, out, out, {}),
-      ito::Error);
-  CHECK_THROWS_AS(conv2d_workspace_bytes(stream, {1 << 16, 256, 256, 4, 0, 4, 1, 1, 1, 0, 0, 0, 0},
+  CHECK_THROWS_AS(conv2d_workspace_bytes(stream, policy, {.n = 1 << 16, .h = 256, .w = 256, .c1 = 4, .k = 4},
                                          DType::f32, ConvPass::forward),
                   ito::Error);
 }

@@ -42,8 +42,8 @@ TEST_CASE("bf16 convolutions agree with f64 for every shape, under every schedul
 }
 
 TEST_CASE("filters in f32 are rounded to bf16, filters in bf16 taken as they are, to the same bits") {
-  for (const Conv2dDims& d : {Conv2dDims{2, 3, 5, 8, 8, 16, 3, 3, 1, 1, 1, 1, 1},
-                              Conv2dDims{1, 3, 4, 3, 0, 5, 3, 3, 1, 1, 1, 1, 1}}) {
+  for (const Conv2dDims& d : {padded({.n = 2, .h = 3, .w = 5, .c1 = 8, .c2 = 8, .k = 16, .r = 3, .s = 3}),
+                              padded({.n = 1, .h = 3, .w = 4, .c1 = 3, .k = 5, .r = 3, .s = 3})}) {
     CAPTURE(name_of(d));
     Operands o(d);
     for (float& v : o.w) v *= 1.01f;  // needs rounding
@@ -56,7 +56,7 @@ TEST_CASE("filters in f32 are rounded to bf16, filters in bf16 taken as they are
 }
 
 TEST_CASE("small integers are multiplied and added exactly") {
-  const Conv2dDims d{1, 4, 5, 16, 0, 24, 3, 3, 1, 1, 1, 1, 1};
+  const Conv2dDims d = padded({.n = 1, .h = 4, .w = 5, .c1 = 16, .k = 24, .r = 3, .s = 3});
   Operands o(d, false);
   for (auto* values : {&o.x, &o.w, &o.dy})
     for (float& v : *values) v = v > 0.5f ? 1.0f : v < -0.5f ? -1.0f : 0.0f;
@@ -69,7 +69,7 @@ TEST_CASE("small integers are multiplied and added exactly") {
 }
 
 TEST_CASE("gradients that are not wanted are not written, and change no others") {
-  const Conv2dDims d{2, 10, 13, 8, 16, 8, 3, 3, 1, 1, 1, 1, 1};
+  const Conv2dDims d = padded({.n = 2, .h = 10, .w = 13, .c1 = 8, .c2 = 16, .k = 8, .r = 3, .s = 3});
   const Operands o(d);
   const auto all = run<bf16>(d, o);
   const auto without_dx = run<bf16>(d, o, {{}, 0, false, true, false});
@@ -79,17 +79,17 @@ TEST_CASE("gradients that are not wanted are not written, and change no others")
 }
 
 TEST_CASE("operands off the alignment of 16 bytes are read singly, to the same bits") {
-  const Conv2dDims d{2, 7, 5, 16, 8, 16, 3, 3, 1, 1, 1, 1, 1};
+  const Conv2dDims d = padded({.n = 2, .h = 7, .w = 5, .c1 = 16, .c2 = 8, .k = 16, .r = 3, .s = 3});
   const Operands o(d);
   CHECK(same(run<bf16, bf16>(d, o, {{}, 1}), run<bf16, bf16>(d, o)));
 }
 
 TEST_CASE("an image's bits depend on neither its batch nor the tiles") {
-  for (const Conv2dDims& d : {Conv2dDims{3, 5, 7, 8, 8, 24, 3, 3, 1, 1, 1, 1, 1},
+  for (const Conv2dDims& d : {padded({.n = 3, .h = 5, .w = 7, .c1 = 8, .c2 = 8, .k = 24, .r = 3, .s = 3}),
                               // large tiles for the batch, medium ones for one image
-                              Conv2dDims{3, 52, 53, 8, 64, 72, 1, 1, 1, 0, 0, 0, 0},
+                              Conv2dDims{.n = 3, .h = 52, .w = 53, .c1 = 8, .c2 = 64, .k = 72},
                               // tall ones, and medium ones
-                              Conv2dDims{3, 52, 53, 16, 24, 40, 1, 1, 1, 0, 0, 0, 0}}) {
+                              Conv2dDims{.n = 3, .h = 52, .w = 53, .c1 = 16, .c2 = 24, .k = 40}}) {
     CAPTURE(name_of(d));
     const Operands o(d);
     Conv2dDims one = d;

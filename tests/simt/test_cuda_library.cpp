@@ -2,24 +2,27 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
-#include <sstream>
 
+#include "kernels/base/philox.h"
+#include "kernels/base/warning.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/dynamic_library.h"
 #include "kernels/linear.h"
 #include "tests/helpers.h"
+#include "tests/product_helpers.h"
 #include "tests/simt/device_array.h"
 
 using namespace ito;
 using namespace ito::kernels;
 using cuda_library::DynamicLibrary;
 using simt::DeviceArray;
-using tests::TempFolder;
+using tests::padded, tests::TempFolder;
 
 namespace {
+
+const ConvPolicy kDeterministic{.provider = Provider::library};
 
 /// Whether the library that a case is about is there; where it is not, a line says what is skipped.
 bool is_there(const char* library, bool available) {
@@ -105,18 +108,28 @@ ConvResults<T> run_cudnn(const Problem& p, const simt::Schedule& schedule) {
       dx2(stream, size_t(p.pixels() * d.c2));
   DeviceArray<float> dw(stream, size_t(p.weights())), dbias(stream, size_t(d.k));
   const auto with_workspace = [&](ConvPass pass, auto run) {
-    const size_t bytes = cudnn_workspace_bytes(stream, d, dtype_of<T>::value, pass);
+    const size_t bytes = cudnn_workspace_bytes(stream, kDeterministic, d, dtype_of<T>::value, pass);
     DeviceArray<float> workspace(stream, bytes / 4);
     run(workspace.out());
     workspace.read();
   };
   with_workspace(ConvPass::forward, [&](Out ws) {
-    cudnn_forward(stream, d, x.in(), x2.in(), w.in(), {bias.in(), shift.in(), residual.in()}, y.out(), ws);
+    cudnn_forward(stream, kDeterministic, d,
+                  {.x = x.in(),
+                   .x2 = x2.in(),
+                   .w = w.in(),
+                   .epilogue = {.bias = bias.in(), .shift = shift.in(), .residual = residual.in()},
+                   .y = y.out(),
+                   .workspace = ws});
   });
-  with_workspace(ConvPass::backward_data,
-                 [&](Out ws) { cudnn_backward_data(stream, d, dy.in(), w.in(), dx.out(), dx2.out(), ws); });
+  with_workspace(ConvPass::backward_data, [&](Out ws) {
+    cudnn_backward_data(stream, kDeterministic, d,
+                        {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .dx2 = dx2.out(), .workspace = ws});
+  });
   with_workspace(ConvPass::backward_weights, [&](Out ws) {
-    cudnn_backward_weights(stream, d, dy.in(), x.in(), x2.in(), dw.out(), dbias.out(), ws);
+    cudnn_backward_weights(
+        stream, kDeterministic, d,
+        {.dy = dy.in(), .x = x.in(), .x2 = x2.in(), .dw = dw.out(), .dbias = dbias.out(), .workspace = ws});
   });
   return {y.read(), dx.read(), dx2.read(), dw.read(), dbias.read()};
 }
@@ -132,9 +145,15 @@ void check_convolution(const Conv2dDims& d) {
       bias(random_values<float>(d.k, 5));
   Wide y(got.y.size()), dx(got.dx.size()), dx2(got.dx2.size()), dw(got.dw.size()), dbias(got.dbias.size());
   CpuStream cpu(1);
-  conv2d_forward(cpu, d, x.in(), x2.in(), w.in(), {bias.in(), shift.in(), residual.in()}, y.out(), {});
-  conv2d_backward_data(cpu, d, dy.in(), w.in(), dx.out(), dx2.out(), {});
-  conv2d_backward_weights(cpu, d, dy.in(), x.in(), x2.in(), dw.out(), dbias.out(), {});
+  conv2d_forward(cpu, {}, d,
+                 {.x = x.in(),
+                  .x2 = x2.in(),
+                  .w = w.in(),
+                  .epilogue = {.bias = bias.in(), .shift = shift.in(), .residual = residual.in()},
+                  .y = y.out()});
+  conv2d_backward_data(cpu, {}, d, {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .dx2 = dx2.out()});
+  conv2d_backward_weights(cpu, {}, d,
+                          {.dy = dy.in(), .x = x.in(), .x2 = x2.in(), .dw = dw.out(), .dbias = dbias.out()});
   const double products = double(d.r) * d.s * d.c(), pixels = double(p.outputs()) / d.k;
   // The convolution's own sum is rounded to T before the epilogue, and may be larger than the result.
   double largest = 0;
@@ -162,23 +181,34 @@ void check_convolution(const Conv2dDims& d) {
 
 TEST_CASE_TEMPLATE("cuDNN's place answers with the convolution's results", T, float, bf16) {
   if (!is_there("cuDNN", cudnn_available())) return;
-  check_convolution<T>({2, 5, 4, 3, 0, 5, 3, 3, 1, 1, 1, 1, 1});  // single elements
-  check_convolution<T>({1, 6, 6, 8, 4, 8, 3, 3, 2, 1, 1, 1, 1});  // two sources, packs, stride 2
-  check_convolution<T>({1, 4, 3, 5, 2, 4, 1, 1, 1, 0, 0, 0, 0});  // two sources off the packs
+  check_convolution<T>(padded({.n = 2, .h = 5, .w = 4, .c1 = 3, .k = 5, .r = 3, .s = 3}));  // single elements
+  check_convolution<T>(padded({.n = 1,
+                               .h = 6,
+                               .w = 6,
+                               .c1 = 8,
+                               .c2 = 4,
+                               .k = 8,
+                               .r = 3,
+                               .s = 3,
+                               .stride = 2}));                               // two sources, packs, stride 2
+  check_convolution<T>({.n = 1, .h = 4, .w = 3, .c1 = 5, .c2 = 2, .k = 4});  // two sources off the packs
 }
 
 TEST_CASE("of two sources' gradients either may be left out") {
   if (!is_there("cuDNN", cudnn_available())) return;
-  const Problem p{{1, 3, 3, 4, 4, 4, 1, 1, 1, 0, 0, 0, 0}};
+  const Problem p{{.n = 1, .h = 3, .w = 3, .c1 = 4, .c2 = 4, .k = 4}};
   const ConvResults<float> both = run_cudnn<float>(p, {});
   CudaStream stream;
   DeviceArray<float> dy(stream, random_values<float>(p.outputs(), 2)),
       w(stream, weights_of<float>(p.weights()));
   DeviceArray<float> dx(stream, both.dx.size()), dx2(stream, both.dx2.size());
-  DeviceArray<float> workspace(stream,
-                               cudnn_workspace_bytes(stream, p.d, DType::f32, ConvPass::backward_data) / 4);
-  cudnn_backward_data(stream, p.d, dy.in(), w.in(), dx.out(), {}, workspace.out());
-  cudnn_backward_data(stream, p.d, dy.in(), w.in(), {}, dx2.out(), workspace.out());
+  DeviceArray<float> workspace(
+      stream, cudnn_workspace_bytes(stream, kDeterministic, p.d, DType::f32, ConvPass::backward_data) / 4);
+  const ConvBackwardData o{.dy = dy.in(), .w = w.in(), .workspace = workspace.out()};
+  ConvBackwardData first = o, second = o;
+  first.dx = dx.out(), second.dx2 = dx2.out();
+  cudnn_backward_data(stream, kDeterministic, p.d, first);
+  cudnn_backward_data(stream, kDeterministic, p.d, second);
   CHECK(simt::same_bits(dx.read(), both.dx));
   CHECK(simt::same_bits(dx2.read(), both.dx2));
 }
@@ -186,20 +216,19 @@ TEST_CASE("of two sources' gradients either may be left out") {
 TEST_CASE("what cuDNN cannot do is not asked of it") {
   if (!is_there("cuDNN", cudnn_available())) return;
   CudaStream stream;
-  const Conv2dDims even{1, 8, 8, 4, 0, 4, 3, 3, 2, 1, 1, 1, 1}, uneven{1, 8, 8, 4, 0, 4, 3, 3, 2, 0, 0, 1, 1};
+  const Conv2dDims even = padded({.n = 1, .h = 8, .w = 8, .c1 = 4, .k = 4, .r = 3, .s = 3, .stride = 2});
+  Conv2dDims uneven = even;
+  uneven.pad_top = uneven.pad_left = 0;
   CHECK(cudnn_supports(stream, even, DType::bf16, ConvPass::forward));
   CHECK_FALSE(cudnn_supports(stream, uneven, DType::bf16, ConvPass::forward));
   CHECK_FALSE(cudnn_supports(stream, even, DType::f64, ConvPass::forward));
-  CHECK_THROWS_WITH(cudnn_workspace_bytes(stream, even, DType::f64, ConvPass::forward),
+  CHECK_THROWS_WITH(cudnn_workspace_bytes(stream, kDeterministic, even, DType::f64, ConvPass::forward),
                     "cudnn: f64 exists on the CPU only; on CUDA use f32 or bf16");
 }
 
 TEST_CASE_TEMPLATE("cuBLASLt's place answers with the products' results", T, float, bf16) {
   if (!is_there("cuBLASLt", cublaslt_available())) return;
-  struct Shape {
-    int m, in, out;
-  };
-  for (const Shape s : {Shape{7, 5, 3}, Shape{8, 12, 4}, Shape{900, 2, 3}}) {
+  for (const LinearDims s : {LinearDims{7, 5, 3}, LinearDims{8, 12, 4}, LinearDims{900, 2, 3}}) {
     INFO(s.m, " x ", s.in, " to ", s.out);
     const int64_t m = s.m;
     CudaStream stream;
@@ -212,23 +241,35 @@ TEST_CASE_TEMPLATE("cuBLASLt's place answers with the products' results", T, flo
         dbias(stream, host_bias.size());
     size_t bytes = 0;
     for (ConvPass pass : {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weights})
-      bytes = std::max(bytes, cublaslt_workspace_bytes(s.m, s.in, s.out, dtype_of<T>::value, pass));
+      bytes = std::max(bytes, cublaslt_workspace_bytes(s, dtype_of<T>::value, pass));
     DeviceArray<float> ws(stream, bytes / 4);
-    cublaslt_forward(stream, s.m, s.in, s.out, x.in(), w.in(), bias.in(), residual.in(), y.out(), ws.out());
-    cublaslt_forward(stream, s.m, s.in, s.out, x.in(), w.in(), {}, {}, bare.out(), ws.out());
-    cublaslt_backward_data(stream, s.m, s.in, s.out, dy.in(), w.in(), dx.out(), ws.out());
-    cublaslt_backward_weights(stream, s.m, s.in, s.out, dy.in(), x.in(), dw.out(), dbias.out(), ws.out());
+    cublaslt_forward(stream, s,
+                     {.x = x.in(),
+                      .w = w.in(),
+                      .bias = bias.in(),
+                      .residual = residual.in(),
+                      .y = y.out(),
+                      .workspace = ws.out()});
+    cublaslt_forward(stream, s, {.x = x.in(), .w = w.in(), .y = bare.out(), .workspace = ws.out()});
+    cublaslt_backward_data(stream, s, {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .workspace = ws.out()});
+    cublaslt_backward_weights(
+        stream, s, {.dy = dy.in(), .x = x.in(), .dw = dw.out(), .dbias = dbias.out(), .workspace = ws.out()});
 
     const Wide wide_x(host_x), wide_dy(host_dy), wide_residual(host_residual), wide_w(host_w),
         wide_bias(host_bias);
     Wide y64(host_dy.size()), bare64(host_dy.size()), dx64(host_x.size()), dw64(host_w.size()),
         dbias64(host_bias.size());
     CpuStream cpu(1);
-    linear_forward(cpu, s.m, s.in, s.out, wide_x.in(), wide_w.in(), wide_bias.in(), wide_residual.in(),
-                   y64.out(), {});
-    linear_forward(cpu, s.m, s.in, s.out, wide_x.in(), wide_w.in(), {}, {}, bare64.out(), {});
-    linear_backward_data(cpu, s.m, s.in, s.out, wide_dy.in(), wide_w.in(), dx64.out(), {});
-    linear_backward_weights(cpu, s.m, s.in, s.out, wide_dy.in(), wide_x.in(), dw64.out(), dbias64.out(), {});
+    linear_forward(cpu, {}, s,
+                   {.x = wide_x.in(),
+                    .w = wide_w.in(),
+                    .bias = wide_bias.in(),
+                    .residual = wide_residual.in(),
+                    .y = y64.out()});
+    linear_forward(cpu, {}, s, {.x = wide_x.in(), .w = wide_w.in(), .y = bare64.out()});
+    linear_backward_data(cpu, {}, s, {.dy = wide_dy.in(), .w = wide_w.in(), .dx = dx64.out()});
+    linear_backward_weights(cpu, {}, s,
+                            {.dy = wide_dy.in(), .x = wide_x.in(), .dw = dw64.out(), .dbias = dbias64.out()});
     CHECK(wrong(y.read(), y64, kRounding<T>, s.in) == 0);
     CHECK(wrong(bare.read(), bare64, kRounding<T>, s.in) == 0);
     CHECK(wrong(dx.read(), dx64, kRounding<T>, s.out) == 0);
@@ -240,46 +281,7 @@ TEST_CASE_TEMPLATE("cuBLASLt's place answers with the products' results", T, flo
 
 namespace {
 
-/// Random words on the device.
-struct Words {
-  CudaStream stream;
-  DeviceArray<float> words{stream, 4 * 150};  // only its bits matter
-  uint32_t* data() { return reinterpret_cast<uint32_t*>(words.data()); }
-  uint32_t at(int i) {
-    const std::vector<float> all = words.read();
-    uint32_t bits;
-    std::memcpy(&bits, &all[size_t(i)], 4);
-    return bits;
-  }
-};
-
-const RandomKey kRandom{0x123456789abcdefULL, Purpose::dropout, 7, 9};
-
-}  // namespace
-
-TEST_CASE("the device function of cuRAND's header gives our random blocks") {
-  Words words;
-  try {
-    curand_device_words(words.stream, kRandom, 1000, 150, words.data());
-  } catch (const ito::Error& e) {
-    if (std::string(e.what()) != "this program was compiled without curand.h") throw;
-    is_there("curand.h when this was compiled", false);
-    return;
-  }
-  CHECK(words.at(0) == random_block(kRandom, 1000).v[0]);
-  CHECK(words.at(4 * 149 + 3) == random_block(kRandom, 1149).v[3]);
-}
-
-TEST_CASE("cuRAND's generator gives our random blocks") {
-  if (!is_there("cuRAND", curand_available())) return;
-  Words words;
-  curand_library_words(words.stream, kRandom.seed, 150, words.data());
-  CHECK(words.at(4 * 77 + 1) == philox4x32_10({{0, 0, 77, 0}}, 0x89abcdefu, 0x01234567u).v[1]);
-}
-
-namespace {
-
-const Conv2dDims kShape{4, 64, 32, 128, 64, 64, 3, 1, 1, 1, 0, 1, 0};
+const Conv2dDims kShape = padded({.n = 4, .h = 64, .w = 32, .c1 = 128, .c2 = 64, .k = 64, .r = 3});
 constexpr const char* kLine =
     "forward bf16 64x32 channels 128+64 to 64 filter 3x1 stride 1 padding 1 0 1 0: cudnn\n";
 
@@ -287,24 +289,24 @@ constexpr const char* kLine =
 
 TEST_CASE("a plan is its text") {
   ConvPlan plan;
-  CHECK(plan.find(kShape, DType::bf16, ConvPass::forward) == ConvChoice::automatic);
-  plan.set(kShape, DType::bf16, ConvPass::forward, ConvChoice::cudnn);
+  CHECK(plan.find(kShape, DType::bf16, ConvPass::forward) == Provider::fastest);
+  plan.set(kShape, DType::bf16, ConvPass::forward, Provider::library);
   CHECK(plan.to_text() == kLine);
-  plan.set(kShape, DType::f32, ConvPass::backward_data, ConvChoice::ours);
+  plan.set(kShape, DType::f32, ConvPass::backward_data, Provider::own);
   Conv2dDims other = kShape;
   other.n = 1, other.pad_right = 3;
-  plan.set(other, DType::bf16, ConvPass::backward_weights, ConvChoice::cudnn);
+  plan.set(other, DType::bf16, ConvPass::backward_weights, Provider::library);
   const ConvPlan read = ConvPlan::from_text(plan.to_text());
   CHECK(read.size() == 3);
   CHECK(read.to_text() == plan.to_text());
   Conv2dDims more = kShape;
   more.n = 1000;  // the number of images makes no difference
-  CHECK(read.find(more, DType::bf16, ConvPass::forward) == ConvChoice::cudnn);
-  CHECK(read.find(more, DType::f32, ConvPass::backward_data) == ConvChoice::ours);
-  CHECK(read.find(more, DType::f32, ConvPass::forward) == ConvChoice::automatic);
-  CHECK(read.find(other, DType::bf16, ConvPass::backward_weights) == ConvChoice::cudnn);
+  CHECK(read.find(more, DType::bf16, ConvPass::forward) == Provider::library);
+  CHECK(read.find(more, DType::f32, ConvPass::backward_data) == Provider::own);
+  CHECK(read.find(more, DType::f32, ConvPass::forward) == Provider::fastest);
+  CHECK(read.find(other, DType::bf16, ConvPass::backward_weights) == Provider::library);
   CHECK(ConvPlan::from_text("").size() == 0);
-  CHECK_THROWS_AS(plan.set(kShape, DType::f32, ConvPass::forward, ConvChoice::automatic), ito::Error);
+  CHECK_THROWS_AS(plan.set(kShape, DType::f32, ConvPass::forward, Provider::fastest), ito::Error);
 }
 
 TEST_CASE("a plan's bad line is named") {
@@ -333,77 +335,79 @@ TEST_CASE("a plan's bad line is named") {
 TEST_CASE("a shape runs on what was asked for, or on what was found faster") {
   if (!is_there("cuDNN", cudnn_available())) return;
   CudaStream stream;
-  ConvLibrary& library = stream.state<ConvLibrary>();
-  const Conv2dDims d{1, 4, 4, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1};
+  ConvPolicy policy;
+  const Conv2dDims d = padded({.n = 1, .h = 4, .w = 4, .c1 = 4, .k = 4, .r = 3, .s = 3});
   int ours = 0, cudnn = 0;
-  const auto choose = [&](const Conv2dDims& dims) {
-    return choose_convolution(stream, dims, DType::f32, ConvPass::forward,
-                              [&](ConvChoice c) { ++(c == ConvChoice::cudnn ? cudnn : ours); });
+  const auto provider = [&](const Conv2dDims& dims) {
+    return convolution_provider(stream, policy, dims, DType::f32, ConvPass::forward,
+                                [&](Provider p) { ++(p == Provider::library ? cudnn : ours); });
   };
   const auto bytes = [&](size_t of_ours) {
-    return chosen_workspace_bytes(stream, d, DType::bf16, ConvPass::forward, of_ours);
+    return convolution_workspace_bytes(stream, policy, d, DType::bf16, ConvPass::forward, of_ours);
   };
-  const size_t of_cudnn = cudnn_workspace_bytes(stream, d, DType::bf16, ConvPass::forward);
+  const size_t of_cudnn = cudnn_workspace_bytes(stream, policy, d, DType::bf16, ConvPass::forward);
   CHECK(of_cudnn > 0);  // for w in bf16
 
-  CHECK(choose(d) == ConvChoice::ours);
+  CHECK(provider(d) == Provider::own);
   CHECK(bytes(5) == 5);
-  library.choice = ConvChoice::cudnn;
-  CHECK(choose(d) == ConvChoice::cudnn);
+  policy.provider = Provider::library;
+  CHECK(provider(d) == Provider::library);
   CHECK(bytes(1 << 20) == of_cudnn);
   Conv2dDims uneven = d;
   uneven.pad_top = 0;
-  CHECK(choose(uneven) == ConvChoice::ours);
+  CHECK(provider(uneven) == Provider::own);
   CHECK(ours + cudnn == 0);
 
-  library.choice = ConvChoice::automatic;
+  policy.provider = Provider::fastest;
   CHECK(bytes(5) == of_cudnn);
   CHECK(bytes(1 << 20) == 1 << 20);
-  const ConvChoice faster = choose(d);
-  CHECK(faster != ConvChoice::automatic);
+  const Provider faster = provider(d);
+  CHECK(faster != Provider::fastest);
   CHECK(ours > 1);
   CHECK(cudnn == ours);
   const int runs = ours;
   Conv2dDims more = d;
   more.n = 3;
-  CHECK(choose(more) == faster);
-  CHECK(library.plan.size() == 1);
-  library.plan.set(d, DType::f32, ConvPass::forward, ConvChoice::cudnn);
-  CHECK(choose(d) == ConvChoice::cudnn);
+  CHECK(provider(more) == faster);
+  CHECK(policy.plan.size() == 1);
+  policy.plan.set(d, DType::f32, ConvPass::forward, Provider::library);
+  CHECK(provider(d) == Provider::library);
   CHECK(ours == runs);
 }
 
 TEST_CASE("while a step is captured, an unknown shape runs on ours and is not timed") {
-  for (ConvChoice wanted : {ConvChoice::automatic, ConvChoice::cudnn}) {
+  for (Provider wanted : {Provider::fastest, Provider::library}) {
     CudaStream stream;
-    stream.state<ConvLibrary>().choice = wanted;
-    const Conv2dDims d{1, 4, 4, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1};
+    ConvPolicy policy{.provider = wanted};
+    const Conv2dDims d = padded({.n = 1, .h = 4, .w = 4, .c1 = 4, .k = 4, .r = 3, .s = 3});
     int runs = 0;
     stream.begin_capture();
-    const ConvChoice choice =
-        choose_convolution(stream, d, DType::f32, ConvPass::forward, [&](ConvChoice) { ++runs; });
+    const Provider provider =
+        convolution_provider(stream, policy, d, DType::f32, ConvPass::forward, [&](Provider) { ++runs; });
     stream.end_capture();
-    CHECK(choice == ConvChoice::ours);
+    CHECK(provider == Provider::own);
     CHECK(runs == 0);
-    CHECK(stream.state<ConvLibrary>().plan.size() == 0);
+    CHECK(policy.plan.size() == 0);
   }
 }
 
 namespace {
 
-/// What `work` writes to stderr.
-std::string said(const std::function<void()>& work) {
-  std::ostringstream text;
-  std::streambuf* const before = std::cerr.rdbuf(text.rdbuf());
+std::string warning_lines;
+
+/// What `work` warns of, in lines.
+std::string warnings(const std::function<void()>& work) {
+  warning_lines.clear();
+  set_warning_sink([](const std::string& line) { warning_lines += line + "\n"; });
   work();
-  std::cerr.rdbuf(before);
-  return text.str();
+  set_warning_sink(nullptr);
+  return warning_lines;
 }
 
 }  // namespace
 
 TEST_CASE("a missing library is reported in one line") {
-  const std::string text = said([] {
+  const std::string text = warnings([] {
     DynamicLibrary library("Nothing", {"libito_nothing.so.1", "libito_nothing.so"}, "all goes on without it");
     CHECK_FALSE(library);
     double (*function)(double) = nullptr;
@@ -414,12 +418,13 @@ TEST_CASE("a missing library is reported in one line") {
       text ==
       "Nothing: no libito_nothing.so.1 found; all goes on without it. ITO_CUDA_LIBRARIES may name the folder "
       "that holds it.\n");
-  CHECK(said([] { CHECK_FALSE(cuda_library::compiled_without("nothing.h", "Nothing", "all goes on")); }) ==
-        "Nothing: this program was compiled without nothing.h; all goes on.\n");
+  CHECK(warnings([] {
+          CHECK_FALSE(cuda_library::compiled_without("nothing.h", "Nothing", "all goes on"));
+        }) == "Nothing: this program was compiled without nothing.h; all goes on.\n");
 }
 
 TEST_CASE("a library that lacks a function counts as missing") {
-  const std::string text = said([] {
+  const std::string text = warnings([] {
     DynamicLibrary library("Mathematics", {"libito_nothing.so", "libm.so.6"}, "we count on our fingers");
     REQUIRE(library);
     double (*function)(double) = nullptr;
@@ -439,7 +444,7 @@ TEST_CASE("a library that lacks a function counts as missing") {
 TEST_CASE("the folder in ITO_CUDA_LIBRARIES is looked at first") {
   const auto is_opened = [](const char* file) {
     bool opened = false;
-    said([&] { opened = bool(DynamicLibrary("It", {file}, "nothing")); });
+    warnings([&] { opened = bool(DynamicLibrary("It", {file}, "nothing")); });
     return opened;
   };
   // The C library's mathematics under a name that the system does not know.

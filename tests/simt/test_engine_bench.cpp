@@ -29,25 +29,25 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   return std::sqrt(difference / norm);
 }
 
-void check_beside(Device& device, Trial trial, double tolerance) {
-  if (!trial.beside.work || !trial.result.defined()) return;
-  trial.work();
-  const std::vector<double> ours = trial.result.to_doubles();
-  std::vector<Work> ways = trial.beside.others;
-  ways.push_back(trial.beside.work);
+void check_beside(Device& device, PreparedCase prepared, double tolerance) {
+  if (!prepared.baseline.run || !prepared.result.defined()) return;
+  prepared.run();
+  const std::vector<double> ours = prepared.result.to_doubles();
+  std::vector<Runnable> ways = prepared.baseline.alternatives;
+  ways.push_back(prepared.baseline.run);
   int refused = 0;
-  for (const Work& way : ways) {
-    device.zero(trial.result.data(), trial.result.bytes());
+  for (const Runnable& way : ways) {
+    device.zero(prepared.result.data(), prepared.result.bytes());
     try {
       way();
     } catch (const Error&) {
       ++refused;
       continue;
     }
-    CHECK(distance(trial.result.to_doubles(), ours) < tolerance);
+    CHECK(distance(prepared.result.to_doubles(), ours) < tolerance);
   }
 #if defined(ITO_SIMT)  // whose last algorithm always refuses
-  CHECK(refused == (trial.beside.name == "cuDNN best"));
+  CHECK(refused == (prepared.baseline.name == "cuDNN best"));
 #else
   CHECK(refused < int(ways.size()));
 #endif

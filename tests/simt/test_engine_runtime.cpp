@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "kernels/cuda_library.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/presets.h"
@@ -148,7 +149,7 @@ TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says
     return error_of([] { engine::choose_backend(engine::DeviceChoice::cuda); });
   };
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cuda);
-  CHECK(engine::has_cudnn());
+  CHECK(kernels::cudnn_available());
   simt::set_device_count(0);
   CHECK(contains(asked_for_cuda(), "no GPU is visible"));
   CHECK(contains(asked_for_cuda(), "--device cpu"));
@@ -233,7 +234,7 @@ TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed ru
   TempFolder place;
   const RunFolder folder(place / "run");
   TrainingOptions o = tiny(2);
-  o.conv = kernels::ConvChoice::automatic;
+  o.conv = kernels::Provider::fastest;
   o.sample_count = 0;
   const auto train = [&](int64_t until) {
     SessionHooks hooks;
@@ -241,7 +242,7 @@ TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed ru
     Trainer trainer(device, o, images_of(values));
     hooks.interrupted = [&] { return trainer.step_number() == until; };
     run_session(device, trainer, folder, hooks);
-    return device.conv_plan();
+    return device.conv_policy().plan.to_text();
   };
   const std::string plan = train(6);
   CHECK(!plan.empty());
@@ -249,7 +250,7 @@ TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed ru
   CHECK(train(8) == plan);
   CHECK(newest_checkpoint(folder.path())->filename() == "step-00000008");
   // A run with another choice is another run.
-  o.conv = kernels::ConvChoice::ours;
+  o.conv = kernels::Provider::own;
   const std::string refused = error_of([&] { train(9); });
   CAPTURE(refused);
   CHECK(contains(refused, "conv: \"auto\" there, \"ours\" now"));

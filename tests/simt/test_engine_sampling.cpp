@@ -25,8 +25,10 @@ struct Model {
   engine::ParamStore store;
   std::unique_ptr<Network> network;
 
-  explicit Model(Backend backend, DType compute = DType::f32, int condition = 0)
-      : device({1, backend}), config(preset("tiny").network), store(device) {
+  explicit Model(Backend backend, DType compute = DType::f32, int condition = 0, bool capture = true)
+      : device({.threads = 1, .backend = backend, .comparison = {.capture = capture}}),
+        config(preset("tiny").network),
+        store(device) {
     config.height = config.width = 8;
     config.condition = condition;
     network = std::make_unique<Network>(Scope(store), config);
@@ -50,9 +52,8 @@ SamplerPlan plan_of(const char* name, int steps) {
 }
 
 std::vector<double> sampled(Model& m, const Denoiser& denoiser, const SamplerPlan& plan,
-                            const std::vector<uint64_t>& seeds, int chunk, bool capture = true) {
+                            const std::vector<uint64_t>& seeds, int chunk) {
   Sampler sampler(m.device, denoiser, plan, m.image(), chunk);
-  if (!capture) sampler.never_capture();
   return sampler.run(seeds).to_doubles();
 }
 
@@ -73,9 +74,11 @@ TEST_CASE("replayed stages equal launched ones bit for bit") {
     for (DType compute : {DType::f32, DType::bf16}) {
       CAPTURE(name);
       const SamplerPlan plan = plan_of(name, 7);
-      Model m(Backend::cuda, compute);
-      const Denoiser denoiser = network_denoiser(*m.network, {{}, compute});
-      CHECK(sampled(m, denoiser, plan, {1, 2}, 2) == sampled(m, denoiser, plan, {1, 2}, 2, false));
+      const auto images = [&](bool capture) {
+        Model m(Backend::cuda, compute, 0, capture);
+        return sampled(m, network_denoiser(*m.network, {{}, compute}), plan, {1, 2}, 2);
+      };
+      CHECK(images(true) == images(false));
     }
 }
 

@@ -83,9 +83,11 @@ Output<T> run(const Input<T>& in, const simt::Schedule& schedule, size_t offset 
   DeviceArray<float> mean(stream, size_t(d.n) * size_t(d.groups)),
       rstd(stream, size_t(d.n) * size_t(d.groups));
   DeviceArray<float> partial(stream, group_norm_partial_floats(d));
-  group_norm_forward(stream, d, x.in(), x2.in(), gamma.in(), beta.in(), y.out(), mean.out(), rstd.out());
-  group_norm_backward(stream, d, dy.in(), x.in(), x2.in(), gamma.in(), beta.in(), mean.in(), rstd.in(),
-                      dx.out(), dx2.out(), dgamma.out(), dbeta.out(), partial.out());
+  const GroupNormInputs inputs{.x = x.in(), .x2 = x2.in(), .gamma = gamma.in(), .beta = beta.in()};
+  group_norm_forward(stream, d, inputs, y.out(), mean.out(), rstd.out());
+  group_norm_backward(stream, d, inputs, dy.in(), mean.in(), rstd.in(),
+                      {.dx = dx.out(), .dx2 = dx2.out(), .dgamma = dgamma.out(), .dbeta = dbeta.out()},
+                      partial.out());
   partial.read();
   return {y.read(), dx.read(), dx2.read(), mean.read(), rstd.read(), dgamma.read(), dbeta.read()};
 }
@@ -283,14 +285,14 @@ TEST_CASE("gradients that are not wanted are not written") {
   DeviceArray<float> x(stream, in.x), x2(stream, in.x2), dy(stream, in.dy), gamma(stream, in.gamma),
       beta(stream, in.beta);
   DeviceArray<float> mean(stream, all.mean), rstd(stream, all.rstd), dx(stream, in.x.size()),
-      dx2(stream, in.x2.size());
-  const auto backward = [&](Out to_dx, Out to_dx2) {
-    group_norm_backward(stream, d, dy.in(), x.in(), x2.in(), gamma.in(), beta.in(), mean.in(), rstd.in(),
-                        to_dx, to_dx2, {}, {}, {});
+      dx2(stream, in.x2.size()), partial(stream, group_norm_partial_floats(d));
+  const auto backward = [&](const GroupNormGradients& wanted) {
+    group_norm_backward(stream, d, {.x = x.in(), .x2 = x2.in(), .gamma = gamma.in(), .beta = beta.in()},
+                        dy.in(), mean.in(), rstd.in(), wanted, partial.out());
   };
-  backward({}, dx2.out());
+  backward({.dx2 = dx2.out()});
   CHECK(simt::same_bits(dx2.read(), all.dx2));
-  backward(dx.out(), {});
+  backward({.dx = dx.out()});
   CHECK(simt::same_bits(dx.read(), all.dx));
 }
 
@@ -301,7 +303,7 @@ TEST_CASE("group_norm refuses what it cannot do") {
   const In x64{wide, DType::f64}, x32{x, DType::f32};
   const Out out{x, DType::f32};
   const auto forward = [&](const GroupNormDims& d, In a, In b) {
-    group_norm_forward(stream, d, a, b, x32, x32, out, out, out);
+    group_norm_forward(stream, d, {.x = a, .x2 = b, .gamma = x32, .beta = x32}, out, out, out);
   };
   CHECK_THROWS_WITH(forward({1, 1, 4, 0, 2, 1e-5f, Activation::none}, x64, {}),
                     "group_norm: f64 exists on the CPU only; on CUDA use f32 or bf16");
@@ -312,7 +314,14 @@ TEST_CASE("group_norm refuses what it cannot do") {
       forward({1, 1, 1 << 20, 0, 1, 1e-5f, Activation::none}, x32, {}),
       "group_norm: a group of 1048576 channels needs 8210 KiB of shared memory, and a block has "
       "227: use more groups");
-  CHECK_THROWS_AS(group_norm_backward(stream, {1, 1, 4, 0, 2, 1e-5f, Activation::none}, x32, x32, {}, x32,
-                                      x32, x32, x32, out, {}, out, out, {}),
-                  ito::Error);
+  CHECK_THROWS_WITH(forward({65536, 1, 4, 0, 2, 1e-5f, Activation::none}, x32, {}),
+                    "group_norm: 65536 samples; on CUDA 1 to 65535");
+  const auto backward = [&](const GroupNormGradients& gradients, Out partial) {
+    group_norm_backward(stream, {1, 1, 4, 0, 2, 1e-5f, Activation::none},
+                        {.x = x32, .gamma = x32, .beta = x32}, x32, x32, x32, gradients, partial);
+  };
+  CHECK_THROWS_WITH(backward({.dgamma = out, .dbeta = out}, {}),
+                    "group_norm: the backward pass needs the scratch `partial`");
+  CHECK_THROWS_WITH(backward({.dgamma = out}, out),
+                    "group_norm: dgamma and dbeta are wanted together or not at all");
 }

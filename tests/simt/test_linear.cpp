@@ -9,12 +9,10 @@ using namespace simt;
 namespace {
 
 struct Product {
-  int m, in, out;
+  LinearDims dims;
   std::vector<float> x, w, dy, bias, residual;
   Product(int m, int in, int out)
-      : m(m),
-        in(in),
-        out(out),
+      : dims{m, in, out},
         x(random_values(size_t(m) * in, 1)),
         w(random_values(size_t(out) * in, 2)),
         dy(random_values(size_t(m) * out, 3)),
@@ -39,9 +37,11 @@ Results<double> linear_reference(const Product& p) {
                     {},
                     std::vector<double>(w.size()),
                     std::vector<double>(bias.size())};
-  linear_forward(stream, p.m, p.in, p.out, in(x), in(w), in(bias), in(residual), out(r.y), {});
-  linear_backward_data(stream, p.m, p.in, p.out, in(dy), in(w), out(r.dx), {});
-  linear_backward_weights(stream, p.m, p.in, p.out, in(dy), in(x), out(r.dw), out(r.dbias), {});
+  linear_forward(stream, {}, p.dims,
+                 {.x = in(x), .w = in(w), .bias = in(bias), .residual = in(residual), .y = out(r.y)});
+  linear_backward_data(stream, {}, p.dims, {.dy = in(dy), .w = in(w), .dx = out(r.dx)});
+  linear_backward_weights(stream, {}, p.dims,
+                          {.dy = in(dy), .x = in(x), .dw = out(r.dw), .dbias = out(r.dbias)});
   return r;
 }
 
@@ -49,8 +49,9 @@ template <class T>
 Results<T> run_linear(const Product& p, const Schedule& schedule = {}) {
   machine().set_schedule(schedule);
   CudaStream stream;
+  ConvPolicy policy;
   const auto bytes = [&](ConvPass pass) {
-    return linear_workspace_bytes(stream, p.m, p.in, p.out, dtype_of<T>::value, pass) / 4;
+    return linear_workspace_bytes(stream, policy, p.dims, dtype_of<T>::value, pass) / 4;
   };
   DeviceArray<T> x(stream, converted<T>(p.x)), dy(stream, converted<T>(p.dy)),
       residual(stream, converted<T>(p.residual)), y(stream, dy.read().size()), dx(stream, p.x.size());
@@ -58,24 +59,32 @@ Results<T> run_linear(const Product& p, const Schedule& schedule = {}) {
       dbias(stream, p.bias.size());
   DeviceArray<float> forward(stream, bytes(ConvPass::forward)), data(stream, bytes(ConvPass::backward_data)),
       weights(stream, bytes(ConvPass::backward_weights));
-  linear_forward(stream, p.m, p.in, p.out, x.in(), w.in(), bias.in(), residual.in(), y.out(), forward.out());
-  linear_backward_data(stream, p.m, p.in, p.out, dy.in(), w.in(), dx.out(), data.out());
-  linear_backward_weights(stream, p.m, p.in, p.out, dy.in(), x.in(), dw.out(), dbias.out(), weights.out());
+  linear_forward(stream, policy, p.dims,
+                 {.x = x.in(),
+                  .w = w.in(),
+                  .bias = bias.in(),
+                  .residual = residual.in(),
+                  .y = y.out(),
+                  .workspace = forward.out()});
+  linear_backward_data(stream, policy, p.dims,
+                       {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .workspace = data.out()});
+  linear_backward_weights(
+      stream, policy, p.dims,
+      {.dy = dy.in(), .x = x.in(), .dw = dw.out(), .dbias = dbias.out(), .workspace = weights.out()});
   forward.read(), data.read(), weights.read();
   return {y.read(), dx.read(), {}, dw.read(), dbias.read()};
 }
 
 template <class T>
 void check_linear(const Product& p) {
-  CAPTURE(p.m);
-  CAPTURE(p.in);
-  CAPTURE(p.out);
+  const auto& [m, in, out] = p.dims;
+  CAPTURE(cat(m, " x ", in, " to ", out));
   const auto got = run_linear<T>(p);
   const auto right = linear_reference(p), magnitude = linear_reference(p.magnitudes());
-  CHECK(wrong(got.y, right.y, magnitude.y, p.in + 2) == 0);
-  CHECK(wrong(got.dx, right.dx, magnitude.dx, p.out) == 0);
-  CHECK(wrong(got.dw, right.dw, magnitude.dw, p.m) == 0);
-  CHECK(wrong(got.dbias, right.dbias, magnitude.dbias, p.m) == 0);
+  CHECK(wrong(got.y, right.y, magnitude.y, in + 2) == 0);
+  CHECK(wrong(got.dx, right.dx, magnitude.dx, out) == 0);
+  CHECK(wrong(got.dw, right.dw, magnitude.dw, m) == 0);
+  CHECK(wrong(got.dbias, right.dbias, magnitude.dbias, m) == 0);
   for (const Schedule& schedule : all_schedules()) CHECK(same(run_linear<T>(p, schedule), got));
 }
 
@@ -94,7 +103,7 @@ template <class T>
 void check_batches() {
   const Product p(3, 24, 40);
   Product one = p;
-  one.m = 1;
+  one.dims.m = 1;
   one.x.resize(24), one.dy.resize(40), one.residual.resize(40);
   const auto batch = run_linear<T>(p), single = run_linear<T>(one);
   CHECK(begins_with(batch.y, single.y));
@@ -122,8 +131,9 @@ TEST_CASE("linear takes no bias, no residual and gives no dbias where they are n
   CudaStream stream;
   DeviceArray<float> x(stream, p.x), w(stream, p.w), dy(stream, p.dy), y(stream, p.dy.size()),
       dw(stream, p.w.size());
-  linear_forward(stream, p.m, p.in, p.out, x.in(), w.in(), {}, {}, y.out(), {});
-  linear_backward_weights(stream, p.m, p.in, p.out, dy.in(), x.in(), dw.out(), {}, {});
+  ConvPolicy policy;
+  linear_forward(stream, policy, p.dims, {.x = x.in(), .w = w.in(), .y = y.out()});
+  linear_backward_weights(stream, policy, p.dims, {.dy = dy.in(), .x = x.in(), .dw = dw.out()});
   CHECK(same_bits(y.read(), right.y));
   CHECK(same_bits(dw.read(), right.dw));
 }
@@ -133,8 +143,9 @@ TEST_CASE("linear refuses what it cannot do") {
   double wide[4] = {};
   const In x64{wide, DType::f64};
   const Out out{wide, DType::f64};
-  CHECK_THROWS_WITH(linear_forward(stream, 1, 2, 2, x64, x64, {}, {}, out, {}),
+  ConvPolicy policy;
+  CHECK_THROWS_WITH(linear_forward(stream, policy, {1, 2, 2}, {.x = x64, .w = x64, .y = out}),
                     "linear: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(linear_workspace_bytes(stream, 0, 2, 2, DType::f32, ConvPass::forward),
+  CHECK_THROWS_WITH(linear_workspace_bytes(stream, policy, {0, 2, 2}, DType::f32, ConvPass::forward),
                     "linear: sizes must be positive, got M = 0, I = 2, O = 2");
 }

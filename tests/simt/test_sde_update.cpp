@@ -242,7 +242,7 @@ TEST_CASE("sde_update refuses what it cannot do") {
   };
   const SdeUpdateDims one = dims(1, 1, 0, false);
   CHECK_THROWS_WITH(update(one, {{}, {}, {}, {}, nullptr, {}, x64, {}, {}}),
-                    "sde_update: f64 exists on the CPU only; on CUDA use f32");
+                    "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
   CHECK_THROWS_WITH(update(one, {x32, x32, x64, {}, nullptr, {}, x32, {}, {}}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
   CHECK_THROWS_WITH(update(one, {x32, {}, {}, {}, nullptr, {}, {}, {}, {}}),

@@ -24,26 +24,25 @@ void check(int n, size_t per_sample, size_t offset = 0) {
   for (int i = 0; i < n; ++i) w.push_back(0.5f + 0.3f * float(i));
   DeviceArray<T> ys(stream, y, offset);
   DeviceArray<float> target(stream, t, offset), weight(stream, w), dtotal(stream, up);
+  const SquaredErrorOperands operands{.y = ys.in(), .target = target.in(), .weight = weight.in()};
   const auto losses = simt::under_all_schedules([&] {
     DeviceArray<float> loss(stream, size_t(n)), total(stream, 1);
-    squared_error_forward(stream, n, int64_t(per_sample), ys.in(), target.in(), weight.in(), loss.out(),
-                          total.out());
+    squared_error_forward(stream, n, int64_t(per_sample), operands, loss.out(), total.out());
     std::vector<float> all = loss.read();
     all.push_back(total.read()[0]);
     return all;
   });
   const auto dy = simt::under_all_schedules([&] {
     DeviceArray<T> to(stream, y.size(), offset);
-    squared_error_backward(stream, n, int64_t(per_sample), dtotal.in(), ys.in(), target.in(), weight.in(),
-                           to.out());
+    squared_error_backward(stream, n, int64_t(per_sample), dtotal.in(), operands, to.out());
     return to.read();
   });
   CpuStream cpu(1);
   Wide wide_y(y), wide_t(t), wide_w(w), wide_up(up), expected(size_t(n) + 1), wide_dy(y.size());
-  squared_error_forward(cpu, n, int64_t(per_sample), wide_y.in(), wide_t.in(), wide_w.in(), expected.out(),
+  const SquaredErrorOperands in_f64{.y = wide_y.in(), .target = wide_t.in(), .weight = wide_w.in()};
+  squared_error_forward(cpu, n, int64_t(per_sample), in_f64, expected.out(),
                         {&expected.v[size_t(n)], DType::f64});
-  squared_error_backward(cpu, n, int64_t(per_sample), wide_up.in(), wide_y.in(), wide_t.in(), wide_w.in(),
-                         wide_dy.out());
+  squared_error_backward(cpu, n, int64_t(per_sample), wide_up.in(), in_f64, wide_dy.out());
   // Sums are in f64, so only results round, the total a second time.
   CHECK(count_wrong(losses, expected.v, 2 * rounding<float>()) == 0);
   for (int i = 0; i < n; ++i)
@@ -51,9 +50,10 @@ void check(int n, size_t per_sample, size_t offset = 0) {
   CHECK(count_wrong(dy, wide_dy.v, rounding<T>() + 3 * rounding<float>()) == 0);
   DeviceArray<float> alone(stream, 1), alone_total(stream, 1);  // the last sample alone
   const size_t start = size_t(n - 1) * per_sample;
-  squared_error_forward(stream, 1, int64_t(per_sample), {ys.data() + start, dtype_of<T>::value},
-                        {target.data() + start, DType::f32}, {weight.data() + n - 1, DType::f32}, alone.out(),
-                        alone_total.out());
+  const SquaredErrorOperands last{.y = {ys.data() + start, dtype_of<T>::value},
+                                  .target = {target.data() + start, DType::f32},
+                                  .weight = {weight.data() + n - 1, DType::f32}};
+  squared_error_forward(stream, 1, int64_t(per_sample), last, alone.out(), alone_total.out());
   CHECK(alone.read()[0] == losses[size_t(n) - 1]);
 }
 
@@ -74,7 +74,8 @@ TEST_CASE("squared_error's sums are wider than f32") {
   y[0] = 1e4f;
   DeviceArray<float> ys(stream, y), target(stream, std::vector<float>(4096, 0.0f)),
       weight(stream, std::vector<float>{1}), loss(stream, 1), total(stream, 1);
-  squared_error_forward(stream, 1, 4096, ys.in(), target.in(), weight.in(), loss.out(), total.out());
+  const SquaredErrorOperands operands{.y = ys.in(), .target = target.in(), .weight = weight.in()};
+  squared_error_forward(stream, 1, 4096, operands, loss.out(), total.out());
   CHECK(loss.read()[0] == float(1e8 + 4095));
   CHECK(total.read()[0] == float(1e8 + 4095));
 }
@@ -83,8 +84,9 @@ TEST_CASE("squared_error refuses f64") {
   CudaStream stream;
   double value = 0;
   const Out x{&value, DType::f64};
-  CHECK_THROWS_WITH(squared_error_forward(stream, 1, 1, x, x, x, x, x),
+  const SquaredErrorOperands operands{.y = x, .target = x, .weight = x};
+  CHECK_THROWS_WITH(squared_error_forward(stream, 1, 1, operands, x, x),
                     "squared_error: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(squared_error_backward(stream, 1, 1, x, x, x, x, x),
+  CHECK_THROWS_WITH(squared_error_backward(stream, 1, 1, x, operands, x),
                     "squared_error: f64 exists on the CPU only; on CUDA use f32 or bf16");
 }

@@ -1,5 +1,3 @@
-#if !defined(__CUDACC__)  // the tests' emulator alone
-
 #include <set>
 #include <tuple>
 
@@ -7,9 +5,9 @@
 #include "kernels/cuda_device.cuh"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library.h"
-#include "kernels/cuda_library/engine.h"
+#include "kernels/cuda_library/library_calls.h"
 
-/// What the libraries answer where there are none: plain loops, a thread a result.
+/// cuDNN and cuBLASLt on the emulator: plain loops, one thread per result.
 namespace ito::kernels {
 namespace cuda_library {
 
@@ -22,11 +20,6 @@ inline LaunchConfig reference_config(int64_t results) {
   return config;
 }
 
-struct Triple {
-  const void *a, *b;
-  void* result;
-};
-
 /// The places that a pixel of x, a pixel of y and an element of the filter take part together in.
 template <class Use>
 __device__ void each_contribution(const Conv2dDims& d, int n, int p, int q, int r, int s, Use use) {
@@ -37,10 +30,11 @@ __device__ void each_contribution(const Conv2dDims& d, int n, int p, int q, int 
 
 /// All three passes: the sum over every contribution to result i.
 template <class T>
-__global__ void reference_convolution_kernel(Conv2dDims d, ConvPass pass, Triple t, int64_t results) {
+__global__ void reference_convolution_kernel(Conv2dDims d, ConvPass pass, ConvolutionOperands o,
+                                             int64_t results) {
   const int64_t i = int64_t(blockIdx.x) * kReferenceThreads + threadIdx.x;
   if (i >= results) return;
-  const T *const a = static_cast<const T*>(t.a), *const b = static_cast<const T*>(t.b);
+  const T *const a = static_cast<const T*>(o.a), *const b = static_cast<const T*>(o.b);
   const int c = d.c1, taps = d.r * d.s;
   float sum = 0;
   for (int n = 0; n < d.n; ++n)
@@ -58,7 +52,7 @@ __global__ void reference_convolution_kernel(Conv2dDims d, ConvPass pass, Triple
               if (pass == ConvPass::backward_weights && tap == i / c % taps)
                 sum += float(a[y * d.k + i / c / taps]) * float(b[x * c + i % c]);
             });
-  static_cast<T*>(t.result)[i] = T(sum);
+  static_cast<T*>(o.result)[i] = T(sum);
 }
 
 /// What a stream has asked about. Like cuDNN, no convolution gets ready while a step is captured.
@@ -83,14 +77,14 @@ int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { re
 size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
 
 void convolve(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
-              const void* a, const void* b, void* result, void*) {
+              const ConvolutionOperands& o) {
   if (!prepare(stream, d, dtype, pass)) fail("a convolution would get ready while a step is captured");
   if (algorithm == 2) fail("the convolution's last algorithm refuses");
   const int64_t results = pass == ConvPass::forward         ? int64_t(d.n) * d.out_h() * d.out_w() * d.k
                           : pass == ConvPass::backward_data ? int64_t(d.n) * d.h * d.w * d.c1
                                                             : int64_t(d.k) * d.r * d.s * d.c1;
   launch(dtype == DType::bf16 ? reference_convolution_kernel<bf16> : reference_convolution_kernel<float>,
-         reference_config(results), stream, d, pass, Triple{a, b, result}, results);
+         reference_config(results), stream, d, pass, o, results);
 }
 
 template <class T, class To>
@@ -114,25 +108,9 @@ void multiply(CudaStream& stream, const Product& p, void*) {
   launch(kernel, reference_config(int64_t(p.rows) * p.columns), stream, p);
 }
 
-/// What curand_library_words says of the library.
-__global__ void reference_words_kernel(uint64_t seed, int blocks, uint32_t* words) {
-  const int i = int(blockIdx.x) * kReferenceThreads + int(threadIdx.x);
-  if (i >= blocks) return;
-  const Philox4 block = philox4x32_10({{0, 0, uint32_t(i), 0}}, uint32_t(seed), uint32_t(seed >> 32));
-  for (int j = 0; j < 4; ++j) words[4 * i + j] = block.v[j];
-}
-
 }  // namespace cuda_library
 
 bool cudnn_available() { return true; }
 bool cublaslt_available() { return true; }
-bool curand_available() { return true; }
-
-void curand_library_words(CudaStream& stream, uint64_t seed, int blocks, uint32_t* words) {
-  using namespace cuda_library;
-  launch(reference_words_kernel, reference_config(blocks), stream, seed, blocks, words);
-}
 
 }  // namespace ito::kernels
-
-#endif

@@ -74,7 +74,7 @@ bool are_wide(std::initializer_list<int> channels) {
 
 /// Of x, as y's pixels see it.
 template <class T>
-Patches<T> input_patches(const Conv2dDims& d, const T* x, const T* x2) {
+Im2col<T> input_im2col(const Conv2dDims& d, const T* x, const T* x2) {
   const int pixels = d.out_h() * d.out_w();
   return {.x = x,
           .x2 = x2,
@@ -88,10 +88,10 @@ Patches<T> input_patches(const Conv2dDims& d, const T* x, const T* x2) {
           .direction = 1,
           .pixels = d.n * pixels,
           .entries = d.r * d.s * d.c(),
-          .per_image = Divider(pixels),
-          .per_row = Divider(d.out_w()),
-          .per_tap = Divider(d.c()),
-          .taps_x = Divider(d.s)};
+          .per_image = FastDivmod(pixels),
+          .per_row = FastDivmod(d.out_w()),
+          .per_tap = FastDivmod(d.c()),
+          .taps_x = FastDivmod(d.s)};
 }
 
 /// Scratch of every bf16 pass that reads w: room to round it.
