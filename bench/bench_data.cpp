@@ -18,7 +18,7 @@
 #include "kernels/base/parallel.h"
 #include "model/unet/presets.h"
 
-/// How fast pictures become training images: our decoding and a whole cache beside libjpeg-turbo alone on the
+/// How fast pictures become training images: our decoding and a whole cache compared with libjpeg-turbo alone on the
 /// same bytes, the opening of a finished cache of many pictures, and what a step's batch takes.
 namespace ito::bench {
 namespace {
@@ -119,7 +119,7 @@ void our_decoding(const Pictures& pictures, int threads) {
   });
 }
 
-/// Opens `folder`; returns what decoding was forecast to take, 0 where the cache stands.
+/// Opens `folder`; returns what decoding was forecast to take, 0 where there is a cache already.
 double open(const fs::path& folder, data::Crop crop, data::ImageSize size, const fs::path& cache,
             int threads) {
   data::DatasetOptions options;
@@ -142,7 +142,7 @@ struct Row {
   double median_processor() const { return quantile(processor, 0.5); }
 };
 
-/// A row beside libjpeg's with as many threads, which may be itself.
+/// A row compared with libjpeg's for as many threads, which may be itself.
 json print(const Row& row, const Row& libjpeg, size_t pictures) {
   const double share = libjpeg.median() / row.median();
   const double processor_share = libjpeg.median_processor() / row.median_processor();
@@ -301,6 +301,6 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times the way of pictures into training, beside libjpeg-turbo alone.", "bench_data", argc, argv,
+      "Times the way of pictures into training, compared with libjpeg-turbo alone.", "bench_data", argc, argv,
       ito::bench::run);
 }

@@ -19,7 +19,7 @@
 
 /// Speed and memory of a whole training step, as JSON: images per second, evaluations per second, the share
 /// of the step that its convolutions alone would take, the shares of the data work and of the run's log and
-/// page, and peak memory beside what the dry run predicted.
+/// page, and peak memory next to what the dry run predicted.
 namespace ito::bench {
 namespace {
 

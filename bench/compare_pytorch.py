@@ -1,4 +1,4 @@
-"""PyTorch's rates for our networks on this machine, a whole step, and its gradients beside ours. Prints JSON.
+"""PyTorch's rates for our networks on this machine, a whole step, and its gradients compared with ours. Prints JSON.
 
     python bench/compare_pytorch.py                                  small, both embeddings, batch 16, on the CPU
     python bench/compare_pytorch.py --preset celeba64 --batch 4
@@ -9,13 +9,13 @@ The network is bench/unet_torch.py, diffusers' UNet2DModel in plain PyTorch. A t
 backward, clipping to norm 1, fused AdamW and an EMA of the weights; an evaluation is one denoiser call without
 gradients. On a GPU it runs under bf16 autocast, and images lie in the GPU's memory. Each mode runs in a process
 of its own, for a peak memory of its own. On the CPU the processes take turns in short blocks, so that a busy
-machine slows all of them alike; on a GPU one follows the other, and --out is rewritten after each. Images per
+machine slows all of them equally; on a GPU one follows the other, and --out is rewritten after each. Images per
 second are the median over blocks; only a quiet machine gives figures worth quoting (threads that wait for each
-other suffer out of proportion), so the load average stands beside them. Needs torch, and a C++ compiler or
+other suffer out of proportion), so the load average is printed with them. Needs torch, and a C++ compiler or
 Triton for the compiled modes, whose first step takes minutes.
 
 --gradients names the folder of our program network_gradients: before anything is timed, output and gradients
-of ours and of PyTorch in bf16 are compared with PyTorch's in float32 (exit code 1 where ours are worse).
+of Ito and of PyTorch in bf16 are compared with PyTorch's in float32 (exit code 1 where ours are worse).
 """
 
 import argparse
@@ -181,7 +181,7 @@ def compare_gradients(preset, folder, device, batch=4):
     model.to(device)
     shape = (batch, config["in_channels"], config["sample_size"], config["sample_size"])
     want = {name: t.cpu() for name, t in unet_torch.gradients(model, shape).items()}
-    # All gradients are one vector, since some are zero but for rounding (a bias before a normalisation of it alone).
+    # All gradients are one vector, since some are zero except for rounding (a bias before a normalisation of it alone).
     results = {"pytorch_bf16": unet_torch.gradients(model, shape, torch.bfloat16)}
     with tempfile.TemporaryDirectory() as place:
         for precision in ("f32", "bf16"):

@@ -14,7 +14,7 @@ HEUN_EVALUATIONS = 2 * 18 - 1  # of 18 steps
 
 
 def read(folder, name):
-    """The JSON documents that stand in a file one after the other; none where there is no file."""
+    """The JSON documents of a file, one after the other; nothing where there is no file."""
     try:
         text = (folder / name).read_text().lstrip()
     except OSError:

@@ -29,7 +29,7 @@ class Operands {
   Tensor f32_, bf16_;  // some numbers, of which all operands are repetitions
 };
 
-/// What does the same job otherwise: another library, or several unfused kernels of ours.
+/// What does the same job otherwise: another library, or several of our unfused kernels.
 struct Baseline {
   std::string name;
   Runnable run;                             // empty: there is no baseline

@@ -52,7 +52,7 @@ struct NormTensors {
   }
 };
 
-/// x in, y out; backward dy and x in, dx out. Parameters and statistics are small beside them.
+/// x in, y out; backward dy and x in, dx out. Parameters and statistics are small compared with them.
 Case norm_case(const Setting& setting, const Used<NormShape>& used, bool forward) {
   const NormShape& n = used.dims;
   const GroupNormDims d{setting.batch,

@@ -55,8 +55,8 @@ json case_json(const Measurement& m, const Ceilings& ceilings) {
               {"ceiling", share.of_memory ? "memory" : "arithmetic"},
               {"percent_of_ceiling", 100 * share.share}});
   if (m.baseline) {
-    row["beside"] = timing_json(*m.baseline);
-    row["beside"]["name"] = m.baseline_name;
+    row["baseline"] = timing_json(*m.baseline);
+    row["baseline"]["name"] = m.baseline_name;
   }
   return row;
 }
@@ -120,7 +120,7 @@ void Table::row(const Measurement& m) {
   if (c.kind != kind_) {
     kind_ = c.kind;
     out_ << print("\n%-24s %-33s %4s %10s %6s %11s %13s %11s  %s\n", kind_.c_str(), "shape", "uses", "ms",
-                  "spread", "minimum", "rate", "of ceiling", "beside it");
+                  "spread", "minimum", "rate", "of ceiling", "baseline");
   }
   const Share share = share_of(m, ceilings_);
   const std::string work = share.of_memory ? with_unit(c.bytes, "B") : with_unit(c.flops, "FLOP");
@@ -144,7 +144,7 @@ void Table::foot(double seconds) {
          "that"
          " it has read to overwrite it (AdamW), nor a result that stays in a cache: such a kernel\ncan pass"
          " 100 % of the copy. So can an algorithm that multiplies less than the definition (Winograd).\n"
-         "beside it: milliseconds, and how many times ours; of a library's algorithms the fastest. "
+         "baseline: milliseconds, and how many times ours; of a library's algorithms the fastest. "
       << print("%.0f s in all.\n", seconds);
 }
 

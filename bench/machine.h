@@ -15,7 +15,7 @@ struct Machine {
   std::string gpu;                          // empty on the CPU
   std::string driver, runtime;              // CUDA versions, "13.0"; empty on the CPU
   int clock_mhz = 0, memory_clock_mhz = 0;  // the GPU's highest
-  /// What nvidia-smi said of the GPU at work: "580.65.06", clocks in MHz; empty and 0 where there is none.
+  /// What nvidia-smi prints of the GPU at work: "580.65.06", clocks in MHz; empty and 0 where there is none.
   struct Observed {
     std::string driver;
     int clock_mhz = 0, memory_clock_mhz = 0;

@@ -217,7 +217,7 @@ def distance(a, b, floor=0.0):
 
 
 def differences(got, want):
-    """name -> relative difference. A key's bias has no true gradient: its rounding is seen beside the query's."""
+    """name -> relative difference. A key's bias has no true gradient: its rounding is compared with the query's."""
 
     def floor(name):
         return float(want[name.replace("to_k", "to_q")].norm()) if name.endswith("to_k.bias") else 0.0

@@ -66,7 +66,7 @@ void* Arena::allocate(size_t bytes) {
       remove_free(offset, std::prev(free_.end())->second);
     }
     if (offset + size > capacity_)
-      fail_memory(cat("a tensor of ", bytes >> 20, " MiB does not fit beside ", live_ >> 20,
+      fail_memory(cat("a tensor of ", bytes >> 20, " MiB does not fit next to ", live_ >> 20,
                       " MiB in use of ", capacity_ >> 20));
     if (sealed() && offset + size > peak_)
       fail(cat("a sealed step asked for more memory than its plan: ", offset + size, " bytes, planned ",

@@ -22,7 +22,7 @@ struct StepState {
   // of this step's update, all from `updates`
   float bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^updates
   float ema_decay = 0;                               // 0 copies
-  float loss = 0;                                    // whoever computes it puts it here
+  float loss = 0;                                    // the loss kernel writes it here
 };
 
 struct AdamWOptions {

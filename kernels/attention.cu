@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   write_rows<kWidth>(plan, place, dq, {plan.scale, plan.scale}, args.dq);
 }
 
-/// dk and dv: the block owns keys and walks over queries, so P and dS stand transposed.
+/// dk and dv: the block owns keys and walks over queries, so P and dS are transposed.
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     attention_backward_keys_kernel(Plan plan, Backward<T> args) {

@@ -165,7 +165,7 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
-/// The threads of a block stand as rows x columns. mine.merge(other) takes in the state of a later row; row 0
+/// The threads of a block form rows x columns. mine.merge(other) takes in the state of a later row; row 0
 /// is left with the merger of all rows of its column, always in the same order. slots: one for each thread of
 /// the table. Every thread of the block calls it; those outside the table have row >= rows. Slots that were
 /// used before need a barrier in between.

@@ -108,7 +108,7 @@ std::string cuda_problem(int device) {
   if (properties.major < kOldestMajor)
     return cat(properties.name, " has compute capability ", properties.major, ".", properties.minor,
                "; Ito needs ", kOldestMajor, ".0 or newer (A100, RTX 30 and later)");
-  // Other errors than of the code, a GPU that is busy or full say, are for whoever uses it.
+  // Other errors than of the code, a GPU that is busy or full say, are for the code that uses it.
   cudaFuncAttributes code{};
   if (cudaSetDevice(device) != cudaSuccess) return "";
   const cudaError_t loaded = cudaFuncGetAttributes(&code, empty_kernel);

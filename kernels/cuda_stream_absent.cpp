@@ -1,4 +1,4 @@
-// Stands in for cuda_stream.cu and NVIDIA's libraries in a program that was built without CUDA.
+// Replaces cuda_stream.cu and NVIDIA's libraries in a program that was built without CUDA.
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_stream.h"
 

@@ -10,7 +10,7 @@ struct Sum64 {
 };
 
 /// Sum over a block's `threads` threads in f64, always in the same order; thread 0 gets it. slots: one a
-/// thread; a barrier stands between two uses.
+/// thread; two uses are separated by a barrier.
 __device__ inline double block_sum(const SharedArray<Sum64>& slots, int threads, double mine) {
   Sum64 sum{mine};
   merge_rows(slots, int(threadIdx.x), threads, 0, 1, sum);

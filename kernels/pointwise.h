@@ -4,7 +4,7 @@
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
-/// Memory-bound maps over contiguous tensors. All operands of a call have one dtype unless said; results may
+/// Memory-bound maps over contiguous tensors. All operands of a call have one dtype unless stated otherwise; results may
 /// be an operand.
 namespace ito::kernels {
 

@@ -2,7 +2,7 @@
 #include "kernels/pool_window.h"
 
 // Forward: x once, if the windows' overlaps come from the cache, and y once: in bf16 2 + 2/stride^2 bytes for
-// a pixel's channel of x. Backward: dy and dx likewise, and x for a maximum, whose windows are searched again
+// a pixel's channel of x. Backward: the same for dy and dx, and x for a maximum, whose windows are searched again
 // for each pixel that they cover (81 reads for 3x3, stride 1, from the cache) instead of being remembered.
 namespace ito::kernels {
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kTile = 2048;  // elements at a time, in the first-level cache
 
-/// d = skip x + out F for `count` elements from `at` on; the null half of a guided F stands `half` further
+/// d = skip x + out F for `count` elements from `at` on; the null half of a guided F is `half` further
 /// on.
 template <class A, class T>
 void denoise(const SdeStep& s, bool guided, const A* __restrict x, const T* __restrict f, int64_t half,

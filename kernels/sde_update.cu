@@ -1,7 +1,7 @@
 #include "kernels/cuda_map.cuh"
 #include "kernels/sde_update.h"
 
-// Bytes an element, f and next_in in bf16: start 4 (x is start, or read beside it: 4), f 2 and each history 4
+// Bytes an element, f and next_in in bf16: start 4 (x is start, or read as well: 4), f 2 and each history 4
 // are read, x' 4, next_in 2 and, where later steps want it, D_0 4 are written. An Euler step moves 12,
 // DPM-Solver++ (2M) 20; guidance adds 4, a second f and next_in. All once, which is the minimum; noise moves
 // nothing.

@@ -21,7 +21,7 @@ struct OpCase {
   std::vector<Shape> inputs;  // the first one has the data's dtype
   std::function<Tensor(const std::vector<Tensor>&)> apply;
   int reduction = 1;              // the longest sum behind one number of a result or gradient
-  std::vector<bool> wide = {};    // inputs that stay f32 beside bf16 (weights); default: none
+  std::vector<bool> wide = {};    // inputs that stay f32 next to bf16 (weights); default: none
   std::vector<bool> smooth = {};  // inputs without gradient are false; default: all have one
   double offset = 0;              // added to the first input: mean much larger than deviation
 };

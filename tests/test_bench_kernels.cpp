@@ -164,7 +164,7 @@ TEST_CASE("a whole small run on the CPU, as table and as JSON") {
     CHECK(row["repeats"] == 2);
     CHECK(row.contains("gbps") != row.contains("tflops"));
     CHECK(row["percent_of_ceiling"].get<double>() > 0);
-    CHECK(row.contains("beside") == measurements[i].baseline.has_value());
+    CHECK(row.contains("baseline") == measurements[i].baseline.has_value());
     CHECK(text.str().find(cases[i].name) != std::string::npos);
   }
 }

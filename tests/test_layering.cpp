@@ -6,6 +6,7 @@
 #include <iterator>
 #include <set>
 
+#include "prose_rules.h"
 #include "tree_rules.h"
 
 using namespace tree_rules;
@@ -45,7 +46,7 @@ Paths paths_of_tree(const fs::path& root) {
   return paths;
 }
 
-/// Its text files, but for the fixtures, which others wrote.
+/// Its text files, except for the fixtures, which other programs wrote.
 std::vector<File> files_of_tree(const fs::path& root) {
   std::vector<File> files;
   for (const std::string& path : paths_of_tree(root)) {
@@ -132,6 +133,36 @@ TEST_CASE("a file that is handled by hand is found, with its line") {
 TEST_CASE("the tree: files that comments and documents name are there") {
   const Paths tree = paths_of_tree(ITO_SOURCE_DIR);
   for (const File& file : files_of_tree(ITO_SOURCE_DIR)) report(check_paths(file.path, file.text, tree));
+}
+
+TEST_CASE("the tree: words that the glossary of docs/style.md avoids are in no comment, text or document") {
+  std::string page;
+  const std::vector<File> files = files_of_tree(ITO_SOURCE_DIR);
+  for (const File& file : files)
+    if (file.path == "docs/style.md") page = file.text;
+  const std::vector<prose_rules::Row> rows = prose_rules::glossary(page);
+  CHECK(rows.size() > 15);
+  for (const File& file : files)
+    if (file.path != "docs/style.md" && file.path != "LICENSE" && !file.path.starts_with("bench/history/"))
+      report(prose_rules::check_words(file.path, file.text, rows));
+}
+
+TEST_CASE("a word that the glossary avoids is found in comments and texts, with its line") {
+  const std::vector<prose_rules::Row> rows = prose_rules::glossary(
+      "| avoid | write |\n| --- | --- |\n| `hither`, `to and fro` | here |\n"
+      "| `yonder` (but `yonder star`) | there |\n\n| `no row` | x |\n");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].avoid == std::vector<std::string>{"hither", "to and fro"});
+  CHECK(rows[1].allowed == std::vector<std::string>{"yonder star"});
+  const auto check = [&](const char* path, const char* text) {
+    return prose_rules::check_words(path, text, rows);
+  };
+  CHECK(check("a.h", "int hither;\n// Come Hither.\n") == Complaints{"a.h:2: \"Hither\"; write: here"});
+  CHECK(check("a.cpp", "fail(\"it is yonder\");") == Complaints{"a.cpp:1: \"yonder\"; write: there"});
+  CHECK(check("a.cu", "/* to\n * and fro */ /// to and\n/// fro").size() == 2);
+  CHECK(check("docs/a.md", "The yonder star, thitherto.").empty());
+  CHECK(check("docs/a.md", "A yonder star is yonder.").size() == 1);
+  CHECK(check("a.cpp", "hither(yonder);").empty());
 }
 
 TEST_CASE("an include against the direction is found, with its line") {

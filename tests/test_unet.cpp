@@ -110,8 +110,8 @@ void check_parity(const std::string& name) {
     CAPTURE(spec.name);
     const float* gradient = store.gradients() + store.offset(int(i));
     const std::vector<double> got(gradient, gradient + spec.shape.count());
-    // A key's bias moves all scores of a query by the same amount, so its true gradient is zero: what rounding leaves of
-    // it is measured against the query's.
+    // A key's bias moves all scores of a query by the same amount, so its true gradient is zero: what rounding
+    // leaves of it is measured against the query's.
     const bool vanishes = tests::ends_with(spec.name, "to_k.bias");
     const std::string query = vanishes ? spec.name.substr(0, spec.name.size() - 9) + "to_q.bias" : spec.name;
     const double floor = norm(fixture.values<float>("grad." + query));

@@ -31,7 +31,7 @@ struct ZipEntry {
 
 /// Reads an archive in place; opening reads the directory only, to its end (copies with more than 65,535
 /// entries exist whose counter has wrapped). Any number of threads may read. Error: no zip (an HTML page is
-/// told), truncated, in several parts, encrypted, another compression than the two, entries that overlap,
+/// reported), truncated, in several parts, encrypted, another compression than the two, entries that overlap,
 /// that claim more bytes than there are, or are called "/x", "../x" or as another one.
 class ZipReader {
  public:

@@ -47,7 +47,7 @@ constexpr Range above(long double bound) {
 inline constexpr Range kAnySeed = from(0).to(18446744073709551615.0L);
 inline constexpr Range kThreads = from(0).to(4096);
 
-/// What there is to know about an option beside its value. An option without help has no flag, and is set in files
+/// What there is to know about an option besides its value. An option without help has no flag, and is set in files
 /// alone. Every number has a range.
 struct Field {
   std::string name;  // in files and errors: "sample_steps"

@@ -5,7 +5,7 @@
 namespace ito {
 
 /// Reports a line that the user should see though nothing has failed: a GPU that cannot be used, a library that is
-/// missing. It goes where the program wants such lines (set_warning_sink); nowhere, where it has not said.
+/// missing. It goes where the program wants such lines (set_warning_sink); nowhere by default.
 void warn(const std::string& line);
 
 /// What warn() does with a line, without its newline. Set once, by main, before anything else runs.

@@ -40,7 +40,7 @@ extern const Algorithm kPointwise;
 /// 3x3, stride 1, padding 1 by our own Winograd algorithm.
 extern const Algorithm kWinograd;
 #ifdef HAVE_ONEDNN
-/// Any shape, oneDNN's direct convolution on NHWC as it stands.
+/// Any shape, oneDNN's direct convolution on NHWC as it is.
 extern const Algorithm kOneDnnDirect;
 #endif
 

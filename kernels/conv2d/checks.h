@@ -32,7 +32,7 @@ inline std::byte* check_workspace(const Conv2dDims& d, size_t bytes, Out workspa
   return static_cast<std::byte*>(workspace.data);
 }
 
-/// The activations of a call; null ones aside, of one type.
+/// The activations of a call; of one type, except for null ones.
 inline void check_dtypes(std::initializer_list<In> activations) {
   const In& first = *activations.begin();
   for (const In& a : activations) {

@@ -153,7 +153,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
   }
   __syncthreads();
 
-  // From here on the shared memory is the result's, whoever takes it.
+  // From here on the shared memory belongs to the result.
   if constexpr (Output::kSumsLines)
     if (sums_lines) write_line_sums<Shape, Tiles>(line_sums, output, block.row);
   constexpr int kNeighbours = Tiles::Product::kNeighbours, kResults = Shape::kM * Tiles::kResultRow;

@@ -1,4 +1,4 @@
-// Convolution by oneDNN: f32, NHWC as it stands; weights are reordered into the primitive's own layout, and
+// Convolution by oneDNN: f32, NHWC as it is; weights are reordered into the primitive's own layout, and
 // two sources joined, inside the workspace. Primitives are made once for a shape and kept by the stream.
 #ifdef HAVE_ONEDNN
 #include <omp.h>

@@ -40,8 +40,9 @@ template <class T>
 struct Im2col {
   const T *x, *x2;  // x2: the channels from c1 on
   int c1, c2, height, width;
-  int step, first_y, first_x;     // pixel (i, j) sees rows from i * step + first_y on, columns alike
-  int direction;                  // 1 or -1: where the next tap looks
+  int step, first_y,
+      first_x;    // pixel (i, j) sees rows from i * step + first_y on, and columns from j * step + first_x
+  int direction;  // 1 or -1: where the next tap looks
   int pixels, entries;            // rows and columns
   FastDivmod per_image, per_row;  // pixels
   FastDivmod per_tap, taps_x;

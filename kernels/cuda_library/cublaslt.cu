@@ -110,7 +110,7 @@ struct Preference {
     const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;  // parts are added in f32, in order
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes);
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
-    // Weights start at multiples of 32 bytes; unless it is told, the library assumes 256.
+    // Weights start at multiples of 32 bytes; by default the library assumes 256.
     const uint32_t alignment = 16;
     for (const auto which :
          {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,

@@ -11,10 +11,10 @@
 #include "kernels/group_norm.h"
 
 /// How GroupNorm's work is cut. A block takes a slice of one image: `slice` neighbouring channels, which are
-/// whole groups and at least a memory sector wide, in all pixels. Its threads stand as rows x columns; a
+/// whole groups and at least a memory sector wide, in all pixels. Its threads form rows x columns; a
 /// thread owns one vector of V channels in every rows-th pixel, so what it needs of a channel stays in its
 /// registers and what it puts into shared memory it alone reads again. Enough pixels a thread that the sums
-/// over threads and what is read of each channel cost little beside them.
+/// over threads and what is read of each channel cost little compared with them.
 namespace ito::kernels::group_norm {
 
 inline constexpr int kThreads = 512;     // of a block, at most
@@ -49,7 +49,7 @@ struct Place {
   }
 };
 
-/// The same channels in all pixels of an image: pixel r stands at data + r * stride. No data: not wanted.
+/// The same channels in all pixels of an image: pixel r is at data + r * stride. No data: not wanted.
 template <class T>
 struct Column {
   T* data;

@@ -9,7 +9,7 @@
 #include "engine/buffer.h"
 #include "model/unet/presets.h"
 
-/// bench_kernels on the emulated GPU: every case runs there, and what stands beside a kernel computes the
+/// bench_kernels on the emulated GPU: every case runs there, and the baseline of a kernel computes the
 /// same. The times mean nothing.
 namespace ito::bench {
 namespace {
