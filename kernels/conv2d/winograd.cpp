@@ -170,8 +170,8 @@ void run_pass(CpuStream& stream, const Conv2dDims& d, const Pass& pass, std::byt
   const Layout layout(stream, pass, workspace);
   const Tiles tiles(d);
   const int threads = stream.threads(), count = tiles.count(), blocks = div_up(count, kBlock);
-  // Runs of neighbours, so that a block's prefetch is for its own thread; several, so that one busy core does not hold up
-  // all.
+  // Runs of neighbours, so that a block's prefetch is for its own thread; several, so that one busy core does not
+  // hold up all.
   const int run = std::max(1, blocks / (8 * threads));
   std::fill_n(layout.zeros, Layout::widest(pass), 0.0f);
 #pragma omp parallel num_threads(threads)
