@@ -89,6 +89,7 @@ __global__ void __launch_bounds__(kMapThreads)
 
 void gradient_norm(CudaStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
                    const float* grad, StepState* state, void* scratch) {
+  check_adamw(count);
   const int64_t block = kNormThreads * kNormVector, blocks = div_up(count, block);
   LaunchConfig config;
   config.grid = dim3(unsigned(std::min<int64_t>(kNormBlocks, blocks)));
@@ -100,6 +101,7 @@ void gradient_norm(CudaStream& stream, int64_t count, const AdamWOptions& option
 
 void adamw_update(CudaStream& stream, int64_t count, const AdamWOptions& options, const StepInput* input,
                   const StepState* state, const AdamWBuffers& b) {
+  check_adamw(count);
   constexpr int V = kWideVector<float>;
   static_assert(kParameterAlign % V == 0, "a pack has one flag");
   launch_map<V>("adamw_update", stream, 1, count,

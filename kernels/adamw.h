@@ -74,6 +74,9 @@ void adamw_update(CpuStream&, int64_t count, const AdamWOptions&, const StepInpu
 void adamw_update(CudaStream&, int64_t count, const AdamWOptions&, const StepInput* input,
                   const StepState* state, const AdamWBuffers&);
 
+/// Error: no parameters.
+void check_adamw(int64_t count);
+
 /// What gradient_norm's last thread does: 1 - beta^t in f64, so that late steps lose nothing.
 ITO_HOST_DEVICE inline void finish_gradient_norm(double sum_of_squares, const AdamWOptions& o,
                                                  const EmaOptions& ema, StepState* state) {

@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(kMapThreads)
 
 void copy_channels(CudaStream& stream, int n, int hw, int count, const ChannelRange& from, In x,
                    const ChannelRange& to, Out y) {
-  check_channels(count, from, to);
+  check_copy_channels(count, from, to);
   check_index("copy_channels", int64_t(hw) * count);
   visit_cuda("copy_channels", x.dtype, [&](auto t) {
     using T = decltype(t);

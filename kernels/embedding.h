@@ -23,4 +23,7 @@ struct SinusoidalOptions {
 void sinusoidal(CpuStream&, int n, int half, const SinusoidalOptions&, In t, Out y);
 void sinusoidal(CudaStream&, int n, int half, const SinusoidalOptions&, In t, Out y);
 
+/// Error: a number of samples or of frequencies that is not positive.
+void check_embedding(const char* op, int n, int half);
+
 }  // namespace ito::kernels

@@ -87,6 +87,7 @@ __global__ void __launch_bounds__(kMapThreads) make_batch_kernel(MakeBatchArgume
 
 void make_batch(CudaStream& stream, const MakeBatchDims& d, const uint8_t* pixels,
                 const SampleRecipe* recipes, Out input, Out target) {
+  check_make_batch(d);
   const int64_t size = int64_t(d.h) * d.w * d.c;
   check_index("make_batch", size);
   visit_cuda("make_batch", input.dtype, [&](auto t) {

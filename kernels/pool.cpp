@@ -83,7 +83,7 @@ void gather_gradient(Pooling kind, const PoolDims& d, const Image<const T>& dy, 
 
 }  // namespace
 
-void check(const PoolDims& d) {
+void check_pool(const PoolDims& d) {
   const int least = d.pad_top < d.pad_left ? d.pad_top : d.pad_left;
   const bool sizes = d.n > 0 && d.h > 0 && d.w > 0 && d.c > 0 && d.r > 0 && d.s > 0 && d.stride > 0;
   const bool paddings = least >= 0 && d.pad_bottom >= 0 && d.pad_right >= 0 && d.pad_top < d.r &&
@@ -97,7 +97,7 @@ void check(const PoolDims& d) {
 }
 
 void pool_forward(CpuStream& stream, Pooling kind, const PoolDims& d, In x, Out y) {
-  check(d);
+  check_pool(d);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     const T* const images = x.as<T>();
@@ -116,7 +116,7 @@ void pool_forward(CpuStream& stream, Pooling kind, const PoolDims& d, In x, Out 
 }
 
 void pool_backward(CpuStream& stream, Pooling kind, const PoolDims& d, In dy, In x, Out dx) {
-  check(d);
+  check_pool(d);
   visit(dy.dtype, [&](auto t) {
     using T = decltype(t);
     const T *const gradients = dy.as<T>(), *const images = x.as<T>();

@@ -120,7 +120,7 @@ void visit(Pooling kind, F&& f) {
 }
 
 void check_indices(const char* op, const PoolDims& d) {
-  check(d);
+  check_pool(d);
   check_index(op, int64_t(d.h) * d.w * d.c);
   check_index(op, int64_t(d.out_h()) * d.out_w() * d.c);
 }

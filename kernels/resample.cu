@@ -47,6 +47,7 @@ namespace {
 template <int V, class Packed, class Single, class T>
 void launch_resample(const char* op, CudaStream& stream, int n, int h, int w, int c, float scale, const T* x,
                      T* y, Packed packed, Single single) {
+  check_resample(op, n, h, w, c);
   check_index(op, int64_t(h) * w * c);
   launch_map<V>(op, stream, n, int64_t(h) * w * c, c % V == 0 && is_aligned<V>(x, y), packed, single, h, w, c,
                 scale, x, y);

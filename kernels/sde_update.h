@@ -50,7 +50,7 @@ struct SdeUpdateOperands {
 void sde_update(CpuStream&, const SdeUpdateDims&, const SdeStep* step, const SdeUpdateOperands&);
 void sde_update(CudaStream&, const SdeUpdateDims&, const SdeStep* step, const SdeUpdateOperands&);
 
-/// Fails where dims and operands do not fit together; both backends ask it.
+/// Error: dims and operands that do not fit together.
 void check_sde_update(const SdeUpdateDims&, const SdeUpdateOperands&);
 
 }  // namespace ito::kernels

@@ -11,7 +11,7 @@ Tensor pool(const Tensor& x, Pooling kind, const Window& window, int stride, con
   const Shape a = x.shape();
   const kernels::PoolDims d{int(a[0]), int(a[1]),   int(a[2]),    int(a[3]),      window.height, window.width,
                             stride,    padding.top, padding.left, padding.bottom, padding.right};
-  check(d);
+  check_pool(d);
   Tensor y(x.device(), {d.n, d.out_h(), d.out_w(), d.c}, x.dtype());
   x.device().launch([&](auto& s) { kernels::pool_forward(s, kind, d, x.in(), y.out()); });
   // A mean's gradient needs no x, which would be a whole activation kept.
