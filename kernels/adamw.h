@@ -13,16 +13,15 @@ struct StepInput {
   float learning_rate = 0;
 };
 
-/// What a step leaves for the next one and reports; lives on the device, so that nothing is read back inside
-/// a step.
+/// What a step reports and leaves for the next one. It lives on the device, so that a step reads nothing back.
 struct StepState {
-  uint64_t updates = 0;  // applied so far: a step that was skipped is none
+  uint64_t updates = 0;  // applied so far; skipped steps do not count
   float grad_norm = 0;   // before clipping
   uint32_t skipped = 0;  // 1: the loss or the gradient's norm was not finite and nothing was changed
   // of this step's update, all from `updates`
   float bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^updates
   float ema_decay = 0;                               // 0 copies
-  float loss = 0;                                    // whoever computes it puts it here
+  float loss = 0;                                    // written by the kernels that compute it
 };
 
 struct AdamWOptions {

@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   write_rows<kWidth>(plan, place, dq, {plan.scale, plan.scale}, args.dq);
 }
 
-/// dk and dv: the block owns keys and walks over queries, so P and dS stand transposed.
+/// dk and dv: the block owns keys and walks over queries, so P and dS are transposed.
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     attention_backward_keys_kernel(Plan plan, Backward<T> args) {
@@ -158,7 +158,7 @@ Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operan
           div_up(d.tokens, kOwn),
           div_up(width, kWidth),
           float(1 / std::sqrt(double(width))),
-          are_aligned(operands) && are_whole_packs<kWideVector<T>>({width})};
+          are_aligned(operands) && are_whole_packs<kPackWidth<T>>({width})};
 }
 
 /// own_tiles: tensors of which a block keeps its own rows.

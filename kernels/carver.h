@@ -9,7 +9,7 @@
 namespace ito::kernels {
 
 /// Cuts memory into aligned arrays, one after the other. Over a null base it only adds up the bytes, so one
-/// layout function serves both the size and the pointers. An array of nothing is null.
+/// layout function serves both the size and the pointers. An empty array is null.
 class Carver {
  public:
   static constexpr size_t kCacheLine = 64;

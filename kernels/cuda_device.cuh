@@ -12,13 +12,14 @@ namespace ito::kernels {
 
 inline constexpr int kWarpSize = 32;
 
-/// V neighbouring elements, moved by one access: 16 bytes for 4 floats or 8 bf16.
+/// V neighbouring elements. Up to 16 bytes (4 floats, 8 bf16) are moved by one access.
 template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {
   T v[V];
 };
+/// Elements of the largest pack that one access moves.
 template <class T>
-inline constexpr int kWideVector = 16 / int(sizeof(T));
+inline constexpr int kPackWidth = 16 / int(sizeof(T));
 
 #if defined(__CUDACC__)
 struct CallSite {};
@@ -165,10 +166,10 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
-/// The threads of a block stand as rows x columns. mine.merge(other) takes in the state of a later row; row 0
-/// is left with the merger of all rows of its column, always in the same order. slots: one for each thread of
-/// the table. Every thread of the block calls it; those outside the table have row >= rows. Slots that were
-/// used before need a barrier in between.
+/// A reduction over the rows of a block whose threads form a table, rows x columns. mine.merge(other) takes in the
+/// state of a later row; row 0 is left with what all rows of its column merge to, always in the same order. slots:
+/// one for each thread of the table. Every thread of the block makes the call; those outside the table have row >=
+/// rows. Slots that were used before need a barrier in between.
 template <class State>
 __device__ inline void merge_rows(const SharedArray<State>& slots, int row, int rows, int column, int columns,
                                   State& mine) {

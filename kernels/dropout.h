@@ -8,7 +8,7 @@ namespace ito::kernels {
 
 /// y[n,e] = keep ? x[n,e] / (1 - p) : 0, keep where element e's uniform number of the stream
 /// (seed, dropout, *step, first_sample + n | layer << 20) is >= p. 0 <= p < 1; layer < 4096; samples < 2^20.
-/// The mask is drawn anew in the backward pass: backward is the same call on dy. step is read on the device.
+/// The mask is drawn again in the backward pass: backward is the same call on dy. step is read on the device.
 struct DropoutKey {
   uint64_t seed;
   uint32_t layer;

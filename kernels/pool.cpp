@@ -125,11 +125,11 @@ void pool_backward(CpuStream& stream, Pooling kind, const PoolDims& d, In dy, In
     parallel_each(stream, int64_t(d.n) * d.h, [=](int64_t i) {  // one row of dx
       const int64_t image = i / d.h;
       const Image<const T> from{gradients + image * out_size, d.out_w(), d.c};
-      const Image<const T> beside{images ? images + image * size : nullptr, d.w, d.c};
+      const Image<const T> input{images ? images + image * size : nullptr, d.w, d.c};
       T* to = results + i * d.w * d.c;
       for (int column = 0; column < d.w; ++column, to += d.c)
         for (int j = 0; j < d.c; j += kChannels)
-          gather_gradient<T, arithmetic_t<T>>(kind, d, from, beside, int(i % d.h), column, j,
+          gather_gradient<T, arithmetic_t<T>>(kind, d, from, input, int(i % d.h), column, j,
                                               std::min(kChannels, d.c - j), to + j);
     });
   });

@@ -1,7 +1,7 @@
 #include "kernels/cuda_map.cuh"
 #include "kernels/sde_update.h"
 
-// Bytes an element, f and next_in in bf16: start 4 (x is start, or read beside it: 4), f 2 and each history 4
+// Bytes an element, f and next_in in bf16: start 4 (x is start, or read as well: 4), f 2 and each history 4
 // are read, x' 4, next_in 2 and, where later steps want it, D_0 4 are written. An Euler step moves 12,
 // DPM-Solver++ (2M) 20; guidance adds 4, a second f and next_in. All once, which is the minimum; noise moves
 // nothing.
@@ -22,7 +22,7 @@ struct SdeUpdateArguments {
 
 namespace {
 
-/// What is loaded for V elements. All of it before anything is stored: the result may be an operand.
+/// What is loaded for V elements. All of it before anything is stored: the result may alias an operand.
 template <class F, int V>
 struct SdeValues {
   Pack<float, V> start{}, x{}, history[kSdeHistory]{};
@@ -39,8 +39,8 @@ struct SdeValues {
     for (int k = 0; k < kSdeHistory; ++k)
       if (k < args.dims.history) history[k] = load<V>(args.history[k] + at);
   }
-  /// The network's answer.
-  __device__ float answer(int i, bool guided, float guidance) const {
+  /// The network's output F.
+  __device__ float output(int i, bool guided, float guidance) const {
     if (!guided) return float(f.v[i]);
     return float(null.v[i]) + guidance * (float(f.v[i]) - float(null.v[i]));
   }
@@ -54,7 +54,7 @@ __device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s
   Pack<float, V> denoised, result;
   Pack<Next, V> next;
   for (int i = 0; i < V; ++i) {
-    denoised.v[i] = s.skip * value.x.v[i] + s.out * value.answer(i, args.dims.guided, s.guidance);
+    denoised.v[i] = s.skip * value.x.v[i] + s.out * value.output(i, args.dims.guided, s.guidance);
     float sum = s.a * value.start.v[i] + s.b[0] * denoised.v[i];
     for (int k = 0; k < kSdeHistory; ++k) sum += s.b[1 + k] * value.history[k].v[i];
     result.v[i] = sum + s.c * z[i];

@@ -9,8 +9,8 @@ namespace ito::kernels {
 /// Denoised images of earlier steps that an update may use.
 inline constexpr int kSdeHistory = 2;
 
-/// One step of any sampler whose update is linear in what it has evaluated (all of them are), as numbers. It
-/// stands in the device's memory: a captured step is replayed with the next step's numbers.
+/// One step of any sampler whose update is linear in what it has evaluated (all of them are), as numbers. It is stored
+/// in the device's memory: a captured step is replayed with the next step's numbers.
 struct SdeStep {
   float skip = 0, out = 1;               // D_0 = skip x + out F: the denoised image
   float guidance = 1;                    // F = F_null + guidance (F_cond - F_null), where there are two
@@ -30,10 +30,10 @@ struct SdeUpdateDims {
   Purpose purpose;  // of the noise
 };
 
-/// All [N,D] f32 unless said (f64 if `start` is; the noise is then the same f32 number, widened).
+/// All [N,D] f32 unless stated otherwise (f64 if `start` is; the noise is then the same f32 number, converted).
 struct SdeUpdateOperands {
   In start;  // the state that the step started from; null: 0
-  In x, f;   // where the network was asked, and its answer, f32 or bf16, [2N,D] if guided; null: no D_0
+  In x, f;   // the network's input and output; f is f32 or bf16, [2N,D] if guided; both null: no D_0
   In history[kSdeHistory];  // D_1, D_2: newest first
   const uint64_t* seeds;    // [N]; null where no step draws noise
   Out denoised;             // D_0, for later steps; may be null

@@ -7,7 +7,7 @@
 namespace ito::kernels {
 
 inline constexpr int kErrorThreads = 512;
-inline constexpr int kErrorVector = 4;  // the targets' 16 bytes
+inline constexpr int kErrorVector = kPackWidth<float>;  // the targets'
 
 /// A block sums a sample. V > 1: per_sample is a multiple of V.
 template <class T, int V>

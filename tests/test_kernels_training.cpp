@@ -352,7 +352,7 @@ void check_sde(SdeProblem<A, F> p) {
 
 }  // namespace
 
-TEST_CASE("sde_update: a network's answer, its history, noise, and the network's next input") {
+TEST_CASE("sde_update: a network's output, its history, noise, and the network's next input") {
   const int d = 2048 + 4 + 1;  // a tile, and not a whole block of Philox
   for (int history = 0; history <= kSdeHistory; ++history) {
     check_sde(SdeProblem<float, float>(3, d, history));
@@ -425,10 +425,10 @@ TEST_CASE("sde_update says which operand is missing") {
     return [&p, o] { p.run(o); };
   };
   CHECK_THROWS_WITH(without([](auto& o) { o.f = {}; })(),
-                    "sde_update: a network's answer f goes with x, where it was asked");
+                    "sde_update: the network's output f and its input x are given together or not at all");
   CHECK_THROWS_WITH(without([](auto& o) { o.x = {}; })(),
-                    "sde_update: a network's answer f goes with x, where it was asked");
-  CHECK_THROWS_WITH(without([](auto& o) { o.x_out = {}; })(), "sde_update: there is nowhere to write x'");
+                    "sde_update: the network's output f and its input x are given together or not at all");
+  CHECK_THROWS_WITH(without([](auto& o) { o.x_out = {}; })(), "sde_update: x_out is missing");
   CHECK_THROWS_WITH(without([](auto& o) { o.history[1] = {}; })(), "sde_update: history 1 of 2 is missing");
   CHECK_THROWS_WITH(without([](auto& o) { o.seeds = nullptr; })(),
                     "sde_update: noise (c != 0) needs a seed for each image");

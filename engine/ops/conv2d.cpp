@@ -67,7 +67,7 @@ Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w
       kernels::conv2d_backward_data(s, d, dy.in(), w.in(), dx.out(), dx2.out(), scratch.out());
     });
   }
-  Tensor dw = wide_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], terms.bias);
+  Tensor dw = accumulator_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], terms.bias);
   if (dw.defined()) {
     Tensor scratch = workspace(d, x.first, ConvPass::backward_weights);
     device.launch([&](auto& s) {

@@ -19,7 +19,7 @@ using Constant = std::integral_constant<int, V>;
 /// Elements from a row of a tile to the next: 16 bytes more than its width, so that neighbouring rows lie in
 /// different banks.
 template <class T, int kWidth>
-inline constexpr int kPitch = kWidth + kWideVector<T>;
+inline constexpr int kPitch = kWidth + kPackWidth<T>;
 
 using Scores = float[kOther / 8][4];
 template <int kWidth>
@@ -91,7 +91,7 @@ __device__ inline uint32_t rounded_pair(float first, float second) {
   return narrow<bf16>(first).bits | uint32_t(narrow<bf16>(second).bits) << 16;
 }
 
-/// result += p . other rows, by tensor cores: p is rounded to bf16, and stands as their operand already.
+/// result += p . other rows, by tensor cores: p is rounded to bf16; its layout is that of their operand already.
 template <int kWidth>
 __device__ void add_product(const Scores& p, const SharedArray<bf16>& other, Result<kWidth>& result) {
   const int lane = int(threadIdx.x) % kWarpSize;

@@ -28,7 +28,7 @@ void run_class(CudaStream& stream, const Conv2dDims& d, const PixelClass& y, con
   if (y.count == 0 || x.count == 0) return;
   const int first_channel = dx ? 0 : d.c1, channels = (dx ? d.c1 : 0) + (dx2 ? d.c2 : 0);
   const int taps = y.taps * x.taps, pixels = y.count * x.count;
-  const Divider per_image(pixels), per_row(x.count), per_tap(d.k), taps_x(std::max(x.taps, 1));
+  const FastDivmod per_image(pixels), per_row(x.count), per_tap(d.k), taps_x(std::max(x.taps, 1));
   const PatchRows<T> a{{.x = dy,
                         .x2 = nullptr,
                         .c1 = d.k,

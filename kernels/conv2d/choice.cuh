@@ -68,7 +68,7 @@ inline bool are_aligned(std::initializer_list<const void*> pointers) {
 template <class T>
 bool are_wide(std::initializer_list<int> channels) {
   for (int c : channels)
-    if (c % kWideVector<T> != 0) return false;
+    if (c % kPackWidth<T> != 0) return false;
   return true;
 }
 
@@ -88,10 +88,10 @@ Patches<T> input_patches(const Conv2dDims& d, const T* x, const T* x2) {
           .direction = 1,
           .pixels = d.n * pixels,
           .entries = d.r * d.s * d.c(),
-          .per_image = Divider(pixels),
-          .per_row = Divider(d.out_w()),
-          .per_tap = Divider(d.c()),
-          .taps_x = Divider(d.s)};
+          .per_image = FastDivmod(pixels),
+          .per_row = FastDivmod(d.out_w()),
+          .per_tap = FastDivmod(d.c()),
+          .taps_x = FastDivmod(d.s)};
 }
 
 /// Scratch of every bf16 pass that reads w: room to round it.

@@ -43,7 +43,7 @@ namespace ito::kernels::conv2d {
 template <class Shape, class A, class B>
 struct Tiling {
   using T = typename A::Type;
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   using LayoutA = TileLayout<T, Shape::kM, Shape::kDepth, A::kAlongDepth>;
   using LayoutB = TileLayout<T, Shape::kN, Shape::kDepth, B::kAlongDepth>;
   using Product = std::conditional_t<std::is_same_v<T, float>, F32Product<Shape, LayoutA, LayoutB>,

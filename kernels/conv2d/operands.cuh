@@ -10,17 +10,17 @@ namespace ito::kernels::conv2d {
 
 /// Division by a number known before the launch, for 0 <= n < 2^31, as a multiplication and a shift (Granlund
 /// and Montgomery, PLDI 1994).
-class Divider {
+class FastDivmod {
  public:
-  explicit Divider(int by) : by_(unsigned(by)) {
+  explicit FastDivmod(int by) : by_(unsigned(by)) {
     while ((uint64_t(1) << shift_) < by_) ++shift_;
     factor_ = unsigned((uint64_t(1) << 32) * ((uint64_t(1) << shift_) - by_) / by_ + 1);
   }
-  /// n / by, and n % by in `rest`.
-  __device__ int divide(int n, int& rest) const {
+  /// n / by, and n % by in `remainder`.
+  __device__ int divide(int n, int& remainder) const {
     const unsigned high = unsigned((uint64_t(unsigned(n)) * factor_) >> 32);
     const unsigned quotient = (high + unsigned(n)) >> shift_;
-    rest = int(unsigned(n) - quotient * by_);
+    remainder = int(unsigned(n) - quotient * by_);
     return int(quotient);
   }
 
@@ -40,11 +40,11 @@ template <class T>
 struct Patches {
   const T *x, *x2;  // x2: the channels from c1 on
   int c1, c2, height, width;
-  int step, first_y, first_x;  // pixel (i, j) sees rows from i * step + first_y on, columns alike
-  int direction;               // 1 or -1: where the next tap looks
-  int pixels, entries;         // rows and columns
-  Divider per_image, per_row;  // pixels
-  Divider per_tap, taps_x;
+  int step, first_y, first_x;     // pixel (i, j) sees rows from i * step + first_y on, columns alike
+  int direction;                  // 1 or -1: where the next tap looks
+  int pixels, entries;            // rows and columns
+  FastDivmod per_image, per_row;  // pixels
+  FastDivmod per_tap, taps_x;
 
   struct Pixel {
     int y, x, index;  // of what the first tap sees
@@ -148,7 +148,7 @@ struct FilterColumns {
   const T* w;
   int lines, depths;
   int c, rs, s, stride, first_tap;  // first_tap: number among the filter's R x S
-  Divider per_tap, taps_x;
+  FastDivmod per_tap, taps_x;
   __device__ const T* line(int i) const { return i < lines ? w + i : w; }
   __device__ Distance depth(int i) const {
     const bool there = i < depths;

@@ -8,14 +8,14 @@ namespace ito::kernels::conv2d {
 /// y [pixels,K] = sums + bias[k] + shift[n,k] + residual[pixel,k], rounded once.
 template <class T>
 struct ForwardOutput {
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   static constexpr bool kSumsLines = false;
   T* y;
   const float* bias;
   const T *shift, *residual;
   int rows, columns;
   bool wide;  // kVector neighbours are aligned, and none is beyond the columns
-  Divider per_image;
+  FastDivmod per_image;
 
   template <int V>
   __device__ void write(int row, int column, float (&sums)[V]) const {
@@ -34,7 +34,7 @@ struct ForwardOutput {
  private:
   template <int V, class From>
   static __device__ void add(float (&sums)[V], const From* from) {
-    constexpr int kOnce = V < kWideVector<From> ? V : kWideVector<From>;
+    constexpr int kOnce = V < kPackWidth<From> ? V : kPackWidth<From>;
 #pragma unroll
     for (int first = 0; first < V; first += kOnce) {
       const auto values = load<kOnce>(from + first);
@@ -47,13 +47,13 @@ struct ForwardOutput {
 /// stride); columns are channels from first_channel on.
 template <class T>
 struct DataOutput {
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   static constexpr bool kSumsLines = false;
   T *dx, *dx2;
   int c1, c2, first_channel, height, width, stride, first_y, first_x;
   int rows, columns;
   bool wide;
-  Divider per_image, per_row;
+  FastDivmod per_image, per_row;
 
   template <int V>
   __device__ void write(int row, int column, float (&sums)[V]) const {

@@ -14,7 +14,7 @@ namespace ito::kernels::conv2d {
 template <class T, int lines, int depths, bool along_depth>
 struct TileLayout {
   static constexpr bool kAlongDepth = along_depth;
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   static constexpr int kRows = along_depth ? lines : depths;
   static constexpr int kRowChunks = (along_depth ? depths : lines) / kVector;
   static constexpr int kChunks = kRows * kRowChunks;

@@ -75,7 +75,7 @@ struct Reference {
   double norm = 0;
 
   Reference(const Setting& s, const Parameters& before, const std::vector<std::vector<float>>& gradients) {
-    w = simt::Wide(before.w).v, ema = w, m = std::vector<double>(w.size(), 0.0), v = m;
+    w = simt::F64Array(before.w).v, ema = w, m = std::vector<double>(w.size(), 0.0), v = m;
     const auto decayed = flags(w.size());
     for (size_t step = 0; step < gradients.size(); ++step) {
       double sum = 0;
@@ -161,8 +161,8 @@ TEST_CASE("adamw gives what the CPU gives") {
   CHECK(p.state.bias_correction2 == gpu.state.bias_correction2);
   CHECK(p.state.ema_decay == gpu.state.ema_decay);
   CHECK(std::abs(p.state.grad_norm - gpu.state.grad_norm) <= 2 * eps * p.state.grad_norm);
-  CHECK(count_wrong(gpu.w, simt::Wide(p.w).v, 2 * eps, 4 * eps) == 0);
-  CHECK(count_wrong(gpu.ema, simt::Wide(p.ema).v, 2 * eps, 4 * eps) == 0);
+  CHECK(count_wrong(gpu.w, simt::F64Array(p.w).v, 2 * eps, 4 * eps) == 0);
+  CHECK(count_wrong(gpu.ema, simt::F64Array(p.ema).v, 2 * eps, 4 * eps) == 0);
 }
 
 TEST_CASE("an average that decays at 0 copies, whatever stood there; the bf16 weights may be unwanted") {

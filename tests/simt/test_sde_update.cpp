@@ -8,8 +8,8 @@
 using namespace ito;
 using namespace ito::kernels;
 using simt::DeviceArray;
+using simt::F64Array;
 using simt::normals;
-using simt::Wide;
 
 namespace {
 
@@ -90,8 +90,8 @@ struct Reference {
   template <class F>
   Reference(const Case& c, const Given<F>& given) {
     const size_t count = size_t(c.dims.n) * size_t(c.dims.per_image), copies = c.dims.guided ? 2 : 1;
-    Wide start(given.start), at(given.x), f(given.f), d1(given.d1), d2(given.d2);
-    Wide to(count), d0(start.v.size()), next_in(copies * count);
+    F64Array start(given.start), at(given.x), f(given.f), d1(given.d1), d2(given.d2);
+    F64Array to(count), d0(start.v.size()), next_in(copies * count);
     CpuStream stream(1);
     const auto seeds = seeds_of(c.dims.n);
     sde_update(stream, c.dims, &c.step,
@@ -233,9 +233,9 @@ TEST_CASE("the noise is Box-Muller's of the CPU's Philox integers, within 4 ulp,
 
 TEST_CASE("sde_update refuses what it cannot do") {
   CudaStream stream;
-  double wide = 0;
+  double f64 = 0;
   float x = 0;
-  const Out x64{&wide, DType::f64}, x32{&x, DType::f32};
+  const Out x64{&f64, DType::f64}, x32{&x, DType::f32};
   const SdeStep step;
   const auto update = [&](const SdeUpdateDims& d, const SdeUpdateOperands& o) {
     sde_update(stream, d, &step, o);
@@ -245,8 +245,7 @@ TEST_CASE("sde_update refuses what it cannot do") {
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
   CHECK_THROWS_WITH(update(one, {x32, x32, x64, {}, nullptr, {}, x32, {}, {}}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, {x32, {}, {}, {}, nullptr, {}, {}, {}, {}}),
-                    "sde_update: there is nowhere to write x'");
+  CHECK_THROWS_WITH(update(one, {x32, {}, {}, {}, nullptr, {}, {}, {}, {}}), "sde_update: x_out is missing");
   CHECK_THROWS_WITH(update(dims(1, 1, 1, false), {x32, {}, {}, {}, nullptr, {}, x32, {}, {}}),
                     "sde_update: history 0 of 1 is missing");
   CHECK_THROWS_AS(update(dims(70000, 1, 0, false), {x32, {}, {}, {}, nullptr, {}, x32, {}, {}}), ito::Error);
