@@ -32,14 +32,14 @@ struct SdeUpdateDims {
 
 /// All [N,D] f32 unless stated otherwise (f64 if `start` is; the noise is then the same f32 number, converted).
 struct SdeUpdateOperands {
-  In start;  // the state that the step started from; null: 0
-  In x, f;   // the network's input and output; f is f32 or bf16, [2N,D] if guided; both null: no D_0
-  In history[kSdeHistory];  // D_1, D_2: newest first
-  const uint64_t* seeds;    // [N]; null where no step draws noise
-  Out denoised;             // D_0, for later steps; may be null
-  Out x_out;                // x'; may be start or x
-  Out next_in;              // next_scale x', f32 or bf16; [2N,D] if guided; may be null
-  Out next_c_noise;         // [N] f32, [2N] if guided; may be null
+  In start = {};      // the state that the step started from; null: 0
+  In x = {}, f = {};  // the network's input and output; f is f32 or bf16, [2N,D] if guided; both null: no D_0
+  In history[kSdeHistory] = {};     // D_1, D_2: newest first
+  const uint64_t* seeds = nullptr;  // [N]; null where no step draws noise
+  Out denoised = {};                // D_0, for later steps; may be null
+  Out x_out;                        // x'; may be start or x
+  Out next_in = {};                 // next_scale x', f32 or bf16; [2N,D] if guided; may be null
+  Out next_c_noise = {};            // [N] f32, [2N] if guided; may be null
 };
 
 /// x' = a start + b[0] D_0 + sum_k b[k] D_k + c z, z ~ N(0,1); one launch a step: guidance, preconditioning,

@@ -90,7 +90,13 @@ struct Parameters {
     const StepInput input{0, 1e-3f};
     gradient_norm(stream, count, o, average, g.data(), &state, nullptr);
     adamw_update(stream, count, o, &input, &state,
-                 {g.data(), decayed.data(), w.data(), m.data(), v.data(), ema.data(), half.data()});
+                 {.grad = g.data(),
+                  .decayed = decayed.data(),
+                  .w = w.data(),
+                  .m = m.data(),
+                  .v = v.data(),
+                  .ema = ema.data(),
+                  .half = half.data()});
   }
   bool same_bits(const Parameters& p) const {
     return w.same_bits(p.w) && m.same_bits(p.m) && v.same_bits(p.v) && ema.same_bits(p.ema) &&

@@ -57,8 +57,13 @@ Parameters run(const Setting& s, const Parameters& before, const std::vector<std
     DeviceArray<float> grad(stream, g, s.offset);
     gradient_norm(stream, int64_t(count), s.options, s.average, grad.data(), state.data(), scratch.data());
     adamw_update(stream, int64_t(count), s.options, input.data(), state.data(),
-                 {grad.data(), decayed.data(), w.data(), m.data(), v.data(), ema.data(),
-                  with_half ? half.data() : nullptr});
+                 {.grad = grad.data(),
+                  .decayed = decayed.data(),
+                  .w = w.data(),
+                  .m = m.data(),
+                  .v = v.data(),
+                  .ema = ema.data(),
+                  .half = with_half ? half.data() : nullptr});
     CHECK(uint32_t(scratch.read()[0]) == 0);  // the counter, for the next step
     CHECK(same_bits(grad.read(), g));
   }
@@ -154,7 +159,13 @@ TEST_CASE("adamw gives what the CPU gives") {
   for (const auto& g : gradients) {
     gradient_norm(stream, int64_t(count), s.options, s.average, g.data(), &p.state, nullptr);
     adamw_update(stream, int64_t(count), s.options, &s.input, &p.state,
-                 {g.data(), decayed.data(), p.w.data(), p.m.data(), p.v.data(), p.ema.data(), p.half.data()});
+                 {.grad = g.data(),
+                  .decayed = decayed.data(),
+                  .w = p.w.data(),
+                  .m = p.m.data(),
+                  .v = p.v.data(),
+                  .ema = p.ema.data(),
+                  .half = p.half.data()});
   }
   const double eps = rounding<float>();
   CHECK(p.state.bias_correction1 == gpu.state.bias_correction1);

@@ -69,15 +69,15 @@ Result<Next> run(const Case& c, const Given<F>& given, const simt::Schedule& sch
   DeviceArray<SdeStep> step(stream, std::vector<SdeStep>{c.step});
   DeviceArray<float>& out = c.in_place ? start : to;
   sde_update(stream, c.dims, step.data(),
-             {start.in(),
-              c.in_place ? start.in() : x.in(),
-              f.in(),
-              {d1.in(), d2.in()},
-              c.step.c != 0 ? seeds.data() : nullptr,
-              denoised.out(),
-              out.out(),
-              next.out(),
-              c_noise.out()});
+             {.start = start.in(),
+              .x = c.in_place ? start.in() : x.in(),
+              .f = f.in(),
+              .history = {d1.in(), d2.in()},
+              .seeds = c.step.c != 0 ? seeds.data() : nullptr,
+              .denoised = denoised.out(),
+              .x_out = out.out(),
+              .next_in = next.out(),
+              .next_c_noise = c_noise.out()});
   if (!c.in_place) CHECK(simt::same_bits(start.read(), given.start));
   return {out.read(), denoised.read(), c_noise.read(), next.read()};
 }
@@ -95,15 +95,14 @@ struct Reference {
     CpuStream stream(1);
     const auto seeds = seeds_of(c.dims.n);
     sde_update(stream, c.dims, &c.step,
-               {start.in(),
-                at.in(),
-                f.in(),
-                {d1.in(), d2.in()},
-                seeds.data(),
-                d0.out(),
-                to.out(),
-                next_in.out(),
-                {}});
+               {.start = start.in(),
+                .x = at.in(),
+                .f = f.in(),
+                .history = {d1.in(), d2.in()},
+                .seeds = seeds.data(),
+                .denoised = d0.out(),
+                .x_out = to.out(),
+                .next_in = next_in.out()});
     x = to.v, denoised = d0.v;
     const SdeStep& s = c.step;
     for (size_t i = 0; i < count; ++i) {
@@ -241,12 +240,12 @@ TEST_CASE("sde_update refuses what it cannot do") {
     sde_update(stream, d, &step, o);
   };
   const SdeUpdateDims one = dims(1, 1, 0, false);
-  CHECK_THROWS_WITH(update(one, {{}, {}, {}, {}, nullptr, {}, x64, {}, {}}),
+  CHECK_THROWS_WITH(update(one, {.x_out = x64}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, {x32, x32, x64, {}, nullptr, {}, x32, {}, {}}),
+  CHECK_THROWS_WITH(update(one, {.start = x32, .x = x32, .f = x64, .x_out = x32}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, {x32, {}, {}, {}, nullptr, {}, {}, {}, {}}), "sde_update: x_out is missing");
-  CHECK_THROWS_WITH(update(dims(1, 1, 1, false), {x32, {}, {}, {}, nullptr, {}, x32, {}, {}}),
+  CHECK_THROWS_WITH(update(one, {.start = x32, .x_out = {}}), "sde_update: x_out is missing");
+  CHECK_THROWS_WITH(update(dims(1, 1, 1, false), {.start = x32, .x_out = x32}),
                     "sde_update: history 0 of 1 is missing");
-  CHECK_THROWS_AS(update(dims(70000, 1, 0, false), {x32, {}, {}, {}, nullptr, {}, x32, {}, {}}), ito::Error);
+  CHECK_THROWS_AS(update(dims(70000, 1, 0, false), {.start = x32, .x_out = x32}), ito::Error);
 }
