@@ -58,7 +58,8 @@ void gradient_norm(CpuStream& stream, int64_t count, const AdamWOptions& options
 void adamw_update(CpuStream& stream, int64_t count, const AdamWOptions& options, const StepInput* input,
                   const StepState* state, const AdamWBuffers& b) {
   check_adamw(count);
-  static_assert(kPiece % kParameterAlign == 0);
+  static_assert(kPiece % kParameterAlign == 0,
+                "a piece starts with a block of parameters, which has one flag");
   if (state->skipped) return;
   const AdamWStep step(options, *input, *state);
   parallel_pieces(stream, count, [&](int64_t begin, int64_t end) {

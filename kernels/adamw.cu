@@ -17,13 +17,14 @@ struct NormScratch {
   unsigned done;  // blocks that have stored their sum
   double sums[kNormBlocks];
 };
-static_assert(sizeof(NormScratch) <= kGradientNormScratch);
+static_assert(sizeof(NormScratch) <= kGradientNormScratch, "callers allocate kGradientNormScratch bytes");
 
 namespace {
 
 /// The sum over the thread's elements.
 template <int V>
 __device__ double sum_of_squares(int64_t count, const float* grad) {
+  static_assert(V <= kNormThreads, "the elements behind the last pack go to the first threads, one each");
   const int64_t thread = int64_t(blockIdx.x) * kNormThreads + threadIdx.x;
   const int64_t threads = int64_t(gridDim.x) * kNormThreads, packs = count / V;
   double sum = 0;

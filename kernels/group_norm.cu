@@ -329,6 +329,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan
 }
 
 inline constexpr int kReduceChannels = 32, kReduceRows = 16;
+static_assert(kReduceChannels * kReduceRows <= 1024, "a block has at most 1024 threads");
 
 /// dbeta and dgamma [C] from partial [2,N,C], images in a fixed order. Block: 32 channels x 16 rows of
 /// images.

@@ -94,6 +94,7 @@ template <class T, int V>
 __global__ void __launch_bounds__(kMapThreads)
     add_channels_backward_kernel(int hw, int c, const T* dy, T* dbias) {
   constexpr int kColumns = kSumColumns<V>, kRows = kMapThreads / kColumns;
+  static_assert(kMapThreads % kColumns == 0, "every thread of the block has a place in its rows of columns");
   SharedMemory shared;
   const auto slots = shared.take<ChannelSums<V>>(kMapThreads);
   const int column = int(threadIdx.x) % kColumns, row = int(threadIdx.x) / kColumns;

@@ -60,6 +60,7 @@ __global__ void __launch_bounds__(kMapThreads, kPoolBlocks)
 template <int V, class T>
 __device__ inline unsigned find_winners(const PoolDims& d, const T* x, Range rows, Range columns,
                                         const PoolPlace& at, const Pack<T, V>& mine) {
+  static_assert(V < 32, "the result has a bit for each channel");
   unsigned won = (1u << V) - 1;
   for (int i = rows.first; i <= rows.last; ++i) {
 #pragma unroll 1

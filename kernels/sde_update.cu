@@ -72,6 +72,7 @@ __device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s
 /// A thread takes one block of Philox: elements 4q .. 4q+3 of an image, at once (V = 4) or singly (V = 1).
 template <class F, class Next, int V>
 __global__ void __launch_bounds__(kMapThreads) sde_update_kernel(SdeUpdateArguments<F, Next> args) {
+  static_assert(kQuad % V == 0, "a block of Philox gives a thread whole packs of numbers");
   const int64_t first = first_element(kQuad), image = blockIdx.y;
   if (first >= args.dims.per_image) return;
   const SdeStep s = *args.step;

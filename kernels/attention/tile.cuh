@@ -39,6 +39,7 @@ __device__ void load_tile(const Plan& plan, const T* x, int64_t base, int first,
                           const SharedArray<T>& tile) {
   const auto copy = [&](auto vector) {
     constexpr int V = decltype(vector)::value, kColumns = kWidth / V;
+    static_assert(kWidth % V == 0, "a row of a tile is whole packs");
 #pragma unroll 2  // all the loads of a tile in flight at once would cost 60 registers
     for (int i = int(threadIdx.x); i < kRows * kColumns; i += kThreads) {
       const int row = i / kColumns, column = i % kColumns * V;

@@ -20,6 +20,9 @@ namespace ito::kernels::group_norm {
 inline constexpr int kThreads = 512;     // of a block, at most
 inline constexpr int kFewThreads = 128;  // of a block, at least where the groups allow it
 inline constexpr int kSectorBytes = 32, kLineBytes = 128;
+static_assert(kThreads % kWarpSize == 0,
+              "the launch rounds a block's threads up to whole warps, at most to kThreads");
+static_assert(kFewThreads <= kThreads, "a slice with enough vectors for kFewThreads has to exist");
 /// Pixels of a thread, in images of fewer and of at least kManyPixels.
 inline constexpr int kFewEach = 8, kManyEach = 16, kManyPixels = 1024;
 inline constexpr int kInFlight = 4;  // vectors that a thread loads before it uses the first
@@ -76,6 +79,7 @@ __device__ Column<T> tensor_column(const Plan& plan, T* y, int n, int channel) {
 /// Calls use(pixel, v) for the thread's pixels from `first` on, v[k] being the vector of columns[k] there.
 template <int V, class T, int N, class Use>
 __device__ void each_pixel(const Plan& plan, int first, const Column<const T> (&columns)[N], Use use) {
+  static_assert(N <= kInFlight, "a thread loads a vector of each tensor at a time, or more");
   constexpr int kBatch = kInFlight / N;
   for (; first < plan.hw; first += kBatch * plan.rows) {
     Pack<T, V> batch[kBatch][N];
@@ -124,7 +128,7 @@ class SharedSlice {
           use(value);
         });
       };
-      static_assert(kParts == 4);
+      static_assert(kParts == 4, "each part is waited for below, with the number of parts still under way");
       cp_wait<3>(), use_part(0);
       cp_wait<2>(), use_part(1);
       cp_wait<1>(), use_part(2);
