@@ -35,6 +35,7 @@ struct ForwardOutput {
   template <int V, class From>
   static __device__ void add(float (&sums)[V], const From* from) {
     constexpr int kOnce = V < kPackWidth<From> ? V : kPackWidth<From>;
+    static_assert(V % kOnce == 0, "the sums are whole packs of what is added");
 #pragma unroll
     for (int first = 0; first < V; first += kOnce) {
       const auto values = load<kOnce>(from + first);
