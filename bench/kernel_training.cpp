@@ -100,13 +100,13 @@ struct OptimizerTensors {
     adamw_by_passes(s, {count, {}, input.data(), state.data(), buffers(), floats(clipped)});
   }
   kernels::AdamWBuffers buffers() {
-    return {floats(grad),
-            decayed.data(),
-            floats(w),
-            floats(m),
-            floats(v),
-            floats(ema),
-            static_cast<bf16*>(half.data())};
+    return {.grad = floats(grad),
+            .decayed = decayed.data(),
+            .w = floats(w),
+            .m = floats(m),
+            .v = floats(v),
+            .ema = floats(ema),
+            .half = static_cast<bf16*>(half.data())};
   }
   static float* floats(Tensor& t) { return static_cast<float*>(t.data()); }
 };

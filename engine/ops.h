@@ -8,8 +8,8 @@
 #include "kernels/pool.h"
 
 /// Every op there is. Each checks its shapes, launches its kernels and states its gradient, in ops/<op>.cpp.
-/// x [N,H,W,C] unless stated; weights, gradients and statistics are f32 (f64 where x is f64); results have x's
-/// dtype.
+/// x [N,H,W,C] unless stated otherwise; weights, gradients and statistics are f32 (f64 where x is f64); results
+/// have x's dtype.
 namespace ito::engine {
 
 using kernels::Activation;

@@ -33,8 +33,13 @@ void Optimizer::set_updates(int64_t updates) {
 }
 
 void Optimizer::update(const kernels::StepInput* input) {
-  const kernels::AdamWBuffers buffers{store_.gradients(), store_.decayed(), store_.master(), store_.moment1(),
-                                      store_.moment2(),   store_.ema(),     store_.half()};
+  const kernels::AdamWBuffers buffers{.grad = store_.gradients(),
+                                      .decayed = store_.decayed(),
+                                      .w = store_.master(),
+                                      .m = store_.moment1(),
+                                      .v = store_.moment2(),
+                                      .ema = store_.ema(),
+                                      .half = store_.half()};
   store_.device().launch([&](auto& stream) {
     kernels::gradient_norm(stream, store_.flat_count(), options_.adamw, options_.ema, buffers.grad, state(),
                            scratch_.data());

@@ -37,8 +37,13 @@ void update(AdamWStep step, bool decayed, int64_t count, const float* __restrict
 
 }  // namespace
 
+void check_adamw(int64_t count) {
+  if (count < 1) fail(cat("adamw: ", count, " parameters; there must be some"));
+}
+
 void gradient_norm(CpuStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
                    const float* grad, StepState* state, void*) {
+  check_adamw(count);
   auto& sums = stream.state<Scratch>().sums;
   const int64_t pieces = div_up(count, kPiece);
   sums.resize(std::max(sums.size(), size_t(pieces)));
@@ -52,7 +57,9 @@ void gradient_norm(CpuStream& stream, int64_t count, const AdamWOptions& options
 
 void adamw_update(CpuStream& stream, int64_t count, const AdamWOptions& options, const StepInput* input,
                   const StepState* state, const AdamWBuffers& b) {
-  static_assert(kPiece % kParameterAlign == 0);
+  check_adamw(count);
+  static_assert(kPiece % kParameterAlign == 0,
+                "a piece starts with a block of parameters, which has one flag");
   if (state->skipped) return;
   const AdamWStep step(options, *input, *state);
   parallel_pieces(stream, count, [&](int64_t begin, int64_t end) {

@@ -14,16 +14,17 @@ inline constexpr int kNormBlocks = 1024;  // at most; as many as an H100 holds a
 
 /// gradient_norm's scratch.
 struct NormScratch {
-  unsigned done;  // blocks that have left their sum
+  unsigned done;  // blocks that have stored their sum
   double sums[kNormBlocks];
 };
-static_assert(sizeof(NormScratch) <= kGradientNormScratch);
+static_assert(sizeof(NormScratch) <= kGradientNormScratch, "callers allocate kGradientNormScratch bytes");
 
 namespace {
 
-/// Of the thread's elements.
+/// The sum over the thread's elements.
 template <int V>
 __device__ double sum_of_squares(int64_t count, const float* grad) {
+  static_assert(V <= kNormThreads, "the elements behind the last pack go to the first threads, one each");
   const int64_t thread = int64_t(blockIdx.x) * kNormThreads + threadIdx.x;
   const int64_t threads = int64_t(gridDim.x) * kNormThreads, packs = count / V;
   double sum = 0;
@@ -41,7 +42,7 @@ __device__ double sum_of_squares(int64_t count, const float* grad) {
 
 }  // namespace
 
-/// Each block leaves its sum; the one that comes last adds them, in the order of the blocks.
+/// Each block stores its sum; the last block to finish adds them up, in the order of the blocks.
 template <int V>
 __global__ void __launch_bounds__(kNormThreads)
     gradient_norm_kernel(int64_t count, AdamWOptions options, EmaOptions ema, const float* grad,
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(kNormThreads)
   const double sum = block_sum(slots, kNormThreads, sum_of_squares<V>(count, grad));
   if (threadIdx.x == 0) {
     scratch->sums[blockIdx.x] = sum;
-    __threadfence();  // who sees the count sees the sum
+    __threadfence();  // a block that sees the count sees the sum
     is_last[0] = atomicAdd(&scratch->done, 1u) == gridDim.x - 1;
     __threadfence();
   }
@@ -89,6 +90,7 @@ __global__ void __launch_bounds__(kMapThreads)
 
 void gradient_norm(CudaStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
                    const float* grad, StepState* state, void* scratch) {
+  check_adamw(count);
   const int64_t block = kNormThreads * kNormVector, blocks = div_up(count, block);
   LaunchConfig config;
   config.grid = dim3(unsigned(std::min<int64_t>(kNormBlocks, blocks)));
@@ -100,7 +102,8 @@ void gradient_norm(CudaStream& stream, int64_t count, const AdamWOptions& option
 
 void adamw_update(CudaStream& stream, int64_t count, const AdamWOptions& options, const StepInput* input,
                   const StepState* state, const AdamWBuffers& b) {
-  constexpr int V = kWideVector<float>;
+  check_adamw(count);
+  constexpr int V = kPackWidth<float>;
   static_assert(kParameterAlign % V == 0, "a pack has one flag");
   launch_map<V>("adamw_update", stream, 1, count,
                 is_aligned<V>(b.grad, b.w, b.m, b.v, b.ema) && is_aligned<V>(b.half), adamw_update_kernel<V>,

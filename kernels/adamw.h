@@ -13,16 +13,15 @@ struct StepInput {
   float learning_rate = 0;
 };
 
-/// What a step leaves for the next one and reports; lives on the device, so that nothing is read back inside
-/// a step.
+/// What a step reports and leaves for the next one. It lives on the device, so that a step reads nothing back.
 struct StepState {
-  uint64_t updates = 0;  // applied so far: a step that was skipped is none
+  uint64_t updates = 0;  // applied so far; skipped steps do not count
   float grad_norm = 0;   // before clipping
   uint32_t skipped = 0;  // 1: the loss or the gradient's norm was not finite and nothing was changed
   // of this step's update, all from `updates`
   float bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^updates
   float ema_decay = 0;                               // 0 copies
-  float loss = 0;                                    // the loss kernel writes it here
+  float loss = 0;                                    // written by the kernels that compute it
 };
 
 struct AdamWOptions {
@@ -73,6 +72,9 @@ void adamw_update(CpuStream&, int64_t count, const AdamWOptions&, const StepInpu
                   const StepState* state, const AdamWBuffers&);
 void adamw_update(CudaStream&, int64_t count, const AdamWOptions&, const StepInput* input,
                   const StepState* state, const AdamWBuffers&);
+
+/// Error: no parameters.
+void check_adamw(int64_t count);
 
 /// What gradient_norm's last thread does: 1 - beta^t in f64, so that late steps lose nothing.
 ITO_HOST_DEVICE inline void finish_gradient_norm(double sum_of_squares, const AdamWOptions& o,

@@ -119,6 +119,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     attention_backward_keys_kernel(Plan plan, Backward<T> args) {
+  static_assert(kThreads == 4 * kOther,
+                "four lanes construct a query's row, and all rows are constructed at once");
   SharedMemory shared;
   const auto own_k = shared.take<T>(kOwn * kPitch<T, kWidth>);
   const auto own_v = shared.take<T>(kOwn * kPitch<T, kWidth>);
@@ -158,12 +160,15 @@ Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operan
           div_up(d.tokens, kOwn),
           div_up(width, kWidth),
           float(1 / std::sqrt(double(width))),
-          are_aligned(operands) && are_whole_packs<kWideVector<T>>({width})};
+          are_aligned(operands) && are_whole_packs<kPackWidth<T>>({width})};
 }
 
 /// own_tiles: tensors of which a block keeps its own rows.
 template <class T, int kWidth>
 LaunchConfig make_config(const AttentionDims& d, const Plan& plan, int own_tiles, size_t more_shared = 0) {
+  static_assert(
+      kBlocks * (2 * kOwn + kOther) * kPitch<T, kWidth> * sizeof(T) <= 220 * 1024,
+      "kBlocks blocks of two own tiles share a multiprocessor's 227 KB, some of it for lse and delta");
   LaunchConfig config;
   config.grid = dim3(unsigned(int64_t(d.n) * d.heads * plan.tiles * plan.chunks));
   config.block = dim3(kThreads);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/base/error.h"
 #include "kernels/base/math.h"
@@ -9,7 +10,7 @@
 namespace ito::kernels {
 
 /// Cuts memory into aligned arrays, one after the other. Over a null base it only adds up the bytes, so one
-/// layout function serves both the size and the pointers. An array of nothing is null.
+/// layout function serves both the size and the pointers. An empty array is null.
 class Carver {
  public:
   static constexpr size_t kCacheLine = 64;
@@ -22,6 +23,8 @@ class Carver {
 
   template <class T>
   T* take(size_t count) {
+    static_assert(std::is_trivially_copyable_v<T>,
+                  "elements of a carved array are neither constructed nor destroyed");
     std::byte* const at = base_ && count ? base_ + used_ : nullptr;
     used_ += align_up(count * sizeof(T), align_);
     return reinterpret_cast<T*>(at);

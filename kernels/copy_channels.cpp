@@ -8,9 +8,16 @@
 
 namespace ito::kernels {
 
+void check_copy_channels(int count, const ChannelRange& from, const ChannelRange& to) {
+  for (const ChannelRange& r : {from, to})
+    if (count < 1 || r.first < 0 || r.first > r.channels - count)
+      fail(cat("copy_channels: ", count, " channels from ", r.first, " on do not fit an image of ",
+               r.channels));
+}
+
 void copy_channels(CpuStream& stream, int n, int hw, int count, const ChannelRange& from, In x,
                    const ChannelRange& to, Out y) {
-  check_channels(count, from, to);
+  check_copy_channels(count, from, to);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     const T* const source = x.as<T>() + from.first;

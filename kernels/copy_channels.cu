@@ -17,11 +17,11 @@ __global__ void __launch_bounds__(kMapThreads)
 
 void copy_channels(CudaStream& stream, int n, int hw, int count, const ChannelRange& from, In x,
                    const ChannelRange& to, Out y) {
-  check_channels(count, from, to);
+  check_copy_channels(count, from, to);
   check_index("copy_channels", int64_t(hw) * count);
   visit_cuda("copy_channels", x.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     const bool packs = count % V == 0 && from.channels % V == 0 && from.first % V == 0 &&
                        to.channels % V == 0 && to.first % V == 0 && is_aligned<V>(x.as<T>(), y.as<T>());
     launch_map<V>("copy_channels", stream, n, int64_t(hw) * count, packs, copy_channels_kernel<T, V>,

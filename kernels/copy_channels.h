@@ -11,19 +11,13 @@ struct ChannelRange {
 };
 
 /// y[n,p,to.first+j] = x[n,p,from.first+j] for j < count; y's other channels are left as they are.
-/// x [n,hw,from.channels], y [n,hw,to.channels] of one dtype, apart. Error: a range that does not fit its
-/// image.
+/// x [n,hw,from.channels], y [n,hw,to.channels] of one dtype, apart.
 void copy_channels(CpuStream&, int n, int hw, int count, const ChannelRange& from, In x,
                    const ChannelRange& to, Out y);
 void copy_channels(CudaStream&, int n, int hw, int count, const ChannelRange& from, In x,
                    const ChannelRange& to, Out y);
 
-/// What every implementation refuses, with the same words.
-inline void check_channels(int count, const ChannelRange& from, const ChannelRange& to) {
-  for (const ChannelRange& r : {from, to})
-    if (count < 1 || r.first < 0 || r.first > r.channels - count)
-      fail(cat("copy_channels: ", count, " channels from ", r.first, " on do not fit an image of ",
-               r.channels));
-}
+/// Error: a range that does not fit its image.
+void check_copy_channels(int count, const ChannelRange& from, const ChannelRange& to);
 
 }  // namespace ito::kernels

@@ -2,8 +2,8 @@
 
 #include <cuda_runtime.h>
 
-/// Copies from global to shared memory that run while the thread goes on (sm_80 and later): issue, commit
-/// them as a group, wait for the group, and only then read, other threads' copies after a barrier besides.
+/// Copies from global to shared memory that run while the thread goes on (sm_80 and later): issue them, commit them as
+/// a group, wait for the group, and only then read. Other threads' copies need a barrier after the wait as well.
 /// The tests' emulator lets a copy land when the thread that issued it waits, never earlier.
 namespace ito::kernels {
 

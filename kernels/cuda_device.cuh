@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/base/bf16.h"
 #include "kernels/cuda_shared.cuh"
@@ -12,13 +13,21 @@ namespace ito::kernels {
 
 inline constexpr int kWarpSize = 32;
 
-/// V neighbouring elements, moved by one access: 16 bytes for 4 floats or 8 bf16.
+/// V neighbouring elements. Up to 16 bytes (4 floats, 8 bf16) are moved by one access.
 template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {
+  static_assert(V > 0 && (V & (V - 1)) == 0,
+                "alignas takes powers of two only, so a pack has a power of two of elements");
   T v[V];
 };
+/// Elements of the largest pack that one access moves.
 template <class T>
-inline constexpr int kWideVector = 16 / int(sizeof(T));
+inline constexpr int kPackWidth = 16 / int(sizeof(T));
+
+template <class T, int V>
+__device__ constexpr void check_access() {
+  static_assert(V <= kPackWidth<T>, "an access moves at most 16 bytes: load or store larger packs by parts");
+}
 
 #if defined(__CUDACC__)
 struct CallSite {};
@@ -82,6 +91,7 @@ void put(Bytes* p, const Bytes& bytes) {
 /// p must be a multiple of the pack's size.
 template <int V, class T>
 __device__ inline Pack<T, V> load(const T* p, const CallSite& site = {}) {
+  check_access<T, V>();
   check_aligned(p, sizeof(Pack<T, V>), site);
   check_within_array(p, sizeof(Pack<T, V>), site);
   using Bytes = typename Word<sizeof(Pack<T, V>)>::Type;
@@ -93,6 +103,7 @@ __device__ inline Pack<T, V> load(const T* p, const CallSite& site = {}) {
 /// To global memory; store_shared to shared memory.
 template <int V, class T>
 __device__ inline void store(T* p, const Pack<T, V>& pack, const CallSite& site = {}) {
+  check_access<T, V>();
   check_aligned(p, sizeof(Pack<T, V>), site);
   check_global(p, sizeof(Pack<T, V>), site);
   using Bytes = typename Word<sizeof(Pack<T, V>)>::Type;
@@ -102,6 +113,7 @@ __device__ inline void store(T* p, const Pack<T, V>& pack, const CallSite& site 
 }
 template <int V, class T>
 __device__ inline void store_shared(T* p, const Pack<T, V>& pack, const CallSite& site = {}) {
+  check_access<T, V>();
   check_aligned(p, sizeof(Pack<T, V>), site);
   check_within_array(p, sizeof(Pack<T, V>), site);
   *reinterpret_cast<Pack<T, V>*>(p) = pack;
@@ -165,13 +177,15 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
-/// The threads of a block form rows x columns. mine.merge(other) takes in the state of a later row; row 0
-/// is left with the merger of all rows of its column, always in the same order. slots: one for each thread of
-/// the table. Every thread of the block calls it; those outside the table have row >= rows. Slots that were
-/// used before need a barrier in between.
+/// A reduction over the rows of a block whose threads form a table, rows x columns. mine.merge(other) takes in the
+/// state of a later row; row 0 is left with what all rows of its column merge to, always in the same order. slots:
+/// one for each thread of the table. Every thread of the block makes the call; those outside the table have row >=
+/// rows. Slots that were used before need a barrier in between.
 template <class State>
 __device__ inline void merge_rows(const SharedArray<State>& slots, int row, int rows, int column, int columns,
                                   State& mine) {
+  static_assert(std::is_trivially_copyable_v<State>,
+                "states pass through shared memory, which holds plain bytes");
   int half = 1;
   while (half * 2 < rows) half *= 2;
   for (; half > 0; half /= 2) {

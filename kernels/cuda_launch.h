@@ -32,7 +32,7 @@ struct LaunchConfig {
   int line;
 };
 
-/// Puts kernel(arguments...) into the stream's queue. Stands for <<<>>>, which only nvcc understands.
+/// Puts kernel(arguments...) into the stream's queue, in place of <<<>>>, which only nvcc understands.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchConfig& config, CudaStream& stream,
             Arguments&&... arguments) {

@@ -14,6 +14,7 @@ namespace ito::kernels {
 /// Bytes that take<T>(count) uses.
 template <class T>
 ITO_HOST_DEVICE constexpr size_t shared_size(size_t count) {
+  static_assert(alignof(T) <= 16, "arrays in shared memory start at multiples of 16 bytes, of no more");
   return align_up(sizeof(T) * count, size_t(16));
 }
 

@@ -17,6 +17,7 @@ struct DropoutArguments {
 /// A thread takes one block of Philox: elements 4q .. 4q+3 of a sample, at once (V = 4) or singly (V = 1).
 template <class T, int V>
 __global__ void __launch_bounds__(kMapThreads) dropout_kernel(DropoutArguments<T> args) {
+  static_assert(kQuad % V == 0, "a block of Philox gives a thread whole packs of numbers");
   const int64_t first = first_element(kQuad);
   if (first >= args.per_sample) return;
   const uint32_t sample = (args.key.first_sample + blockIdx.y) | args.key.layer << 20;

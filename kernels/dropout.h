@@ -18,7 +18,7 @@ struct DropoutKey {
 void dropout(CpuStream&, int n, int64_t per_sample, float p, const DropoutKey&, In x, Out y);
 void dropout(CudaStream&, int n, int64_t per_sample, float p, const DropoutKey&, In x, Out y);
 
-/// Fails where the key has no room for n samples or p is no probability; both backends ask it.
+/// Error: a key without room for n samples, or a p outside of [0, 1).
 void check_dropout(int n, float p, const DropoutKey&);
 
 }  // namespace ito::kernels

@@ -30,7 +30,7 @@ namespace ito::kernels {
 inline size_t size_of(DType t) { return t == DType::f32 ? 4 : t == DType::bf16 ? 2 : 8; }
 
 /// The type in which statistics, sums and parameters' gradients are kept: f64 for f64, else f32.
-inline DType wide(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
+inline DType accumulator_dtype(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 
 template <class T>
 struct dtype_of;

@@ -8,7 +8,12 @@
 // Small (a vector a sample), so that accuracy comes first: angles, sines and cosines are in f64.
 namespace ito::kernels {
 
+void check_embedding(const char* op, int n, int half) {
+  if (n < 1 || half < 1) fail(cat(op, ": ", n, " samples, ", half, " frequencies; both must be positive"));
+}
+
 void gaussian_fourier(CpuStream& stream, int n, int half, bool two_pi, In c, In w, Out y) {
+  check_embedding("gaussian_fourier", n, half);
   visit(y.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
@@ -27,6 +32,7 @@ void gaussian_fourier(CpuStream& stream, int n, int half, bool two_pi, In c, In 
 }
 
 void sinusoidal(CpuStream& stream, int n, int half, const SinusoidalOptions& options, In t, Out y) {
+  check_embedding("sinusoidal", n, half);
   visit(y.dtype, [&](auto type) {
     using T = decltype(type);
     using A = arithmetic_t<T>;

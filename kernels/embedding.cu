@@ -44,6 +44,7 @@ __global__ void __launch_bounds__(kMapThreads)
 }
 
 void gaussian_fourier(CudaStream& stream, int n, int half, bool two_pi, In c, In w, Out y) {
+  check_embedding("gaussian_fourier", n, half);
   visit_cuda("gaussian_fourier", y.dtype, [&](auto t) {
     using T = decltype(t);
     launch(gaussian_fourier_kernel<T>, map_config("gaussian_fourier", n, half, 1), stream, half, two_pi,
@@ -52,6 +53,7 @@ void gaussian_fourier(CudaStream& stream, int n, int half, bool two_pi, In c, In
 }
 
 void sinusoidal(CudaStream& stream, int n, int half, const SinusoidalOptions& options, In t, Out y) {
+  check_embedding("sinusoidal", n, half);
   visit_cuda("sinusoidal", y.dtype, [&](auto type) {
     using T = decltype(type);
     const double step = -std::log(double(options.max_period)) / (double(half) - double(options.freq_shift));

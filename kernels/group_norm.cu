@@ -3,16 +3,16 @@
 #include "kernels/group_norm/slice.cuh"
 
 // Bytes an element in bf16, twice that in f32: forward reads x (2) and writes y (2), backward reads dy and x
-// (4) and writes dx (2). That is the minimum, and what is moved where a block can hold its slice. The pixels
-// that it cannot hold are read again, mostly from the L2 cache, where they were seen last. Statistics are two
-// floats a group; dgamma's and dbeta's parts, two floats a channel and image, are written and read once.
+// (4) and writes dx (2). That is the minimum, and what is moved where a block's slice fits into shared memory. Pixels
+// that do not fit are read again, mostly from the L2 cache, which has just had them. Statistics are two floats a group;
+// dgamma's and dbeta's parts, two floats a channel and image, are written and read once.
 namespace ito::kernels::group_norm {
 
 /// What activations may assume: a normalised number is never infinite. From an infinite gamma or beta comes NaN. They
 /// have to be fast: an H100 issues about 45 instructions while it moves the 4 bytes of a bf16 element.
 inline constexpr bool kFinite = true;
 
-/// V neighbours of an array of a number for each channel of the slice.
+/// A vector of V channels of an array that has a number for each channel of the slice.
 template <int V>
 __device__ Pack<float, V> of_channels(const SharedArray<float>& array, int vector) {
   Pack<float, V> result;
@@ -23,12 +23,12 @@ __device__ Pack<float, V> of_channels(const SharedArray<float>& array, int vecto
 
 // ---- forward ----
 
-/// The number, the mean and the squared deviations of values, for each of V channels.
+/// Moments of V channels: the count of values, and their means and sums of squared deviations.
 template <int V>
 struct Moments {
   float mean[V], m2[V], count;
 
-  /// One more value a channel, by Welford's recurrence.
+  /// Takes in one more value of each channel, by Welford's recurrence.
   __device__ void add(const Pack<float, V>& values) {
     count += 1;
     const float share = fast_reciprocal(count);
@@ -39,7 +39,7 @@ struct Moments {
       m2[i] = fmaf(before, values.v[i] - mean[i], m2[i]);
     }
   }
-  /// Two disjoint sets, by Chan's formula.
+  /// Takes in the moments of other values, by Chan's formula.
   __device__ void merge(const Moments& other) {
     if (other.count == 0) return;
     const float total = count + other.count;
@@ -53,7 +53,7 @@ struct Moments {
   }
 };
 
-/// From the moments of the slice's channels (hw values each) those of its groups: a warp for each group.
+/// Computes the groups' moments from those of the slice's channels (hw values each): a warp for each group.
 __device__ void merge_channels(const Plan& plan, const Place& place, const SharedArray<float>& channel_mean,
                                const SharedArray<float>& channel_m2, const SharedArray<float>& group_mean,
                                const SharedArray<float>& group_rstd, float* mean, float* rstd) {
@@ -86,20 +86,20 @@ struct Forward {
   float *mean, *rstd;
 };
 
-/// y of one column of vectors.
+/// Writes y of one column of vectors.
 template <class T, int V>
 __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place& place, int vector,
                           const SharedArray<float>& channel_mean, const SharedArray<float>& channel_scale,
-                          const Held<T, V, 1>& held) {
+                          const SharedSlice<T, V, 1>& kept) {
   const int channel = place.first_channel + vector * V;
   const Pack<float, V> mean = of_channels<V>(channel_mean, vector);
   const Pack<float, V> scale = of_channels<V>(channel_scale, vector);
   float shift[V];
   for (int i = 0; i < V; ++i) shift[i] = args.beta[channel + i];
-  const Column<const T> source[1] = {source_column(plan, args.x, args.x2, place.n, channel)};
-  const Column<T> out = whole_column(plan, args.y, place.n, channel);
+  const Column<const T> source[1] = {concat_column(plan, args.x, args.x2, place.n, channel)};
+  const Column<T> out = tensor_column(plan, args.y, place.n, channel);
   visit(plan.activation, [&](auto kind) {
-    held.read_again(source, vector, [&](int pixel, const Pack<T, V>(&value)[1]) {
+    kept.read_again(source, vector, [&](int pixel, const Pack<T, V>(&value)[1]) {
       Pack<float, V> x = widen(value[0]);
 #pragma unroll
       for (int i = 0; i < V; ++i)
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan,
   const auto group_mean = shared.take<float>(plan.slice / plan.group_channels);
   const auto group_rstd = shared.take<float>(plan.slice / plan.group_channels);
   const Place place(plan, V);
-  const Held<T, V, 1> held(plan, place, shared);
+  const SharedSlice<T, V, 1> kept(plan, place, shared);
 
   for (int first = 0; first < place.vectors; first += plan.columns) {
     if (first > 0) __syncthreads();  // the slots have been read
@@ -128,8 +128,8 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan,
     Moments<V> moments{};
     if (works) {
       const Column<const T> source[1] = {
-          source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V)};
-      held.read(source, vector, [&](const Pack<T, V>(&value)[1]) { moments.add(widen(value[0])); });
+          concat_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V)};
+      kept.read(source, vector, [&](const Pack<T, V>(&value)[1]) { moments.add(widen(value[0])); });
     }
     merge_rows(slots, place.row, plan.rows, place.column, plan.columns, moments);
     if (works && place.row == 0)
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan,
   __syncthreads();
   merge_channels(plan, place, channel_mean, channel_m2, group_mean, group_rstd, args.mean, args.rstd);
   __syncthreads();
-  // From here on the channels' numbers are what a pixel needs: its group's mean, and gamma rstd.
+  // From here on the two arrays hold what a pixel needs: its group's mean, and gamma rstd.
   for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
     const int group = c / plan.group_channels;
     channel_mean[c] = group_mean[group];
@@ -150,7 +150,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan,
   __syncthreads();
   if (place.row >= plan.rows) return;
   for (int vector = place.column; vector < place.vectors; vector += plan.columns)
-    normalise<T, V>(plan, args, place, vector, channel_mean, channel_m2, held);
+    normalise<T, V>(plan, args, place, vector, channel_mean, channel_m2, kept);
 }
 
 // ---- backward ----
@@ -172,8 +172,8 @@ struct Backward {
   float* partial;  // [2,N,C]: sums of g and of g xh over the pixels of an image; null: not wanted
 };
 
-/// The slice's numbers, one for each channel: gamma xh + beta = (x - mean) scale + beta; then the sums, and
-/// in their place what dx = g scale + (x - mean) tilt + level takes from them.
+/// Shared arrays with a number for each channel of the slice: mean and scale, of gamma xh + beta = (x - mean) scale +
+/// beta; the sums of g and g xh; and, in place of the sums, level and tilt of dx = g scale + (x - mean) tilt + level.
 struct Channels {
   SharedArray<float> mean, scale, sum_g, sum_gxh;
 
@@ -186,7 +186,7 @@ struct Channels {
   __device__ const SharedArray<float>& tilt() const { return sum_gxh; }
 };
 
-/// V of them, in registers.
+/// A vector of V channels' mean, scale and beta, in registers.
 template <int V>
 struct Normalised {
   Pack<float, V> mean, scale;
@@ -207,24 +207,24 @@ struct Normalised {
   }
 };
 
-/// Of x and dy.
+/// Where a thread reads its column of x and of dy.
 template <class T, int V>
-struct Sources {
+struct SourceColumns {
   Column<const T> columns[2];
-  __device__ Sources(const Plan& plan, const Backward<T>& args, const Place& place, int vector)
-      : columns{source_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V),
-                whole_column(plan, args.dy, place.n, place.first_channel + vector * V)} {}
+  __device__ SourceColumns(const Plan& plan, const Backward<T>& args, const Place& place, int vector)
+      : columns{concat_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V),
+                tensor_column(plan, args.dy, place.n, place.first_channel + vector * V)} {}
 };
 
-/// The sums of one column of vectors, over the thread's pixels.
+/// Sums one column of vectors over the thread's pixels.
 template <class T, int V>
 __device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                              const Channels& channels, const Held<T, V, 2>& held) {
+                              const Channels& channels, const SharedSlice<T, V, 2>& kept) {
   const Normalised<V> normalised(channels, args.beta + place.first_channel + vector * V, vector);
-  const Sources<T, V> sources(plan, args, place, vector);
+  const SourceColumns<T, V> sources(plan, args, place, vector);
   Sums<V> sums{};
   visit(plan.activation, [&](auto kind) {
-    held.read(sources.columns, vector, [&](const Pack<T, V>(&value)[2]) {
+    kept.read(sources.columns, vector, [&](const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
 #pragma unroll
@@ -237,8 +237,7 @@ __device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const P
   return sums;
 }
 
-/// From the sums of the slice's channels the means of h and h xh over its groups (h = gamma g): a warp for
-/// each group.
+/// Computes the groups' means of h = gamma g and of h xh from the sums of the slice's channels: a warp for each group.
 __device__ void average_groups(const Plan& plan, const Place& place, const Channels& channels,
                                const float* gamma, const SharedArray<float>& mean_h,
                                const SharedArray<float>& mean_hxh) {
@@ -257,19 +256,19 @@ __device__ void average_groups(const Plan& plan, const Place& place, const Chann
   }
 }
 
-/// dx of one column of vectors.
+/// Writes dx of one column of vectors.
 template <class T, int V>
 __device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                         const Channels& channels, const Held<T, V, 2>& held) {
+                         const Channels& channels, const SharedSlice<T, V, 2>& kept) {
   const int channel = place.first_channel + vector * V;
-  const Column<T> out = source_column(plan, args.dx, args.dx2, place.n, channel);
+  const Column<T> out = concat_column(plan, args.dx, args.dx2, place.n, channel);
   if (!out.data) return;
   const Normalised<V> normalised(channels, args.beta + channel, vector);
   const Pack<float, V> level = of_channels<V>(channels.level(), vector);
   const Pack<float, V> tilt = of_channels<V>(channels.tilt(), vector);
-  const Sources<T, V> sources(plan, args, place, vector);
+  const SourceColumns<T, V> sources(plan, args, place, vector);
   visit(plan.activation, [&](auto kind) {
-    held.read_again(sources.columns, vector, [&](int pixel, const Pack<T, V>(&value)[2]) {
+    kept.read_again(sources.columns, vector, [&](int pixel, const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
 #pragma unroll
@@ -289,7 +288,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan
   const auto mean_h = shared.take<float>(plan.slice / plan.group_channels);
   const auto mean_hxh = shared.take<float>(plan.slice / plan.group_channels);
   const Place place(plan, V);
-  const Held<T, V, 2> held(plan, place, shared);
+  const SharedSlice<T, V, 2> kept(plan, place, shared);
   const int64_t first_group = int64_t(place.n) * plan.groups + place.first_channel / plan.group_channels;
 
   for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
@@ -298,11 +297,11 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan
     channels.scale[c] = args.gamma[place.first_channel + c] * args.rstd[group];
   }
   for (int first = 0; first < place.vectors; first += plan.columns) {
-    __syncthreads();  // the channels' numbers are there, the slots have been read
+    __syncthreads();  // the channels' numbers have been written, and the slots read
     const int vector = first + place.column;
     const bool works = place.row < plan.rows && vector < place.vectors;
     Sums<V> sums{};
-    if (works) sums = sum_pixels<T, V>(plan, args, place, vector, channels, held);
+    if (works) sums = sum_pixels<T, V>(plan, args, place, vector, channels, kept);
     merge_rows(slots, place.row, plan.rows, place.column, plan.columns, sums);
     if (works && place.row == 0)
       for (int i = 0; i < V; ++i) {
@@ -326,10 +325,11 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan
   __syncthreads();
   if (place.row >= plan.rows) return;
   for (int vector = place.column; vector < place.vectors; vector += plan.columns)
-    write_dx<T, V>(plan, args, place, vector, channels, held);
+    write_dx<T, V>(plan, args, place, vector, channels, kept);
 }
 
 inline constexpr int kReduceChannels = 32, kReduceRows = 16;
+static_assert(kReduceChannels * kReduceRows <= 1024, "a block has at most 1024 threads");
 
 /// dbeta and dgamma [C] from partial [2,N,C], images in a fixed order. Block: 32 channels x 16 rows of
 /// images.

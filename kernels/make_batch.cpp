@@ -50,8 +50,14 @@ void make_row(const MakeBatchDims& d, const SampleRecipe& r, const uint8_t* imag
 
 }  // namespace
 
+void check_make_batch(const MakeBatchDims& d) {
+  if (d.n < 1 || d.h < 1 || d.w < 1 || d.c < 1)
+    fail(cat("make_batch: [", d.n, ",", d.h, ",", d.w, ",", d.c, "]; sizes must be positive"));
+}
+
 void make_batch(CpuStream& stream, const MakeBatchDims& d, const uint8_t* pixels, const SampleRecipe* recipes,
                 Out input, Out target) {
+  check_make_batch(d);
   visit(input.dtype, [&](auto t) {
     using T = decltype(t);
     T* inputs = input.as<T>();

@@ -55,6 +55,7 @@ class Source {
 /// read by bytes, which lie in the sectors that the warp reads anyway.
 template <class T, int V>
 __global__ void __launch_bounds__(kMapThreads) make_batch_kernel(MakeBatchArguments<T> args) {
+  static_assert(kQuad % V == 0, "a block of Philox gives a thread whole packs of numbers");
   const MakeBatchDims& d = args.dims;
   const int size = d.h * d.w * d.c, first = int(first_element(kQuad));
   if (first >= size) return;
@@ -87,6 +88,7 @@ __global__ void __launch_bounds__(kMapThreads) make_batch_kernel(MakeBatchArgume
 
 void make_batch(CudaStream& stream, const MakeBatchDims& d, const uint8_t* pixels,
                 const SampleRecipe* recipes, Out input, Out target) {
+  check_make_batch(d);
   const int64_t size = int64_t(d.h) * d.w * d.c;
   check_index("make_batch", size);
   visit_cuda("make_batch", input.dtype, [&](auto t) {

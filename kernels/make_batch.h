@@ -33,4 +33,7 @@ void make_batch(CpuStream&, const MakeBatchDims&, const uint8_t* pixels, const S
 void make_batch(CudaStream&, const MakeBatchDims&, const uint8_t* pixels, const SampleRecipe* recipes,
                 Out input, Out target);
 
+/// Error: a size that is not positive.
+void check_make_batch(const MakeBatchDims&);
+
 }  // namespace ito::kernels

@@ -29,8 +29,8 @@ void parallel_pieces(CpuStream& stream, int64_t count, F&& f) {
 
 /// Two passes over each image, with a summary between them: first(image, chunk) for all chunks of the image,
 /// then summary(image), then second(image, chunk) for all chunks. An image stays on one thread, in its cache,
-/// where there are enough images; otherwise its chunks are shared, between barriers. The calls are the same,
-/// so are the results.
+/// where there are enough images; otherwise its chunks are shared, between barriers. Both ways make the same
+/// calls, so the results are the same.
 template <class First, class Summary, class Second>
 void parallel_images(CpuStream& stream, int images, int chunks, First&& first, Summary&& summary,
                      Second&& second) {

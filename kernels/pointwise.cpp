@@ -7,7 +7,7 @@
 #include "kernels/base/math.h"
 #include "kernels/parallel.h"
 
-// Operands may be the result itself, element for element: `ivdep` states that no element depends on another.
+// A result may alias an operand, element for element: `ivdep` states that no element depends on another.
 namespace ito::kernels {
 namespace {
 

@@ -85,15 +85,16 @@ struct ChannelSums {
   }
 };
 
-/// Vectors of channels that a block sums: two memory sectors, or 32 single channels.
+/// Packs of channels that a block sums: two memory sectors, or 32 single channels.
 template <int V>
 inline constexpr int kSumColumns = V > 1 ? 4 : 32;
 
-/// Grid: slices of kSumColumns vectors x images. The block's rows of threads share the pixels.
+/// Grid: slices of kSumColumns packs x images. The block's rows of threads share the pixels.
 template <class T, int V>
 __global__ void __launch_bounds__(kMapThreads)
     add_channels_backward_kernel(int hw, int c, const T* dy, T* dbias) {
   constexpr int kColumns = kSumColumns<V>, kRows = kMapThreads / kColumns;
+  static_assert(kMapThreads % kColumns == 0, "every thread of the block has a place in its rows of columns");
   SharedMemory shared;
   const auto slots = shared.take<ChannelSums<V>>(kMapThreads);
   const int column = int(threadIdx.x) % kColumns, row = int(threadIdx.x) / kColumns;
@@ -129,7 +130,7 @@ void activation_forward(CudaStream& stream, int64_t count, Activation activation
   visit_cuda("activation", x.dtype, [&](auto t) {
     using T = decltype(t);
     visit(activation, [&](auto act) {
-      constexpr int V = kWideVector<T>;
+      constexpr int V = kPackWidth<T>;
       const T* const from = x.as<T>();
       T* const to = y.as<T>();
       launch_map<V>("activation", stream, 1, count, is_aligned<V>(from, to),
@@ -143,7 +144,7 @@ void activation_backward(CudaStream& stream, int64_t count, Activation activatio
   visit_cuda("activation", x.dtype, [&](auto t) {
     using T = decltype(t);
     visit(activation, [&](auto act) {
-      constexpr int V = kWideVector<T>;
+      constexpr int V = kPackWidth<T>;
       const T *const gradient = dy.as<T>(), *const from = x.as<T>();
       T* const to = dx.as<T>();
       launch_map<V>("activation", stream, 1, count, is_aligned<V>(gradient, from, to),
@@ -158,7 +159,7 @@ void add_scaled(CudaStream& stream, int64_t count, double alpha, In a, double be
     visit_cuda("add_scaled", y.dtype, [&](auto u) {
       using T = decltype(t);
       using U = decltype(u);
-      constexpr int V = std::min(kWideVector<T>, kWideVector<U>);
+      constexpr int V = std::min(kPackWidth<T>, kPackWidth<U>);
       const T *const first = a.as<T>(), *const second = b.as<T>();
       U* const sum = y.as<U>();
       launch_map<V>("add_scaled", stream, 1, count, is_aligned<V>(first, second) && is_aligned<V>(sum),
@@ -171,7 +172,7 @@ void add_scaled(CudaStream& stream, int64_t count, double alpha, In a, double be
 void fill(CudaStream& stream, int64_t count, double value, Out y) {
   visit_cuda("fill", y.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     T* const to = y.as<T>();
     launch_map<V>("fill", stream, 1, count, is_aligned<V>(to), fill_kernel<T, V>, fill_kernel<T, 1>, count,
                   T(float(value)), to);
@@ -182,7 +183,7 @@ void add_channels_forward(CudaStream& stream, int n, int hw, int c, In x, In bia
   check_index("add_channels", int64_t(hw) * c);
   visit_cuda("add_channels", x.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     const T *const from = x.as<T>(), *const biases = bias.as<T>();
     T* const to = y.as<T>();
     launch_map<V>("add_channels", stream, n, int64_t(hw) * c, c % V == 0 && is_aligned<V>(from, biases, to),
@@ -206,7 +207,7 @@ void sum_channels(CudaStream& stream, int n, int hw, int c, const T* dy, T* dbia
 void add_channels_backward(CudaStream& stream, int n, int hw, int c, In dy, Out dbias) {
   visit_cuda("add_channels", dy.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     visit_width<V>(c % V == 0 && is_aligned<V>(dy.as<T>(), dbias.as<T>()), [&](auto width) {
       sum_channels<T, width.value>(stream, n, hw, c, dy.as<T>(), dbias.as<T>());
     });
@@ -216,7 +217,7 @@ void add_channels_backward(CudaStream& stream, int n, int hw, int c, In dy, Out 
 void scale_samples(CudaStream& stream, int n, int64_t per_sample, In x, In scale, Out y) {
   visit_cuda("scale_samples", x.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     const T* const from = x.as<T>();
     T* const to = y.as<T>();
     launch_map<V>("scale_samples", stream, n, per_sample, is_aligned<V>(from, to), scale_samples_kernel<T, V>,

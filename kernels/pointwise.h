@@ -4,8 +4,8 @@
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
-/// Memory-bound maps over contiguous tensors. All operands of a call have one dtype unless stated otherwise;
-/// results may alias an operand.
+/// Memory-bound maps over contiguous tensors. All operands of a call have one dtype unless stated otherwise; a result
+/// may alias an operand.
 namespace ito::kernels {
 
 /// y = act(x), elementwise over `count` numbers; backward: dx = dy act'(x).

@@ -83,7 +83,7 @@ void gather_gradient(Pooling kind, const PoolDims& d, const Image<const T>& dy, 
 
 }  // namespace
 
-void check(const PoolDims& d) {
+void check_pool(const PoolDims& d) {
   const int least = d.pad_top < d.pad_left ? d.pad_top : d.pad_left;
   const bool sizes = d.n > 0 && d.h > 0 && d.w > 0 && d.c > 0 && d.r > 0 && d.s > 0 && d.stride > 0;
   const bool paddings = least >= 0 && d.pad_bottom >= 0 && d.pad_right >= 0 && d.pad_top < d.r &&
@@ -97,7 +97,7 @@ void check(const PoolDims& d) {
 }
 
 void pool_forward(CpuStream& stream, Pooling kind, const PoolDims& d, In x, Out y) {
-  check(d);
+  check_pool(d);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     const T* const images = x.as<T>();
@@ -116,7 +116,7 @@ void pool_forward(CpuStream& stream, Pooling kind, const PoolDims& d, In x, Out 
 }
 
 void pool_backward(CpuStream& stream, Pooling kind, const PoolDims& d, In dy, In x, Out dx) {
-  check(d);
+  check_pool(d);
   visit(dy.dtype, [&](auto t) {
     using T = decltype(t);
     const T *const gradients = dy.as<T>(), *const images = x.as<T>();
@@ -125,11 +125,11 @@ void pool_backward(CpuStream& stream, Pooling kind, const PoolDims& d, In dy, In
     parallel_each(stream, int64_t(d.n) * d.h, [=](int64_t i) {  // one row of dx
       const int64_t image = i / d.h;
       const Image<const T> from{gradients + image * out_size, d.out_w(), d.c};
-      const Image<const T> beside{images ? images + image * size : nullptr, d.w, d.c};
+      const Image<const T> input{images ? images + image * size : nullptr, d.w, d.c};
       T* to = results + i * d.w * d.c;
       for (int column = 0; column < d.w; ++column, to += d.c)
         for (int j = 0; j < d.c; j += kChannels)
-          gather_gradient<T, arithmetic_t<T>>(kind, d, from, beside, int(i % d.h), column, j,
+          gather_gradient<T, arithmetic_t<T>>(kind, d, from, input, int(i % d.h), column, j,
                                               std::min(kChannels, d.c - j), to + j);
     });
   });

@@ -2,14 +2,14 @@
 #include "kernels/pool_window.h"
 
 // Forward: x once, if the windows' overlaps come from the cache, and y once: in bf16 2 + 2/stride^2 bytes for
-// a pixel's channel of x. Backward: the same for dy and dx, and x for a maximum, whose windows are searched again
+// a pixel's channel of x. Backward: dy and dx once each, and x for a maximum, whose windows are searched again
 // for each pixel that they cover (81 reads for 3x3, stride 1, from the cache) instead of being remembered.
 namespace ito::kernels {
 
 /// Blocks that a multiprocessor should hold; without this number ptxas tries for twice as many, and spills.
 inline constexpr int kPoolBlocks = 4;
 
-/// The place of a vector among the pixels of one image.
+/// Where a pack is in one image.
 struct PoolPlace {
   int row, column, channel;
   __device__ PoolPlace(int64_t element, int64_t per_image, int w, int c) {
@@ -60,6 +60,7 @@ __global__ void __launch_bounds__(kMapThreads, kPoolBlocks)
 template <int V, class T>
 __device__ inline unsigned find_winners(const PoolDims& d, const T* x, Range rows, Range columns,
                                         const PoolPlace& at, const Pack<T, V>& mine) {
+  static_assert(V < 32, "the result has a bit for each channel");
   unsigned won = (1u << V) - 1;
   for (int i = rows.first; i <= rows.last; ++i) {
 #pragma unroll 1
@@ -120,7 +121,7 @@ void visit(Pooling kind, F&& f) {
 }
 
 void check_indices(const char* op, const PoolDims& d) {
-  check(d);
+  check_pool(d);
   check_index(op, int64_t(d.h) * d.w * d.c);
   check_index(op, int64_t(d.out_h()) * d.out_w() * d.c);
 }
@@ -131,7 +132,7 @@ void pool_forward(CudaStream& stream, Pooling kind, const PoolDims& d, In x, Out
   check_indices("pool_forward", d);
   visit_cuda("pool_forward", x.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     const T* const from = x.as<T>();
     T* const to = y.as<T>();
     visit(kind, [&](auto k) {
@@ -146,7 +147,7 @@ void pool_backward(CudaStream& stream, Pooling kind, const PoolDims& d, In dy, I
   check_indices("pool_backward", d);
   visit_cuda("pool_backward", dy.dtype, [&](auto t) {
     using T = decltype(t);
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     const T *const from = dy.as<T>(), *const image = x.as<T>();
     T* const to = dx.as<T>();
     visit(kind, [&](auto k) {

@@ -18,18 +18,18 @@ struct PoolDims {
   ITO_HOST_DEVICE int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
 };
 
-/// Error: windows that do not fit, with the numbers.
-void check(const PoolDims&);
-
-/// y[n,p,q,c] = the largest, or the mean, of x[n, p*stride + i - pad_top, q*stride + j - pad_left, c] over i
-/// < r, j < s inside the image: padding is no number, and a mean divides by the pixels it has. A NaN is
-/// largest. x [N,H,W,C], y [N,P,Q,C] of one dtype, apart; means sum in f32 (f64 if x is).
+/// y[n,p,q,c] = the largest, or the mean, of x[n, p*stride + i - pad_top, q*stride + j - pad_left, c] over those
+/// i < r, j < s that are inside the image: padding does not count, and a mean divides by the number of pixels inside.
+/// NaN counts as the largest number. x [N,H,W,C], y [N,P,Q,C] of one dtype, apart; means sum in f32 (f64 if x is).
 void pool_forward(CpuStream&, Pooling, const PoolDims&, In x, Out y);
 void pool_forward(CudaStream&, Pooling, const PoolDims&, In x, Out y);
 
 /// dx = the transposed map of dy; a maximum's gradient goes to the first pixel, row by row, that holds it
-/// (the last NaN, if there are some). x is read for max alone, and may be null for mean. Sums in f32 (f64).
+/// (to the last NaN, if there is one). x is read for max alone, and may be null for mean. Sums in f32 (f64).
 void pool_backward(CpuStream&, Pooling, const PoolDims&, In dy, In x, Out dx);
 void pool_backward(CudaStream&, Pooling, const PoolDims&, In dy, In x, Out dx);
+
+/// Error: windows that do not fit their image.
+void check_pool(const PoolDims&);
 
 }  // namespace ito::kernels

@@ -4,7 +4,13 @@
 
 namespace ito::kernels {
 
+void check_resample(const char* op, int n, int h, int w, int c) {
+  if (n < 1 || h < 1 || w < 1 || c < 1)
+    fail(cat(op, ": [", n, ",", h, ",", w, ",", c, "]; sizes must be positive"));
+}
+
 void nearest_up(CpuStream& stream, int n, int h, int w, int c, float scale, In x, Out y) {
+  check_resample("nearest_up", n, h, w, c);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
@@ -26,6 +32,7 @@ void nearest_up(CpuStream& stream, int n, int h, int w, int c, float scale, In x
 }
 
 void box_down(CpuStream& stream, int n, int h, int w, int c, float scale, In x, Out y) {
+  check_resample("box_down", n, h, w, c);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;

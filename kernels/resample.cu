@@ -47,6 +47,7 @@ namespace {
 template <int V, class Packed, class Single, class T>
 void launch_resample(const char* op, CudaStream& stream, int n, int h, int w, int c, float scale, const T* x,
                      T* y, Packed packed, Single single) {
+  check_resample(op, n, h, w, c);
   check_index(op, int64_t(h) * w * c);
   launch_map<V>(op, stream, n, int64_t(h) * w * c, c % V == 0 && is_aligned<V>(x, y), packed, single, h, w, c,
                 scale, x, y);
@@ -57,16 +58,16 @@ void launch_resample(const char* op, CudaStream& stream, int n, int h, int w, in
 void nearest_up(CudaStream& stream, int n, int h, int w, int c, float scale, In x, Out y) {
   visit_cuda("nearest_up", x.dtype, [&](auto t) {
     using T = decltype(t);
-    launch_resample<kWideVector<T>>("nearest_up", stream, n, h, w, c, scale, x.as<T>(), y.as<T>(),
-                                    nearest_up_kernel<T, kWideVector<T>>, nearest_up_kernel<T, 1>);
+    launch_resample<kPackWidth<T>>("nearest_up", stream, n, h, w, c, scale, x.as<T>(), y.as<T>(),
+                                   nearest_up_kernel<T, kPackWidth<T>>, nearest_up_kernel<T, 1>);
   });
 }
 
 void box_down(CudaStream& stream, int n, int h, int w, int c, float scale, In x, Out y) {
   visit_cuda("box_down", x.dtype, [&](auto t) {
     using T = decltype(t);
-    launch_resample<kWideVector<T>>("box_down", stream, n, h, w, c, scale, x.as<T>(), y.as<T>(),
-                                    box_down_kernel<T, kWideVector<T>>, box_down_kernel<T, 1>);
+    launch_resample<kPackWidth<T>>("box_down", stream, n, h, w, c, scale, x.as<T>(), y.as<T>(),
+                                   box_down_kernel<T, kPackWidth<T>>, box_down_kernel<T, 1>);
   });
 }
 

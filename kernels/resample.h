@@ -15,4 +15,7 @@ void nearest_up(CudaStream&, int n, int h, int w, int c, float scale, In x, Out 
 void box_down(CpuStream&, int n, int h, int w, int c, float scale, In x, Out y);
 void box_down(CudaStream&, int n, int h, int w, int c, float scale, In x, Out y);
 
+/// Error: a size that is not positive.
+void check_resample(const char* op, int n, int h, int w, int c);
+
 }  // namespace ito::kernels

@@ -11,8 +11,7 @@ namespace {
 
 constexpr int kTile = 2048;  // elements at a time, in the first-level cache
 
-/// d = skip x + out F for `count` elements from `at` on; the null half of a guided F is `half` further
-/// on.
+/// d = skip x + out F for `count` elements; the unconditional half of a guided F is `half` elements further on.
 template <class A, class T>
 void denoise(const SdeStep& s, bool guided, const A* __restrict x, const T* __restrict f, int64_t half,
              int count, A* __restrict d) {
@@ -72,8 +71,9 @@ void check_sde_update(const SdeUpdateDims& d, const SdeUpdateOperands& o) {
   if (d.n < 1 || d.per_image < 1 || d.history < 0 || d.history > kSdeHistory)
     fail(cat("sde_update: n ", d.n, ", per_image ", d.per_image, ", history ", d.history, " (0..",
              kSdeHistory, ")"));
-  if (bool(o.x) != bool(o.f)) fail("sde_update: a network's answer f goes with x, where it was asked");
-  if (!o.x_out) fail("sde_update: there is nowhere to write x'");
+  if (bool(o.x) != bool(o.f))
+    fail("sde_update: the network's output f and its input x are given together or not at all");
+  if (!o.x_out) fail("sde_update: x_out is missing");
   for (int k = 0; k < d.history; ++k)
     if (!o.history[k]) fail(cat("sde_update: history ", k, " of ", d.history, " is missing"));
 }

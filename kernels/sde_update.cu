@@ -22,7 +22,7 @@ struct SdeUpdateArguments {
 
 namespace {
 
-/// What is loaded for V elements. All of it before anything is stored: the result may be an operand.
+/// What is loaded for V elements. All of it before anything is stored: the result may alias an operand.
 template <class F, int V>
 struct SdeValues {
   Pack<float, V> start{}, x{}, history[kSdeHistory]{};
@@ -39,8 +39,8 @@ struct SdeValues {
     for (int k = 0; k < kSdeHistory; ++k)
       if (k < args.dims.history) history[k] = load<V>(args.history[k] + at);
   }
-  /// The network's answer.
-  __device__ float answer(int i, bool guided, float guidance) const {
+  /// The network's output F.
+  __device__ float output(int i, bool guided, float guidance) const {
     if (!guided) return float(f.v[i]);
     return float(null.v[i]) + guidance * (float(f.v[i]) - float(null.v[i]));
   }
@@ -54,7 +54,7 @@ __device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s
   Pack<float, V> denoised, result;
   Pack<Next, V> next;
   for (int i = 0; i < V; ++i) {
-    denoised.v[i] = s.skip * value.x.v[i] + s.out * value.answer(i, args.dims.guided, s.guidance);
+    denoised.v[i] = s.skip * value.x.v[i] + s.out * value.output(i, args.dims.guided, s.guidance);
     float sum = s.a * value.start.v[i] + s.b[0] * denoised.v[i];
     for (int k = 0; k < kSdeHistory; ++k) sum += s.b[1 + k] * value.history[k].v[i];
     result.v[i] = sum + s.c * z[i];
@@ -72,6 +72,7 @@ __device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s
 /// A thread takes one block of Philox: elements 4q .. 4q+3 of an image, at once (V = 4) or singly (V = 1).
 template <class F, class Next, int V>
 __global__ void __launch_bounds__(kMapThreads) sde_update_kernel(SdeUpdateArguments<F, Next> args) {
+  static_assert(kQuad % V == 0, "a block of Philox gives a thread whole packs of numbers");
   const int64_t first = first_element(kQuad), image = blockIdx.y;
   if (first >= args.dims.per_image) return;
   const SdeStep s = *args.step;

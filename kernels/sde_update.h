@@ -9,8 +9,8 @@ namespace ito::kernels {
 /// Denoised images of earlier steps that an update may use.
 inline constexpr int kSdeHistory = 2;
 
-/// One step of any sampler whose update is linear in what it has evaluated (all of them are), as numbers. It
-/// is kept in the device's memory: a captured step is replayed with the next step's numbers.
+/// One step of any sampler whose update is linear in what it has evaluated (all of them are), as numbers. It is stored
+/// in the device's memory: a captured step is replayed with the next step's numbers.
 struct SdeStep {
   float skip = 0, out = 1;               // D_0 = skip x + out F: the denoised image
   float guidance = 1;                    // F = F_null + guidance (F_cond - F_null), where there are two
@@ -30,16 +30,16 @@ struct SdeUpdateDims {
   Purpose purpose;  // of the noise
 };
 
-/// All [N,D] f32 unless stated otherwise (f64 if `start` is; the noise is then the same f32 number, widened).
+/// All [N,D] f32 unless stated otherwise (f64 if `start` is; the noise is then the same f32 number, converted).
 struct SdeUpdateOperands {
-  In start;  // the state that the step started from; null: 0
-  In x, f;   // where the network was asked, and its answer, f32 or bf16, [2N,D] if guided; null: no D_0
-  In history[kSdeHistory];  // D_1, D_2: newest first
-  const uint64_t* seeds;    // [N]; null where no step draws noise
-  Out denoised;             // D_0, for later steps; may be null
-  Out x_out;                // x'; may be start or x
-  Out next_in;              // next_scale x', f32 or bf16; [2N,D] if guided; may be null
-  Out next_c_noise;         // [N] f32, [2N] if guided; may be null
+  In start = {};      // the state that the step started from; null: 0
+  In x = {}, f = {};  // the network's input and output; f is f32 or bf16, [2N,D] if guided; both null: no D_0
+  In history[kSdeHistory] = {};     // D_1, D_2: newest first
+  const uint64_t* seeds = nullptr;  // [N]; null where no step draws noise
+  Out denoised = {};                // D_0, for later steps; may be null
+  Out x_out;                        // x'; may be start or x
+  Out next_in = {};                 // next_scale x', f32 or bf16; [2N,D] if guided; may be null
+  Out next_c_noise = {};            // [N] f32, [2N] if guided; may be null
 };
 
 /// x' = a start + b[0] D_0 + sum_k b[k] D_k + c z, z ~ N(0,1); one launch a step: guidance, preconditioning,
@@ -50,7 +50,7 @@ struct SdeUpdateOperands {
 void sde_update(CpuStream&, const SdeUpdateDims&, const SdeStep* step, const SdeUpdateOperands&);
 void sde_update(CudaStream&, const SdeUpdateDims&, const SdeStep* step, const SdeUpdateOperands&);
 
-/// Fails where dims and operands do not fit together; both backends ask it.
+/// Error: dims and operands that do not fit together.
 void check_sde_update(const SdeUpdateDims&, const SdeUpdateOperands&);
 
 }  // namespace ito::kernels

@@ -9,7 +9,7 @@
 #endif
 
 /// Functions of a GPU's special function unit: 2^v and 1 / v to 3 and 2 units of 2^-24; results below 2^-126 are 0.
-/// Elsewhere, which is in the tests' emulator, the C library's are used instead.
+/// The tests' emulator takes the C library's instead.
 namespace ito::kernels {
 
 #if defined(__CUDACC__)

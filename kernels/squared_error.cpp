@@ -37,8 +37,14 @@ struct Scratch {
 
 }  // namespace
 
+void check_squared_error(int n, int64_t per_sample) {
+  if (n < 1 || per_sample < 1)
+    fail(cat("squared_error: ", n, " samples of ", per_sample, " elements; both must be positive"));
+}
+
 void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, const SquaredErrorOperands& o,
                            Out loss, Out total) {
+  check_squared_error(n, per_sample);
   visit(o.y.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
@@ -66,6 +72,7 @@ void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, const S
 
 void squared_error_backward(CpuStream& stream, int n, int64_t per_sample, In dtotal,
                             const SquaredErrorOperands& o, Out dy) {
+  check_squared_error(n, per_sample);
   visit(o.y.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;

@@ -7,7 +7,7 @@
 namespace ito::kernels {
 
 inline constexpr int kErrorThreads = 512;
-inline constexpr int kErrorVector = 4;  // the targets' 16 bytes
+inline constexpr int kErrorVector = kPackWidth<float>;  // the targets'
 
 /// A block sums a sample. V > 1: per_sample is a multiple of V.
 template <class T, int V>
@@ -57,6 +57,7 @@ __global__ void __launch_bounds__(kMapThreads)
 
 void squared_error_forward(CudaStream& stream, int n, int64_t per_sample, const SquaredErrorOperands& o,
                            Out loss, Out total) {
+  check_squared_error(n, per_sample);
   visit_cuda("squared_error", o.y.dtype, [&](auto t) {
     using T = decltype(t);
     const T* const ys = o.y.as<T>();
@@ -75,6 +76,7 @@ void squared_error_forward(CudaStream& stream, int n, int64_t per_sample, const 
 
 void squared_error_backward(CudaStream& stream, int n, int64_t per_sample, In dtotal,
                             const SquaredErrorOperands& o, Out dy) {
+  check_squared_error(n, per_sample);
   visit_cuda("squared_error", o.y.dtype, [&](auto t) {
     using T = decltype(t);
     const T* const ys = o.y.as<T>();

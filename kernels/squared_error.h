@@ -23,4 +23,7 @@ void squared_error_backward(CpuStream&, int n, int64_t per_sample, In dtotal, co
 void squared_error_backward(CudaStream&, int n, int64_t per_sample, In dtotal, const SquaredErrorOperands&,
                             Out dy);
 
+/// Error: a number of samples or elements that is not positive.
+void check_squared_error(int n, int64_t per_sample);
+
 }  // namespace ito::kernels

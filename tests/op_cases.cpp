@@ -10,11 +10,11 @@ using Inputs = std::vector<Tensor>;
 
 OpCase conv(std::string name, Shape x, Shape w, int stride, Padding padding, bool bias = true) {
   std::vector<Shape> shapes = {x, w};
-  std::vector<bool> wide = {false, true};
-  if (bias) shapes.push_back({w[0]}), wide.push_back(true);
+  std::vector<bool> stays_f32 = {false, true};
+  if (bias) shapes.push_back({w[0]}), stays_f32.push_back(true);
   return {std::move(name), shapes,
           [=](const Inputs& t) { return conv2d(t[0], t[1], bias ? t[2] : Tensor{}, stride, padding); },
-          int(std::max(w.count() / w[0], x.count() / x[3])), wide};
+          int(std::max(w.count() / w[0], x.count() / x[3])), stays_f32};
 }
 
 OpCase two_source_conv(std::string name, Shape a, Shape b, Shape w) {
@@ -45,7 +45,7 @@ OpCase norm(std::string name, Shape x, int groups, Activation act, double offset
 
 const std::vector<OpCase> kOpCases = {
     conv("conv2d 3x3", {2, 5, 7, 3}, {4, 3, 3, 3}, 1, Padding::same(3)),
-    conv("conv2d 3x3 wide", {2, 8, 8, 32}, {48, 3, 3, 32}, 1, Padding::same(3)),
+    conv("conv2d 3x3, many channels", {2, 8, 8, 32}, {48, 3, 3, 32}, 1, Padding::same(3)),
     conv("conv2d 3x3 odd sizes", {1, 9, 6, 16}, {24, 3, 3, 16}, 1, Padding::same(3)),
     conv("conv2d 3x3 one pixel", {3, 1, 1, 8}, {8, 3, 3, 8}, 1, Padding::same(3)),
     conv("conv2d 3x3 without bias", {2, 4, 4, 8}, {8, 3, 3, 8}, 1, Padding::same(3), false),

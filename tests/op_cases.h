@@ -20,10 +20,10 @@ struct OpCase {
   std::string name;
   std::vector<Shape> inputs;  // the first one has the data's dtype
   std::function<Tensor(const std::vector<Tensor>&)> apply;
-  int reduction = 1;              // the longest sum behind one number of a result or gradient
-  std::vector<bool> wide = {};    // inputs that stay f32 next to bf16 (weights); default: none
-  std::vector<bool> smooth = {};  // inputs without gradient are false; default: all have one
-  double offset = 0;              // added to the first input: mean much larger than deviation
+  int reduction = 1;                 // the longest sum behind one number of a result or gradient
+  std::vector<bool> stays_f32 = {};  // inputs that stay f32 where the data is bf16; default: no input
+  std::vector<bool> smooth = {};     // inputs without gradient are false; default: all have one
+  double offset = 0;                 // added to the first input: mean much larger than deviation
 };
 
 const std::vector<OpCase>& op_cases();

@@ -39,7 +39,7 @@ inline Numbers inputs_of(const OpCase& c, bool as_bf16) {
   Numbers inputs;
   for (size_t i = 0; i < c.inputs.size(); ++i)
     inputs.push_back(random_numbers(uint32_t(i), c.inputs[i].count(), i == 0 ? c.offset : 0,
-                                    as_bf16 && !flag(c.wide, i, false)));
+                                    as_bf16 && !flag(c.stays_f32, i, false)));
   return inputs;
 }
 
@@ -54,7 +54,7 @@ inline Evaluation evaluate(Device& device, const OpCase& c, const Numbers& numbe
   fill_with_nan(device);
   std::vector<Tensor> inputs;
   for (size_t i = 0; i < numbers.size(); ++i) {
-    const DType type = flag(c.wide, i, false) ? kernels::wide(dtype) : dtype;
+    const DType type = flag(c.stays_f32, i, false) ? kernels::accumulator_dtype(dtype) : dtype;
     Tensor x = Tensor::from(device, c.inputs[i], type, numbers[i].data());
     inputs.push_back(flag(c.smooth, i, true) ? device.tape().watch(x) : x);
   }

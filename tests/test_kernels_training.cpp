@@ -90,7 +90,13 @@ struct Parameters {
     const StepInput input{0, 1e-3f};
     gradient_norm(stream, count, o, average, g.data(), &state, nullptr);
     adamw_update(stream, count, o, &input, &state,
-                 {g.data(), decayed.data(), w.data(), m.data(), v.data(), ema.data(), half.data()});
+                 {.grad = g.data(),
+                  .decayed = decayed.data(),
+                  .w = w.data(),
+                  .m = m.data(),
+                  .v = v.data(),
+                  .ema = ema.data(),
+                  .half = half.data()});
   }
   bool same_bits(const Parameters& p) const {
     return w.same_bits(p.w) && m.same_bits(p.m) && v.same_bits(p.v) && ema.same_bits(p.ema) &&
@@ -352,7 +358,7 @@ void check_sde(SdeProblem<A, F> p) {
 
 }  // namespace
 
-TEST_CASE("sde_update: a network's answer, its history, noise, and the network's next input") {
+TEST_CASE("sde_update: a network's output, its history, noise, and the network's next input") {
   const int d = 2048 + 4 + 1;  // a tile, and not a whole block of Philox
   for (int history = 0; history <= kSdeHistory; ++history) {
     check_sde(SdeProblem<float, float>(3, d, history));
@@ -425,10 +431,10 @@ TEST_CASE("sde_update says which operand is missing") {
     return [&p, o] { p.run(o); };
   };
   CHECK_THROWS_WITH(without([](auto& o) { o.f = {}; })(),
-                    "sde_update: a network's answer f goes with x, where it was asked");
+                    "sde_update: the network's output f and its input x are given together or not at all");
   CHECK_THROWS_WITH(without([](auto& o) { o.x = {}; })(),
-                    "sde_update: a network's answer f goes with x, where it was asked");
-  CHECK_THROWS_WITH(without([](auto& o) { o.x_out = {}; })(), "sde_update: there is nowhere to write x'");
+                    "sde_update: the network's output f and its input x are given together or not at all");
+  CHECK_THROWS_WITH(without([](auto& o) { o.x_out = {}; })(), "sde_update: x_out is missing");
   CHECK_THROWS_WITH(without([](auto& o) { o.history[1] = {}; })(), "sde_update: history 1 of 2 is missing");
   CHECK_THROWS_WITH(without([](auto& o) { o.seeds = nullptr; })(),
                     "sde_update: noise (c != 0) needs a seed for each image");

@@ -13,7 +13,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, int heads) {
   const kernels::AttentionDims d{int(q.shape()[0]), int(q.shape()[1]), int(q.shape()[2]), heads};
   check_attention(d);
   Device& device = q.device();
-  Tensor y = like(q), lse(device, {d.n, heads, d.tokens}, kernels::wide(q.dtype()));
+  Tensor y = like(q), lse(device, {d.n, heads, d.tokens}, kernels::accumulator_dtype(q.dtype()));
   const auto inputs = [=] { return kernels::AttentionInputs{.q = q.in(), .k = k.in(), .v = v.in()}; };
   device.launch([&](auto& s) { kernels::attention_forward(s, d, inputs(), y.out(), lse.out()); });
   device.recorder().flops += 4.0 * d.n * d.tokens * double(d.tokens) * d.channels;

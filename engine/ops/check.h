@@ -18,17 +18,18 @@ inline void expect_dtype(const char* op, const char* name, const Tensor& x, DTyp
   if (x.dtype() != dtype)
     fail(cat(op, ": ", name, " is ", name_of(x.dtype()), ", expected ", name_of(dtype)));
 }
-/// Parameters, statistics and losses are f32 for f32 and bf16, f64 for f64.
-inline void expect_wide(const char* op, const char* name, const Tensor& x, DType data) {
-  expect_dtype(op, name, x, kernels::wide(data));
+/// Parameters, statistics and losses are f32 where the data is f32 or bf16, and f64 where it is f64.
+inline void expect_accumulator(const char* op, const char* name, const Tensor& x, DType data) {
+  expect_dtype(op, name, x, kernels::accumulator_dtype(data));
 }
-/// Weights of products: as above, or bf16 with bf16 where a GPU multiplies them.
+/// Weights of products: the same, or bf16 where the data is bf16 and a GPU multiplies them.
 inline void expect_weight(const char* op, const Tensor& w, DType data) {
-  if (w.dtype() != data || data != DType::bf16) expect_wide(op, "w", w, data);
+  if (w.dtype() != data || data != DType::bf16) expect_accumulator(op, "w", w, data);
 }
-/// What gradients of parameters are kept in.
-inline Tensor wide_if(bool wanted, const Tensor& w) {
-  return wanted && w.defined() ? Tensor(w.device(), w.shape(), kernels::wide(w.dtype())) : Tensor{};
+/// A gradient of a parameter, if it is wanted.
+inline Tensor accumulator_if(bool wanted, const Tensor& w) {
+  return wanted && w.defined() ? Tensor(w.device(), w.shape(), kernels::accumulator_dtype(w.dtype()))
+                               : Tensor{};
 }
 inline Tensor like_if(bool wanted, const Tensor& x) { return wanted && x.defined() ? like(x) : Tensor{}; }
 

@@ -69,7 +69,7 @@ Gradients conv2d_gradients(const Conv2dDims& d, const Concat& x, const Tensor& w
           {.dy = dy.in(), .w = w.in(), .dx = dx.out(), .dx2 = dx2.out(), .workspace = scratch.out()});
     });
   }
-  Tensor dw = wide_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], terms.bias);
+  Tensor dw = accumulator_if(wanted[2] || wanted[3], w), dbias = like_if(wanted[3], terms.bias);
   if (dw.defined()) {
     Tensor scratch = workspace(d, x.first, ConvPass::backward_weights);
     device.launch([&](auto& s) {

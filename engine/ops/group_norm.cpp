@@ -21,7 +21,7 @@ GroupNormDims group_norm_dims(const Concat& x, const Tensor& gamma, const Tensor
   }
   expect_shape("group_norm", "gamma", gamma, {c});
   expect_shape("group_norm", "beta", beta, {c});
-  expect_wide("group_norm", "gamma", gamma, x.first.dtype());
+  expect_accumulator("group_norm", "gamma", gamma, x.first.dtype());
   const GroupNormDims d{int(a[0]), int(a[1] * a[2]), int(a[3]), int(c2), groups, eps, act};
   check_group_norm(d);
   return d;

@@ -22,7 +22,7 @@ Tensor workspace(const LinearDims& d, const Tensor& x, ConvPass pass) {
 Gradients linear_gradients(const LinearDims& d, const Tensor& x, const Tensor& w, const Tensor& bias,
                            const Tensor& dy, const Wanted& wanted) {
   Device& device = dy.device();
-  Tensor dx = like_if(wanted[0], x), dw = wide_if(wanted[1] || wanted[2], w),
+  Tensor dx = like_if(wanted[0], x), dw = accumulator_if(wanted[1] || wanted[2], w),
          dbias = like_if(wanted[2], bias);
   if (dx.defined()) {
     Tensor scratch = workspace(d, x, ConvPass::backward_data);

@@ -52,7 +52,7 @@ Tensor add_channels(const Tensor& x, const Tensor& bias) {
 Tensor scale_samples(const Tensor& x, const Tensor& scale) {
   const int n = int(x.shape()[0]);
   expect_shape("scale_samples", "scale", scale, {n});
-  expect_wide("scale_samples", "scale", scale, x.dtype());
+  expect_accumulator("scale_samples", "scale", scale, x.dtype());
   const int64_t per_sample = x.count() / n;
   Tensor y = like(x);
   x.device().launch([&](auto& s) { kernels::scale_samples(s, n, per_sample, x.in(), scale.in(), y.out()); });

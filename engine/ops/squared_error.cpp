@@ -11,8 +11,8 @@ Tensor squared_error(const Tensor& y, const Tensor& target, const Tensor& weight
   const int64_t elements = y.count() / n;
   expect_shape("squared_error", "target", target, y.shape());
   expect_shape("squared_error", "weight", weight, {n});
-  expect_wide("squared_error", "target", target, y.dtype());
-  expect_wide("squared_error", "weight", weight, y.dtype());
+  expect_accumulator("squared_error", "target", target, y.dtype());
+  expect_accumulator("squared_error", "weight", weight, y.dtype());
   Device& device = y.device();
   if (!per_sample.defined()) per_sample = like(weight);
   Tensor total(device, {1}, weight.dtype());

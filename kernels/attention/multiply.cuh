@@ -13,13 +13,23 @@ namespace ito::kernels::attention {
 inline constexpr int kThreads = 128, kWarpRows = 16, kOwn = kThreads / kWarpSize * kWarpRows, kOther = 32;
 inline constexpr int kBlocks = 2;  // of a multiprocessor, at least: leaves a thread all 255 registers
 
+static_assert(kThreads % kWarpSize == 0 && kWarpRows == 16, "a warp multiplies the 16 rows of an mma.sync");
+static_assert(kOther % 16 == 0, "mma.sync sums over 16 other rows at a time");
+
 template <int V>
 using Constant = std::integral_constant<int, V>;
 
 /// Elements from a row of a tile to the next: 16 bytes more than its width, so that neighbouring rows lie in
 /// different banks.
 template <class T, int kWidth>
-inline constexpr int kPitch = kWidth + kWideVector<T>;
+inline constexpr int kPitch = kWidth + kPackWidth<T>;
+
+/// What the products ask of a chunk's width.
+template <int kWidth>
+__device__ constexpr void check_width() {
+  static_assert(kWidth % 16 == 0,
+                "mma.sync takes 16 channels at a time, and rows start at multiples of 16 bytes");
+}
 
 using Scores = float[kOther / 8][4];
 template <int kWidth>
@@ -29,6 +39,7 @@ using Result = float[kWidth / 8][4];
 template <int kWidth>
 __device__ void add_rows_product(const SharedArray<float>& own, const SharedArray<float>& other,
                                  Scores& scores) {
+  check_width<kWidth>();
   constexpr int kPitchHere = kPitch<float, kWidth>, V = 4;
   const int warp = int(threadIdx.x) / kWarpSize, g = int(threadIdx.x) % kWarpSize / 4,
             t = int(threadIdx.x) % 4;
@@ -50,6 +61,7 @@ __device__ void add_rows_product(const SharedArray<float>& own, const SharedArra
 /// result += p . other rows, by FFMA. The four lanes of a row give each other their columns of p.
 template <int kWidth>
 __device__ void add_product(const Scores& p, const SharedArray<float>& other, Result<kWidth>& result) {
+  check_width<kWidth>();
   const int lane = int(threadIdx.x) % kWarpSize, t = lane % 4;
 #pragma unroll
   for (int k = 0; k < kOther; ++k) {
@@ -69,6 +81,7 @@ __device__ void add_product(const Scores& p, const SharedArray<float>& other, Re
 template <int kWidth>
 __device__ void add_rows_product(const SharedArray<bf16>& own, const SharedArray<bf16>& other,
                                  Scores& scores) {
+  check_width<kWidth>();
   constexpr int kPitchHere = kPitch<bf16, kWidth>;
   const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
 #pragma unroll
@@ -91,9 +104,10 @@ __device__ inline uint32_t rounded_pair(float first, float second) {
   return narrow<bf16>(first).bits | uint32_t(narrow<bf16>(second).bits) << 16;
 }
 
-/// result += p . other rows, by tensor cores: p is rounded to bf16, and is their operand already.
+/// result += p . other rows, by tensor cores: p is rounded to bf16; its layout is that of their operand already.
 template <int kWidth>
 __device__ void add_product(const Scores& p, const SharedArray<bf16>& other, Result<kWidth>& result) {
+  check_width<kWidth>();
   const int lane = int(threadIdx.x) % kWarpSize;
 #pragma unroll
   for (int k = 0; k < kOther; k += 16) {

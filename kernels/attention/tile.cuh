@@ -15,7 +15,7 @@ struct Plan {
   int tokens, channels, heads, width;
   int tiles, chunks;  // of a head
   float scale;        // 1 / sqrt(width)
-  bool wide;          // whether every operand allows accesses of 16 bytes
+  bool packs;         // whether every operand allows packs of 16 bytes
 };
 
 /// A block's part of the work.
@@ -39,6 +39,7 @@ __device__ void load_tile(const Plan& plan, const T* x, int64_t base, int first,
                           const SharedArray<T>& tile) {
   const auto copy = [&](auto vector) {
     constexpr int V = decltype(vector)::value, kColumns = kWidth / V;
+    static_assert(kWidth % V == 0, "a row of a tile is whole packs");
 #pragma unroll 2  // all the loads of a tile in flight at once would cost 60 registers
     for (int i = int(threadIdx.x); i < kRows * kColumns; i += kThreads) {
       const int row = i / kColumns, column = i % kColumns * V;
@@ -48,8 +49,8 @@ __device__ void load_tile(const Plan& plan, const T* x, int64_t base, int first,
       store_shared(&tile[row * kPitch<T, kWidth> + column], pack);
     }
   };
-  if (plan.wide)
-    copy(Constant<kWideVector<T>>{});
+  if (plan.packs)
+    copy(Constant<kPackWidth<T>>{});
   else
     copy(Constant<1>{});
 }
@@ -79,7 +80,7 @@ __device__ void accumulate(const Plan& plan, const Place& place, const Scores& p
   add_product<kWidth>(p, other, result);
 }
 
-/// The own rows that a thread has elements of: half 0 or 1.
+/// The two of the block's own rows that a thread has elements of: half 0 and half 1.
 __device__ inline int row_of(int half) {
   return int(threadIdx.x) / kWarpSize * kWarpRows + int(threadIdx.x) % kWarpSize / 4 + 8 * half;
 }
@@ -100,8 +101,8 @@ __device__ void write_rows(const Plan& plan, const Place& place, const Result<kW
       const int channel = place.channel + column_of(j, 0);
       const Pack<T, 2> pair{
           {narrow<T>(result[j][2 * half] * factor[half]), narrow<T>(result[j][2 * half + 1] * factor[half])}};
-      if (plan.wide && channel < plan.width) store(row + channel, pair);
-      if (plan.wide) continue;
+      if (plan.packs && channel < plan.width) store(row + channel, pair);
+      if (plan.packs) continue;
       for (int e = 0; e < 2; ++e)
         if (channel + e < plan.width) row[channel + e] = pair.v[e];
     }
@@ -119,9 +120,9 @@ __device__ inline float quad_max(float value) {
   return value;
 }
 
-/// What the backward pass needs of a query: lse, and delta = dy . y over the head, which is rowsum(dP P). One
-/// that does not exist adds nothing, whatever its probabilities: its q and dy are zeros. The four lanes of a
-/// row call it together.
+/// What the backward pass needs to know of a query: lse, and delta = dy . y over the head, which is rowsum(dP P).
+/// Queries beyond the last token add nothing, whatever their probabilities: their q and dy are zeros. The four lanes of
+/// a row construct it together.
 struct Query {
   float lse, delta;
 
@@ -137,13 +138,13 @@ struct Query {
   }
 
  private:
-  /// The lane's share of a row's products: every fourth vector, whether read whole or singly.
+  /// The lane's share of a row's products: every fourth pack, whether read as one or element by element.
   template <class T>
   __device__ void add(const Plan& plan, const T* dy, const T* y) {
-    constexpr int V = kWideVector<T>;
+    constexpr int V = kPackWidth<T>;
     for (int c = int(threadIdx.x) % 4 * V; c < plan.width; c += 4 * V) {
       Pack<T, V> a{}, b{};
-      if (plan.wide)
+      if (plan.packs)
         a = load<V>(dy + c), b = load<V>(y + c);
       else
         for (int i = 0; i < V && c + i < plan.width; ++i) a.v[i] = dy[c + i], b.v[i] = y[c + i];

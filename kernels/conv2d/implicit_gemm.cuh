@@ -43,7 +43,7 @@ namespace ito::kernels::conv2d {
 template <class Shape, class A, class B>
 struct Tiling {
   using T = typename A::Type;
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   using LayoutA = TileLayout<T, Shape::kM, Shape::kDepth, A::kAlongDepth>;
   using LayoutB = TileLayout<T, Shape::kN, Shape::kDepth, B::kAlongDepth>;
   using Product = std::conditional_t<std::is_same_v<T, float>, F32Product<Shape, LayoutA, LayoutB>,
@@ -57,6 +57,10 @@ struct Tiling {
   static constexpr size_t kTileBytes = size_t(Shape::kStages) * (LayoutA::kChunks + LayoutB::kChunks) * 16;
   static constexpr size_t kResultBytes = size_t(Shape::kM) * kResultRow * sizeof(float);
   static constexpr size_t kSharedBytes = kTileBytes > kResultBytes ? kTileBytes : kResultBytes;
+  static_assert(Shape::kStages >= 2, "while one tile is multiplied the next ones are on their way");
+  static_assert(kSharedBytes <= 99 * 1024,
+                "every card from sm_80 on gives a block that much, with 1 KB reserved");
+  static_assert(kResultRow % 4 == 0, "rows of the result are read by packs of four sums");
 };
 
 /// What a block computes: a tile of the result and a part of the depth. Blocks that follow each other share
@@ -81,6 +85,8 @@ template <class Shape, class Tiling, class Output>
 __device__ void write_result(const Output& output, int first_row, int first_column) {
   const auto result = SharedMemory().take<Pack<float, 4>>(Shape::kM * Tiling::kResultRow / 4);
   constexpr int V = Output::kVector, kAcross = Shape::kN / V;
+  static_assert(Shape::kN % V == 0 && V % 4 == 0,
+                "a row is whole vectors, and a vector is whole packs of four sums");
   for (int i = int(threadIdx.x); i < Shape::kM * kAcross; i += Shape::kThreads) {
     const int row = i / kAcross, column = i % kAcross * V;
     const int to_row = first_row + row, to_column = first_column + column;
@@ -108,6 +114,10 @@ template <class Shape, class Tiling, class Output>
 __device__ void write_line_sums(const float (&thread_sums)[Tiling::kVector], const Output& output,
                                 int first_row) {
   constexpr int kParts = Shape::kThreads / Tiling::LayoutA::kRowChunks;
+  static_assert(!Tiling::LayoutA::kAlongDepth,
+                "a thread sums neighbouring lines, so a's chunks lie along them");
+  static_assert(Shape::kThreads * Tiling::kVector * sizeof(float) <= Tiling::kSharedBytes,
+                "the threads' sums take the place of the tiles in shared memory");
   const auto slots = SharedMemory().take<float>(Shape::kThreads * Tiling::kVector);
   for (int e = 0; e < Tiling::kVector; ++e) slots[int(threadIdx.x) * Tiling::kVector + e] = thread_sums[e];
   __syncthreads();

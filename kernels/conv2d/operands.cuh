@@ -16,11 +16,11 @@ class FastDivmod {
     while ((uint64_t(1) << shift_) < by_) ++shift_;
     factor_ = unsigned((uint64_t(1) << 32) * ((uint64_t(1) << shift_) - by_) / by_ + 1);
   }
-  /// n / by, and n % by in `rest`.
-  __device__ int divide(int n, int& rest) const {
+  /// n / by, and n % by in `remainder`.
+  __device__ int divide(int n, int& remainder) const {
     const unsigned high = unsigned((uint64_t(unsigned(n)) * factor_) >> 32);
     const unsigned quotient = (high + unsigned(n)) >> shift_;
-    rest = int(unsigned(n) - quotient * by_);
+    remainder = int(unsigned(n) - quotient * by_);
     return int(quotient);
   }
 
@@ -40,9 +40,9 @@ template <class T>
 struct Im2col {
   const T *x, *x2;  // x2: the channels from c1 on
   int c1, c2, height, width;
-  int step, first_y,
-      first_x;    // pixel (i, j) sees rows from i * step + first_y on, and columns from j * step + first_x
-  int direction;  // 1 or -1: where the next tap looks
+  // Pixel (i, j) sees rows from i * step + first_y on, and columns from j * step + first_x.
+  int step, first_y, first_x;
+  int direction;                  // 1 or -1: where the next tap looks
   int pixels, entries;            // rows and columns
   FastDivmod per_image, per_row;  // pixels
   FastDivmod per_tap, taps_x;

@@ -8,7 +8,7 @@ namespace ito::kernels::conv2d {
 /// y [pixels,K] = sums + bias[k] + shift[n,k] + residual[pixel,k], rounded once.
 template <class T>
 struct ForwardOutput {
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   static constexpr bool kSumsLines = false;
   T* y;
   const float* bias;
@@ -34,7 +34,8 @@ struct ForwardOutput {
  private:
   template <int V, class From>
   static __device__ void add(float (&sums)[V], const From* from) {
-    constexpr int kOnce = V < kWideVector<From> ? V : kWideVector<From>;
+    constexpr int kOnce = V < kPackWidth<From> ? V : kPackWidth<From>;
+    static_assert(V % kOnce == 0, "the sums are whole packs of what is added");
 #pragma unroll
     for (int first = 0; first < V; first += kOnce) {
       const auto values = load<kOnce>(from + first);
@@ -47,7 +48,7 @@ struct ForwardOutput {
 /// stride); columns are channels from first_channel on.
 template <class T>
 struct DataOutput {
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   static constexpr bool kSumsLines = false;
   T *dx, *dx2;
   int c1, c2, first_channel, height, width, stride, first_y, first_x;

@@ -11,7 +11,11 @@ struct Bf16Shape {
   static constexpr int kM = lines, kN = columns, kDepth = 32, kStages = 4;
   static constexpr int kWarpM = warp_rows, kWarpN = warp_columns;
   static constexpr int kThreads = lines / warp_rows * (columns / warp_columns) * kWarpSize;
-  static_assert(warp_rows % 16 == 0 && warp_columns % 16 == 0);
+  static_assert(warp_rows % 16 == 0 && warp_columns % 16 == 0 && kDepth % 16 == 0,
+                "mma.sync and ldmatrix take 16 lines and 16 depths at a time");
+  static_assert(lines % warp_rows == 0 && columns % warp_columns == 0,
+                "the warps cover the tile without a rest");
+  static_assert(kThreads <= 1024, "a block has at most 1024 threads");
 };
 
 /// How a warp reads its fragments of a tile: 16 lines x 16 depths as four 8 x 8 matrices, of which each lane

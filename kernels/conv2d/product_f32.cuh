@@ -10,6 +10,11 @@ struct F32Shape {
   static constexpr int kM = lines, kN = columns, kDepth = 16, kStages = 4;
   static constexpr int kRows = thread_rows, kColumns = thread_columns;
   static constexpr int kThreads = lines / thread_rows * (columns / thread_columns);
+  static_assert(lines % thread_rows == 0 && columns % thread_columns == 0,
+                "the threads cover the tile without a rest");
+  static_assert(kThreads % kWarpSize == 0 && kThreads <= 1024,
+                "a block is whole warps, of at most 1024 threads");
+  static_assert(kDepth % 4 == 0, "four depths are read at a time");
 };
 
 /// f32 tiles multiplied by fused multiply-adds. Each sum runs over the depth in ascending order, so its bits
@@ -67,7 +72,8 @@ class F32Product {
   template <class Layout, int threads, int count>
   static __device__ void read(float (&to)[4][count], const SharedArray<Chunk>& tiles, int offset, int thread,
                               int depth) {
-    static_assert(count % 4 == 0 || Layout::kAlongDepth);
+    static_assert(count % 4 == 0 || Layout::kAlongDepth,
+                  "chunks along the lines hold four of a thread's lines");
 #pragma unroll
     for (int i = 0; i < count; i += Layout::kAlongDepth ? 1 : 4) {
 #pragma unroll

@@ -14,10 +14,13 @@ namespace ito::kernels::conv2d {
 template <class T, int lines, int depths, bool along_depth>
 struct TileLayout {
   static constexpr bool kAlongDepth = along_depth;
-  static constexpr int kVector = kWideVector<T>;
+  static constexpr int kVector = kPackWidth<T>;
   static constexpr int kRows = along_depth ? lines : depths;
   static constexpr int kRowChunks = (along_depth ? depths : lines) / kVector;
   static constexpr int kChunks = kRows * kRowChunks;
+  static_assert((along_depth ? depths : lines) % kVector == 0, "a row of a tile is whole chunks of 16 bytes");
+  static_assert(kRowChunks < 8 ? 8 % kRowChunks == 0 : kRowChunks % 8 == 0,
+                "exchanged chunks stay in their row only if its chunks divide eight, or eight divides them");
   static __device__ int slot(int row, int chunk) {
     constexpr int kRowsAtATime = kRowChunks < 8 ? 8 / kRowChunks : 1;
     constexpr int kExchanged = kRowChunks < 8 ? kRowChunks : 8;
@@ -66,7 +69,7 @@ class TileLoader {
   }
 
  private:
-  static_assert(threads % Layout::kRowChunks == 0);
+  static_assert(threads % Layout::kRowChunks == 0, "a thread brings the same chunk of several rows");
   static constexpr int kRowsAtATime = threads / Layout::kRowChunks;
   static constexpr int kMine = div_up(Layout::kRows, kRowsAtATime);
 

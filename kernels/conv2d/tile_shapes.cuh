@@ -68,7 +68,7 @@ inline bool are_aligned(std::initializer_list<const void*> pointers) {
 template <class T>
 bool are_wide(std::initializer_list<int> channels) {
   for (int c : channels)
-    if (c % kWideVector<T> != 0) return false;
+    if (c % kPackWidth<T> != 0) return false;
   return true;
 }
 

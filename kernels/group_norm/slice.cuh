@@ -10,28 +10,31 @@
 #include "kernels/cuda_launch.h"
 #include "kernels/group_norm.h"
 
-/// How GroupNorm's work is cut. A block takes a slice of one image: `slice` neighbouring channels, which are
-/// whole groups and at least a memory sector wide, in all pixels. Its threads form rows x columns; a
-/// thread owns one vector of V channels in every rows-th pixel, so what it needs of a channel stays in its
-/// registers and what it puts into shared memory it alone reads again. Enough pixels a thread that the sums
-/// over threads and what is read of each channel cost little compared with them.
+/// How GroupNorm's work is divided. A block takes a slice of one image: `slice` neighbouring channels, which are whole
+/// groups and at least a memory sector wide, in all pixels. Its threads form a table, rows x columns. A thread owns one
+/// vector of V channels in every rows-th pixel, so what it needs of a channel stays in its registers, and what it puts
+/// into shared memory only the thread itself reads again. A thread has enough pixels that the sums over threads and
+/// the numbers of each channel cost little in comparison.
 namespace ito::kernels::group_norm {
 
 inline constexpr int kThreads = 512;     // of a block, at most
-inline constexpr int kFewThreads = 128;  // narrower slices are widened until they have these
+inline constexpr int kFewThreads = 128;  // of a block, at least where the groups allow it
 inline constexpr int kSectorBytes = 32, kLineBytes = 128;
+static_assert(kThreads % kWarpSize == 0,
+              "the launch rounds a block's threads up to whole warps, at most to kThreads");
+static_assert(kFewThreads <= kThreads, "a slice with enough vectors for kFewThreads has to exist");
 /// Pixels of a thread, in images of fewer and of at least kManyPixels.
 inline constexpr int kFewEach = 8, kManyEach = 16, kManyPixels = 1024;
-inline constexpr int kInFlight = 4;  // vectors that a thread asks for before it uses the first
+inline constexpr int kInFlight = 4;  // vectors that a thread loads before it uses the first
 
-/// How a launch is cut; the same for all blocks.
+/// How a launch is divided; the same for all blocks.
 struct Plan {
   int hw, c1, c2, groups, group_channels;
   float eps;
   Activation activation;
   int slice;          // channels of a block; the last of an image may have fewer
   int rows, columns;  // of threads
-  int held;           // pixels that the block keeps in shared memory, of each tensor
+  int shared_pixels;  // that the block keeps in shared memory, of each tensor
 };
 
 /// A block's slice and a thread's place in it.
@@ -49,7 +52,7 @@ struct Place {
   }
 };
 
-/// The same channels in all pixels of an image: pixel r is at data + r * stride. No data: not wanted.
+/// The same channels in all pixels of an image: pixel r is at data + r * stride. Null data: not wanted.
 template <class T>
 struct Column {
   T* data;
@@ -57,18 +60,18 @@ struct Column {
   __device__ T* at(int pixel) const { return data + pixel * stride; }
 };
 
-/// Of the concatenation of x [N,HW,c1] and x2 [N,HW,c2] along channels.
+/// The column at `channel` of the concatenation of x [N,HW,c1] and x2 [N,HW,c2] along channels.
 template <class T>
-__device__ Column<T> source_column(const Plan& plan, T* x, T* x2, int n, int channel) {
+__device__ Column<T> concat_column(const Plan& plan, T* x, T* x2, int n, int channel) {
   const bool second = channel >= plan.c1;
   const int width = second ? plan.c2 : plan.c1;
   T* const base = second ? x2 : x;
   return {base ? base + int64_t(n) * plan.hw * width + (second ? channel - plan.c1 : channel) : nullptr,
           width};
 }
-/// Of a tensor [N,HW,C].
+/// The column at `channel` of a tensor [N,HW,C].
 template <class T>
-__device__ Column<T> whole_column(const Plan& plan, T* y, int n, int channel) {
+__device__ Column<T> tensor_column(const Plan& plan, T* y, int n, int channel) {
   const int width = plan.c1 + plan.c2;
   return {y + int64_t(n) * plan.hw * width + channel, width};
 }
@@ -76,6 +79,7 @@ __device__ Column<T> whole_column(const Plan& plan, T* y, int n, int channel) {
 /// Calls use(pixel, v) for the thread's pixels from `first` on, v[k] being the vector of columns[k] there.
 template <int V, class T, int N, class Use>
 __device__ void each_pixel(const Plan& plan, int first, const Column<const T> (&columns)[N], Use use) {
+  static_assert(N <= kInFlight, "a thread loads a vector of each tensor at a time, or more");
   constexpr int kBatch = kInFlight / N;
   for (; first < plan.hw; first += kBatch * plan.rows) {
     Pack<T, V> batch[kBatch][N];
@@ -94,22 +98,22 @@ __device__ void each_pixel(const Plan& plan, int first, const Column<const T> (&
   }
 }
 
-/// What the block holds of N tensors; each thread's own vectors.
+/// The part of N tensors' slices that a block keeps in shared memory. A thread sees its own vectors of it.
 template <class T, int V, int N>
-class Held {
+class SharedSlice {
  public:
   using Columns = Column<const T>[N];
 
-  __device__ Held(const Plan& plan, const Place& place, SharedMemory& shared)
-      : plan_(plan), place_(place), memory_(shared.take<Pack<T, V>>(N * plan.held * place.vectors)) {
-    part_ = div_up(div_up(plan.held - place.row, plan.rows), kParts) * plan.rows;
+  __device__ SharedSlice(const Plan& plan, const Place& place, SharedMemory& shared)
+      : plan_(plan), place_(place), memory_(shared.take<Pack<T, V>>(N * plan.shared_pixels * place.vectors)) {
+    part_ = div_up(div_up(plan.shared_pixels - place.row, plan.rows), kParts) * plan.rows;
   }
 
-  /// Calls use(v) for the thread's pixels, and keeps what there is room for.
+  /// Calls use(v) for all of the thread's pixels, and keeps those that there is room for.
   template <class Use>
   __device__ void read(const Columns& columns, int vector, Use use) const {
     if constexpr (sizeof(Pack<T, V>) == 16) {
-      // All that is kept is asked for at once, past registers and the L1 cache, neither of which has room.
+      // All that is kept is copied at once, past registers and the L1 cache, neither of which has room for it.
       for (int part = 0; part < kParts; ++part) {
         each_of(part, [&](int pixel) {
           for (int k = 0; k < N; ++k)
@@ -124,29 +128,29 @@ class Held {
           use(value);
         });
       };
-      static_assert(kParts == 4);
+      static_assert(kParts == 4, "each part is waited for below, with the number of parts still under way");
       cp_wait<3>(), use_part(0);
       cp_wait<2>(), use_part(1);
       cp_wait<1>(), use_part(2);
       cp_wait<0>(), use_part(3);
-      each_pixel<V>(plan_, plan_.held + place_.row, columns,
+      each_pixel<V>(plan_, plan_.shared_pixels + place_.row, columns,
                     [&](int, const Pack<T, V>(&value)[N]) { use(value); });
     } else {
       each_pixel<V>(plan_, place_.row, columns, [&](int pixel, const Pack<T, V>(&value)[N]) {
         use(value);
-        if (pixel >= plan_.held) return;
+        if (pixel >= plan_.shared_pixels) return;
         for (int k = 0; k < N; ++k) memory_[slot(k, vector, pixel)] = value[k];
       });
     }
   }
 
-  /// Calls use(pixel, v) for the thread's pixels again, first for those that are not held, since the caches
-  /// have seen them last.
+  /// Calls use(pixel, v) for the thread's pixels again, first for those that are not kept: they were read last, so the
+  /// caches still have them.
   template <class Use>
   __device__ void read_again(const Columns& columns, int vector, Use use) const {
-    each_pixel<V>(plan_, plan_.held + place_.row, columns, use);
+    each_pixel<V>(plan_, plan_.shared_pixels + place_.row, columns, use);
 #pragma unroll 4
-    for (int pixel = place_.row; pixel < plan_.held; pixel += plan_.rows) {
+    for (int pixel = place_.row; pixel < plan_.shared_pixels; pixel += plan_.rows) {
       Pack<T, V> value[N];
       get(value, vector, pixel);
       use(pixel, value);
@@ -157,15 +161,15 @@ class Held {
   static constexpr int kParts = 4;
 
   __device__ int slot(int k, int vector, int pixel) const {
-    return (k * plan_.held + pixel) * place_.vectors + vector;
+    return (k * plan_.shared_pixels + pixel) * place_.vectors + vector;
   }
   __device__ void get(Pack<T, V> (&value)[N], int vector, int pixel) const {
     for (int k = 0; k < N; ++k) value[k] = memory_[slot(k, vector, pixel)];
   }
-  /// The thread's pixels of one of the parts that are waited for singly.
+  /// Calls use(pixel) for the thread's pixels in one of the parts that it waits for one by one.
   template <class Use>
   __device__ void each_of(int part, Use use) const {
-    const int end = min(plan_.held, place_.row + (part + 1) * part_);
+    const int end = min(plan_.shared_pixels, place_.row + (part + 1) * part_);
     for (int pixel = place_.row + part * part_; pixel < end; pixel += plan_.rows) use(pixel);
   }
 
@@ -178,7 +182,7 @@ class Held {
 /// Calls f with the width of the packs to move, which may not straddle the two sources.
 template <class T, class F>
 void visit_sources(const GroupNormDims& d, std::initializer_list<const void*> operands, F&& f) {
-  constexpr int V = kWideVector<T>;
+  constexpr int V = kPackWidth<T>;
   visit_width<V>(are_aligned(operands) && are_whole_packs<V>({d.c1, d.c2}), f);
 }
 
@@ -187,8 +191,8 @@ struct Cut {
   LaunchConfig config;
 };
 
-/// The cut into slices at least `width` bytes wide. slot_bytes: what a thread hands over in a reduction;
-/// tensors: how many the block would hold; numbers: floats that it keeps for each channel.
+/// The division into slices at least `width` bytes wide. slot_bytes: a thread's state in a reduction; tensors: how many
+/// the block would keep in shared memory; numbers: floats that it keeps there for each channel.
 template <class T, int V>
 Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
   const int group_channels = d.c() / d.groups;
@@ -210,18 +214,20 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
   // All pixels, or as many of the threads' rows of them as there is room for.
   const size_t pixel_bytes = tensors * vectors * sizeof(Pack<T, V>);
   const size_t room = shared_limit > work + 16 ? (shared_limit - work - 16) / pixel_bytes : 0;
-  const int held = room >= size_t(d.hw) ? d.hw : int(room) / rows * rows;
-  Cut result{{d.hw, d.c1, d.c2, d.groups, group_channels, d.eps, d.activation, slice, rows, columns, held},
-             {}};
+  const int shared_pixels = room >= size_t(d.hw) ? d.hw : int(room) / rows * rows;
+  Cut result{
+      {d.hw, d.c1, d.c2, d.groups, group_channels, d.eps, d.activation, slice, rows, columns, shared_pixels},
+      {}};
   result.config.grid = dim3(unsigned(div_up(d.c(), slice)), unsigned(d.n));
   result.config.block = dim3(unsigned(align_up(rows * columns, kWarpSize)));
-  result.config.shared_bytes = work + shared_size<Pack<T, V>>(size_t(held) * tensors * vectors);
+  result.config.shared_bytes = work + shared_size<Pack<T, V>>(size_t(shared_pixels) * tensors * vectors);
   return result;
 }
 
-/// The L2 cache answers as many requests for 32 bytes as for 64, so slices are two sectors wide where two
-/// blocks of them share a multiprocessor; else one. What a block cannot even hold then comes twice anyway, by
-/// lines. Decided for an H100 whatever the card, whose results so have the same bits.
+/// The L2 cache answers as many requests for 32 bytes as for 64, so slices are two sectors wide where two such blocks
+/// share a multiprocessor, and one sector otherwise. Where even that does not fit into shared memory, the rest is read
+/// twice anyway and slices are a cache line wide. The choice is made for an H100 whatever the card, so that results
+/// have the same bits on all of them.
 template <class T, int V>
 Cut make_plan(const GroupNormDims& d, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
   constexpr size_t kUsualLimit = 227 * 1024, kReserved = 1024;  // of a multiprocessor less, and of each block
@@ -231,7 +237,7 @@ Cut make_plan(const GroupNormDims& d, size_t slot_bytes, int tensors, int number
   int width = 2 * kSectorBytes;
   if (2 * (of_width(width, kUsualLimit).config.shared_bytes + kReserved) > kUsualLimit + kReserved) {
     width = kSectorBytes;
-    if (of_width(width, kUsualLimit).plan.held < d.hw) width = kLineBytes;
+    if (of_width(width, kUsualLimit).plan.shared_pixels < d.hw) width = kLineBytes;
   }
   return of_width(width, shared_limit);
 }

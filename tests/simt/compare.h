@@ -16,9 +16,9 @@ constexpr double rounding() {
   return sizeof(T) == 2 ? 1.01 / (1 << 8) : 1.01 / (1 << 24);
 }
 
-inline double wide(float value) { return value; }
-inline double wide(double value) { return value; }
-inline double wide(ito::bf16 value) { return float(value); }
+inline double to_double(float value) { return value; }
+inline double to_double(double value) { return value; }
+inline double to_double(ito::bf16 value) { return float(value); }
 
 /// N(0,1) numbers times `deviation`, rounded to T; others for each `sample`.
 template <class T>
@@ -30,13 +30,13 @@ std::vector<T> normals(size_t count, uint32_t sample, double deviation = 1) {
 }
 
 /// What the CPU computes with in f64: an operand, from numbers of any type, or a result of `count` numbers.
-struct Wide {
+struct F64Array {
   std::vector<double> v;
 
-  explicit Wide(size_t count) : v(count, std::nan("")) {}
+  explicit F64Array(size_t count) : v(count, std::nan("")) {}
   template <class T>
-  explicit Wide(const std::vector<T>& values) {
-    for (const T& value : values) v.push_back(wide(value));
+  explicit F64Array(const std::vector<T>& values) {
+    for (const T& value : values) v.push_back(to_double(value));
   }
   ito::kernels::Out out() { return {v.empty() ? nullptr : v.data(), ito::kernels::DType::f64}; }
   ito::kernels::In in() { return out(); }
@@ -49,7 +49,7 @@ int count_wrong(const std::vector<T>& results, const std::vector<double>& expect
   if (results.size() != expected.size()) ito::fail("as many results as expected numbers are wanted");
   int wrong = 0;
   for (size_t i = 0; i < results.size(); ++i)
-    wrong += !(std::abs(wide(results[i]) - expected[i]) <= relative * std::abs(expected[i]) + absolute);
+    wrong += !(std::abs(to_double(results[i]) - expected[i]) <= relative * std::abs(expected[i]) + absolute);
   return wrong;
 }
 

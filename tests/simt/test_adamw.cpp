@@ -57,8 +57,13 @@ Parameters run(const Setting& s, const Parameters& before, const std::vector<std
     DeviceArray<float> grad(stream, g, s.offset);
     gradient_norm(stream, int64_t(count), s.options, s.average, grad.data(), state.data(), scratch.data());
     adamw_update(stream, int64_t(count), s.options, input.data(), state.data(),
-                 {grad.data(), decayed.data(), w.data(), m.data(), v.data(), ema.data(),
-                  with_half ? half.data() : nullptr});
+                 {.grad = grad.data(),
+                  .decayed = decayed.data(),
+                  .w = w.data(),
+                  .m = m.data(),
+                  .v = v.data(),
+                  .ema = ema.data(),
+                  .half = with_half ? half.data() : nullptr});
     CHECK(uint32_t(scratch.read()[0]) == 0);  // the counter, for the next step
     CHECK(same_bits(grad.read(), g));
   }
@@ -75,7 +80,7 @@ struct Reference {
   double norm = 0;
 
   Reference(const Setting& s, const Parameters& before, const std::vector<std::vector<float>>& gradients) {
-    w = simt::Wide(before.w).v, ema = w, m = std::vector<double>(w.size(), 0.0), v = m;
+    w = simt::F64Array(before.w).v, ema = w, m = std::vector<double>(w.size(), 0.0), v = m;
     const auto decayed = flags(w.size());
     for (size_t step = 0; step < gradients.size(); ++step) {
       double sum = 0;
@@ -154,15 +159,21 @@ TEST_CASE("adamw gives what the CPU gives") {
   for (const auto& g : gradients) {
     gradient_norm(stream, int64_t(count), s.options, s.average, g.data(), &p.state, nullptr);
     adamw_update(stream, int64_t(count), s.options, &s.input, &p.state,
-                 {g.data(), decayed.data(), p.w.data(), p.m.data(), p.v.data(), p.ema.data(), p.half.data()});
+                 {.grad = g.data(),
+                  .decayed = decayed.data(),
+                  .w = p.w.data(),
+                  .m = p.m.data(),
+                  .v = p.v.data(),
+                  .ema = p.ema.data(),
+                  .half = p.half.data()});
   }
   const double eps = rounding<float>();
   CHECK(p.state.bias_correction1 == gpu.state.bias_correction1);
   CHECK(p.state.bias_correction2 == gpu.state.bias_correction2);
   CHECK(p.state.ema_decay == gpu.state.ema_decay);
   CHECK(std::abs(p.state.grad_norm - gpu.state.grad_norm) <= 2 * eps * p.state.grad_norm);
-  CHECK(count_wrong(gpu.w, simt::Wide(p.w).v, 2 * eps, 4 * eps) == 0);
-  CHECK(count_wrong(gpu.ema, simt::Wide(p.ema).v, 2 * eps, 4 * eps) == 0);
+  CHECK(count_wrong(gpu.w, simt::F64Array(p.w).v, 2 * eps, 4 * eps) == 0);
+  CHECK(count_wrong(gpu.ema, simt::F64Array(p.ema).v, 2 * eps, 4 * eps) == 0);
 }
 
 TEST_CASE("an average that decays at 0 copies, whatever stood there; the bf16 weights may be unwanted") {

@@ -75,10 +75,10 @@ Output<T> run(const Input<T>& in, const simt::Schedule& schedule = {}, size_t of
 }
 
 template <class T>
-std::vector<double> widened(const std::vector<T>& values) {
-  std::vector<double> wide(values.size());
-  for (size_t i = 0; i < values.size(); ++i) wide[i] = double(float(values[i]));
-  return wide;
+std::vector<double> as_f64(const std::vector<T>& values) {
+  std::vector<double> f64(values.size());
+  for (size_t i = 0; i < values.size(); ++i) f64[i] = double(float(values[i]));
+  return f64;
 }
 
 struct Reference {
@@ -87,7 +87,7 @@ struct Reference {
   template <class T>
   explicit Reference(const Input<T>& in) {
     const AttentionDims& d = in.dims;
-    const std::vector<double> q = widened(in.q), k = widened(in.k), v = widened(in.v), dy = widened(in.dy);
+    const std::vector<double> q = as_f64(in.q), k = as_f64(in.k), v = as_f64(in.v), dy = as_f64(in.dy);
     for (auto* result : {&y, &dq, &dk, &dv}) result->resize(q.size());
     lse.resize(size_t(d.n) * size_t(d.heads) * size_t(d.tokens));
     const auto at = [](const std::vector<double>& x) { return In{x.data(), DType::f64}; };
@@ -157,7 +157,7 @@ TEST_CASE_TEMPLATE("attention takes several samples and heads", T, float, bf16) 
 
 TEST_CASE_TEMPLATE("attention does not depend on the schedule", T, float, bf16) {
   check_case<T>({2, 70, 6, 2}, 1, true);    // several tiles of queries and keys, accesses of one element
-  check_case<T>({1, 40, 144, 1}, 1, true);  // several chunks of channels, wide accesses
+  check_case<T>({1, 40, 144, 1}, 1, true);  // several chunks of channels, packs
 }
 
 TEST_CASE_TEMPLATE("a sample's bits are the same in any batch", T, float, bf16) {
@@ -195,8 +195,8 @@ TEST_CASE_TEMPLATE("a constant in every score of a row changes nothing but lse",
     for (size_t i = 0; i < out.lse.size(); ++i)
       apart += !(std::abs(double(out.lse[i]) - zero.lse[i] - sign * constant) < 1e-4);
     CHECK(apart == 0);
-    CHECK(wrong(out.y, widened(zero.y), kRounding<T>, 1e-4 + kRounding<T>) == 0);
-    CHECK(wrong(out.dv, widened(zero.dv), kRounding<T>, 1e-4 + kRounding<T>) == 0);
+    CHECK(wrong(out.y, as_f64(zero.y), kRounding<T>, 1e-4 + kRounding<T>) == 0);
+    CHECK(wrong(out.dv, as_f64(zero.dv), kRounding<T>, 1e-4 + kRounding<T>) == 0);
     // In dq the constant's own column is a sum that cancels; in dk it is 0 in one and not in the other.
     const auto others = [](const std::vector<T>& x) {
       std::vector<T> kept;
@@ -204,8 +204,8 @@ TEST_CASE_TEMPLATE("a constant in every score of a row changes nothing but lse",
         if (i % 8 != 7) kept.push_back(x[i]);
       return kept;
     };
-    CHECK(wrong(others(out.dq), widened(others(zero.dq)), kRounding<T>, 1e-4 + 4 * kRounding<T>) == 0);
-    CHECK(wrong(others(out.dk), widened(others(zero.dk)), kRounding<T>, 1e-4 + 4 * kRounding<T>) == 0);
+    CHECK(wrong(others(out.dq), as_f64(others(zero.dq)), kRounding<T>, 1e-4 + 4 * kRounding<T>) == 0);
+    CHECK(wrong(others(out.dk), as_f64(others(zero.dk)), kRounding<T>, 1e-4 + 4 * kRounding<T>) == 0);
   }
 }
 
@@ -224,9 +224,9 @@ TEST_CASE_TEMPLATE("attention does not hide NaN", T, float, bf16) {
 
 TEST_CASE("attention refuses what it cannot do") {
   CudaStream stream;
-  double wide[8] = {};
+  double f64[8] = {};
   float x[8] = {};
-  const In x64{wide, DType::f64}, x32{x, DType::f32};
+  const In x64{f64, DType::f64}, x32{x, DType::f32};
   const Out out{x, DType::f32};
   const auto forward = [&](const AttentionDims& d, In in) {
     attention_forward(stream, d, {.q = in, .k = in, .v = in}, out, out);

@@ -7,7 +7,7 @@ using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;
-using simt::Wide;
+using simt::F64Array;
 
 namespace {
 
@@ -28,8 +28,8 @@ void check_fourier(const std::vector<float>& c, int half, bool two_pi) {
     gaussian_fourier(stream, n, half, two_pi, at.in(), weights.in(), to.out());
     return to.read();
   });
-  Wide wide_c(c), wide_w(w), expected(y.size());
-  gaussian_fourier(cpu, n, half, two_pi, wide_c.in(), wide_w.in(), expected.out());
+  F64Array c_f64(c), w_f64(w), expected(y.size());
+  gaussian_fourier(cpu, n, half, two_pi, c_f64.in(), w_f64.in(), expected.out());
   CHECK(count_wrong(y, expected.v, simt::rounding<T>(), kSineError) == 0);
 }
 
@@ -45,8 +45,8 @@ void check_sinusoidal(const std::vector<float>& t, int half, const SinusoidalOpt
     sinusoidal(stream, n, half, options, at.in(), to.out());
     return to.read();
   });
-  Wide wide_t(t), expected(y.size());
-  sinusoidal(cpu, n, half, options, wide_t.in(), expected.out());
+  F64Array t_f64(t), expected(y.size());
+  sinusoidal(cpu, n, half, options, t_f64.in(), expected.out());
   CHECK(count_wrong(y, expected.v, simt::rounding<T>(), kSineError) == 0);
 }
 

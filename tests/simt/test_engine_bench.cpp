@@ -73,8 +73,13 @@ std::vector<std::vector<float>> after_adamw(Backend backend, bool by_passes) {
   engine::Buffer<std::byte> scratch(device, std::vector<std::byte>(kernels::kGradientNormScratch));
   kernels::AdamWOptions options;
   options.weight_decay = 0.1f;
-  const kernels::AdamWBuffers b{grads.data(),      decayed.data(),    results[0].data(), results[1].data(),
-                                results[2].data(), results[3].data(), half.data()};
+  const kernels::AdamWBuffers b{.grad = grads.data(),
+                                .decayed = decayed.data(),
+                                .w = results[0].data(),
+                                .m = results[1].data(),
+                                .v = results[2].data(),
+                                .ema = results[3].data(),
+                                .half = half.data()};
   for (int step = 0; step < 3; ++step)
     device.launch([&](auto& s) {
       kernels::gradient_norm(s, kCount, options, {}, grads.data(), state.data(), scratch.data());

@@ -229,13 +229,13 @@ TEST_CASE("group_norm agrees with f64 for every activation") {
 TEST_CASE("group_norm takes any shape, one source or two") {
   const Activation silu = Activation::silu;
   check_both<bf16>({1, 1, 1, 0, 1, 1e-5f, silu});      // the smallest: the variance is 0
-  check_both<bf16>({3, 7, 24, 16, 4, 1e-6f, silu});    // groups of 10 straddle the boundary, wide accesses
+  check_both<bf16>({3, 7, 24, 16, 4, 1e-6f, silu});    // groups of 10 straddle the boundary, packs
   check_both<bf16>({1, 33, 20, 13, 3, 1e-6f, silu});   // the same with single elements
   check_both<bf16>({2, 16, 5, 6, 11, 1e-5f, silu});    // a channel a group
   check_both<bf16>({1, 20, 96, 48, 12, 1e-5f, silu});  // groups of 12: slices of 48 channels in bf16
   check_both<bf16>({1, 25, 64, 8, 9, 1e-5f, silu});    // the last slice of an image has fewer channels
   check_both<bf16>({2, 3, 1101, 0, 1, 1e-5f, silu});   // more columns than threads
-  check_both<bf16>({1, 2, 4160, 0, 1, 1e-5f, silu});   // the same with wide accesses
+  check_both<bf16>({1, 2, 4160, 0, 1, 1e-5f, silu});   // the same with packs
   check_both<bf16>({1, 60, 4160, 0, 1, 1e-5f, silu});  // and more pixels than a block holds
   check_both<bf16>({1, 1500, 16, 0, 4, 1e-5f, silu});  // many pixels
   check_both<bf16>({1, 4500, 72, 0, 9, 1e-5f, silu});  // more than a block holds
@@ -298,9 +298,9 @@ TEST_CASE("gradients that are not wanted are not written") {
 
 TEST_CASE("group_norm refuses what it cannot do") {
   CudaStream stream;
-  double wide[4] = {};
+  double f64[4] = {};
   float x[4] = {};
-  const In x64{wide, DType::f64}, x32{x, DType::f32};
+  const In x64{f64, DType::f64}, x32{x, DType::f32};
   const Out out{x, DType::f32};
   const auto forward = [&](const GroupNormDims& d, In a, In b) {
     group_norm_forward(stream, d, {.x = a, .x2 = b, .gamma = x32, .beta = x32}, out, out, out);

@@ -7,8 +7,8 @@ using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;
+using simt::F64Array;
 using simt::rounding;
-using simt::Wide;
 
 namespace {
 
@@ -54,7 +54,7 @@ void check(int h, int w, int c, size_t offset = 0) {
 
   const uint32_t step = 12;
   CpuStream cpu(1);
-  Wide input(count), target(count);
+  F64Array input(count), target(count);
   make_batch(cpu, {3, h, w, c, 77, Purpose::diffusion_noise, &step}, pixels.data(), kRecipes.data(),
              input.out(), target.out());
   const double noise = 3 * 32 * rounding<float>();  // 4 ulp of a number below 8, times at most 3

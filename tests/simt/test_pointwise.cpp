@@ -12,10 +12,10 @@ using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;
+using simt::F64Array;
 using simt::normals;
 using simt::rounding;
 using simt::under_all_schedules;
-using simt::Wide;
 
 namespace {
 
@@ -53,12 +53,12 @@ void check_activation(Activation kind, const Length& l) {
     activation_backward(stream, int64_t(l.count), kind, gradient.in(), to.in(), to.out());
     return to.read();
   });
-  Wide wide_x(x), wide_dy(dy), wide_y(l.count), wide_dx(l.count);
-  activation_forward(cpu(), int64_t(l.count), kind, wide_x.in(), wide_y.out());
-  activation_backward(cpu(), int64_t(l.count), kind, wide_dy.in(), wide_x.in(), wide_dx.out());
+  F64Array x_f64(x), dy_f64(dy), y_f64(l.count), dx_f64(l.count);
+  activation_forward(cpu(), int64_t(l.count), kind, x_f64.in(), y_f64.out());
+  activation_backward(cpu(), int64_t(l.count), kind, dy_f64.in(), x_f64.in(), dx_f64.out());
   // e^-v, a sum, a division: 4 roundings; the slope multiplies numbers up to |v|.
-  CHECK(count_wrong(y, wide_y.v, rounding<T>() + 4 * rounding<float>(), 1e-35) == 0);
-  CHECK(count_wrong(dx, wide_dx.v, rounding<T>() + 5 * rounding<float>(), 32 * rounding<float>()) == 0);
+  CHECK(count_wrong(y, y_f64.v, rounding<T>() + 4 * rounding<float>(), 1e-35) == 0);
+  CHECK(count_wrong(dx, dx_f64.v, rounding<T>() + 5 * rounding<float>(), 32 * rounding<float>()) == 0);
 }
 
 template <class T, class U>
@@ -75,8 +75,8 @@ void check_add_scaled(const Length& l) {
   };
   std::vector<double> sums, casts;
   for (size_t i = 0; i < l.count; ++i) {
-    sums.push_back(0.75 * simt::wide(a[i]) - 2 * simt::wide(b[i]));
-    casts.push_back(simt::wide(a[i]));
+    sums.push_back(0.75 * simt::to_double(a[i]) - 2 * simt::to_double(b[i]));
+    casts.push_back(simt::to_double(a[i]));
   }
   CHECK(count_wrong(add(0.75, -2, second.in()), sums, rounding<U>(), 16 * rounding<float>()) == 0);
   CHECK(count_wrong(add(1, 5, {}), casts, sizeof(U) < sizeof(T) ? rounding<U>() : 0) == 0);
@@ -100,11 +100,11 @@ void check_channels(int n, int hw, int c, size_t offset) {
     add_channels_backward(stream, n, hw, c, from.in(), to.out());
     return to.read();
   });
-  Wide wide_x(x), wide_b(b), wide_y(x.size()), wide_db(b.size());
-  add_channels_forward(cpu(), n, hw, c, wide_x.in(), wide_b.in(), wide_y.out());
-  add_channels_backward(cpu(), n, hw, c, wide_x.in(), wide_db.out());
-  CHECK(count_wrong(y, wide_y.v, rounding<T>(), 4 * rounding<float>()) == 0);
-  CHECK(count_wrong(db, wide_db.v, rounding<T>(), (8 + 4 * std::sqrt(hw)) * rounding<float>()) == 0);
+  F64Array x_f64(x), b_f64(b), y_f64(x.size()), db_f64(b.size());
+  add_channels_forward(cpu(), n, hw, c, x_f64.in(), b_f64.in(), y_f64.out());
+  add_channels_backward(cpu(), n, hw, c, x_f64.in(), db_f64.out());
+  CHECK(count_wrong(y, y_f64.v, rounding<T>(), 4 * rounding<float>()) == 0);
+  CHECK(count_wrong(db, db_f64.v, rounding<T>(), (8 + 4 * std::sqrt(hw)) * rounding<float>()) == 0);
   DeviceArray<T> one(stream, size_t(c), offset);  // the last image alone
   const T* const image = from.data() + size_t(n - 1) * hw * c;
   add_channels_backward(stream, 1, hw, c, {image, dtype_of<T>::value}, one.out());
@@ -123,8 +123,8 @@ void check_scale(int n, size_t per_sample, size_t offset) {
     scale_samples(stream, n, int64_t(per_sample), from.in(), scale.in(), to.out());
     return to.read();
   });
-  Wide wide_x(x), wide_s(s), expected(x.size());
-  scale_samples(cpu(), n, int64_t(per_sample), wide_x.in(), wide_s.in(), expected.out());
+  F64Array x_f64(x), s_f64(s), expected(x.size());
+  scale_samples(cpu(), n, int64_t(per_sample), x_f64.in(), s_f64.in(), expected.out());
   CHECK(count_wrong(y, expected.v, rounding<T>()) == 0);
 }
 

@@ -7,7 +7,7 @@ using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;
-using simt::Wide;
+using simt::F64Array;
 
 namespace {
 
@@ -25,7 +25,7 @@ void check(const PoolDims& d, size_t offset = 0) {
   for (T& v : x) v = T(std::round(float(v)));  // so that maxima are shared
   const std::vector<T> dy = simt::normals<T>(count_y(d), 2);
   DeviceArray<T> from(stream, x, offset), gradient(stream, dy, offset);
-  Wide wide_x(x), wide_dy(dy), wide_y(dy.size()), wide_dx(x.size());
+  F64Array x_f64(x), dy_f64(dy), y_f64(dy.size()), dx_f64(x.size());
   // A mean's or gradient's sum of r s numbers of size 4 at most, in f32.
   const double absolute = 16 * std::sqrt(double(d.r * d.s)) * simt::rounding<float>();
   for (const Pooling kind : {Pooling::max, Pooling::mean}) {
@@ -40,10 +40,10 @@ void check(const PoolDims& d, size_t offset = 0) {
       pool_backward(stream, kind, d, gradient.in(), is_max ? from.in() : In{}, to.out());
       return to.read();
     });
-    pool_forward(cpu, kind, d, wide_x.in(), wide_y.out());
-    pool_backward(cpu, kind, d, wide_dy.in(), wide_x.in(), wide_dx.out());
-    CHECK(count_wrong(y, wide_y.v, is_max ? 0 : simt::rounding<T>(), is_max ? 0 : absolute) == 0);
-    CHECK(count_wrong(dx, wide_dx.v, simt::rounding<T>(), absolute) == 0);
+    pool_forward(cpu, kind, d, x_f64.in(), y_f64.out());
+    pool_backward(cpu, kind, d, dy_f64.in(), x_f64.in(), dx_f64.out());
+    CHECK(count_wrong(y, y_f64.v, is_max ? 0 : simt::rounding<T>(), is_max ? 0 : absolute) == 0);
+    CHECK(count_wrong(dx, dx_f64.v, simt::rounding<T>(), absolute) == 0);
   }
 }
 

@@ -7,7 +7,7 @@ using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;
-using simt::Wide;
+using simt::F64Array;
 
 namespace {
 
@@ -21,7 +21,7 @@ void check(int n, int h, int w, int c, size_t offset = 0) {
   const size_t count = size_t(n) * h * w * c;
   const std::vector<T> small = simt::normals<T>(count, 1), large = simt::normals<T>(4 * count, 2);
   DeviceArray<T> from(stream, small, offset), from_large(stream, large, offset);
-  Wide wide_small(small), wide_large(large), wide_up(4 * count), wide_down(count);
+  F64Array small_f64(small), large_f64(large), up_f64(4 * count), down_f64(count);
   for (const float scale : {1.0f, 0.25f}) {
     const auto up = simt::under_all_schedules([&] {
       DeviceArray<T> to(stream, 4 * count, offset);
@@ -33,10 +33,10 @@ void check(int n, int h, int w, int c, size_t offset = 0) {
       box_down(stream, n, h, w, c, scale, from_large.in(), to.out());
       return to.read();
     });
-    nearest_up(cpu, n, h, w, c, scale, wide_small.in(), wide_up.out());
-    box_down(cpu, n, h, w, c, scale, wide_large.in(), wide_down.out());
-    CHECK(count_wrong(up, wide_up.v, 0) == 0);  // a quarter is exact
-    CHECK(count_wrong(down, wide_down.v, simt::rounding<T>(), 16 * simt::rounding<float>()) == 0);
+    nearest_up(cpu, n, h, w, c, scale, small_f64.in(), up_f64.out());
+    box_down(cpu, n, h, w, c, scale, large_f64.in(), down_f64.out());
+    CHECK(count_wrong(up, up_f64.v, 0) == 0);  // a quarter is exact
+    CHECK(count_wrong(down, down_f64.v, simt::rounding<T>(), 16 * simt::rounding<float>()) == 0);
   }
 }
 

@@ -8,8 +8,8 @@
 using namespace ito;
 using namespace ito::kernels;
 using simt::DeviceArray;
+using simt::F64Array;
 using simt::normals;
-using simt::Wide;
 
 namespace {
 
@@ -69,15 +69,15 @@ Result<Next> run(const Case& c, const Given<F>& given, const simt::Schedule& sch
   DeviceArray<SdeStep> step(stream, std::vector<SdeStep>{c.step});
   DeviceArray<float>& out = c.in_place ? start : to;
   sde_update(stream, c.dims, step.data(),
-             {start.in(),
-              c.in_place ? start.in() : x.in(),
-              f.in(),
-              {d1.in(), d2.in()},
-              c.step.c != 0 ? seeds.data() : nullptr,
-              denoised.out(),
-              out.out(),
-              next.out(),
-              c_noise.out()});
+             {.start = start.in(),
+              .x = c.in_place ? start.in() : x.in(),
+              .f = f.in(),
+              .history = {d1.in(), d2.in()},
+              .seeds = c.step.c != 0 ? seeds.data() : nullptr,
+              .denoised = denoised.out(),
+              .x_out = out.out(),
+              .next_in = next.out(),
+              .next_c_noise = c_noise.out()});
   if (!c.in_place) CHECK(simt::same_bits(start.read(), given.start));
   return {out.read(), denoised.read(), c_noise.read(), next.read()};
 }
@@ -90,20 +90,19 @@ struct Reference {
   template <class F>
   Reference(const Case& c, const Given<F>& given) {
     const size_t count = size_t(c.dims.n) * size_t(c.dims.per_image), copies = c.dims.guided ? 2 : 1;
-    Wide start(given.start), at(given.x), f(given.f), d1(given.d1), d2(given.d2);
-    Wide to(count), d0(start.v.size()), next_in(copies * count);
+    F64Array start(given.start), at(given.x), f(given.f), d1(given.d1), d2(given.d2);
+    F64Array to(count), d0(start.v.size()), next_in(copies * count);
     CpuStream stream(1);
     const auto seeds = seeds_of(c.dims.n);
     sde_update(stream, c.dims, &c.step,
-               {start.in(),
-                at.in(),
-                f.in(),
-                {d1.in(), d2.in()},
-                seeds.data(),
-                d0.out(),
-                to.out(),
-                next_in.out(),
-                {}});
+               {.start = start.in(),
+                .x = at.in(),
+                .f = f.in(),
+                .history = {d1.in(), d2.in()},
+                .seeds = seeds.data(),
+                .denoised = d0.out(),
+                .x_out = to.out(),
+                .next_in = next_in.out()});
     x = to.v, denoised = d0.v;
     const SdeStep& s = c.step;
     for (size_t i = 0; i < count; ++i) {
@@ -233,21 +232,20 @@ TEST_CASE("the noise is Box-Muller's of the CPU's Philox integers, within 4 ulp,
 
 TEST_CASE("sde_update refuses what it cannot do") {
   CudaStream stream;
-  double wide = 0;
+  double f64 = 0;
   float x = 0;
-  const Out x64{&wide, DType::f64}, x32{&x, DType::f32};
+  const Out x64{&f64, DType::f64}, x32{&x, DType::f32};
   const SdeStep step;
   const auto update = [&](const SdeUpdateDims& d, const SdeUpdateOperands& o) {
     sde_update(stream, d, &step, o);
   };
   const SdeUpdateDims one = dims(1, 1, 0, false);
-  CHECK_THROWS_WITH(update(one, {{}, {}, {}, {}, nullptr, {}, x64, {}, {}}),
+  CHECK_THROWS_WITH(update(one, {.x_out = x64}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, {x32, x32, x64, {}, nullptr, {}, x32, {}, {}}),
+  CHECK_THROWS_WITH(update(one, {.start = x32, .x = x32, .f = x64, .x_out = x32}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, {x32, {}, {}, {}, nullptr, {}, {}, {}, {}}),
-                    "sde_update: there is nowhere to write x'");
-  CHECK_THROWS_WITH(update(dims(1, 1, 1, false), {x32, {}, {}, {}, nullptr, {}, x32, {}, {}}),
+  CHECK_THROWS_WITH(update(one, {.start = x32, .x_out = {}}), "sde_update: x_out is missing");
+  CHECK_THROWS_WITH(update(dims(1, 1, 1, false), {.start = x32, .x_out = x32}),
                     "sde_update: history 0 of 1 is missing");
-  CHECK_THROWS_AS(update(dims(70000, 1, 0, false), {x32, {}, {}, {}, nullptr, {}, x32, {}, {}}), ito::Error);
+  CHECK_THROWS_AS(update(dims(70000, 1, 0, false), {.start = x32, .x_out = x32}), ito::Error);
 }

@@ -7,8 +7,8 @@ using namespace ito;
 using namespace ito::kernels;
 using simt::count_wrong;
 using simt::DeviceArray;
+using simt::F64Array;
 using simt::rounding;
-using simt::Wide;
 
 namespace {
 
@@ -38,16 +38,16 @@ void check(int n, size_t per_sample, size_t offset = 0) {
     return to.read();
   });
   CpuStream cpu(1);
-  Wide wide_y(y), wide_t(t), wide_w(w), wide_up(up), expected(size_t(n) + 1), wide_dy(y.size());
-  const SquaredErrorOperands in_f64{.y = wide_y.in(), .target = wide_t.in(), .weight = wide_w.in()};
+  F64Array y_f64(y), t_f64(t), w_f64(w), up_f64(up), expected(size_t(n) + 1), dy_f64(y.size());
+  const SquaredErrorOperands in_f64{.y = y_f64.in(), .target = t_f64.in(), .weight = w_f64.in()};
   squared_error_forward(cpu, n, int64_t(per_sample), in_f64, expected.out(),
                         {&expected.v[size_t(n)], DType::f64});
-  squared_error_backward(cpu, n, int64_t(per_sample), wide_up.in(), in_f64, wide_dy.out());
+  squared_error_backward(cpu, n, int64_t(per_sample), up_f64.in(), in_f64, dy_f64.out());
   // Sums are in f64, so only results round, the total a second time.
   CHECK(count_wrong(losses, expected.v, 2 * rounding<float>()) == 0);
   for (int i = 0; i < n; ++i)
     CHECK(std::abs(losses[size_t(i)] - expected.v[size_t(i)]) <= rounding<float>() * expected.v[size_t(i)]);
-  CHECK(count_wrong(dy, wide_dy.v, rounding<T>() + 3 * rounding<float>()) == 0);
+  CHECK(count_wrong(dy, dy_f64.v, rounding<T>() + 3 * rounding<float>()) == 0);
   DeviceArray<float> alone(stream, 1), alone_total(stream, 1);  // the last sample alone
   const size_t start = size_t(n - 1) * per_sample;
   const SquaredErrorOperands last{.y = {ys.data() + start, dtype_of<T>::value},
