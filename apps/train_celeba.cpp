@@ -177,7 +177,7 @@ RunData checked_data(const TrainingRequest& f, const model::TrainingOptions& o, 
     note = check_run_data(run_path(f), data, f, o);
   } catch (const Error& error) {
     if (!f.dry_run) throw;
-    note = cat("training would be refused: ", error.what());
+    note = cat("training would be refused: ", with_flags(error));
   }
   if (!note.empty()) std::cout << "note       " << note << std::endl;
   return data;

@@ -31,7 +31,7 @@ Backend choose_backend(DeviceChoice choice) {
   if (choice == DeviceChoice::cpu) return Backend::cpu;
   const std::string problem = cuda_problem();
   if (problem.empty()) return Backend::cuda;
-  if (choice == DeviceChoice::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
+  if (choice == DeviceChoice::cuda) fail_advising(cat("CUDA cannot be used: ", problem), {"{device} cpu"});
   // Nobody misses a GPU where there is none; where there is one, its owner does.
   if (gpu_is_there()) std::cerr << "on the CPU, because CUDA cannot be used: " << problem << std::endl;
   return Backend::cpu;

@@ -170,9 +170,9 @@ TEST_CASE("a picture of another format under a picture's name is left out, howev
                      (folder / "set/b.jpg").string()));
   // Those of another format say nothing about sizes, nor against them.
   make_pngs(folder / "set", 5, 20, 20);
-  CHECK(contains(error_of([&] { open_dataset(folder / "set", options_for(folder, 32, 32)); }),
-                 "5 of 7 pictures are too small for --size 32 with crop none: the largest that can be used "
-                 "is --size 20"));
+  CHECK(contains(
+      error_of([&] { open_dataset(folder / "set", options_for(folder, 32, 32)); }),
+      "5 of 7 pictures are too small for size 32 with crop none: the largest that can be used is 20"));
 }
 
 TEST_CASE("a pointer of git LFS under a picture's name is told as such") {
@@ -255,12 +255,11 @@ TEST_CASE("one picture in twenty may be too small") {
   DatasetOptions options = options_for(folder, 32, 32);
   const auto error = [&] { return error_of([&] { open_dataset(folder / "set", options); }); };
   // Two of the 44 may go: the pixel and the smallest of the three.
-  CHECK(
-      contains(error(),
-               "; 4 of 44 pictures are too small for --size 32 with crop none: the largest that can be used "
-               "is --size 28"));
+  CHECK(contains(
+      error(),
+      "; 4 of 44 pictures are too small for size 32 with crop none: the largest that can be used is 28"));
   options.size_step = 8;
-  CHECK(contains(error(), "is --size 24"));
+  CHECK(contains(error(), "is 24"));
   options.height = options.width = 24;
   CHECK(open_dataset(folder / "set", options).count() == 43);
   options.height = options.width = 64, options.size_step = 64;

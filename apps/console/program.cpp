@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "apps/console/build_commit.h"  // written at build time: kCommit
@@ -64,6 +65,21 @@ std::string flag_of(const CLI::App& app, const fs::path& path) {
     flag = option->get_name(option->get_positional());
   }
   return flag.empty() ? "" : cat(flag, " ", longest);
+}
+
+/// What run_program runs.
+const CLI::App* running = nullptr;
+
+/// A phrase of Advice with the command's flags in place of the options' names; nothing if it lacks one of them.
+std::optional<std::string> in_flags(const CLI::App& command, std::string phrase) {
+  for (size_t begin = 0; (begin = phrase.find('{', begin)) != std::string::npos;) {
+    const size_t end = phrase.find('}', begin);
+    std::string flag = "--" + phrase.substr(begin + 1, end - begin - 1);
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    if (!command.get_option_no_throw(flag)) return {};
+    phrase.replace(begin, end + 1 - begin, flag);
+  }
+  return phrase;
 }
 
 /// What the file system refused, by which flag, and what to do.
@@ -164,6 +180,8 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
     return kStoppedCode;
   } catch (const fs::filesystem_error& e) {
     std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
+  } catch (const Error& e) {
+    std::cerr << app.get_name() << ": " << with_flags(e) << "\n";
   } catch (const std::exception& e) {
     std::cerr << app.get_name() << ": " << e.what() << "\n";
   }
@@ -174,9 +192,21 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   hold_standard_streams();
+  running = &app;
   app.set_version_flag("--version", [&] { return cat(app.get_name(), " ", version_text()); });
   app.add_flag_callback("--help-markdown", [] { throw MarkdownHelp{}; })->group("")->trigger_on_parse();
   return end_output(app, run_body(app, argc, argv, body));
+}
+
+std::string with_flags(const Error& error) {
+  const std::string message = error.what();
+  std::vector<std::string> shown;
+  for (const std::string& phrase : error.advice())
+    if (const auto text = running ? in_flags(chosen_command(*running), phrase) : std::nullopt)
+      shown.push_back(*text);
+  if (shown.empty()) return message;
+  const bool is_list = message.find('\n') != std::string::npos;
+  return cat(message, is_list ? "\n" : "; ", "try ", list_of(shown));
 }
 
 std::string build_commit() { return kCommit; }

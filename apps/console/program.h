@@ -25,7 +25,11 @@ int run_program(const char* purpose, const char* name, int argc, char** argv, co
   return run_program(app, argc, argv, [&] { return body(flags.read<Request>()); });
 }
 
-/// The commit this program was built from, "-dirty" behind it where files had been changed; or "unknown".
+/// An error's message and its advice, in the flags that the running program or its command has: "; try --size 14".
+/// Advice about options that it has no flags for is left out.
+std::string with_flags(const Error& error);
+
+/// The commit this program was built from, followed by "-dirty" if files had been changed; or "unknown".
 std::string build_commit();
 /// "0.1 (commit 9b20efb12, CPU build)", or CUDA build.
 std::string version_text();

@@ -16,7 +16,8 @@ namespace ito::data {
 namespace {
 
 struct Outcome {
-  std::string reason;  // why it cannot be used; empty where it can
+  std::string reason;  // why it cannot be used; empty if it can
+  Advice advice;       // what would let it be used
   uint64_t hash = 0;
 };
 
@@ -36,7 +37,7 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
     decode_picture(bytes, path, options, out);
     outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
   } catch (const Error& error) {
-    outcome.reason = error.what();
+    outcome.reason = error.what(), outcome.advice = error.advice();
     const std::string place = path + ": ";  // the name is kept apart
     if (outcome.reason.compare(0, place.size(), place) == 0) outcome.reason.erase(0, place.size());
   }
@@ -72,9 +73,9 @@ std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions
   return sizes;
 }
 
-/// What to do where pictures are too small: the largest size that would leave out no more than is tolerated.
-/// Empty where the size is not what is wrong.
-std::string advice_on_size(const ImageList& list, const DecodeOptions& options) {
+/// If pictures are too small: how many, and the largest size that would leave out no more than is tolerated, which
+/// also becomes the advice. Empty if the size is not what is wrong.
+std::string size_problem(const ImageList& list, const DecodeOptions& options, Advice& advice) {
   std::vector<ImageSize> sizes = possible_sizes(list, options);
   const size_t unreadable = std::erase_if(sizes, [](ImageSize size) { return size.width < 0; });
   const auto small = size_t(std::count_if(sizes.begin(), sizes.end(),
@@ -85,16 +86,17 @@ std::string advice_on_size(const ImageList& list, const DecodeOptions& options) 
   const auto text = [](ImageSize size) {
     return size.width == size.height ? cat(size.width) : cat(size.height, "x", size.width);
   };
-  const std::string start = cat("; ", small, " of ", all, " pictures are too small for --size ",
+  const std::string start = cat("; ", small, " of ", all, " pictures are too small for size ",
                                 text(options.size), " with crop ", name_of(options.crop), ": ");
   if (best.height < 1 || best.width < 1)
     return cat(start, "no smaller one fits enough of them, since it must be a multiple of ",
                options.size_step, "; remove the small ones");
-  return cat(start, "the largest that can be used is --size ", text(best));
+  advice = {"{size} " + text(best)};
+  return cat(start, "the largest that can be used is ", text(best));
 }
 
 [[noreturn]] void fail_unusable(const ImageList& list, const DecodeOptions& options,
-                                const std::vector<SkippedFile>& skipped, size_t seen) {
+                                const std::vector<SkippedFile>& skipped, size_t seen, Advice advice) {
   std::string examples;  // "a.jpg, b.jpg: why; c.jpg: why"
   for (size_t i = 0; i < std::min<size_t>(3, skipped.size()); ++i) {
     const bool same =
@@ -102,10 +104,13 @@ std::string advice_on_size(const ImageList& list, const DecodeOptions& options) 
     examples += same ? skipped[i].name + ", " : cat(skipped[i].name, ": ", skipped[i].reason, "; ");
   }
   examples.resize(examples.size() - 2);
-  fail(cat(list.root.string(), ": ", skipped.size(), " of the first ", seen, " pictures (", list.names.size(),
-           " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples,
-           is_unusable(skipped[0]) ? "" : "; to use it: " + convert_one(list.source->place(skipped[0].name)),
-           advice_on_size(list, options)));
+  const std::string too_small = size_problem(list, options, advice);
+  fail_advising(
+      cat(list.root.string(), ": ", skipped.size(), " of the first ", seen, " pictures (", list.names.size(),
+          " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples,
+          is_unusable(skipped[0]) ? "" : "; to use it: " + convert_one(list.source->place(skipped[0].name)),
+          too_small),
+      advice);
 }
 
 template <class T>
@@ -217,6 +222,7 @@ class Decoding {
     for (size_t i = 0, kept = 0; i < batch.outcomes.size(); ++i) {
       if (!batch.outcomes[i].reason.empty()) {
         chunk.skipped.push_back({i, batch.outcomes[i].reason});
+        if (advice_.empty()) advice_ = batch.outcomes[i].advice;
         continue;
       }
       uint8_t* const pixels = batch.pixels.data();
@@ -231,7 +237,7 @@ class Decoding {
     const bool nothing = cache_.names.empty() && seen == list_.names.size();
     if (nothing || unusable(cache_.skipped) * kTolerated > list_.names.size()) {
       file_.discard();
-      fail_unusable(list_, options_, cache_.skipped, seen);
+      fail_unusable(list_, options_, cache_.skipped, seen, advice_);
     }
     file_.append(chunk, batch.pixels.data(), chunk.kept() * image_bytes_);
   }
@@ -256,10 +262,11 @@ class Decoding {
   const DecodeOptions& options_;
   PartialCache& file_;
   size_t image_bytes_;
-  Attributes attributes_;  // of every picture of the list, and so are the next two
+  Attributes attributes_;  // these three: of every picture of the list
   std::vector<int32_t> identities_, landmarks_;
   ImageCache cache_;
   Hash content_;
+  Advice advice_;  // of the first picture whose error has some
 };
 
 }  // namespace

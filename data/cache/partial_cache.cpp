@@ -140,8 +140,9 @@ void PartialCache::check_room(uint64_t bytes) const {
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < bytes)
-    fail(cat(folder.string(), ": decoded pictures need ", bytes >> 20, " MiB more, and ",
-             space.available >> 20, " MiB are free; choose a smaller --size or another cache folder"));
+    fail_advising(cat(folder.string(), ": decoded pictures need ", bytes >> 20, " MiB more, and ",
+                      space.available >> 20, " MiB are free"),
+                  {"a smaller {size}", "another {cache} folder"});
 }
 
 void PartialCache::append(const CacheChunk& chunk, const uint8_t* pixels, size_t bytes) {

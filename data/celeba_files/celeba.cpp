@@ -80,9 +80,9 @@ ImageList list_celeba(const Celeba& celeba, const std::string& split) {
   list.notes = celeba.notes;
   list.names = names_in_split(celeba, wanted, list.notes);
   if (list.names.empty()) {
-    throw EmptySplit(cat(list.root.string(), ": none of its ", celeba.names.size(), " pictures is in split '",
-                         split, "'; try --split all"),
-                     cat(__FILE__, ":", __LINE__));
+    throw EmptySplit(
+        cat(list.root.string(), ": none of its ", celeba.names.size(), " pictures is in split '", split, "'"),
+        cat(__FILE__, ":", __LINE__), {"{split} all"});
   }
   list.attribute_list = celeba.attributes;
   list.identity_list = celeba.identities;

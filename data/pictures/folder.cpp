@@ -74,7 +74,7 @@ std::string how_to_get_pictures(const fs::path& root) {
       "For CelebA, put img_align_celeba.zip (or what is in it), list_attr_celeba.txt and "
       "list_eval_partition.txt there, from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html; "
       "or draw faces: ./make_faces ",
-      shell_quoted(folder.string()), " --count 20000");
+      shell_quoted(folder.string()));
 }
 
 std::string first_bytes(const fs::path& path) {

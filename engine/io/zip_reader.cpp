@@ -97,7 +97,7 @@ uint64_t find_end(std::string_view bytes) {
 
 void check_one_part(uint64_t disk, uint64_t directory_disk) {
   if (disk != 0 || directory_disk != 0)
-    fail("one part of an archive in several; join them first: zip -s 0 PART.zip --out whole.zip");
+    fail("one part of an archive in several; join them first: zip -s 0 PART.zip -O whole.zip");
 }
 
 /// The zip64 end record, which repeats the fields of the older one in full.

@@ -270,8 +270,9 @@ void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass 
               const void* a, const void* b, void* result, void* workspace) {
   const Convolution& c = prepared(stream, dims, dtype, pass, algorithm);
   if (!c.supported)
-    fail(cat("cuDNN has no ", algorithm == 0 ? "deterministic" : "such",
-             " algorithm for this convolution: use --conv ours"));
+    fail_advising(
+        cat("cuDNN has no ", algorithm == 0 ? "deterministic" : "such", " algorithm for this convolution"),
+        {"{conv} ours"});
   const Description& d = c.description;
   const cudnnHandle_t handle = handle_of(stream);
   const float one = 1, zero = 0;
@@ -310,7 +311,7 @@ bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { re
 int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
 size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
 void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int, const void*, const void*, void*, void*) {
-  fail("this program was compiled without cudnn.h: use --conv ours");
+  fail_advising("this program was compiled without cudnn.h", {"{conv} ours"});
 }
 
 }  // namespace cuda_library

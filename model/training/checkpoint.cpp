@@ -48,12 +48,12 @@ int64_t count_of(const engine::Metadata& counts, const char* name, const fs::pat
 TrainingOptions read_options(const fs::path& folder) {
   for (const char* file : {kOptions, kConfig, kWeights})
     if (!fs::exists(folder / file))
-      fail(cat(folder.string(), " is not a checkpoint: it has no ", file,
-               "; give --checkpoint runs/NAME/checkpoints/step-..."));
+      fail_advising(cat(folder.string(), " is not a checkpoint: it has no ", file),
+                    {"{checkpoint} runs/NAME/checkpoints/step-..."});
   try {
     return training_options_from_json(io::read_file(folder / kOptions));
   } catch (const Error& e) {
-    fail(cat((folder / kOptions).string(), ": ", e.what()));
+    throw e.at((folder / kOptions).string());
   }
 }
 
@@ -113,8 +113,9 @@ TrainingOptions resume_from(const fs::path& folder, Trainer& trainer) {
   if (!changed.empty()) {
     std::string list;
     for (const std::string& change : changed) list += "\n  " + change;
-    fail(cat("the run in ", folder.parent_path().parent_path().string(),
-             " was started with other options; choose another --out, or the same options:", list));
+    fail_advising(cat("the run in ", folder.parent_path().parent_path().string(),
+                      " was started with other options:", list),
+                  {"the same options", "another {out}"});
   }
   const engine::Metadata counts = engine::load_state(folder / kState, trainer.store());
   trainer.resume_at(count_of(counts, "step", folder / kState), count_of(counts, "updates", folder / kState),

@@ -35,7 +35,7 @@ File lock_run(const fs::path& path, std::string& note) {
   const fs::path name = path / ".lock";
   File lock = File::try_open(name, File::Mode::lock);
   if (!lock.is_open())
-    fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
+    fail_advising(cat("cannot write into ", path.string()), {"another {out}", "other permissions"});
   const File::Lock locked = lock.try_lock();
   if (locked == File::Lock::impossible)
     note = cat(name.string(), " cannot be locked (", std::strerror(errno),
@@ -43,8 +43,8 @@ File lock_run(const fs::path& path, std::string& note) {
   if (locked == File::Lock::taken) {
     char other[32] = {};
     lock.read_at(0, other, sizeof other - 1);
-    fail(cat("process ", other, " is training into ", path.string(),
-             "; wait for it, or choose another --out"));
+    fail_advising(cat("process ", other, " is training into ", path.string()),
+                  {"again once it has ended", "another {out}"});
   }
   const std::string self = std::to_string(getpid());
   try {
@@ -67,12 +67,12 @@ std::string step_name(int64_t step) {
 RunFolder::RunFolder(const fs::path& path) : path_(path) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error))
-    fail(cat("the run folder ", path.string(), " is a file: choose another --out"));
+    fail_advising(cat("the run folder ", path.string(), " is a file"), {"another {out}"});
   for (const char* folder : {"samples", "checkpoints"}) {
     fs::create_directories(path / folder, error);
     if (error)
-      fail(cat("cannot make the run folder ", (path / folder).string(), ": ", error.message(),
-               "; choose another --out, or change the permissions"));
+      fail_advising(cat("cannot make the run folder ", (path / folder).string(), ": ", error.message()),
+                    {"another {out}", "other permissions"});
   }
   checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin anew
   io::sync_path(path);

@@ -109,8 +109,8 @@ void Session::note(const std::string& text) {
 }
 
 std::string Session::last_good() const {
-  return good_checkpoint_.empty() ? "There is no checkpoint yet"
-                                  : cat("The last good checkpoint is ", good_checkpoint_.string());
+  return good_checkpoint_.empty() ? "there is no checkpoint yet"
+                                  : cat("the last good checkpoint is ", good_checkpoint_.string());
 }
 
 Progress Session::progress() const {
@@ -127,11 +127,9 @@ void Session::note_bad_step(const StepReport& r) {
              trainer_.skipped(), " in all)"));
     return;
   }
-  fail(
-      cat("step ", r.step + 1, " was skipped, ", what, ": so were ", r.bad_steps,
-          " steps in a row (--max-bad-steps), the run has diverged. Begin another --out with a lower --lr, a "
-          "longer --warmup or a lower --clip. ",
-          last_good()));
+  fail_advising(cat("step ", r.step + 1, " was skipped, ", what, ", as the last of ", r.bad_steps,
+                    " in a row (max_bad_steps): the run has diverged; ", last_good()),
+                {"another {out} with a lower {lr}, a longer {warmup} or a lower {clip}"});
 }
 
 /// By the step that a report is of, not when it arrives: the log does not depend on how far behind they are.

@@ -63,8 +63,9 @@ void Trainer::check_weights() {
   const size_t there = device_.usable_bytes();
   const size_t needed = store_.bytes_to_allocate(engine::ParamStore::Use::training, compute_type(options_));
   if (needed > there)
-    fail(cat("the network's weights, gradients, moments and averages need ", mebibytes(needed),
-             " of memory, and ", mebibytes(there), " are there: choose a smaller --preset"));
+    fail_advising(cat("the network's weights, gradients, moments and averages need ", mebibytes(needed),
+                      " of memory, and ", mebibytes(there), " are there"),
+                  {"a smaller {preset}"});
 }
 
 /// Says before the first step that it will not fit, and what would.
@@ -78,11 +79,11 @@ void Trainer::check_memory() {
   };
   int parts = 2;
   while (parts <= options_.batch && !fits(parts)) ++parts;
-  fail(cat("a step of ", options_.batch, " images needs ", mebibytes(needed),
-           " of memory beside the weights, and ", mebibytes(there), " are there: ",
-           parts <= options_.batch ? cat("--batch ", options_.batch / parts, " --accumulate ",
-                                         options_.accumulate * parts, " fits, and learns the same")
-                                   : "not even one image fits; choose a smaller --preset"));
+  const std::string fact = cat("a step of ", options_.batch, " images needs ", mebibytes(needed),
+                               " of memory besides the weights, and ", mebibytes(there), " are there");
+  if (parts > options_.batch) fail_advising(fact + ": not even one image fits", {"a smaller {preset}"});
+  fail_advising(fact, {cat("{batch} ", options_.batch / parts, " {accumulate} ", options_.accumulate * parts,
+                           ", which fits and learns the same")});
 }
 
 void Trainer::resume_at(int64_t step, int64_t updates, int64_t bad_steps) {
