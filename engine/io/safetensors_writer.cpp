@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// The length and the header, as they stand in the file. Sets `data_bytes` to the size of what follows.
+/// The length and the header, as they are stored in the file. Sets `data_bytes` to the size of what follows.
 std::string header_of(const std::vector<TensorSpec>& tensors, const Metadata& metadata,
                       uint64_t& data_bytes) {
   ordered_json header = ordered_json::object();

@@ -61,15 +61,15 @@ std::string with_slashes(std::string_view stored) {
 
 /// Why there is no end record.
 std::string describe_other(std::string_view bytes) {
-  if (bytes.empty()) return "the file is empty; get it again";
+  if (bytes.empty()) return "the file is empty; download it again";
   if (is_web_page(bytes)) {
     return "an HTML page instead of a zip archive, as Google Drive gives when a file's downloads of the day "
            "are "
-           "used up; get the file again tomorrow, or from another place";
+           "used up; download the file again tomorrow, or from another place";
   }
   if (has_mark(bytes, 0, kLocalHeader))
-    return "the zip archive breaks off: its end is missing; get the file again";
-  return "not a zip archive; get the file again, or unpack it and name the folder";
+    return "the zip archive breaks off: its end is missing; download the file again";
+  return "not a zip archive; download the file again, or unpack it and name the folder";
 }
 
 /// The end record at `at` says that the directory ends there; with zip64 another record says where.
@@ -107,7 +107,7 @@ Directory find_directory64(std::string_view bytes, uint64_t locator, const Direc
   const uint64_t at = where.u64();
   if (where.u32() > 1) check_one_part(1, disk);
   if (at > locator || locator - at < kEnd64Bytes || !has_mark(bytes, at, kEnd64))
-    fail("its zip64 end record is not where it should be; the file is damaged, get it again");
+    fail("its zip64 end record is not where it should be; the file is damaged, download it again");
   Fields fields(from(bytes, at + 16));  // after the mark, its own length and two versions
   const uint32_t number = fields.u32();
   check_one_part(number, fields.u32());
@@ -120,7 +120,7 @@ Directory find_directory64(std::string_view bytes, uint64_t locator, const Direc
                       (old.bytes == kMost32 || old.bytes == directory.bytes) &&
                       (old.count == kMost16 || old.count == (directory.count & kMost16));
   if (!agrees || directory.begin > at || directory.bytes != at - directory.begin)
-    fail("its end records contradict each other; the file is damaged, get it again");
+    fail("its end records contradict each other; the file is damaged, download it again");
   return directory;
 }
 
@@ -140,7 +140,7 @@ Directory find_directory(std::string_view bytes) {
   if (directory.begin > at || directory.bytes != at - directory.begin) {
     fail(cat("its directory should be ", directory.bytes, " bytes from byte ", directory.begin,
              " on, and its end record is at byte ", at,
-             "; the file is damaged or something was put before it, get it again"));
+             "; the file is damaged or something was put before it, download it again"));
   }
   return directory;
 }
@@ -185,12 +185,12 @@ void check_entry(const ZipEntry& entry, uint16_t flags) {
                                                 : entry.bytes / kMostExpansion <= entry.packed_bytes;
   if (!possible)
     fail(cat("entry '", printable(entry.name), "' claims ", entry.bytes, " bytes, which ", entry.packed_bytes,
-             " packed ones cannot hold; the file is damaged, get it again"));
+             " packed ones cannot hold; the file is damaged, download it again"));
 }
 
 ZipEntry read_directory_header(Fields& fields) {
   if (fields.u32() != kDirectoryHeader)
-    fail("its directory has something else between its entries; the file is damaged, get it again");
+    fail("its directory has something else between its entries; the file is damaged, download it again");
   ZipEntry entry;
   fields.take(4);  // versions
   const uint16_t flags = fields.u16();
@@ -231,7 +231,7 @@ void ZipReader::open() {
       entries_.push_back(read_directory_header(fields));
     if ((entries_.size() & directory.count_mask) != directory.count)
       fail(cat("its directory has ", entries_.size(), " entries, and its end record says ", directory.count,
-               "; the file is damaged, get it again"));
+               "; the file is damaged, download it again"));
     check_layout(directory.begin);
   } catch (const Error& error) {
     fail_archive(error.what());
@@ -257,7 +257,7 @@ void ZipReader::check_layout(uint64_t directory) {
     const uint64_t room = entry.end - std::min(entry.begin, entry.end);
     if (room < header || room - header < entry.packed_bytes)
       fail(cat("entry '", printable(entry.name), "' claims ", entry.packed_bytes, " bytes from byte ",
-               entry.begin, " on, where the archive has fewer; the file is damaged, get it again"));
+               entry.begin, " on, where the archive has fewer; the file is damaged, download it again"));
   }
 }
 
