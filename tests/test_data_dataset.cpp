@@ -78,9 +78,9 @@ TEST_CASE("attributes that a list leaves open are counted, in whichever column t
   CHECK(notes(known + "000007.jpg 1 1 0\n000010.jpg -1 0 0\n") ==
         Notes{"3 attribute(s) of 2 picture(s) are 0 in list_attr_celeba.txt, unknown"});
   CHECK(notes(known + "000007.jpg 0 0 0\n") ==  // and no line for the last one
-        Notes{"2 picture(s) of which list_attr_celeba.txt says nothing: their attributes are 0, unknown"});
+        Notes{"2 picture(s) are not in list_attr_celeba.txt: their attributes are 0, unknown"});
   CHECK(notes(known + "000007.jpg 0 1 1\n") ==
-        Notes{"1 picture(s) of which list_attr_celeba.txt says nothing: their attributes are 0, unknown",
+        Notes{"1 picture(s) are not in list_attr_celeba.txt: their attributes are 0, unknown",
               "1 attribute(s) of 1 picture(s) are 0 in list_attr_celeba.txt, unknown"});
   CHECK(contains(error_of([&] { notes(known + "000007.jpg 1 1 2\n"); }),
                  "line 5: '2' for Young, where -1, 0 or 1 is expected"));
@@ -131,7 +131,7 @@ TEST_CASE("a changed folder is decoded anew, and the old cache file goes") {
   CHECK(files_in(folder / "cache").size() == 1);
 }
 
-TEST_CASE("a damaged cache file is noticed and made anew") {
+TEST_CASE("a damaged cache file is noticed and made again") {
   const TempFolder folder;
   make_pngs(folder / "set", 3, 20, 20);
   const DatasetOptions options = options_for(folder, 16, 16);

@@ -183,7 +183,7 @@ TEST_CASE("a pointer of git LFS under a picture's name is told as such") {
                  "themselves, in the repository's folder: git lfs pull"));
 }
 
-TEST_CASE("links that lead nowhere are counted, and named where there is nothing else") {
+TEST_CASE("broken links are counted, and named where there is nothing else") {
   const TempFolder folder;
   put_all(folder / "set", {{"ok.jpg", jpeg(1)}});
   for (const char* name : {"d2.jpg", "d1.jpg", "folder", "loop"})
@@ -191,17 +191,16 @@ TEST_CASE("links that lead nowhere are counted, and named where there is nothing
   const ImageList list = list_pictures(folder / "set", "");
   CHECK(list.names == std::vector<std::string>{"ok.jpg"});
   REQUIRE(list.notes.size() == 1);
-  CHECK(list.notes[0] == "left out: 4 name(s) that lead nowhere (broken links), the first is d1.jpg");
+  CHECK(list.notes[0] == "left out: 4 broken link(s), the first is d1.jpg");
   fs::remove(folder / "set/ok.jpg");
-  CHECK(contains(
-      error_of_list(folder / "set"),
-      "pictures in it, but 4 name(s) that lead nowhere (broken links), the first is d1.jpg: put back"));
+  CHECK(contains(error_of_list(folder / "set"),
+                 "pictures in it, but 4 broken link(s), the first is d1.jpg: put back"));
   fs::create_symlink("/nowhere", folder / "dead");
-  CHECK(contains(error_of_list(folder / "dead"), "dead: a link that leads nowhere, to /nowhere: put back"));
+  CHECK(contains(error_of_list(folder / "dead"), "dead: a broken link to /nowhere: put back"));
   fs::create_directories(folder / "img_align_celeba");
   fs::create_symlink("/nowhere/1.jpg", folder / "img_align_celeba/000001.jpg");
   put(folder / "img_align_celeba/000002.jpg", jpeg(1));
-  CHECK(contains(joined(list_pictures(folder.path(), "").notes), "1 name(s) that lead nowhere"));
+  CHECK(contains(joined(list_pictures(folder.path(), "").notes), "1 broken link(s)"));
 }
 
 TEST_CASE("a folder that cannot be entered is named, and those beside it are read") {

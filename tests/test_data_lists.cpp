@@ -94,7 +94,7 @@ TEST_CASE("an archive is read as a folder is") {
   CHECK(stamp.seconds > 0);
   CHECK(list.source->stamp("c.jpg").seconds == 0);
   CHECK(contains(error_of([&] { list_pictures(folder / "My Pictures.ZIP", "train"); }),
-                 "a set of plain pictures has no split 'train'"));
+                 "a folder of plain pictures has no split 'train'"));
   {
     ito::io::ZipWriter zip(folder / "texts.zip");
     zip.add("a.txt", "x", 1);

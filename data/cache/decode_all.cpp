@@ -21,7 +21,7 @@ struct Outcome {
   uint64_t hash = 0;
 };
 
-/// The wanted size fits, pixel for pixel or smaller, into what the crop leaves.
+/// Whether the part that the crop takes is at least as large as the wanted size.
 bool fits(const Rectangle& part, ImageSize wanted) {
   return part.width >= wanted.width && part.height >= wanted.height;
 }
@@ -38,13 +38,13 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
     outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
   } catch (const Error& error) {
     outcome.reason = error.what(), outcome.advice = error.advice();
-    const std::string place = path + ": ";  // the name is kept apart
+    const std::string place = path + ": ";  // the name is stored separately
     if (outcome.reason.compare(0, place.size(), place) == 0) outcome.reason.erase(0, place.size());
   }
   return outcome;
 }
 
-/// The size, of the wanted one's shape, that a part can be scaled to without enlarging it.
+/// The largest size of the wanted shape that a part can be scaled to without enlarging it.
 ImageSize largest_within(const Rectangle& part, const DecodeOptions& options) {
   const ImageSize wanted = options.size;
   const int64_t step = options.size_step;
@@ -53,7 +53,7 @@ ImageSize largest_within(const Rectangle& part, const DecodeOptions& options) {
 }
 
 /// The sizes that pictures can be scaled to, by their headers, the smallest first; {-1, -1} for those that cannot
-/// be read, and none for those of other formats.
+/// be read, and no size for those of other formats.
 std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions& options) {
   constexpr ImageSize kUnreadable{-1, -1}, kOther{-2, -2};
   std::vector<ImageSize> sizes(list.names.size(), kOther);
@@ -64,7 +64,7 @@ std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions
       const ImageSize size =
           read_image_size(bytes.data(), bytes.size(), list.source->place(list.names[i]), options.orientation);
       sizes[i] = largest_within(crop_rectangle(options.crop, size, options.size), options);
-    } catch (const Error&) {  // an unreadable picture says nothing about sizes
+    } catch (const Error&) {  // the size of an unreadable picture is not known
       sizes[i] = kUnreadable;
     }
   });
@@ -168,7 +168,7 @@ class Decoding {
     std::vector<uint8_t> pixels;
   };
 
-  /// Enough for steady progress, little enough for any memory.
+  /// Large enough to keep every thread busy, small enough for any memory.
   size_t chunk_pictures() const {
     constexpr size_t kChunkBytes = 32 << 20;
     const size_t threads = size_t(options_.threads);
@@ -180,7 +180,7 @@ class Decoding {
                                    batch.pixels.data() + i * image_bytes_);
   }
 
-  /// Pictures that an interrupted build has dealt with.
+  /// Takes over what an interrupted build has done; returns the number of its pictures.
   size_t resume() {
     std::vector<uint64_t> hashes;
     const std::vector<CacheChunk> chunks = file_.resume(options_.key, image_bytes_, options_.threads, hashes);
@@ -193,8 +193,7 @@ class Decoding {
     return done;
   }
 
-  /// From decoding one in fifty of the pictures that are left, evenly spaced, for a quarter of a second at
-  /// most.
+  /// Measured by decoding one in fifty of the pictures that are left, evenly spaced, for at most a quarter of a second.
   DecodeForecast forecast(size_t already) const {
     constexpr double kSeconds = 0.25;
     DecodeForecast result;
@@ -214,7 +213,7 @@ class Decoding {
     return result;
   }
 
-  /// Writes the images that could be read, closed up.
+  /// Writes the images that could be read, without gaps.
   void keep(Batch& batch) {
     CacheChunk chunk;
     Hash chunk_hash;
@@ -242,7 +241,7 @@ class Decoding {
     file_.append(chunk, batch.pixels.data(), chunk.kept() * image_bytes_);
   }
 
-  /// Names of a chunk's images, what the lists say of them, and what is skipped.
+  /// Adds the names of a chunk's images, their rows of the lists, and what is skipped.
   void add(size_t first, const CacheChunk& chunk) {
     auto skipped = chunk.skipped.begin();
     for (size_t i = 0; i < chunk.pictures; ++i) {

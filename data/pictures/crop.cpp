@@ -11,7 +11,7 @@ namespace {
 
 constexpr ImageSize kAligned{178, 218};
 
-/// Of an aligned picture; not for none.
+/// The square of an aligned picture that a crop takes; crop none has no such square.
 Rectangle square_of(Crop crop) {
   switch (crop) {
     case Crop::ddim128:
@@ -27,7 +27,7 @@ Rectangle square_of(Crop crop) {
     case Crop::none:
       break;
   }
-  fail("crop none is no square of its own");
+  fail("crop none is not a fixed square");
 }
 
 /// round(a * b / c), exactly.
