@@ -14,7 +14,7 @@ using kernels::SdeStep;
 
 constexpr size_t kStagesAhead = 32;
 
-// The table's first two entries; stage i stands at kFirstStage + i.
+// The table's first two entries; stage i is at kFirstStage + i.
 constexpr size_t kPrior = 0, kFirstNoise = 1, kFirstStage = 2;
 
 uint8_t quantised(float x) {

@@ -37,7 +37,7 @@ std::string to_json(const CheckpointRecord& record) {
 
 int64_t count_of(const engine::Metadata& counts, const char* name, const fs::path& file) {
   const auto it = counts.find(name);
-  if (it == counts.end()) fail(cat(file.string(), " does not say its ", name));
+  if (it == counts.end()) fail(cat(file.string(), " lacks its ", name));
   try {
     return std::stoll(it->second);
   } catch (const std::exception&) {
@@ -57,14 +57,13 @@ TrainingOptions read_options(const fs::path& folder) {
   }
 }
 
-/// Both files are written from one network, and each could be changed by hand.
+/// Checks that both files describe one network, since each could have been changed by hand.
 void check_agreement(const fs::path& folder, const NetworkConfig& network) {
   const std::string config = (folder / kConfig).string();
   const auto difference = first_difference(network_config_from_json(io::read_file(config), config), network);
   if (difference)
     fail(cat(config, ": ", difference->key, " is ", difference->first, ", but ", difference->second, " in ",
-             (folder / kOptions).string(),
-             ": set the one that was changed back, or take another checkpoint"));
+             (folder / kOptions).string(), ": restore the one that was changed, or use another checkpoint"));
 }
 
 }  // namespace

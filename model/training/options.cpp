@@ -10,7 +10,7 @@ namespace ito::model {
 
 using nlohmann::json;
 
-// A network is written as diffusers writes it, which is no list of fields.
+// A network is written as diffusers writes it, and not as a list of fields.
 template <>
 void WriteJson::object(const char* name, const NetworkConfig& network) const {
   json[name] = nlohmann::json::parse(to_json(network));

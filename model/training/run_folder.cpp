@@ -20,17 +20,17 @@ namespace {
 
 constexpr const char* kConvPlan = "conv_plan.txt";
 
-/// What a killed process was writing or removing among the checkpoints; the run is ours, so nobody still is.
+/// Removes what a killed process was writing or removing among the checkpoints; the run is locked, so that no process
+/// still is.
 void remove_leftovers(const fs::path& checkpoints) {
-  std::error_code ignored;  // it harms nobody
+  std::error_code ignored;  // a leftover does no harm
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(checkpoints, ignored))
     if (entry.path().filename().string()[0] == '.') leftovers.push_back(entry.path());
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }
 
-/// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks. `note`: that it
-/// cannot.
+/// Locks the run for this process; the kernel releases the lock of a killed one. `note` is set if there are no locks.
 File lock_run(const fs::path& path, std::string& note) {
   const fs::path name = path / ".lock";
   File lock = File::try_open(name, File::Mode::lock);
@@ -74,9 +74,9 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
       fail_advising(cat("cannot make the run folder ", (path / folder).string(), ": ", error.message()),
                     {"another {out}", "other permissions"});
   }
-  checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin anew
+  checkpoint_steps(path);  // fails if they cannot be read: such a run must not begin again
   io::sync_path(path);
-  // Where the run's own name stands, if we may look there.
+  // The folder that holds the run's own name, if it may be read.
   const fs::path parent = io::folder_of(fs::absolute(path).lexically_normal());
   if (access(parent.c_str(), R_OK) == 0) io::sync_path(parent);
   lock_ = lock_run(path, note_);
@@ -121,7 +121,7 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   for (fs::directory_iterator entry(run / "checkpoints", error), end; !error && entry != end;
        entry.increment(error)) {
     long long step = 0;
-    char rest = 0;  // links and folders under other names are none
+    char rest = 0;  // links and folders under other names are not checkpoints
     if (std::sscanf(entry->path().filename().c_str(), "step-%lld%c", &step, &rest) == 1)
       steps.push_back(step);
   }

@@ -46,7 +46,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   letter_ = std::make_unique<BatchLetter>(device, layout);
   check_memory();
   if (device.backend() == engine::Backend::cpu) return;
-  // Images live on a GPU where they leave room for a step; else each step brings its own along.
+  // Images stay on a GPU if they leave room for a step; else they are sent with each step.
   const size_t each = size_t(images.height) * size_t(images.width) * size_t(images.channels);
   const size_t all = size_t(images.count) * each;
   if (all + captured_.peak_bytes() <= device.usable_bytes()) {
@@ -58,7 +58,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   }
 }
 
-/// Says before anything is allocated that not even the network fits.
+/// Error, before anything is allocated, if not even the network fits.
 void Trainer::check_weights() {
   const size_t there = device_.usable_bytes();
   const size_t needed = store_.bytes_to_allocate(engine::ParamStore::Use::training, compute_type(options_));
@@ -68,11 +68,11 @@ void Trainer::check_weights() {
                   {"a smaller {preset}"});
 }
 
-/// Says before the first step that it will not fit, and what would.
+/// Error, before the first step, if it does not fit; advises what would.
 void Trainer::check_memory() {
   const size_t needed = captured_.peak_bytes(), there = device_.usable_bytes();
   if (needed <= there) return;
-  // Equal parts of the batch, so that all together they learn the same.
+  // Equal parts of the batch, so that together they learn the same.
   const auto fits = [&](int parts) {
     batch_ = options_.batch / parts;
     return options_.batch % parts == 0 && captured_.measure_peak_bytes() <= there;
@@ -173,7 +173,7 @@ void Trainer::run() {
   optimizer_.update(letter_->on_device().input);
 }
 
-/// The reports of the steps before `until` that were not given out yet.
+/// The reports of the steps before `until` that were not returned yet.
 std::vector<StepReport> Trainer::arrived(int64_t until) {
   std::vector<StepReport> reports;
   for (; reported_ < until; ++reported_) {
