@@ -77,26 +77,27 @@ void fields(Options& o, Visit&& visit) {
 void check_request(const Request& f) {
   check_output("--json", f.json), check_output("--html", f.html), check_output("--save-stats", f.save_stats);
   if (!f.save_stats.empty() && fs::path(f.save_stats).extension() != ".npz")
-    fail(cat("--save-stats ", f.save_stats, ": pytorch-fid knows statistics by the ending .npz"));
+    fail(cat("--save-stats ", f.save_stats, ": pytorch-fid recognises statistics by the ending .npz"));
   check_network_files(f.files);
   check_place(f.generated);
   if (!f.reference.empty()) check_place(f.reference);
 }
 
-/// What the sides must have for what is asked of them, before the networks look at them.
+/// Checks, before the networks run, that the sides have what was asked for.
 void check_sides(const Request& f, const Side& generated) {
-  if (!f.save_stats.empty() && !generated.statistics && generated.features.empty() &&
-      f.files.inception.empty())
+  if (!f.save_stats.empty() && !generated.statistics && !generated.features && f.files.inception.empty())
     fail("--save-stats needs --inception FILE: " + where_to_get_inception());
   if (f.evaluation.inception_score && generated.used < 10)
-    fail(cat("--inception-score needs an image for each of its ten splits, there are ", generated.used));
+    fail(cat("--inception-score needs an image for each of its ten splits, and there are only ",
+             generated.used));
 }
 
-/// What the generated side is known to be is the reference's default.
+/// Opens the reference, whose crop and size are by default those of the generated side.
 Side open_reference(const Request& f, const Side& generated, engine::Device& device) {
   SideOptions options = f.sides;
-  options.known_crop = generated.crop;
-  if (generated.height) options.known_size = cat(generated.height, "x", generated.width);
+  options.known_crop = generated.identity.crop;
+  if (const auto& images = generated.images)
+    options.known_size = cat(images->size().height, "x", images->size().width);
   Side reference = open_side(f.reference, options, device);
   check_comparable(generated, reference);
   return reference;
@@ -134,7 +135,7 @@ int evaluate_sides(Request f) {
   for (const Side* side : {report.generated, report.reference})
     if (side) report.notes.insert(report.notes.end(), side->notes.begin(), side->notes.end());
   for (Side* side : {&generated, reference ? &*reference : nullptr})
-    if (side && side->prepare) side->prepare();
+    if (side && side->images) side->images->prepare();
   const double start = now();
   report.evaluation = evaluate(generated, report.reference, opened.networks, f.evaluation);
   std::cout << report_text(report) << "took       " << duration(now() - start) << "\n";

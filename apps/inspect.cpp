@@ -21,8 +21,8 @@
 #include "kernels/base/parallel.h"
 #include "model/training/checkpoint.h"
 
-/// ./inspect checkpoint DIR | data DIR | image FILE | forward ...: looks, and changes nothing but the files it is
-/// asked to write.
+/// ./inspect checkpoint DIR | data DIR | image FILE | forward ...: only reads, except for the files that it is asked to
+/// write.
 namespace ito::apps {
 namespace {
 
@@ -90,7 +90,7 @@ double root_mean_square(const std::vector<float>& values) {
 int inspect_checkpoint(const CheckpointRequest& f) {
   const fs::path folder = find_checkpoint(f.folder, "");
   engine::Device device;
-  const model::LoadedModel loaded = model::load_model(device, folder);  // which checks it
+  const model::LoadedModel loaded = model::load_model(device, folder);  // and checks it
   const io::SafetensorsReader reader(folder / "unet/diffusion_pytorch_model.safetensors");
   std::cout << folder.string() << ": step " << thousands(loaded.step) << ", preset " << loaded.options.preset
             << ", " << thousands(loaded.store->trainable_count()) << " parameters\n\n";
@@ -117,7 +117,7 @@ void print_channels(const data::Dataset& images, int threads) {
   }
 }
 
-/// The largest distance between two pictures, and what it says about --sigma-max.
+/// Prints the largest distance between two pictures, and the --sigma-max that follows.
 void print_distance(const data::Dataset& images, int threads) {
   constexpr double kOperations = 2e10;  // a few seconds on one core
   const size_t image_bytes = size_t(images.height()) * size_t(images.width()) * 3;
@@ -127,18 +127,18 @@ void print_distance(const data::Dataset& images, int threads) {
   if (pair.compared < 2) return;
   if (pair.distance == 0) {
     std::cout << "farthest   0: all " << thousands(int64_t(pair.compared))
-              << " pictures that were compared are the same, from which nothing follows for --sigma-max\n";
+              << " pictures that were compared are the same: no --sigma-max follows from that\n";
     return;
   }
   std::cout
       << "farthest   " << std::round(pair.distance * 10) / 10 << " between "
       << images.names()[pair.images.first] << " and " << images.names()[pair.images.second] << ", of "
-      << thousands(int64_t(pair.compared)) << " compared each with each\n"
+      << thousands(int64_t(pair.compared)) << " compared with each other\n"
       << "advice     --sigma-max " << std::ceil(pair.distance)
       << " by Song and Ermon's rule (2020, technique 1: the largest distance); the default, 80, is EDM's\n";
 }
 
-/// How many pictures each split has; "none" where the list gives it none.
+/// Prints how many pictures each split has; "none" if the list gives it none.
 void print_splits(const std::string& folder) {
   for (const std::string split : {"train", "valid", "test", "all"}) {
     std::string count = "none";

@@ -49,7 +49,7 @@ int make_faces(const Request& f) {
   line.end();
   const double elapsed = now() - start;
   std::cout << f.folder << ": " << thousands(f.count) << " faces of seed " << f.seed;
-  if (result.kept) std::cout << ", " << thousands(int64_t(result.kept)) << " stood there already";
+  if (result.kept) std::cout << ", " << thousands(int64_t(result.kept)) << " were there already";
   if (result.drawn)
     std::cout << ", " << thousands(int64_t(result.drawn)) << " drawn in " << duration(elapsed) << " ("
               << int64_t(double(result.drawn) / std::max(elapsed, 1e-9)) << " a second)";

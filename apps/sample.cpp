@@ -69,7 +69,7 @@ double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
   return seconds;
 }
 
-/// Thrown out of the sampler once a signal asked to stop.
+/// Thrown out of the sampler after a signal asked to stop.
 struct Interrupted {};
 
 struct Job {
@@ -93,7 +93,7 @@ fs::path picture(const Job& job, uint64_t seed) {
   return job.out / name;
 }
 
-/// Of the same names, which may show what another sampling made of the seeds.
+/// Removes images of the same names, which may come from another sampling of the seeds.
 void remove_images(const Job& job, const std::vector<uint64_t>& seeds) {
   std::error_code ignored;  // what cannot be removed cannot be written either
   for (const uint64_t seed : seeds) fs::remove(picture(job, seed), ignored);
@@ -108,14 +108,14 @@ void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, 
   }
 }
 
-/// What there is of a sampling, all of it or what was made until a signal.
+/// The result of a sampling: all of it, or what was made before a signal.
 struct Made {
   size_t images = 0;
-  std::vector<uint8_t> first;  // pixels of the first ones, as many as a grid of all has room for
+  std::vector<uint8_t> first;  // pixels of the first images, as many as a grid has room for
 };
 
-/// Samples chunk by chunk and writes each chunk's images as soon as they are there. No image is there that samples.json
-/// does not know, wherever this is killed.
+/// Samples chunk by chunk and writes each chunk's images as soon as they are there. Every image in the folder
+/// is listed in samples.json, whenever this is killed.
 Made run(engine::Device& device, Job& job) {
   const model::Denoiser denoiser = job.loaded.denoiser();
   model::Sampler sampler(device, denoiser, job.plan, job.image(), job.chunk);
@@ -164,10 +164,10 @@ void finish(const Job& job, const Made& made, double seconds) {
                   texts_of(job.note, seeds));
   const bool stopped = made.images < job.seeds.size();
   std::cout << (stopped ? "stopped; " : "") << "wrote      " << grid.string() << " and " << made.images
-            << " of " << job.seeds.size() << " images beside it, in " << duration(seconds) << "\n";
+            << " of " << job.seeds.size() << " images next to it, in " << duration(seconds) << "\n";
   if (shown < made.images)
     std::cout << "note       " << grid.string() << " shows the first " << thousands(int64_t(shown))
-              << ": more make too large a picture\n";
+              << ": a grid of more would be too large a picture\n";
 }
 
 void describe(const Request& f, const Job& job, const fs::path& checkpoint, engine::Device& device) {
@@ -180,13 +180,13 @@ void describe(const Request& f, const Job& job, const fs::path& checkpoint, engi
   std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
-/// What the folder says, with the seeds that it has of this sampling already.
+/// The folder's note, with the seeds that it already has of this sampling.
 SampleNote note_of(const Request& f, const model::LoadedModel& loaded, const fs::path& checkpoint,
                    const fs::path& out) {
   const model::TrainingOptions& o = loaded.options;
   SampleNote note;
   fs::path folder = fs::absolute(checkpoint).lexically_normal();
-  if (folder.filename().empty()) folder = folder.parent_path();  // of "step-00001000/"
+  if (folder.filename().empty()) folder = folder.parent_path();  // "step-00001000/" has an empty one
   const bool in_run = folder.parent_path().filename() == "checkpoints";
   note.run = (in_run ? folder.parent_path().parent_path() : folder).filename().string();
   note.step = loaded.step;

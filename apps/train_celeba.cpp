@@ -59,7 +59,7 @@ std::string progress_text(const model::Progress& p) {
              p.skipped ? cat("   ", p.skipped, " skipped") : "");
 }
 
-/// Options, memory and time of a run, without writing anything: the plan is measured dry, the time on three
+/// Prints options, memory and time of a run, without writing anything: memory from a dry run of a step, time from three
 /// real steps.
 int dry_run(engine::Device& device, model::Trainer& trainer, const model::NetworkSize& size) {
   const double base = resident_bytes();
@@ -89,7 +89,7 @@ int dry_run(engine::Device& device, model::Trainer& trainer, const model::Networ
   return 0;
 }
 
-/// Images per second of training, measured for so long on a trainer that is thrown away.
+/// Images per second of training, measured for some seconds on a trainer of its own.
 double probe(engine::Device& device, const model::TrainingOptions& options, const model::ImageSet& images,
              double seconds) {
   model::Trainer trainer(device, options, images);
@@ -117,7 +117,7 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
   // An image of a grid takes 2 steps - 1 evaluations, each about a third of a training pass.
   const double grid = grid_images(o) * (2.0 * o.sample_steps - 1) / (3 * rate);
-  // One of a validation one.
+  // An image of a validation takes one evaluation.
   const double validation = o.validate_count / (3 * rate);
   const double measuring = fid ? fid->seconds(rate) : 0;
   const double per_step = batch / rate + grid / double(o.sample_every) +
@@ -130,7 +130,7 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
   return steps;
 }
 
-/// The FID network, its cost said, where --fid-every asks for it.
+/// The FID network, if --fid-every asks for it; prints its cost.
 std::optional<RunFid> open_fid(const TrainingRequest& f, const model::TrainingOptions& o,
                                engine::Device& device, const model::ImageSet& images) {
   if (f.fid_every == 0) return std::nullopt;
@@ -152,7 +152,7 @@ std::optional<double> measure_fid(RunFid& fid, model::Trainer& trainer, LiveLine
   return value;
 }
 
-/// As run_session draws it: seeds 0.. by Heun.
+/// The texts of a grid as run_session draws it: seeds 0.. by Heun.
 data::PngTexts texts_of_grid(const std::filesystem::path& run, int64_t step, int sampler_steps, int count) {
   SampleNote note;
   note.run = (std::filesystem::absolute(run) / "").lexically_normal().parent_path().filename().string();
@@ -169,7 +169,8 @@ int finished(const model::RunFolder& folder, const std::string& out) {
   return 0;
 }
 
-/// The images that the run shall learn from; a run that goes on keeps to its own. A dry run only says what would be.
+/// The data of the images to learn from; a run that goes on must keep to its own. A dry run only prints what would
+/// happen.
 RunData checked_data(const TrainingRequest& f, const model::TrainingOptions& o, const data::Dataset& images) {
   RunData data = run_data(f, o, images);
   std::string note;
@@ -177,7 +178,7 @@ RunData checked_data(const TrainingRequest& f, const model::TrainingOptions& o, 
     note = check_run_data(run_path(f), data, f, o);
   } catch (const Error& error) {
     if (!f.dry_run) throw;
-    note = cat("training would be refused: ", error.what());
+    note = cat("training would be refused: ", with_flags(error));
   }
   if (!note.empty()) std::cout << "note       " << note << std::endl;
   return data;
@@ -204,7 +205,7 @@ int train(const Flags& flags) {
   engine::Device device({request.threads, backend, options.conv});
   if (backend == engine::Backend::cpu && options.conv != kernels::Provider::own)
     std::cout << "note       --conv " << name_of(options.conv)
-              << " is for a GPU: here it is remembered and not used\n";
+              << " is for a GPU: it is stored with the run, and not used here\n";
   if (request.probe) {
     std::cout << probe(device, options, image_set(images, options), *request.probe) << "\n";
     return 0;

@@ -23,14 +23,14 @@ void add_file(Hash& hash, const std::string& name, const PictureStamp& stamp) {
 /// Where the pictures are and what is made of them: all that stays the same when pictures are added.
 uint64_t hash_source(const ImageList& list, const DecodeOptions& options) {
   Hash hash;
-  // The number stays: a file of another version is found where this one looks, and makes way.
+  // This number never changes, so that files of another version are found under the same name, and removed.
   hash.add(uint64_t(1)).add(fs::canonical(list.root).string()).add(list.kind).add(list.split);
   hash.add(name_of(options.crop)).add(uint64_t(options.size.height)).add(uint64_t(options.size.width));
   hash.add(name_of(options.orientation));
   return hash.value();
 }
 
-/// The above, and names, sizes and times of all files. A file that vanished since counts as empty.
+/// All of place_key, and names, sizes and times of all files. A file that has vanished since counts as empty.
 uint64_t hash_listing(const ImageList& list, uint64_t source, int threads) {
   std::vector<PictureStamp> stamps(list.names.size());
   parallel_for(list.names.size(), threads, [&](size_t i) { stamps[i] = list.source->stamp(list.names[i]); });
@@ -55,7 +55,7 @@ void make_cache_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error)
-    fail(cat(folder.string(), ": the cache folder cannot be made: ", error.message(), "; name another"));
+    fail(cat(folder.string(), ": the cache folder cannot be made: ", error.message(), "; choose another"));
 }
 
 /// The cache file that belongs to a hidden sibling, or the file itself.
@@ -64,7 +64,7 @@ fs::path cache_of(const fs::path& file) {
   return name[0] == '.' ? file.parent_path() / fs::path(name.substr(1)).stem() : file;
 }
 
-/// The cache files beside `current`, finished or not, whose names begin so.
+/// The cache files next to `current`, finished or not, whose names begin with `start`.
 std::set<fs::path> others(const fs::path& current, const std::string& start) {
   std::error_code ignored;
   std::set<fs::path> found;
@@ -77,8 +77,8 @@ std::set<fs::path> others(const fs::path& current, const std::string& start) {
   return found;
 }
 
-/// Why pictures are decoded that were decoded before. Another version's name may have other hashes, so that
-/// such a file can be of another folder of the same name: it stays.
+/// Notes why pictures are decoded again. Names of another version may contain other hashes, so that such a file may
+/// belong to another folder of the same name: it is not removed.
 void note_other_versions(const std::set<fs::path>& caches, std::vector<std::string>& notes) {
   for (const fs::path& path : caches) {
     const std::optional<uint32_t> version = cache_version(path);
@@ -89,18 +89,18 @@ void note_other_versions(const std::set<fs::path>& caches, std::vector<std::stri
   }
 }
 
-/// The cache as it stands; nothing, with a note, where it is missing or cannot be used.
+/// The cache as it is stored; nothing if it is missing, and nothing, with a note, if it cannot be used.
 std::optional<ImageCache> read_or_note(const fs::path& path, const CacheRequest& request,
                                        std::vector<std::string>& notes) {
   try {
     return read_cache(path, request);
   } catch (const Error& error) {
-    notes.push_back(cat(error.what(), "; it is made anew"));
+    notes.push_back(cat(error.what(), "; it is made again"));
     return std::nullopt;
   }
 }
 
-/// Pictures whose names say one format, and whose bytes another one that is not read.
+/// Notes pictures whose names promise one format, and whose bytes are of another that is not read.
 void note_other_formats(const ImageList& list, const ImageCache& cache, std::vector<std::string>& notes) {
   std::map<std::string, size_t> kinds;
   const SkippedFile* first = nullptr;
@@ -117,7 +117,7 @@ void note_other_formats(const ImageList& list, const ImageCache& cache, std::vec
       " (./inspect data lists all); to use them: ", convert_one(list.source->place(first->name))));
 }
 
-/// What the attributes leave open: a list may say 0 of any of them, or nothing of a picture.
+/// Notes unknown attributes: a list may give 0 for any of them, or lack a picture.
 void note_unknown(const ImageCache& cache, const std::string& list, std::vector<std::string>& notes) {
   const size_t columns = cache.attribute_names.size();
   if (columns == 0) return;
@@ -129,8 +129,7 @@ void note_unknown(const ImageCache& cache, const std::string& list, std::vector<
     if (zeros > 0 && zeros < columns) values += zeros, ++partly;
   }
   if (pictures > 0)
-    notes.push_back(
-        cat(pictures, " picture(s) of which ", list, " says nothing: their attributes are 0, unknown"));
+    notes.push_back(cat(pictures, " picture(s) are not in ", list, ": their attributes are 0, unknown"));
   if (values > 0)
     notes.push_back(cat(values, " attribute(s) of ", partly, " picture(s) are 0 in ", list, ", unknown"));
 }
@@ -176,11 +175,12 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
     std::vector<std::string> same_notes;
     cache = read_or_note(file, request, same_notes);  // another process may have made it meanwhile
     if (!cache) {
-      // Of the same pictures and options, from before the folder changed.
+      // Caches of the same place and options, from before the folder changed.
       const std::set<fs::path> old = others(file, start);
       for (const fs::path& path : old) remove_partial(path);
       decode_all(list, decode, partial);
-      for (const fs::path& path : old) remove_cache(path);  // one that is mapped lives on until unmapped
+      for (const fs::path& path : old)
+        remove_cache(path);  // a mapped one remains readable until it is unmapped
       cache = read_cache(file, request);
       note_other_versions(others(file, readable), list.notes);
     }

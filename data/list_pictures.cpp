@@ -12,7 +12,7 @@ ImageList list_pictures(const std::filesystem::path& path, const std::string& sp
   if (!celeba.empty()) return list_celeba(celeba, split.empty() ? "train" : split);
   if (!split.empty() && split != "all") {
     check_split(split);
-    fail(cat(path.string(), ": a set of plain pictures has no split '", split,
+    fail(cat(path.string(), ": a folder of plain pictures has no split '", split,
              "'; name the folder that holds it, or lay it out as CelebA"));
   }
   return list_folder(path);

@@ -70,7 +70,7 @@ FarthestPair farthest_pair(const uint8_t* pixels, size_t count, size_t image_byt
   const auto place = [&](size_t i) {
     return result.compared > 1 ? i * (count - 1) / (result.compared - 1) : size_t(0);
   };
-  // Images in tiles that stay in a core's cache while each is compared with each.
+  // Tiles of images that stay in a core's cache while every two are compared.
   const size_t tile = std::max<size_t>(1, (size_t(128) << 10) / std::max<size_t>(1, image_bytes));
   const size_t tiles = div_up(result.compared, tile);
   uint64_t largest = 0;
@@ -88,7 +88,7 @@ FarthestPair farthest_pair(const uint8_t* pixels, size_t count, size_t image_byt
       }
     }
     const std::lock_guard<std::mutex> lock(mutex);
-    // Of equally far ones the first, whichever thread finds it.
+    // Of equal distances the first pair wins, whichever thread finds it.
     if (mine > largest || (mine == largest && mine > 0 && pair < result.images))
       largest = mine, result.images = pair;
   });

@@ -14,7 +14,7 @@ Backend choose_backend(DeviceChoice choice) {
   if (choice == DeviceChoice::cpu) return Backend::cpu;
   const std::string problem = kernels::cuda_problem();
   if (problem.empty()) return Backend::cuda;
-  if (choice == DeviceChoice::cuda) fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
+  if (choice == DeviceChoice::cuda) fail_advising(cat("CUDA cannot be used: ", problem), {"{device} cpu"});
   // A machine without a GPU needs no warning; the owner of a GPU does.
   if (kernels::gpu_is_there()) warn("on the CPU, because CUDA cannot be used: " + problem);
   return Backend::cpu;

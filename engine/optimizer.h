@@ -38,7 +38,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.learning_rate.decay,
         Field("lr_decay", "course of the learning rate after the warm-up").as("--decay"));
   visit(o.learning_rate.final_fraction,
-        Field("lr_final_fraction", "share of --lr left at the last step of a decay", kFraction)
+        Field("lr_final_fraction", "share of the peak that is left at the last step of a decay", kFraction)
             .as("--final-lr"));
   visit(o.learning_rate.warmup, Field("warmup", "steps of linear warm-up", from(0).to(kMostSteps)));
   visit(o.adamw.beta1, Field("beta1", "", kDecayRate));

@@ -149,7 +149,7 @@ float CudaEvent::since(const CudaEvent& earlier) const {
 
 CudaStream::CudaStream(int device) : device_(device) {
   if (const std::string problem = cuda_problem(device); !problem.empty())
-    fail(cat("CUDA cannot be used: ", problem, "; or run with --device cpu"));
+    fail_advising(cat("CUDA cannot be used: ", problem), {"{device} cpu"});
   check_cuda(cudaSetDevice(device), "use the GPU");
   shared_limit_ = size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
   check_cuda(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "create a stream");

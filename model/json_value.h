@@ -11,8 +11,8 @@
 #include "engine/io/json_text.h"
 #include "kernels/base/options.h"
 
-/// Values out of JSON files from any source. nlohmann's own conversions cut off a whole number
-/// that does not fit, and of one with a fraction leave what a cast does.
+/// Reads values from JSON files of any origin. nlohmann's own conversions silently truncate a whole number that does
+/// not fit, and cut off a fraction.
 namespace ito::model {
 
 template <class T>
@@ -24,8 +24,8 @@ bool fits(const nlohmann::json& value) {
                     : uint64_t(number) <= uint64_t(std::numeric_limits<T>::max());
 }
 
-/// value as a T; `name` is what errors call it. Error: it must be a whole number and is none, or none of T's;
-/// it is beyond what a float holds. nlohmann::json::exception: it is of another kind.
+/// The value as a T; `name` is its name in errors. Error: not a whole number where one is needed, or out of the range
+/// of T. nlohmann::json::exception: it is of another kind.
 template <class T>
 T value_as(const nlohmann::json& value, const char* name) {
   if constexpr (is_whole<T>)
@@ -38,7 +38,7 @@ T value_as(const nlohmann::json& value, const char* name) {
   return value.get<T>();
 }
 
-/// object[name] into `to`. Error as above, or there is none.
+/// Reads object[name] into `to`. Error as above, or it is missing.
 template <class T>
 void take(const nlohmann::json& object, const char* name, T& to) {
   to = value_as<T>(object.at(name), name);
@@ -51,17 +51,17 @@ void take(const nlohmann::json& object, const char* name, std::vector<T>& to) {
   for (const nlohmann::json& value : list) to.push_back(value_as<T>(value, name));
 }
 
-/// The same where there is one that is not null; else `to` stays.
+/// Reads object[name] into `to`, if it is there and not null; else `to` stays.
 template <class T>
 void take_if_there(const nlohmann::json& object, const char* name, T& to) {
   const auto found = object.find(name);
   if (found != object.end() && !found->is_null()) to = value_as<T>(*found, name);
 }
 
-/// JSON that is not nested without end: dump() calls itself for each level. Error: it is; with this message; or it
-/// is no JSON.
+/// Parses JSON that is not nested too deeply, since dump() recurses for each level. Error: it is, with this message; or
+/// it is not JSON.
 inline nlohmann::json parse_shallow(const std::string& text, const char* message) {
-  if (!nlohmann::json::accept(text)) fail("it is empty, cut short or no JSON");
+  if (!nlohmann::json::accept(text)) fail("it is empty, cut short or not JSON");
   return nlohmann::json::parse(text, [=](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
     if (depth > 8) fail(message);
     return true;

@@ -43,13 +43,13 @@ struct CollectNames {
   }
 };
 
-/// Sets every field of `options` from `json`. Error: as below, or `json` holds what is no field, such as an option that
-/// only later versions have.
+/// Sets every field of `options` from `json`. Error: as below, or `json` has a key that is not a field, such as an
+/// option of a later version.
 template <class Options>
 void read_json(const nlohmann::json& json, Options& options);
 
-/// Sets every field from `json`. Error: it is missing (but where older files lack it), of another kind or outside of
-/// its range.
+/// Sets every field from `json`. Error: a field is missing (unless older files lack it), of another kind or out of its
+/// range.
 struct ReadJson {
   const nlohmann::json& json;
 

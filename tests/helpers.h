@@ -26,6 +26,18 @@ std::string error_of(F&& f) {
   return "";
 }
 
+/// The advice of that error, one phrase after the other; empty if there is none.
+template <class F>
+std::string advice_of(F&& f) {
+  std::string text;
+  try {
+    f();
+  } catch (const Error& e) {
+    for (const std::string& phrase : e.advice()) text += (text.empty() ? "" : " or ") + phrase;
+  }
+  return text;
+}
+
 inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }

@@ -184,7 +184,7 @@ TEST_CASE(
   place.faces();
   const std::string train = "train_celeba" + kTiny + "--save-every 1 --out run --max-bad-steps 2 ";
   const Ended good = place.run(train + "--steps 2 --split all");
-  CHECK(contains(good.out, "validation is on images that are learned from: the split all holds"));
+  CHECK(contains(good.out, "validation uses images that the run also learns from: the split all contains"));
   fs::remove_all(place.path() / "run");
   const Ended bad = place.run(train + "--steps 40 --lr 1e30");
   CAPTURE(bad.out);

@@ -256,7 +256,7 @@ TEST_CASE("a cache of another version is not used, reported once and made again 
   });
   const Opening opening = open_and_watch(folder / "set", options);
   REQUIRE(opening.notes.size() == 1);
-  CHECK(contains(opening.notes[0], "it is of version 1, and this program's is 4; it is made anew"));
+  CHECK(contains(opening.notes[0], "it is of version 1, and this program's is 4; it is made again"));
   CHECK(read_bytes(file) == good);
   CHECK(open_and_watch(folder / "set", options).notes.empty());
 }
@@ -314,8 +314,8 @@ TEST_CASE("a cache that claims sizes or counts that cannot be is made again") {
     CHECK(read_bytes(file) == good);
     return opening.notes[0];
   };
-  CHECK(contains(note(0, 0, uint64_t(1) << 40), "it says that its images are 0x0; it is made anew"));
-  CHECK(contains(note(0x80000000, 0x80000000, 4), "it says that its images are 2147483648x2147483648"));
+  CHECK(contains(note(0, 0, uint64_t(1) << 40), "its images are said to be 0x0; it is made again"));
+  CHECK(contains(note(0x80000000, 0x80000000, 4), "its images are said to be 2147483648x2147483648"));
   CHECK(contains(note(16, 16, uint64_t(1) << 56), "its length is wrong"));
   // Lengths that make up the file's only because their sum wraps: pixels beyond its end, and a description.
   rewrite(file, good, [&](auto& bytes) {
@@ -351,7 +351,8 @@ TEST_CASE("a cache under another's name is refused with both crops and sizes") {
   rewrite(file, faces, [](auto&) {});
   const Opening opening = open_and_watch(folder / "celeba", options);
   REQUIRE(opening.notes.size() == 1);
-  CHECK(contains(opening.notes[0], "it holds crop ddim128 at 32x32, and its name says crop none at 24x32"));
+  CHECK(
+      contains(opening.notes[0], "it holds crop ddim128 at 32x32, but its name promises crop none at 24x32"));
   CHECK(read_bytes(file) == whole);
 }
 
@@ -361,7 +362,7 @@ TEST_CASE("pixels are checked once a file: copies and changes are noticed, the r
   DatasetOptions options = options_for(folder, 16, 16);
   open_dataset(folder / "set", options);
   const fs::path file = only(folder / "cache", ".images");
-  const fs::path note = beside_cache(file, "checked");
+  const fs::path note = hidden_sibling(file, "checked");
   const std::vector<uint8_t> good = read_bytes(file);
   let_settle();
   open_dataset(folder / "set", options);
@@ -399,7 +400,7 @@ TEST_CASE("neither pictures nor a whole cache need a folder that can be written 
   fs::permissions(folder / "set", fs::perms(0555));
   const int refused = as_guest([&] {
     const std::string error = error_of([&] { open_dataset(folder / "set", options); });
-    _exit(contains(error, "cannot be made: Permission denied; name another cache folder") ? 0 : 1);
+    _exit(contains(error, "cannot be made: Permission denied; choose another cache folder") ? 0 : 1);
   });
   fs::permissions(folder / "cache", fs::perms(0755));
   open_dataset(folder / "set", options);

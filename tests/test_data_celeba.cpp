@@ -216,12 +216,12 @@ TEST_CASE("bad lines of attributes are named") {
   CHECK(contains(error(start + "2.jpg 1 2\n"), "line 4: '2' for Male, where -1, 0 or 1 is expected"));
   CHECK(contains(error(start + "\n\n9.jpg 1 yes\n"), "line 6: 'yes' for Male"));
   CHECK(contains(error(start + "1.jpg 1 1\n"), "line 4: a second line for 1.jpg"));
-  CHECK(contains(error("Male\n1.jpg 0\n2.jpg 1\n"), "list.txt: has 0 and 1 and no -1"));
+  CHECK(contains(error("Male\n1.jpg 0\n2.jpg 1\n"), "list.txt: has 0 and 1 but no -1"));
   CHECK(contains(error(""), "list.txt: holds no attributes"));
   CHECK(contains(error("7\n"), "holds no attributes"));
-  CHECK(contains(error("1.jpg 1 1\n"), "line 1: no line with names of attributes before it"));
+  CHECK(contains(error("1.jpg 1 1\n"), "line 1: no line before it names the attributes"));
   CHECK(contains(error("A B A\n"), "line 1: two columns are called A"));
-  CHECK(contains(error("image_id\n1.jpg\n"), "line 1: no column of attributes"));
+  CHECK(contains(error("image_id\n1.jpg\n"), "line 1: there is no column of attributes"));
   std::string many;
   for (int i = 0; i < 100'000; ++i) many += "A" + std::to_string(i) + " ";
   CHECK(contains(error(many), "line 1: it names 100000 columns, at most 1000 are read"));
@@ -229,7 +229,7 @@ TEST_CASE("bad lines of attributes are named") {
   CHECK(contains(error("image_id,A\n1.jpg,1,\n"), "line 2: 2 values for 1 attributes"));
   CHECK(contains(error("image_id,A\n\"1.jpg,1\n"), "line 2: a quote that is not closed"));
   CHECK(contains(error("<!DOCTYPE html><html>quota"), "list.txt: an HTML page"));
-  CHECK(contains(error(std::string("A\n1.jpg 1\n\0", 11)), "list.txt: no plain text"));
+  CHECK(contains(error(std::string("A\n1.jpg 1\n\0", 11)), "list.txt: not plain text"));
 }
 
 TEST_CASE("identities, landmarks and partitions as csv") {

@@ -78,9 +78,9 @@ TEST_CASE("attributes that a list leaves open are counted, in whichever column t
   CHECK(notes(known + "000007.jpg 1 1 0\n000010.jpg -1 0 0\n") ==
         Notes{"3 attribute(s) of 2 picture(s) are 0 in list_attr_celeba.txt, unknown"});
   CHECK(notes(known + "000007.jpg 0 0 0\n") ==  // and no line for the last one
-        Notes{"2 picture(s) of which list_attr_celeba.txt says nothing: their attributes are 0, unknown"});
+        Notes{"2 picture(s) are not in list_attr_celeba.txt: their attributes are 0, unknown"});
   CHECK(notes(known + "000007.jpg 0 1 1\n") ==
-        Notes{"1 picture(s) of which list_attr_celeba.txt says nothing: their attributes are 0, unknown",
+        Notes{"1 picture(s) are not in list_attr_celeba.txt: their attributes are 0, unknown",
               "1 attribute(s) of 1 picture(s) are 0 in list_attr_celeba.txt, unknown"});
   CHECK(contains(error_of([&] { notes(known + "000007.jpg 1 1 2\n"); }),
                  "line 5: '2' for Young, where -1, 0 or 1 is expected"));
@@ -196,16 +196,17 @@ TEST_CASE("pictures that are too small: which, and what fits") {
   write_png(folder / "set/smaller.png", picture(90, 22, 1));
   std::string error = error_of([&] { open_dataset(folder / "set", options_for(folder, 32, 32)); });
   CHECK(contains(error, "small.png: 30 pixels wide and 24 high is too small"));
-  CHECK(contains(error, "2 of 7 pictures are too small for --size 32 with crop none"));
-  CHECK(contains(error, "the largest that can be used is --size 22"));
+  CHECK(contains(error, "2 of 7 pictures are too small for size 32 with crop none"));
+  CHECK(contains(error, "the largest that can be used is 22"));
+  CHECK(advice_of([&] { open_dataset(folder / "set", options_for(folder, 32, 32)); }) == "{size} 22");
   CHECK(open_dataset(folder / "set", options_for(folder, 22, 22)).count() == 7);
   error = error_of([&] { open_dataset(folder / "set", options_for(folder, 40, 20)); });
-  CHECK(contains(error, "the largest that can be used is --size 22x11"));
+  CHECK(contains(error, "the largest that can be used is 22x11"));
   CHECK(open_dataset(folder / "set", options_for(folder, 22, 11)).count() == 7);
   make_celeba(folder / "celeba", 3);
   error = error_of([&] { open_dataset(folder / "celeba", options_for(folder, 256, 256)); });
-  CHECK(contains(error, "--size 256 with crop ddim128"));
-  CHECK(contains(error, "the largest that can be used is --size 128"));
+  CHECK(contains(error, "size 256 with crop ddim128"));
+  CHECK(contains(error, "the largest that can be used is 128"));
 }
 
 TEST_CASE("options that cannot be") {
@@ -223,8 +224,11 @@ TEST_CASE("options that cannot be") {
   CHECK(contains(error("set", "tset", "", 16, 16), "did you mean \"test\""));
   CHECK(contains(error("celeba", "vaild", "", 16, 16), "did you mean \"valid\""));
   CHECK(contains(error("celeba", "", "dim128", 16, 16), "did you mean \"ddim128\""));
-  CHECK(contains(error("celeba", "", "", 64, 32), "use --crop none"));
-  CHECK(contains(error("set", "", "ddim128", 16, 16), "use --crop none"));
+  CHECK(contains(error("celeba", "", "", 64, 32), "64x32 (HxW) is not"));
+  CHECK(contains(error("set", "", "ddim128", 16, 16), "for aligned CelebA pictures"));
+  DatasetOptions cut = options_for(folder, 16, 16);
+  cut.crop = "ddim128";
+  CHECK(advice_of([&] { open_dataset(folder / "set", cut); }) == "{crop} none");
   CHECK(contains(error("set", "", "", 0, 16), "image size 0x16"));
   CHECK(contains(error("missing", "", "", 16, 16), "make_faces"));
   put(folder / "celeba/list_attr_celeba.txt", "3\nSmiling\n000001.jpg 2\n");

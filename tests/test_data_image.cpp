@@ -73,7 +73,7 @@ TEST_CASE("what is no picture is called by its name") {
   CHECK(contains(error_in(""), "empty file"));
   CHECK(contains(error_in("\n<!DOCTYPE html><html><head>Quota exceeded"), "HTML page"));
   CHECK(contains(error_in("<?xml version='1.0'?><svg/>"), "SVG"));
-  CHECK(contains(error_in("GIF89a......"), ": GIF; unpack the archive that it is in first"));
+  CHECK(contains(error_in("GIF89a......"), ": GIF; unpack the archive first"));
   CHECK(contains(error_in(std::string("BM....\0\0\0\0", 10)), "BMP"));
   CHECK(contains(error_in("PK\x03\x04...."), "zip archive; unpack the archive"));
   CHECK(contains(error_in("RIFF....WEBPVP8 "), "unreadable WebP: it breaks off"));

@@ -93,10 +93,9 @@ TEST_CASE("crops") {
                    crop_rectangle(Crop::ddim128, {178, 178}, {64, 64});
                  }),
                  "178 wide and 178 high"));
-  CHECK(contains(error_of([] {
-                   crop_rectangle(Crop::ddim128, {178, 218}, {64, 96});
-                 }),
-                 "not; use --crop none"));
+  const auto not_square = [] { crop_rectangle(Crop::ddim128, {178, 218}, {64, 96}); };
+  CHECK(contains(error_of(not_square), "96x64 (HxW) is not"));
+  CHECK(advice_of(not_square) == "{crop} none");
   struct Square {
     const char* name;
     int left, top, side;

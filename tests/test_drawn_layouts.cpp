@@ -154,7 +154,7 @@ TEST_CASE("a set in any layout is extended, and equals one drawn at once") {
     for (const std::string& other : kLayouts) {
       if (other == layout) continue;
       CHECK(contains(error_of([&] { draw(folder / "grown", other, kCount); }),
-                     "which is no part of a set of drawn faces in layout " + other));
+                     "which is not part of a set of drawn faces in layout " + other));
     }
     CHECK((contents_of(folder / "grown") == contents_of(sets() / layout)));
   }

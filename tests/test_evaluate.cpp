@@ -6,18 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "data/pictures/image.h"
-#include "engine/io/npy.h"
-#include "engine/io/npz.h"
 #include "engine/io/safetensors.h"
 #include "feature_recipe.h"
-#include "metric_recipe.h"
-#include "model/metrics/frechet.h"
 #include "model/metrics/inception.h"
 #include "model/metrics/lpips.h"
 #include "model/metrics/ms_ssim.h"
 #include "model/metrics/random_pairs.h"
-#include "tests/helpers.h"
+#include "tests/evaluation_helpers.h"
 #include "tests/program.h"
 
 /// ./evaluate as a user runs it: every form of a side, its numbers against the metrics themselves, files,
@@ -56,19 +51,6 @@ struct Place : TempFolder {
   }
 };
 
-/// Picture i of a set, as the metrics' tests draw them.
-data::Image picture(int i, int height, int width) {
-  data::Image image(width, height);
-  image.rgb = recipe_picture(std::uint32_t(100 + i), height, width, 20 + 5 * (i % 7));
-  return image;
-}
-
-void write_pictures(const fs::path& folder, int first, int count, int height = 64, int width = 64) {
-  fs::create_directories(folder);
-  for (int i = first; i < first + count; ++i)
-    data::write_png(folder / (std::to_string(1000 + i) + ".png"), picture(i, height, width));
-}
-
 /// The mean of 1 - MS-SSIM-3 that ./evaluate must find for pictures first ... first + count - 1.
 model::MeanAndError similarity_of(int first, int count, int64_t pairs, uint64_t seed) {
   std::vector<double> values;
@@ -76,20 +58,6 @@ model::MeanAndError similarity_of(int first, int count, int64_t pairs, uint64_t 
     values.push_back(model::ms_ssim3(picture(first + int(a), 64, 64).rgb.data(),
                                      picture(first + int(b), 64, 64).rgb.data(), 64, 64));
   return model::mean_and_error(values);
-}
-
-void write_statistics(const fs::path& file, const model::FeatureStatistics& s, bool deflated) {
-  const int64_t d = s.dimensions();
-  io::NpzWriter writer(file, deflated ? io::NpzWriter::Packing::deflated : io::NpzWriter::Packing::stored);
-  writer.add("mu", io::ElementType::f64, {d}, s.mean.data());
-  writer.add("sigma", io::ElementType::f64, {d, d}, s.covariance.data());
-  writer.commit();
-}
-
-model::FeatureStatistics statistics_of(const RecipeFeatures& x) {
-  model::FeatureSums sums(x.columns);
-  sums.add(x.view());
-  return sums.statistics();
 }
 
 /// Random weights, and a file of all that were asked for, under the published files' names.
@@ -193,7 +161,7 @@ TEST_CASE("training measures the FID that is measured afterwards") {
   CHECK(place.run("train_celeba real --fid-every -3") == 1);
   CHECK(contains(place.err, "--fid-every must be a whole number from 0 to"));
   CHECK(place.run(train) == 1);
-  CHECK(contains(place.err, "--fid-every needs the FID network. --inception: get pt_inception-2015-12-05"));
+  CHECK(contains(place.err, "--fid-every needs the FID network. --inception: download pt_inception-2015-12-05"));
 }
 
 TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is printed") {
@@ -222,17 +190,6 @@ TEST_CASE("two folders without weights: what needs none is measured, and where t
     CHECK_FALSE(contains(page, outside));
 }
 
-TEST_CASE("--count takes the images that the seed chooses, the same again") {
-  Place place;
-  write_pictures(place / "made", 0, 30);
-  const json a = place.evaluate("made --count 12"), b = place.evaluate("made --count 12"),
-             c = place.evaluate("made --count 12 --seed 1");
-  CHECK(a == b);
-  CHECK(a.at("about").at("generated").at("images") == 12);
-  CHECK(a.at("about").at("generated").at("available") == 30);
-  CHECK(a.at("ms_ssim3") != c.at("ms_ssim3"));
-}
-
 TEST_CASE("statistics of others are compared without weights, stored or deflated") {
   Place place;
   const auto a = statistics_of(recipe_features(1, 300, 24)),
@@ -253,22 +210,6 @@ TEST_CASE("statistics of others are compared without weights, stored or deflated
   CHECK(same.at("fid_floor").get<double>() > 0);
   CHECK(same.at("precision") == 1);
   CHECK(same.at("coverage") == 1);
-}
-
-TEST_CASE("guided-diffusion's images in an .npz are the folder's") {
-  Place place;
-  write_pictures(place / "made", 0, 9);
-  std::vector<uint8_t> pixels;
-  for (int i = 0; i < 9; ++i) {
-    const data::Image image = picture(i, 64, 64);
-    pixels.insert(pixels.end(), image.rgb.begin(), image.rgb.end());
-  }
-  io::NpzWriter writer(place / "made.npz");
-  writer.add("arr_0", io::ElementType::u8, {9, 64, 64, 3}, pixels.data());
-  writer.commit();
-  CHECK(place.evaluate("made.npz").at("ms_ssim3") == place.evaluate("made").at("ms_ssim3"));
-  CHECK(place.evaluate("made.npz --count 5").at("ms_ssim3") ==
-        place.evaluate("made --count 5").at("ms_ssim3"));
 }
 
 TEST_CASE("a checkpoint is sampled in memory: the files of ./sample give the same numbers") {
@@ -305,14 +246,14 @@ TEST_CASE("CelebA is cut as the generated side is; another crop or size is refus
       << R"("seeds":[1000,1001,1002,1003,1004,1005],"crop":"c148","height":64,"width":64})";
   CHECK(place.evaluate("made --reference celeba").at("about").at("reference").at("crop") == "c148");
   place.refused("made --reference celeba --crop ddim128", "made has crop c148, celeba has crop ddim128");
-  place.refused("made --reference celeba --size 48", "made has size 64x64, celeba has size 48x48");
 }
 
 TEST_CASE("what cannot be measured is refused in one line, before the work") {
   Place place;
   write_pictures(place / "made", 0, 4), write_pictures(place / "small", 0, 4, 48, 48);
   place.refused("nowhere", "nowhere: there is no such file or folder");
-  place.refused("made --reference small", "made has size 64x64, small has size 48x48");
+  put(place / "junk.pth", "no weights");  // the sides are looked at first
+  place.refused("made --reference small --inception junk.pth", "made has size 64x64, small has size 48x48");
   place.refused("made --save-stats s.npz", "pt_inception-2015-12-05-6726825d.pth");
   place.refused("made --json nowhere/r.json", "there is no folder");
   place.refused("made --count 1", "--count must be a whole number from 2");
@@ -320,100 +261,10 @@ TEST_CASE("what cannot be measured is refused in one line, before the work") {
   place.refused("made --alexnet x.pth", "LPIPS needs both");
   place.refused("made --resize bicubic", "pytorch-fid");
   place.refused("made --conv auto", "--conv must be ours or cudnn");
-  place.refused("made --inception-score", "ten splits, there are 4");
+  place.refused("made --inception-score", "ten splits, and there are only 4");
   place.refused("made --inception nowhere.pth", "nowhere.pth");
-  data::write_png(place / "made/odd.png", picture(1, 50, 64));
-  place.refused("made", "images of one size are needed");
-  std::ofstream(place / "bad.npz") << "no archive";
-  place.refused("bad.npz", "bad.npz");
-  io::NpzWriter other(place / "other.npz");
-  other.add("x", io::ElementType::f32, {2}, "abcdefgh");
-  other.commit();
-  place.refused("other.npz",
-                "other.npz holds x; read are mu and sigma (statistics, F64 or F32 [D] and [D,D])");
-}
-
-TEST_CASE("both sides are looked at before any network: statistics, numbers of images, every picture") {
-  Place place;
-  write_pictures(place / "made", 0, 4, 16, 16), write_pictures(place / "one", 0, 1, 16, 16);
-  put(place / "junk.pth", "no weights");  // which nothing gets as far as
-  const auto refused = [&](const std::string& sides, const std::string& part) {
-    place.refused(sides + " --inception junk.pth", part);
-  };
-  const auto a = statistics_of(recipe_features(1, 30, 24));
-  auto wrong = a;
-  write_statistics(place / "s24.npz", a, false);
-  refused("made --reference s24.npz", "made has features of 2048 numbers, s24.npz of 24");
-  wrong.mean[3] = std::nan("");
-  write_statistics(place / "nan.npz", wrong, false);
-  refused("made --reference nan.npz", "nan.npz: mu holds nan (number 3)");
-  wrong = a, wrong.covariance[1] += 1;
-  write_statistics(place / "crooked.npz", wrong, false);
-  refused("made --reference crooked.npz", "crooked.npz: sigma is no covariance: at [1,0]");
-  wrong = a, wrong.covariance[0] = -1;
-  write_statistics(place / "negative.npz", wrong, false);
-  refused("negative.npz", "variance 0 is -1");
-  refused("one", "one: one image is too few: every number compares at least two");
-  refused("made --reference one", "one: one image is too few");
-  fs::copy(place / "made", place / "cut");
-  const std::string last = io::read_file(place / "cut/1003.png");
-  put(place / "cut/1003.png", last.substr(0, last.size() - 100));
-  refused("made --reference cut",
-          "cut: 1 of 4 pictures cannot be read; up to one in 20 would be left out. cut/1003.png");
   put(place / "taken", "");
   place.refused("made --html taken/r.html", "--html taken/r.html: there is no folder");
-}
-
-TEST_CASE("a few unreadable pictures of many are left out of all numbers, and named") {
-  Place place;
-  write_pictures(place / "made", 0, 20), write_pictures(place / "whole", 0, 20);
-  put(place / "made/1008.gif", "GIF89a");  // has no number, but is counted as well
-  put(place / "made/1007x.png", "\x89PNG\r\n\x1a\n");
-  const json r = place.evaluate("made");
-  CHECK(r.at("about").at("generated").at("images") == 20);
-  CHECK(r.at("about").at("generated").at("available") == 21);
-  CHECK(r.at("about").at("generated").at("left_out").at(0).at("name") == "1007x.png");
-  CHECK(
-      contains(place.out, "1 picture(s) of made cannot be read and are left out of all numbers: 1007x.png"));
-  CHECK(contains(place.out, "1 GIF"));
-  CHECK(r.at("ms_ssim3") == place.evaluate("whole").at("ms_ssim3"));
-  put(place / "made/1008x.png", "\x89PNG");
-  place.refused("made", "2 of 22 pictures cannot be read");
-}
-
-TEST_CASE(
-    "arrays in other forms: samples is read, for the rest there is a command that makes an .npz of them") {
-  Place place;
-  const std::vector<uint8_t> pixels(2 * 48 * 48 * 3, 7);
-  const auto write = [&](const std::string& file, const std::string& key, std::vector<int64_t> shape) {
-    io::NpzWriter writer(place / file);
-    writer.add(key, io::ElementType::u8, shape, pixels.data());
-    writer.commit();
-  };
-  write("samples.npz", "samples", {2, 48, 48, 3}), write("any_ending", "arr_0", {2, 48, 48, 3});
-  CHECK(place.evaluate("samples.npz").at("about").at("generated").at("images") == 2);
-  CHECK(place.evaluate("any_ending").at("about").at("generated").at("images") == 2);
-  write("one.npz", "arr_0", {1, 48, 48, 3}), write("nchw.npz", "arr_0", {2, 3, 48, 48});
-  write("grey.npz", "samples", {6, 48, 48, 1}), write("flat.npz", "arr_0", {6, 48, 48});
-  place.refused("one.npz", "one image is too few");
-  place.refused("nchw.npz",
-                "expected images U8 [N,H,W,3]; convert it by  python3 -c \"import sys, pickle, numpy as n; "
-                "a = n.load(sys.argv[1])['arr_0']; n.savez(sys.argv[2], a.transpose(0, 2, 3, 1))\" "
-                "nchw.npz nchw.read.npz");
-  place.refused("grey.npz", "['samples']; n.savez(sys.argv[2], a.repeat(3, 3))");
-  place.refused("flat.npz", "a[..., None].repeat(3, 3)");
-  const std::vector<float> features(6, NAN);
-  io::NpzWriter writer(place / "nan.npz");
-  writer.add("pool_3", io::ElementType::f32, {3, 2}, features.data());
-  writer.commit();
-  place.refused("nan.npz", "pool_3 holds nan (number 0)");
-  io::write_npy(place / "images.npy", io::ElementType::u8, {2, 48, 48, 3}, pixels.data());
-  place.refused("images.npy", "one array (.npy); of an .npz are read mu and sigma");
-  put(place / "stats.pkl", "anything"), put(place / "stats", "\x80\x04\x95.");
-  for (const char* pickle : {"stats.pkl", "stats"})
-    place.refused(
-        pickle,
-        "a Python pickle, which is never executed here; where you trust it, convert it by  python3 -c");
 }
 
 TEST_CASE("the distance of a set to itself is 0, never below") {
@@ -424,14 +275,6 @@ TEST_CASE("the distance of a set to itself is 0, never below") {
     CHECK(distance >= 0);
     CHECK(distance < 1e-6 * trace(s));
   }
-}
-
-TEST_CASE("images too small for MS-SSIM-3 are reported as such") {
-  Place place;
-  write_pictures(place / "made", 0, 4, 32, 32);
-  const json r = place.evaluate("made");
-  CHECK(r.at("ms_ssim3").is_null());
-  CHECK(contains(place.out, "at least 41 pixels"));
 }
 
 }  // namespace ito::tests

@@ -107,8 +107,8 @@ TEST_CASE("every name of every program is known, or refused with all names and t
   CHECK(names > 15);
 }
 
-/// What a program with these flags says on standard error when its work runs out of memory.
-std::string out_of_memory(const std::vector<std::string>& flags, const std::function<int()>& work) {
+/// What a program with these flags prints on standard error when its work throws.
+std::string error_line(const std::vector<std::string>& flags, const std::function<int()>& work) {
   CLI::App app{"", "program"};
   std::string value;
   for (const std::string& flag : flags) app.add_option(flag, value);
@@ -130,8 +130,8 @@ TEST_CASE("out of memory, every program advises flags of its own, and none that 
       for (const std::string& flag : flags_of(program, kind)) known.insert(flag);
     const std::vector<std::string> flags(known.begin(), known.end());
     for (const std::string& text :
-         {out_of_memory(flags, []() -> int { throw std::bad_alloc(); }),
-          out_of_memory(flags, []() -> int { ito::fail_memory("7 MiB were asked for"); })}) {
+         {error_line(flags, []() -> int { throw std::bad_alloc(); }),
+          error_line(flags, []() -> int { ito::fail_memory("7 MiB were asked for"); })}) {
       CAPTURE(text);
       CHECK(text.rfind("program: out of memory", 0) == 0);
       CHECK((contains(text, "needs less\n") || contains(text, "end what else needs memory")));
@@ -140,8 +140,22 @@ TEST_CASE("out of memory, every program advises flags of its own, and none that 
         CHECK(known.count(it->str()));
     }
   }
-  CHECK(contains(out_of_memory({"--batch", "--size"}, []() -> int { throw std::bad_alloc(); }),
+  CHECK(contains(error_line({"--batch", "--size"}, []() -> int { throw std::bad_alloc(); }),
                  "out of memory; a smaller --batch or --size needs less"));
+}
+
+TEST_CASE("advice about options is printed in the flags that a program has, and not without them") {
+  const auto work = []() -> int {
+    ito::fail_advising("too small", {"a smaller {size}", "{max_bad_steps} 14 with a lower {lr}", "luck"});
+  };
+  CHECK(error_line({}, work) == "program: too small; try luck\n");
+  CHECK(error_line({"--size", "--lr"}, work) == "program: too small; try a smaller --size or luck\n");
+  CHECK(error_line({"--size", "--lr", "--max-bad-steps"}, work) ==
+        "program: too small; try a smaller --size, --max-bad-steps 14 with a lower --lr or luck\n");
+  CHECK(error_line({"--size"}, []() -> int { ito::fail_advising("a:\n b", {"another {size}"}); }) ==
+        "program: a:\n b\ntry another --size\n");
+  CHECK(error_line({"--out"}, []() -> int { ito::fail_advising("too small", {"another {size}"}); }) ==
+        "program: too small\n");
 }
 
 TEST_CASE("--version names the program, its version, commit and build") {

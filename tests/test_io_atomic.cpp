@@ -41,12 +41,12 @@ using Names = std::set<std::string>;
 
 }  // namespace
 
-TEST_CASE("what is no regular file is not replaced: a device, a pipe") {
+TEST_CASE("what is not a regular file is not replaced: a device, a pipe") {
   const TempFolder folder;
   const std::filesystem::path pipe = folder / "pipe";
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   for (const std::filesystem::path& path : {std::filesystem::path("/dev/null"), pipe}) {
-    CHECK(contains(error_of([&] { write_file_atomic(path, "x"); }), "is no regular file"));
+    CHECK(contains(error_of([&] { write_file_atomic(path, "x"); }), "is not a regular file"));
     CHECK(!std::filesystem::is_regular_file(path));
   }
 }

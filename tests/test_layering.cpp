@@ -104,6 +104,30 @@ TEST_CASE("the tree: JSON becomes text in one place") {
   CHECK(check_json_text("apps/a.cpp", "// as dump() does\n  dump(2);\n").empty());
 }
 
+TEST_CASE("the tree: only programs and benchmarks name flags") {
+  for (const File& file : files_of_tree(ITO_SOURCE_DIR))
+    if (file.is_source()) report(check_flags(file.path, file.text));
+  for (const char* line :
+       {"  fail(\"too small for --size 32\");", "fail(cat(x, \"\\\"a\\\"; use --crop none\"));",
+        "const char* kFlag = \"--out\";"}) {
+    CAPTURE(line);
+    for (const char* path : {"kernels/a.cu", "engine/io/a.cpp", "model/unet/a.h", "data/pictures/a.cpp"})
+      CHECK(check_flags(path, line).size() == 1);
+    for (const char* path : {"apps/console/a.cpp", "bench/a.cpp", "tests/test_a.cpp"})
+      CHECK(check_flags(path, line).empty());
+  }
+  for (const char* line :
+       {"  Field(\"flip\", \"never mirror images\").as(\"--no-flip\"));", "--count;  // \"--count\"",
+        "  fail_advising(\"too small\", {\"a smaller {size}\"});", "text += \"a -- b\";"}) {
+    CAPTURE(line);
+    CHECK(check_flags("model/a.cpp", line).empty());
+  }
+  CHECK(check_flags("data/a.cpp", "\nfail(\"use --crop none\");\n") ==
+        Complaints{
+            "data/a.cpp:2: a program's flag (--crop); state the fact, and add ito::Advice with the option's "
+            "name"});
+}
+
 TEST_CASE("a file that is handled by hand is found, with its line") {
   const auto count = [](const char* path, const char* line) {
     return check_file_calls(path, ito::cat(line, "\n")).size();

@@ -376,7 +376,7 @@ TEST_CASE("a checkpoint whose two files describe different networks is not loade
   rewrite("layers_per_block", 2);
   CHECK(error() == cat(config.string(), ": layers_per_block is 2, but 1 in ",
                        (folder / "options.json").string(),
-                       ": set the one that was changed back, or take another checkpoint"));
+                       ": restore the one that was changed, or use another checkpoint"));
   rewrite("act_fn", "mish");
   CHECK(error().rfind(config.string() + ": act_fn must be", 0) == 0);
   std::filesystem::remove(config);

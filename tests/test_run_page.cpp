@@ -111,7 +111,8 @@ TEST_CASE("the page is made of its files, and reads nothing except what lies nex
     CHECK_MESSAGE(contains(page, text), part);
     CHECK_MESSAGE(!contains(text, "</script"), part);  // would end the script
   }
-  CHECK_FALSE(contains(page, "@RUN_PAGE"));
+  CHECK_FALSE(contains(page, "@run_page"));
+  CHECK(contains(page, page_style()));
   for (const char* word :
        {"https://", "fetch(", "XMLHttpRequest", "import ", "innerHTML", "@import", "url(h"})
     CHECK_MESSAGE(!contains(page, word), word);

@@ -162,9 +162,10 @@ TEST_CASE("options that make no run are refused") {
     change(o);
     return error_of([&] { check(o); });
   };
-  CHECK(refused([](auto& o) { o.batch = 0; }).find("--batch") != std::string::npos);
-  CHECK(refused([](auto& o) { o.steps = 0; }).find("--steps") != std::string::npos);
-  CHECK(refused([](auto& o) { o.optimizer.learning_rate.peak = -1; }).find("--lr") != std::string::npos);
+  CHECK(refused([](auto& o) { o.batch = 0; }).find("batch must be") != std::string::npos);
+  CHECK(refused([](auto& o) { o.steps = 0; }).find("steps must be") != std::string::npos);
+  CHECK(refused([](auto& o) { o.optimizer.learning_rate.peak = -1; }).find("lr must be") !=
+        std::string::npos);
   CHECK(refused([](auto& o) { o.diffusion.sde.sigma_max = 0.001; }).find("sigma_min") != std::string::npos);
   CHECK(to_json(training_options_from_json(to_json(run.options))) == to_json(run.options));
 }

@@ -168,6 +168,25 @@ inline Complaints check_json_text(const std::string& path, const std::string& te
   return complaints;
 }
 
+/// Errors below the programs state facts and name options; a program adds its own flags (Advice, kernels/base/error.h).
+/// So no text there holds a flag, but for the tables of options, which the flags are made from.
+inline Complaints check_flags(const std::string& path, const std::string& text) {
+  static const std::regex below("(kernels|engine|model|data)/.*"),
+      flag("\"(?:[^\"\\\\]|\\\\.)*?(--[a-z][\\w-]*)");
+  static const std::string table = ".as(\"--";
+  Complaints complaints;
+  if (!std::regex_match(path, below)) return complaints;
+  const std::vector<std::string> lines = lines_of(text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::smatch match;
+    const std::string code = lines[i].substr(0, lines[i].find("//"));
+    if (code.find(table) == std::string::npos && std::regex_search(code, match, flag))
+      complaints.push_back(ito::cat(path, ":", i + 1, ": a program's flag (", match.str(1),
+                                    "); state the fact, and add ito::Advice with the option's name"));
+  }
+  return complaints;
+}
+
 /// Lines of a file, lines of each function from its signature to its closing brace, columns of each line.
 inline Complaints check_sizes(const std::string& path, const std::string& text) {
   Complaints complaints;

@@ -1,4 +1,4 @@
-# Writes HEADER with the commit of SOURCE, "-dirty" behind it where files differ; "unknown" without git.
+# Writes HEADER with the commit of SOURCE, followed by "-dirty" if files differ; "unknown" without git.
 execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --abbrev=9 --match ""
                 OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE status)
 if(NOT status EQUAL 0)

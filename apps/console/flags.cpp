@@ -16,7 +16,7 @@ void Flags::add_text(const Field& field, const std::string& what, const std::str
   CLI::Option* option = app_->add_option_function<std::string>(
       flag,
       [this, flag](const std::string& text) {
-        // Mostly the value of a variable that is not set.
+        // Usually a shell variable that is not set.
         if (text.empty()) fail(flag + ": its value is empty; give one, or leave the flag out");
         given_[flag] = text;
       },

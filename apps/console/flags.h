@@ -8,12 +8,12 @@
 
 #include "kernels/base/options.h"
 
-/// Options as flags: visitors over fields() (kernels/base/options.h), for every program.
+/// Options as flags of the programs: visitors over fields() (kernels/base/options.h).
 namespace ito::apps {
 
 /// A program's flags. Two steps, since what a flag means by default can depend on another flag:
 ///   flags.add(Options{})    a flag for each field that has help, with that default in --help
-///   flags.read_into(o)      after parsing: the values of the flags that were given, checked
+///   flags.read_into(o)      after parsing: the checked values of the flags that were given
 class Flags {
  public:
   /// `app` must outlive this.
@@ -25,7 +25,7 @@ class Flags {
   void add(const Options& defaults) {
     fields(defaults, Adding{*this});
   }
-  /// Error: a value that its option may not have; says what is allowed.
+  /// Error, with what is allowed: a value that its option may not have.
   template <class Options>
   void read_into(Options& options) const {
     fields(options, Reading{*this});
@@ -36,7 +36,7 @@ class Flags {
     read_into(options);
     return options;
   }
-  /// "--batch" is on the command line.
+  /// Whether a flag, such as "--batch", is on the command line.
   bool given(const std::string& flag) const { return given_.count(flag) > 0; }
 
   /// Visitors, for fields() and for lists of fields with other names.
@@ -90,7 +90,7 @@ class Flags {
   void add_text(const Field& field, const std::string& what, const std::string& help,
                 const std::string& shown);
 
-  /// The help, with the names or numbers that are allowed, and the default where it is not one value.
+  /// The help, with the names or numbers that are allowed, and the default if it is not a fixed value.
   template <class T>
   static std::string described(const Field& field) {
     std::string text = field.help;

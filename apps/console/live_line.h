@@ -4,7 +4,7 @@
 
 namespace ito::apps {
 
-/// A line that is rewritten in place on a terminal, and printed now and then elsewhere (a log file, CI).
+/// A line that is rewritten in place on a terminal, and printed every ten seconds elsewhere (a log file, CI).
 class LiveLine {
  public:
   LiveLine();

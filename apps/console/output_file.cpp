@@ -15,9 +15,9 @@ void check_output(const std::string& flag, const std::string& file) {
   if (!fs::is_directory(folder, none))
     fail(cat(flag, " ", file, ": there is no folder ", folder.string(), "; make it or name another"));
   if (fs::exists(file, none) && !fs::is_regular_file(file, none))
-    fail(cat(flag, " ", file, ": no regular file; name another"));
+    fail(cat(flag, " ", file, ": not a regular file; name another"));
   try {
-    const io::AtomicFile trial(file);  // which is removed again
+    const io::AtomicFile trial(file);  // its destructor removes it
   } catch (const Error& error) {
     fail(cat(flag, " ", error.what(), "; name another place"));
   }

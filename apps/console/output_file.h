@@ -4,7 +4,8 @@
 
 namespace ito::apps {
 
-/// Before the work whose result goes there. Error, with the flag, unless such a file can be written; "" is none.
+/// Checks, before the work whose result is to be stored there, that the file can be written; "" is no file. Error, with
+/// the flag: it cannot.
 void check_output(const std::string& flag, const std::string& file);
 
 }  // namespace ito::apps

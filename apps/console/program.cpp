@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "apps/console/build_commit.h"  // written at build time: kCommit
@@ -23,15 +24,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The program, or the command of it that was asked for.
+/// The program, or its command that was chosen.
 const CLI::App& chosen_command(const CLI::App& app) {
   const CLI::App* command = &app;
   for (const CLI::App* sub : app.get_subcommands()) command = sub;
   return *command;
 }
 
-/// CLI11 lists what it did not understand; the first of it that looks like a flag is what the user meant to
-/// type.
+/// CLI11 lists what it did not understand; the first word that looks like a flag is probably a mistyped one.
 std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = chosen_command(app);
   std::vector<std::string> names;
@@ -53,8 +53,8 @@ bool is_within(const fs::path& path, const fs::path& folder) {
   return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
-/// The flag (or the word without one) that led to a path, with its value: "--out runs/a"; "" where none did.
-/// Of several, the one that says the most of it.
+/// The flag (or positional argument) that a path comes from, with its value: "--out runs/a"; "" if it comes from none.
+/// Of several, the one with the longest part of the path.
 std::string flag_of(const CLI::App& app, const fs::path& path) {
   std::string longest, flag;
   for (const CLI::Option* option : chosen_command(app).get_options()) {
@@ -67,41 +67,56 @@ std::string flag_of(const CLI::App& app, const fs::path& path) {
   return flag.empty() ? "" : cat(flag, " ", longest);
 }
 
-/// What the file system refused, by which flag, and what to do.
-std::string explain(const CLI::App& app, const fs::filesystem_error& error) {
-  const std::string flag = flag_of(app, error.path1()), said = message_of(error);
-  if (flag.empty()) return cat(said, "; name another place (--help lists all flags)");
-  return cat(flag, ": ", said, "; name another place");
+/// What run_program runs.
+const CLI::App* running = nullptr;
+
+/// A phrase of Advice with the command's flags in place of the options' names; nothing if it lacks one of them.
+std::optional<std::string> in_flags(const CLI::App& command, std::string phrase) {
+  for (size_t begin = 0; (begin = phrase.find('{', begin)) != std::string::npos;) {
+    const size_t end = phrase.find('}', begin);
+    std::string flag = "--" + phrase.substr(begin + 1, end - begin - 1);
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    if (!command.get_option_no_throw(flag)) return {};
+    phrase.replace(begin, end + 1 - begin, flag);
+  }
+  return phrase;
 }
 
-/// What poll says of a standard stream without waiting.
+/// What the file system refused, which flag it comes from, and what to do.
+std::string explain(const CLI::App& app, const fs::filesystem_error& error) {
+  const std::string flag = flag_of(app, error.path1()), message = message_of(error);
+  if (flag.empty()) return cat(message, "; name another place (--help lists all flags)");
+  return cat(flag, ": ", message, "; name another place");
+}
+
+/// A standard stream's state by poll, without waiting.
 int state_of(int stream) {
   pollfd asked{stream, POLLOUT, 0};
   return poll(&asked, 1, 0) == 1 ? asked.revents : 0;
 }
 
-/// A standard stream that is closed would be the next file that is opened, and what is printed would go
-/// there. Held like this, it refuses to be written.
+/// If a standard stream is closed, the next file that is opened takes its place, and what is printed would go there.
+/// This opens /dev/null for reading instead, which refuses to be written.
 void hold_standard_streams() {
   static std::vector<File> held;
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (state_of(stream) & POLLNVAL) held.push_back(File::try_open("/dev/null", File::Mode::read));
 }
 
-/// The exit code once all that was printed has arrived: 1 and a line where it has not, unless nobody is there
-/// to read it any more (`| head`).
+/// The exit code after flushing: 1, with an error line, if not all that was printed could be written; unless the
+/// reader has left (`| head`).
 int end_output(const CLI::App& app, int code) {
   errno = 0;
   std::cout.flush();
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout) return code;
-  const int reason = errno;  // 0 where it was refused before now
+  const int reason = errno;  // 0 if an earlier write was refused
   if (state_of(STDOUT_FILENO) & (POLLERR | POLLHUP)) return code;
   std::cerr << app.get_name() << ": standard output: not all of it could be written"
             << (reason ? ": " + reason_of(reason) : "") << "\n";
   return code ? code : 1;
 }
 
-/// A bar would end a table's cell.
+/// Text for a cell of a Markdown table, in which a bar would end the cell.
 std::string cell(std::string text) {
   for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
   return text;
@@ -127,7 +142,7 @@ std::string markdown(const CLI::App& app, const std::string& name) {
   return text;
 }
 
-/// Those flags of the program, or of its command that runs, by which it needs less memory.
+/// The flags of the running program or command whose smaller values need less memory.
 std::string memory_advice(const CLI::App& app) {
   const CLI::App& command = chosen_command(app);
   std::vector<std::string> flags;
@@ -140,7 +155,7 @@ std::string memory_advice(const CLI::App& app) {
 /// What --help-markdown throws to end the parsing.
 struct MarkdownHelp {};
 
-/// As run_program, but for the output.
+/// run_program without the checks of the output.
 int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   try {
     app.parse(argc, argv);
@@ -165,6 +180,8 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
     return kStoppedCode;
   } catch (const fs::filesystem_error& e) {
     std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
+  } catch (const Error& e) {
+    std::cerr << app.get_name() << ": " << with_flags(e) << "\n";
   } catch (const std::exception& e) {
     std::cerr << app.get_name() << ": " << e.what() << "\n";
   }
@@ -175,10 +192,22 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   hold_standard_streams();
+  running = &app;
   set_warning_sink([](const std::string& line) { std::cerr << line << std::endl; });
   app.set_version_flag("--version", [&] { return cat(app.get_name(), " ", version_text()); });
   app.add_flag_callback("--help-markdown", [] { throw MarkdownHelp{}; })->group("")->trigger_on_parse();
   return end_output(app, run_body(app, argc, argv, body));
+}
+
+std::string with_flags(const Error& error) {
+  const std::string message = error.what();
+  std::vector<std::string> shown;
+  for (const std::string& phrase : error.advice())
+    if (const auto text = running ? in_flags(chosen_command(*running), phrase) : std::nullopt)
+      shown.push_back(*text);
+  if (shown.empty()) return message;
+  const bool is_list = message.find('\n') != std::string::npos;
+  return cat(message, is_list ? "\n" : "; ", "try ", list_of(shown));
 }
 
 std::string build_commit() { return kCommit; }

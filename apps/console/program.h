@@ -9,13 +9,13 @@
 namespace ito::apps {
 
 /// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one
-/// line on standard error and exit code 1, or kStoppedCode where a signal stopped the work. Warnings (warn()) are
-/// lines on standard error, too. Output that cannot
-/// be written (a full disk) is an error, too. Where the file system refuses a path, the line names its flag.
+/// line on standard error and exit code 1, or kStoppedCode if a signal stopped the work; warnings (warn()) are lines
+/// on standard error, too. Output that cannot be written (a full disk) is an error. If the file system refuses a path,
+/// the line names its flag.
 /// --help and --version print and return 0; so does --help-markdown, which is for docs/options.md.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
-/// main() of a program whose flags are the fields of Request; `body` takes what was asked for. `footer` ends --help.
+/// main() of a program whose flags are the fields of Request; `body` gets the parsed request. `footer` ends --help.
 template <class Request, class Body>
 int run_program(const char* purpose, const char* name, int argc, char** argv, const Body& body,
                 const char* footer = "") {
@@ -26,7 +26,11 @@ int run_program(const char* purpose, const char* name, int argc, char** argv, co
   return run_program(app, argc, argv, [&] { return body(flags.read<Request>()); });
 }
 
-/// The commit this program was built from, "-dirty" behind it where files had been changed; or "unknown".
+/// An error's message and its advice, in the flags that the running program or its command has: "; try --size 14".
+/// Advice about options that it has no flags for is left out.
+std::string with_flags(const Error& error);
+
+/// The commit this program was built from, followed by "-dirty" if files had been changed; or "unknown".
 std::string build_commit();
 /// "0.1 (commit 9b20efb12, CPU build)", or CUDA build.
 std::string version_text();

@@ -15,8 +15,8 @@ namespace {
 
 constexpr int64_t kSameKeystroke = 200;  // milliseconds
 
-// A signal handler can reach nothing else.
-std::atomic<int64_t> asked_at = 0;  // milliseconds; 0: nobody asked to stop
+// Globals, since a signal handler can reach nothing else.
+std::atomic<int64_t> asked_at = 0;  // milliseconds; 0: not asked to stop
 const char* acknowledgement = "";
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
@@ -31,7 +31,7 @@ void on_signal(int signal) {
   const int64_t time = milliseconds();
   int64_t first = 0;
   if (asked_at.compare_exchange_strong(first, time)) {
-    // Whoever reads it may be gone; the work goes on all the same.
+    // Standard error may be closed; the work is saved all the same.
     [[maybe_unused]] const ssize_t written =
         write(STDERR_FILENO, acknowledgement, std::strlen(acknowledgement));
   } else if (signal != SIGHUP && time - first > kSameKeystroke) {
@@ -52,7 +52,7 @@ void catch_interrupts() {
   sigfillset(&action.sa_mask);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction before {};
-    // What nohup, or a script that started this in the background, has ignored stays ignored.
+    // A signal that nohup, or a script that started this in the background, ignores stays ignored.
     if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
       sigaction(signal, &action, nullptr);
   }

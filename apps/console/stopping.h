@@ -7,7 +7,7 @@
 /// Being stopped: by Ctrl-C, by kill, by a terminal that closes.
 namespace ito::apps {
 
-/// What a program ends with that a signal stopped, after it has kept what was done; the same command goes on. It is
+/// The exit code of a program that a signal stopped, after it has saved what was done; the same command goes on. It is
 /// EX_TEMPFAIL of sysexits.h, and not 0: a script must not take the work for finished.
 inline constexpr int kStoppedCode = 75;
 /// For --help.
@@ -15,7 +15,7 @@ inline constexpr const char* kExitCodes =
     "Ends with 0 when all is done, 1 after an error, 75 when Ctrl-C, SIGTERM or SIGHUP stopped it and what "
     "was done is kept.";
 
-/// What stops a program in an orderly way; run_program returns kStoppedCode.
+/// Thrown to stop a program in an orderly way; run_program then returns kStoppedCode.
 class Stopped : public Error {
  public:
   using Error::Error;
@@ -23,11 +23,11 @@ class Stopped : public Error {
 
 /// From here on the first Ctrl-C, SIGTERM or SIGHUP is acknowledged at once on standard error and raises a flag, so
 /// that work can be saved; a second Ctrl-C or SIGTERM, a moment later, ends at once with 130. A signal that is ignored
-/// already (nohup; SIGINT of what a script has put into the background) stays so. A standard output that nobody reads
-/// any more (SIGPIPE) ends nothing.
+/// already (nohup; SIGINT of what a script has put into the background) stays so. Writing to a pipe
+/// whose reader has left (SIGPIPE) ends nothing.
 void catch_interrupts();
 bool interrupted();
-/// Throws Stopped where a signal asked to stop; `outcome` says what became of the work.
+/// Throws Stopped if a signal asked to stop; `outcome` says what became of the work.
 void stop_if_interrupted(const std::string& outcome);
 
 }  // namespace ito::apps

@@ -23,7 +23,8 @@ namespace {
 constexpr int64_t kPairsAtOnce = 32;
 constexpr size_t kClosest = 12;
 
-size_t image_bytes(const Side& side) { return size_t(side.height) * size_t(side.width) * 3; }
+/// The shorter side of the images.
+int shorter_side(const SideImages& images) { return std::min(images.size().height, images.size().width); }
 
 Figure figure(std::string key, std::string label) {
   Figure f;
@@ -36,12 +37,12 @@ Figure missing(Figure f, const std::string& reason) {
   return f;
 }
 
-/// "FID-10000": a number of images belongs to the name, since fewer give more.
-std::string fid_label(const std::string& name, int64_t count) {
-  return count > 0 ? cat(name, "-", count) : name;
+/// "FID-10000": the number of images is part of the name, since FID is larger for fewer images.
+std::string fid_label(const std::string& name, std::optional<int64_t> count) {
+  return count ? cat(name, "-", *count) : name;
 }
 
-/// Why one of the sides has no features; "" where both have.
+/// Why one of the sides has no features; "" if both have.
 std::string lacks_features(const SideFeatures& a, const SideFeatures& b) {
   return !a.missing.empty() ? a.missing : b.missing;
 }
@@ -56,7 +57,7 @@ void add_frechet(Evaluation& e, const SideFeatures& generated, const SideFeature
   }
   if (generated.statistics && real->statistics) {
     fid.value = frechet_distance(*generated.statistics, *real->statistics);
-    if (real->count > 0 && real->count != generated.count) fid.note = cat("reference: ", real->count);
+    if (real->count && real->count != generated.count) fid.note = cat("reference: ", *real->count);
   } else {
     fid.missing = !generated.statistics ? generated.missing : real->missing;
   }
@@ -134,21 +135,21 @@ void add_scores(Evaluation& e, const SideFeatures& generated, const SideFeatures
 
 using Pairs = std::vector<std::pair<int64_t, int64_t>>;
 
-/// Both images of pairs [begin, end): u8 [end - begin, height, width, 3] each.
+/// The images of pairs [begin, end): u8 [end - begin, height, width, 3] each.
 struct PairImages {
   std::vector<uint8_t> a, b;
 };
-PairImages read_pairs(const Side& side, const Pairs& pairs, size_t begin, size_t end, int threads) {
-  const size_t bytes = image_bytes(side);
+PairImages read_pairs(const SideImages& source, const Pairs& pairs, size_t begin, size_t end, int threads) {
+  const size_t bytes = source.bytes();
   PairImages images{std::vector<uint8_t>((end - begin) * bytes), std::vector<uint8_t>((end - begin) * bytes)};
   parallel_for(end - begin, threads, [&](size_t i) {
-    side.read(pairs[begin + i].first, images.a.data() + i * bytes);
-    side.read(pairs[begin + i].second, images.b.data() + i * bytes);
+    source.read(pairs[begin + i].first, images.a.data() + i * bytes);
+    source.read(pairs[begin + i].second, images.b.data() + i * bytes);
   });
   return images;
 }
 
-/// `of(images, count, values)` for all pairs of a side, some at a time, with progress.
+/// Calls `of(images, count, values)` for all pairs of a side, some at a time, with progress.
 template <class F>
 model::MeanAndError over_pairs(const Side& side, const char* what, const EvaluationOptions& o, F&& of) {
   const Pairs pairs = model::random_pairs(side.used, o.pairs, o.seed);
@@ -159,8 +160,8 @@ model::MeanAndError over_pairs(const Side& side, const char* what, const Evaluat
   for (size_t begin = 0; begin < pairs.size(); begin += kPairsAtOnce) {
     stop_if_interrupted("nothing was written");
     const size_t end = std::min(pairs.size(), begin + kPairsAtOnce);
-    of(read_pairs(side, pairs, begin, end, threads), end - begin, values.data() + begin);
-    line.show(cat(what, end, " of ", pairs.size(), " pairs of ", side.place, ", ",
+    of(read_pairs(*side.images, pairs, begin, end, threads), end - begin, values.data() + begin);
+    line.show(cat(what, end, " of ", pairs.size(), " pairs of ", side.place(), ", ",
                   duration((now() - start) / double(end) * double(pairs.size() - end)), " left"));
   }
   return model::mean_and_error(values);
@@ -170,7 +171,7 @@ model::MeanAndError over_pairs(const Side& side, const char* what, const Evaluat
 template <class F>
 void add_of_pairs(Evaluation& e, Figure figure, const Side& generated, const Side* reference, F&& f) {
   const auto lack = [](const Side& side) {
-    return side.has_images() ? std::string() : cat(side.place, " has no images");
+    return side.images ? std::string() : cat(side.place(), " has no images");
   };
   if (figure.missing.empty()) figure.missing = lack(generated);
   if (figure.missing.empty()) {
@@ -189,25 +190,27 @@ void add_diversity(Evaluation& e, const Side& generated, const Side* reference,
   const int64_t pairs = std::min(o.pairs, generated.used / 2);
   Figure diversity = figure("diversity", "Diversity (LPIPS)");
   diversity.missing = networks.lpips_missing;
-  if (diversity.missing.empty() && generated.has_images() && std::min(generated.height, generated.width) < 31)
+  if (diversity.missing.empty() && generated.images && shorter_side(*generated.images) < 31)
     diversity.missing = "LPIPS needs images of at least 31 pixels a side";
   diversity.note = cat("mean of ", pairs, " pairs");
   add_of_pairs(e, diversity, generated, reference, [&](const Side& side) {
     return over_pairs(side, "Diversity  ", o, [&](const PairImages& p, size_t count, double* values) {
-      networks.lpips(p.a.data(), p.b.data(), int64_t(count), side.height, side.width, values);
+      const data::ImageSize size = side.images->size();
+      networks.lpips(p.a.data(), p.b.data(), int64_t(count), size.height, size.width, values);
     });
   });
 
   Figure similarity = figure("ms_ssim3", "1 - MS-SSIM-3");
   similarity.offset = 1, similarity.factor = -1;
   similarity.note = diversity.note;
-  if (generated.has_images() && std::min(generated.height, generated.width) < model::kMsSsim3LeastSide)
+  if (generated.images && shorter_side(*generated.images) < model::kMsSsim3LeastSide)
     similarity.missing = cat("images of at least ", model::kMsSsim3LeastSide, " pixels a side are needed");
   add_of_pairs(e, similarity, generated, reference, [&](const Side& side) {
     return over_pairs(side, "MS-SSIM-3  ", o, [&](const PairImages& p, size_t count, double* values) {
-      const size_t bytes = image_bytes(side);
+      const size_t bytes = side.images->bytes();
+      const data::ImageSize size = side.images->size();
       parallel_for(count, thread_count(o.threads), [&](size_t i) {
-        values[i] = model::ms_ssim3(p.a.data() + i * bytes, p.b.data() + i * bytes, side.height, side.width);
+        values[i] = model::ms_ssim3(p.a.data() + i * bytes, p.b.data() + i * bytes, size.height, size.width);
       });
     });
   });
@@ -236,10 +239,10 @@ Evaluation evaluate(const Side& generated, const Side* reference, const MetricNe
 }
 
 std::vector<uint8_t> some_images(const Side& side, int64_t n, int threads) {
-  const size_t count = size_t(std::min(n, side.used)), bytes = image_bytes(side);
+  const size_t count = size_t(std::min(n, side.used)), bytes = side.images->bytes();
   std::vector<uint8_t> pixels(count * bytes);
   parallel_for(count, thread_count(threads), [&](size_t i) {
-    side.read(int64_t(i) * side.used / int64_t(count), pixels.data() + i * bytes);
+    side.images->read(int64_t(i) * side.used / int64_t(count), pixels.data() + i * bytes);
   });
   return pixels;
 }

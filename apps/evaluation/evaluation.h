@@ -8,12 +8,12 @@
 
 #include "apps/evaluation/sides.h"
 
-/// What ./evaluate measures, without flags and files.
+/// What ./evaluate measures, apart from flags and files.
 namespace ito::apps {
 
-/// The networks that some metrics need; empty, with the reason, where there are no weights.
+/// The networks that some metrics need; empty, with the reason, without their weights.
 struct MetricNetworks {
-  /// u8 [n,h,w,3] -> features [n,kInceptionWidth] and, unless null, logits [n,kInceptionClasses].
+  /// u8 [n,h,w,3] -> features [n,Inception::kFeatures] and, unless null, logits [n,Inception::kClasses].
   std::function<void(const uint8_t* images, int64_t n, int h, int w, float* features, float* logits)>
       inception;
   /// Distance of a[i] and b[i], u8 [pairs,h,w,3].
@@ -21,11 +21,11 @@ struct MetricNetworks {
       lpips;
   std::string inception_missing, lpips_missing;
 };
-inline constexpr int64_t kInceptionWidth = 2048, kInceptionClasses = 1008;
 
 struct EvaluationOptions {
-  int64_t pairs = 10000;     // that Diversity and MS-SSIM-3 are means over, at most
-  int64_t pairwise = 10000;  // images of a side whose features are kept: what compares all with all
+  int64_t pairs = 10000;  // at most, over which Diversity and MS-SSIM-3 are means
+  int64_t pairwise =
+      10000;  // images of a side whose features are kept, for metrics that compare all with all
   uint64_t seed = 0;
   int threads = 0;
   bool inception_score = false;
@@ -33,19 +33,20 @@ struct EvaluationOptions {
 
 /// One measured number and how it is shown.
 struct Figure {
-  std::string key, label;                           // of the JSON; of the table
-  std::optional<double> value;                      // none: see missing
-  std::optional<double> spread, real, real_spread;  // standard error or deviation; the same on real images
-  std::string missing;                              // why there is no value
-  std::string note;                                 // how it was taken
-  double offset = 0, factor = 1;                    // the table shows offset + factor * value
+  std::string key, label;       // in the JSON; in the table
+  std::optional<double> value;  // if none: see missing
+  std::optional<double> spread, real,
+      real_spread;                // standard error or deviation; value and spread of real images
+  std::string missing;            // why there is no value
+  std::string note;               // how it was measured
+  double offset = 0, factor = 1;  // the table shows offset + factor * value
 
   double shown(double v) const { return offset + factor * v; }
 };
 
 /// A generated image and the reference image that is most like it.
 struct NearestPair {
-  int64_t generated = 0, reference = 0;  // numbers of the sides
+  int64_t generated = 0, reference = 0;  // indices in their sides
   double distance = 0;                   // of their features
 };
 
@@ -57,11 +58,11 @@ struct Evaluation {
   std::vector<NearestPair> closest;  // ascending distance
 };
 
-/// Measures what can be measured; everything else says why not. `reference` may be null. Shows progress.
+/// Measures what can be measured, and notes why the rest cannot. `reference` may be null. Shows progress.
 Evaluation evaluate(const Side& generated, const Side* reference, const MetricNetworks& networks,
                     const EvaluationOptions& options);
 
-/// Image i of 0..n-1 of a side, evenly spread where there are more: u8 [n, height, width, 3].
+/// n images of a side, evenly spread, or all if there are fewer: u8 [n, height, width, 3].
 std::vector<uint8_t> some_images(const Side& side, int64_t n, int threads);
 
 }  // namespace ito::apps

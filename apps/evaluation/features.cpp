@@ -8,12 +8,14 @@
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
 #include "kernels/base/philox.h"
+#include "model/metrics/inception.h"
 
 namespace ito::apps {
 
 namespace {
 
-constexpr int64_t kImagesAtOnce = 32;
+constexpr int64_t kImagesAtOnce = 32, kFeatures = model::Inception::kFeatures,
+                  kClasses = model::Inception::kClasses;
 
 /// A random half of 0..count-1, marked.
 std::vector<char> random_half(int64_t count, uint64_t seed) {
@@ -23,10 +25,15 @@ std::vector<char> random_half(int64_t count, uint64_t seed) {
   return marks;
 }
 
+/// How many images statistics are of; files of statistics do not say.
+std::optional<int64_t> known_count(const model::FeatureStatistics& s) {
+  return s.count > 0 ? std::optional(s.count) : std::nullopt;
+}
+
 }  // namespace
 
 void FeatureWork::expect(const Side& side) {
-  if (networks_.inception && side.has_images()) total_ += side.used;
+  if (networks_.inception && side.images) total_ += side.used;
 }
 
 void FeatureWork::show(int64_t done_now) {
@@ -37,7 +44,7 @@ void FeatureWork::show(int64_t done_now) {
       cat("features   ", thousands(done_), " of ", thousands(total_), " images, ", duration(left), " left"));
 }
 
-/// Evenly spread, where there are more than may be kept.
+/// Keeps them evenly spread, if there are more than may be kept.
 void FeatureWork::keep(SideFeatures& result, const float* features, int64_t image, int64_t count) const {
   const int64_t most = std::min(options_.pairwise, count);
   if ((image + 1) * most / count == image * most / count) return;
@@ -48,24 +55,24 @@ void FeatureWork::keep(SideFeatures& result, const float* features, int64_t imag
 
 void FeatureWork::extract(const Side& side, SideFeatures& result, std::vector<model::FeatureSums>& sums,
                           const std::vector<char>& second_half) {
-  const size_t bytes = size_t(side.height) * size_t(side.width) * 3;
+  const size_t bytes = side.images->bytes();
+  const auto [width, height] = side.images->size();
   std::vector<uint8_t> images(size_t(kImagesAtOnce) * bytes);
-  std::vector<float> features(size_t(kImagesAtOnce * kInceptionWidth));
-  std::vector<float> logits(options_.inception_score ? size_t(kImagesAtOnce * kInceptionClasses) : 0);
+  std::vector<float> features(size_t(kImagesAtOnce * kFeatures));
+  std::vector<float> logits(options_.inception_score ? size_t(kImagesAtOnce * kClasses) : 0);
   constexpr int kSplits = 10;
   std::optional<model::InceptionScore> score;
-  if (options_.inception_score && side.used >= kSplits) score.emplace(side.used, kInceptionClasses, kSplits);
+  if (options_.inception_score && side.used >= kSplits) score.emplace(side.used, kClasses, kSplits);
   if (start_ == 0) start_ = now();
   for (int64_t begin = 0; begin < side.used; begin += kImagesAtOnce) {
     const int64_t n = std::min(kImagesAtOnce, side.used - begin);
     parallel_for(size_t(n), thread_count(options_.threads),
-                 [&](size_t i) { side.read(begin + int64_t(i), images.data() + i * bytes); });
-    networks_.inception(images.data(), n, side.height, side.width, features.data(),
-                        score ? logits.data() : nullptr);
+                 [&](size_t i) { side.images->read(begin + int64_t(i), images.data() + i * bytes); });
+    networks_.inception(images.data(), n, height, width, features.data(), score ? logits.data() : nullptr);
     for (int64_t i = 0; i < n; ++i) {
-      const float* const row = features.data() + i * kInceptionWidth;
+      const float* const row = features.data() + i * kFeatures;
       const size_t half = sums.size() == 2 && second_half[size_t(begin + i)];
-      sums[half].add({row, 1, kInceptionWidth});
+      sums[half].add({row, 1, kFeatures});
       keep(result, row, begin + i, side.used);
     }
     if (score) score->add(logits.data(), n);
@@ -76,16 +83,15 @@ void FeatureWork::extract(const Side& side, SideFeatures& result, std::vector<mo
 
 SideFeatures FeatureWork::features_of(const Side& side, bool halves) {
   SideFeatures result;
-  result.columns = side.has_images() ? kInceptionWidth : side.feature_width;
-  result.count = side.used;
-  const bool from_network = side.has_images() && networks_.inception;
-  if (!from_network && side.features.empty()) {
+  result.count = side.statistics ? known_count(*side.statistics) : side.used;
+  const bool from_network = side.images && networks_.inception;
+  if (!from_network && !side.features) {
     result.statistics = side.statistics;
     result.missing =
-        side.has_images() ? networks_.inception_missing : cat(side.place, " has statistics, not images");
-    if (side.statistics) result.count = side.statistics->count;
+        side.images ? networks_.inception_missing : cat(side.place(), " has statistics, not images");
     return result;
   }
+  result.columns = from_network ? kFeatures : side.features->width;
   const bool two = halves && side.used >= 4;
   std::vector<model::FeatureSums> sums(two ? 2 : 1, model::FeatureSums(result.columns));
   const std::vector<char> second_half = random_half(side.used, options_.seed);
@@ -93,8 +99,8 @@ SideFeatures FeatureWork::features_of(const Side& side, bool halves) {
     extract(side, result, sums, second_half);
   } else {
     for (int64_t i = 0; i < side.used; ++i) {
-      const float* const row = side.features.data() + i * side.feature_width;
-      sums[two && second_half[size_t(i)]].add({row, 1, side.feature_width});
+      const float* const row = side.features->values.data() + i * result.columns;
+      sums[two && second_half[size_t(i)]].add({row, 1, result.columns});
       keep(result, row, i, side.used);
     }
   }
@@ -103,7 +109,6 @@ SideFeatures FeatureWork::features_of(const Side& side, bool halves) {
     sums[0].merge(sums[1]);
   }
   result.statistics = side.statistics ? *side.statistics : sums[0].statistics();
-  if (side.statistics) result.count = side.statistics->count;
   return result;
 }
 

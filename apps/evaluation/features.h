@@ -10,27 +10,27 @@
 
 namespace ito::apps {
 
-/// What is known of a side's features.
+/// What is known about a side's features.
 struct SideFeatures {
-  int64_t count = 0;    // images behind the statistics; 0 where it is not said
-  std::string missing;  // why there are none
+  std::optional<int64_t> count;  // images behind the statistics, if known
+  std::string missing;           // why there are no statistics
   std::optional<model::FeatureStatistics> statistics;
-  std::vector<model::FeatureStatistics> halves;  // of two random halves, where wanted and possible
+  std::vector<model::FeatureStatistics> halves;  // of two random halves, if wanted and possible
   std::vector<float> values;                     // [kept, columns]
-  std::vector<int64_t> images;                   // [kept] numbers of the side
+  std::vector<int64_t> images;                   // [kept] indices in the side
   int64_t kept = 0, columns = 0;
   std::optional<model::InceptionScore::Result> score;
 
   model::FeatureRows rows() const { return {values.data(), kept, columns}; }
 };
 
-/// Takes features from the network, a few images at a time: sums, and of at most `pairwise` images the
+/// Computes features by the network, a few images at a time: their sums, and for at most `pairwise` images keeps the
 /// features themselves. One line of progress for both sides.
 class FeatureWork {
  public:
   FeatureWork(const MetricNetworks& networks, const EvaluationOptions& options)
       : networks_(networks), options_(options) {}
-  /// Announces a side, for the time that is left.
+  /// Announces a side, so that the time left can be shown.
   void expect(const Side& side);
   SideFeatures features_of(const Side& side, bool halves);
   void end() { line_.end(); }

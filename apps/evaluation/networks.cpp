@@ -10,7 +10,7 @@ namespace ito::apps {
 
 namespace {
 
-/// Published weights by the first digits of their SHA-256, which also stand in the file's name.
+/// Published weights, recognised by the first digits of their SHA-256, which are also part of the file's name.
 struct Published {
   const char* what;
   std::vector<std::string> hashes;
@@ -19,12 +19,12 @@ struct Published {
 
 const Published kInception{"the FID network",
                            {"6726825d"},
-                           "get pt_inception-2015-12-05-6726825d.pth (91 MiB) from "
+                           "download pt_inception-2015-12-05-6726825d.pth (91 MiB) from "
                            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
                            "pt_inception-2015-12-05-6726825d.pth"};
 const Published kAlexNet{"AlexNet",
                          {"7be5be79", "4df8aa71"},
-                         "get alexnet-owt-7be5be79.pth (233 MiB) from "
+                         "download alexnet-owt-7be5be79.pth (233 MiB) from "
                          "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"};
 constexpr const char* kGetHeads =
     "alex.pth (6 kB) from https://github.com/richzhang/PerceptualSimilarity, lpips/weights/v0.1";
@@ -37,7 +37,7 @@ void identify(OpenedNetworks& opened, const std::string& flag, const std::string
   for (const std::string& known : published->hashes)
     if (hash.compare(0, known.size(), known) == 0) return;
   opened.notes.push_back(cat(file, " is not the published file of ", published->what, " (sha256 ",
-                             published->hashes[0], "...): its numbers compare with none but its own"));
+                             published->hashes[0], "...): its numbers can only be compared with each other"));
 }
 
 }  // namespace
@@ -79,7 +79,7 @@ OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device) 
   if (files.alexnet.empty()) {
     opened.networks.lpips_missing = "needs --alexnet FILE --lpips FILE";
     opened.notes.push_back(cat("--alexnet: ", kAlexNet.get));
-    opened.notes.push_back(cat("--lpips: get ", kGetHeads));
+    opened.notes.push_back(cat("--lpips: download ", kGetHeads));
   } else {
     identify(opened, "alexnet", files.alexnet, &kAlexNet);
     identify(opened, "lpips", files.lpips, nullptr);

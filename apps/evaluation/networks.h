@@ -20,20 +20,20 @@ struct NetworkFiles {
 /// Error, with the flag, unless every file that is named can be opened, and LPIPS has both of its files or none.
 void check_network_files(const NetworkFiles& files);
 
-/// The networks, with what identifies them.
+/// The networks, with the facts that identify them.
 struct OpenedNetworks {
   MetricNetworks networks;
   std::vector<std::pair<std::string, std::string>> facts;  // file, SHA-256, resize mode
-  std::vector<std::string> notes;  // what is missing and where to get it; unknown hashes
+  std::vector<std::string> notes;  // what is missing and where to download it; unknown hashes
 };
 
-/// "--inception: get pt_inception-... from ..."
+/// "--inception: download pt_inception-... from ..."
 std::string where_to_get_inception();
 
-/// Opens the FID network where its file is named, else says which file to get.
+/// Opens the FID network if its file is named; else notes which file to download.
 void open_inception(OpenedNetworks& opened, const NetworkFiles& files, engine::Device& device);
 
-/// Opens those whose files are named; for the others says which file to get. Error: a file is missing or
+/// Opens the networks whose files are named; notes which files to download for the others. Error: a file is missing or
 /// holds other weights; --alexnet without --lpips, or the reverse.
 OpenedNetworks open_networks(const NetworkFiles& files, engine::Device& device);
 

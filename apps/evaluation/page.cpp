@@ -7,6 +7,7 @@
 #include "data/pictures/contact_sheet.h"
 #include "data/pictures/image.h"
 #include "kernels/base/error.h"
+#include "model/training/run_page.h"
 
 namespace ito::apps {
 
@@ -15,17 +16,9 @@ namespace {
 constexpr int64_t kGridImages = 64;
 constexpr int kBars = 40;
 
+/// Besides the style that all pages share.
 constexpr const char* kStyle = R"(
-:root { --paper:#faf9f6; --raised:#fff; --ink:#22201c; --quiet:#716c63; --line:#e5e1d8; --first:#1f6f78;
-  --second:#bf5b2c; --serif:ui-serif,"Iowan Old Style","Palatino Linotype",Palatino,Georgia,serif; }
-@media (prefers-color-scheme: dark) { :root { --paper:#171614; --raised:#1e1d1a; --ink:#ebe7df;
-  --quiet:#9b958a; --line:#322f2a; --first:#74c3c6; --second:#e99a6c; } }
-* { box-sizing:border-box; }
-body { max-width:68rem; margin:0 auto; padding:clamp(1.5rem,4vw,3.5rem) clamp(1rem,4vw,2.5rem);
-  background:var(--paper); color:var(--ink); font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
-  font-variant-numeric:tabular-nums; }
-h1 { text-align:center; margin:0 0 .5em; font:400 clamp(1.9rem,5vw,2.9rem)/1.15 var(--serif); }
-h2 { margin:2.2em 0 .6em; font:400 1.4rem/1.2 var(--serif); }
+h2 { margin:1.8em 0 .6em; }
 p, td.note, dd { color:var(--quiet); }
 table { border-collapse:collapse; width:100%; background:var(--raised); }
 th, td { padding:.4rem .7rem; border-bottom:1px solid var(--line); text-align:left; vertical-align:top; }
@@ -38,9 +31,8 @@ figure { margin:0; } figcaption { color:var(--quiet); font-size:.85rem; margin-t
 img { width:100%; image-rendering:pixelated; border-radius:4px; }
 .pairs { display:grid; grid-template-columns:repeat(auto-fill,minmax(11rem,1fr)); gap:1rem; }
 .pair { display:grid; grid-template-columns:1fr 1fr; gap:2px; } .pair + figcaption { overflow-wrap:anywhere; }
-svg { width:100%; height:auto; background:var(--raised); } svg text { fill:var(--quiet); font-size:11px; }
-.first { fill:var(--first); } .second { fill:none; stroke:var(--second); stroke-width:1.5; }
-.key b { font-weight:500; } .key .a { color:var(--first); } .key .b { color:var(--second); }
+svg { width:100%; height:auto; background:var(--raised); } rect { fill:var(--color); }
+b { font-weight:500; color:var(--color); }
 )";
 
 std::string escaped(const std::string& text) {
@@ -78,11 +70,11 @@ std::string picture(const data::Image& image, const std::string& text) {
 }
 
 std::string grid(const Side& side, const std::string& title, int threads) {
-  if (!side.has_images()) return "";
-  const size_t count = data::room_in_grid(size_t(std::min(kGridImages, side.used)), side.height, side.width);
+  if (!side.images) return "";
+  const auto [width, height] = side.images->size();
+  const size_t count = data::room_in_grid(size_t(std::min(kGridImages, side.used)), height, width);
   const std::vector<uint8_t> pixels = some_images(side, int64_t(count), threads);
-  const data::Image image =
-      data::make_grid(pixels.data(), count, side.height, side.width, data::grid_columns(count));
+  const data::Image image = data::make_grid(pixels.data(), count, height, width, data::grid_columns(count));
   return cat("<figure>", picture(image, title), "<figcaption>", title, ": ", count, " of ",
              thousands(side.used), " images, evenly spread</figcaption></figure>\n");
 }
@@ -107,7 +99,7 @@ std::string list_of_facts(const EvaluationReport& report) {
   };
   const auto add_side = [&](const char* role, const Side& side) {
     std::string value = side_text(side);
-    for (const auto& [name, fact] : side.facts) value += cat("; ", name, " ", fact);
+    for (const auto& [name, fact] : side.identity.facts) value += cat("; ", name, " ", fact);
     add(role, value);
   };
   add_side("generated", *report.generated);
@@ -131,7 +123,7 @@ std::string coordinate(double v) {
   return text;
 }
 
-/// Bars for generated images, a line for reference images.
+/// A histogram: bars for generated images, a line for reference images.
 std::string histogram(const Evaluation& e) {
   constexpr double kWidth = 720, kHeight = 220, kFoot = 24;
   const auto largest = [](const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); };
@@ -150,7 +142,7 @@ std::string histogram(const Evaluation& e) {
     path += cat(i == 0 ? "M" : "L", coordinate(i * step), " ", coordinate(edge), "L",
                 coordinate((i + 1) * step), " ", coordinate(edge));
   }
-  svg += cat("<path class=\"second\" d=\"", path, "\"/>\n");
+  svg += cat("<path class=\"second line\" d=\"", path, "\"/>\n");
   for (int tick = 0; tick <= 4; ++tick)
     svg += cat("<text x=\"", coordinate(tick * kWidth / 4), "\" y=\"", kHeight + 16, "\" text-anchor=\"",
                tick == 0   ? "start"
@@ -160,29 +152,31 @@ std::string histogram(const Evaluation& e) {
   return svg + "</svg>\n";
 }
 
-data::Image image_of(const Side& side, int64_t i) {
-  data::Image image(side.width, side.height);
-  side.read(i, image.rgb.data());
+data::Image image_of(const SideImages& images, int64_t i) {
+  data::Image image(images.size().width, images.size().height);
+  images.read(i, image.rgb.data());
   return image;
 }
 
 std::string neighbours(const EvaluationReport& report) {
   const Evaluation& e = report.evaluation;
   if (e.generated_distances.empty() || e.reference_distances.empty()) return "";
-  std::string text = cat(
-      "<h2>Distance to the nearest reference image</h2>\n<p class=\"key\">Between pool3 features. <b "
-      "class=\"a\">Bars:</b> generated images. <b class=\"b\">Line:</b> reference images, each to another "
-      "one. Bars far to the left of the line are copies; far to the right, unlike anything real.</p>\n",
-      histogram(e));
-  if (!report.generated->has_images() || !report.reference->has_images()) return text;
+  std::string text =
+      cat("<h2>Distance to the nearest reference image</h2>\n<p>Between pool3 features. <b "
+          "class=\"first\">Bars:</b> generated images. <b class=\"second\">Line:</b> reference images, each "
+          "to another "
+          "one. Bars far to the left of the line are copies; far to the right, unlike anything real.</p>\n",
+          histogram(e));
+  const auto &generated = report.generated->images, &reference = report.reference->images;
+  if (!generated || !reference) return text;
   text +=
-      "<h2>The closest</h2>\n<p>Each generated image beside the reference image nearest to it, the "
+      "<h2>The closest</h2>\n<p>Each generated image next to the reference image nearest to it, the "
       "closest pairs first. A copy would show here.</p>\n<div class=\"pairs\">\n";
   for (const NearestPair& pair : e.closest) {
-    const std::string a = report.generated->name(pair.generated), b = report.reference->name(pair.reference);
-    text += cat("<figure><div class=\"pair\">", picture(image_of(*report.generated, pair.generated), a),
-                picture(image_of(*report.reference, pair.reference), b), "</div><figcaption>", escaped(a),
-                " | ", escaped(b), "<br>distance ", coordinate(pair.distance), "</figcaption></figure>\n");
+    const std::string a = generated->name(pair.generated), b = reference->name(pair.reference);
+    text += cat("<figure><div class=\"pair\">", picture(image_of(*generated, pair.generated), a),
+                picture(image_of(*reference, pair.reference), b), "</div><figcaption>", escaped(a), " | ",
+                escaped(b), "<br>distance ", coordinate(pair.distance), "</figcaption></figure>\n");
   }
   return text + "</div>\n";
 }
@@ -193,8 +187,8 @@ std::string report_page(const EvaluationReport& report, int threads) {
   std::string page =
       cat("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-          "<title>Evaluation</title>\n<style>",
-          kStyle,
+          "<meta name=\"color-scheme\" content=\"light dark\">\n<title>Evaluation</title>\n<style>\n",
+          model::page_style(), kStyle,
           "</style>\n</head>\n<body>\n"
           "<h1>Evaluation</h1>\n",
           table(report), "<h2>What was measured</h2>\n", list_of_facts(report),

@@ -22,11 +22,11 @@ std::string significant(double value) {
                 : std::abs(value) >= 10 ? 3
                                         : 4,
                 value);
-  // What rounds to nothing has no sign.
+  // A number that rounds to 0 has no sign.
   return std::strpbrk(text, "123456789ni") || text[0] != '-' ? text : text + 1;
 }
 
-/// By characters, not bytes: names may be UTF-8.
+/// Padded to a width in characters, not bytes: names may be UTF-8.
 std::string padded(const std::string& text, size_t width) {
   size_t length = 0;
   for (const char c : text) length += (c & 0xC0) != 0x80;
@@ -34,11 +34,15 @@ std::string padded(const std::string& text, size_t width) {
 }
 
 json side_json(const Side& side) {
-  json j = {{"place", side.place}, {"kind", side.kind}, {"images", side.used}, {"available", side.available}};
-  if (side.height) j["height"] = side.height, j["width"] = side.width;
-  if (!side.crop.empty()) j["crop"] = side.crop;
-  if (!side.split.empty()) j["split"] = side.split;
-  for (const auto& [name, value] : side.facts) j[name] = value;
+  const SideIdentity& identity = side.identity;
+  json j = {{"place", identity.place},
+            {"kind", identity.kind},
+            {"images", side.used},
+            {"available", side.available}};
+  if (side.images) j["height"] = side.images->size().height, j["width"] = side.images->size().width;
+  if (identity.crop) j["crop"] = *identity.crop;
+  if (identity.split) j["split"] = *identity.split;
+  for (const auto& [name, value] : identity.facts) j[name] = value;
   for (const data::SkippedFile& file : side.left_out)
     j["left_out"].push_back({{"name", file.name}, {"reason", file.reason}});
   return j;
@@ -59,12 +63,13 @@ json figure_json(const Figure& f) {
 }  // namespace
 
 std::string side_text(const Side& side) {
-  std::string text = cat(side.kind, " ", side.place);
-  if (side.used > 0) text += cat(": ", thousands(side.used), side.kind == "features" ? " rows" : " images");
+  const SideIdentity& identity = side.identity;
+  std::string text = cat(identity.kind, " ", identity.place);
+  if (side.used > 0) text += cat(": ", thousands(side.used), side.features ? " rows" : " images");
   if (side.used < side.available) text += cat(" of ", thousands(side.available));
-  if (side.height) text += cat(", ", side.height, "x", side.width);
-  if (!side.split.empty()) text += cat(", split ", side.split);
-  if (!side.crop.empty()) text += cat(", crop ", side.crop);
+  if (side.images) text += cat(", ", side.images->size().height, "x", side.images->size().width);
+  if (identity.split) text += cat(", split ", *identity.split);
+  if (identity.crop) text += cat(", crop ", *identity.crop);
   return text;
 }
 
@@ -82,10 +87,10 @@ std::string report_text(const EvaluationReport& report) {
     text += '\n';
   };
   line("generated", side_text(*report.generated));
-  for (const auto& [name, value] : report.generated->facts) line("  " + name, value);
+  for (const auto& [name, value] : report.generated->identity.facts) line("  " + name, value);
   if (report.reference) {
     line("reference", side_text(*report.reference));
-    for (const auto& [name, value] : report.reference->facts) line("  " + name, value);
+    for (const auto& [name, value] : report.reference->identity.facts) line("  " + name, value);
   }
   for (const auto& [name, value] : report.facts) line(name, value);
   text += '\n';
@@ -118,7 +123,7 @@ std::string report_json(const EvaluationReport& report) {
   about["figures"] = figures;
   about["measurement"] = facts;
   about["notes"] = report.notes;
-  // A path may be any bytes; what is not UTF-8 in it is replaced.
+  // Paths may be any bytes; those that are not UTF-8 are replaced.
   return io::json_text(j, 2) + "\n";
 }
 

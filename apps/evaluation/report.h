@@ -6,10 +6,10 @@
 
 #include "apps/evaluation/evaluation.h"
 
-/// What ./evaluate has measured, for people and for programs.
+/// What ./evaluate has measured, for readers and for programs.
 namespace ito::apps {
 
-/// Everything that identifies a measurement beside the two sides.
+/// A measurement with everything that identifies it.
 struct EvaluationReport {
   const Side* generated = nullptr;
   const Side* reference = nullptr;  // may be null
@@ -27,7 +27,7 @@ std::string number_text(const Figure& f, double value, const std::optional<doubl
 /// The table, lines of at most 110 columns.
 std::string report_text(const EvaluationReport& report);
 
-/// Every figure's key at top level, a plain number, or null where there is none; `about` holds the rest: the
+/// Every figure's key at top level, a plain number, or null if there is none; `about` holds the rest: the
 /// two sides, the networks, spreads, values on the reference, reasons.
 std::string report_json(const EvaluationReport& report);
 

@@ -7,13 +7,14 @@
 #include "apps/console/number_text.h"
 #include "apps/console/stopping.h"
 #include "kernels/base/clock.h"
+#include "model/metrics/inception.h"
 #include "model/training/session.h"
 
 namespace ito::apps {
 
 namespace {
 
-constexpr int64_t kImagesAtOnce = 32;
+constexpr int64_t kImagesAtOnce = 32, kFeatures = model::Inception::kFeatures;
 
 /// Evaluations of the network for one image by so many steps of Heun.
 double evaluations(int steps) { return 2.0 * steps - 1; }
@@ -29,10 +30,10 @@ RunFid::RunFid(engine::Device& device, const Options& options, const model::Imag
   SideOptions side;
   side.count = options.count;
   numbers_ = chosen_images(images.count, side);
-  if (count() < 2) fail(cat("--fid-every needs at least two images, there is ", count()));
-  // The second time libraries have made their choices.
+  if (count() < 2) fail(cat("--fid-every needs at least two images, and there is only ", count()));
+  // Measured the second time, when libraries have made their choices.
   const int64_t trial = std::min<int64_t>(8, images.count);
-  std::vector<float> features(size_t(trial * kInceptionWidth));
+  std::vector<float> features(size_t(trial * kFeatures));
   for (int i = 0; i < 2; ++i) {
     const double before = now();
     opened_.networks.inception(images.pixels, trial, images.height, images.width, features.data(), nullptr);
@@ -56,16 +57,16 @@ double RunFid::seconds(double images_per_second) const {
 template <class Read>
 std::optional<model::FeatureStatistics> RunFid::look(const char* what, LiveLine& line,
                                                      const Read& read) const {
-  model::FeatureSums sums(kInceptionWidth);
+  model::FeatureSums sums(kFeatures);
   const size_t bytes = size_t(images_.height) * size_t(images_.width) * 3;
   std::vector<uint8_t> pixels(size_t(kImagesAtOnce) * bytes);
-  std::vector<float> features(size_t(kImagesAtOnce * kInceptionWidth));
+  std::vector<float> features(size_t(kImagesAtOnce * kFeatures));
   for (int64_t begin = 0; begin < count(); begin += kImagesAtOnce) {
     if (interrupted()) return std::nullopt;
     const int64_t n = std::min(kImagesAtOnce, count() - begin);
     for (int64_t i = 0; i < n; ++i) read(begin + i, pixels.data() + size_t(i) * bytes);
     opened_.networks.inception(pixels.data(), n, images_.height, images_.width, features.data(), nullptr);
-    sums.add({features.data(), n, kInceptionWidth});
+    sums.add({features.data(), n, kFeatures});
     line.show(cat("fid        looking at ", what, ", ", thousands(begin + n), " of ", thousands(count())));
   }
   return sums.statistics();

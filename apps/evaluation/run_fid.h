@@ -21,19 +21,19 @@ class RunFid {
     int64_t count;          // images of each side, at least 2
     int sampler_steps;
   };
-  /// Opens the network, which then rests on the device. Error: the file is not named, missing or of another
+  /// Opens the network, which then stays on the device. Error: the file is not named, is missing or is of another
   /// network; fewer than two images.
   RunFid(engine::Device&, const Options&, const model::ImageSet& images);
 
-  /// What each measurement costs, as a sentence.
+  /// What each measurement costs, as part of a sentence.
   std::string cost() const;
-  /// Seconds of a measurement when training learns from so many images a second.
+  /// Seconds of a measurement, if training learns from this many images a second.
   double seconds(double images_per_second) const;
   const std::vector<std::string>& notes() const { return opened_.notes; }
   int64_t count() const { return int64_t(numbers_.size()); }
 
-  /// Draws, looks and compares; nothing if the user interrupts. The reference is looked at once. The trainer
-  /// must be paused.
+  /// Draws images and computes their FID; nothing if the user interrupts. The reference is computed only once. The
+  /// trainer must be paused.
   std::optional<double> measure(model::Trainer&, LiveLine&);
 
  private:

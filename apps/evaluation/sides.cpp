@@ -7,7 +7,6 @@
 #include "apps/console/live_line.h"
 #include "apps/console/number_text.h"
 #include "apps/console/stopping.h"
-#include "apps/evaluation/evaluation.h"
 #include "apps/evaluation/sides_npz.h"
 #include "apps/inputs/pictures.h"
 #include "apps/inputs/samples.h"
@@ -18,6 +17,7 @@
 #include "kernels/base/parallel.h"
 #include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
+#include "model/metrics/inception.h"
 #include "model/training/checkpoint.h"
 #include "model/training/run_folder.h"
 
@@ -27,17 +27,93 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string size_text(int height, int width) { return cat(height, "x", width); }
+std::string size_text(data::ImageSize size) { return cat(size.height, "x", size.width); }
+bool same(data::ImageSize a, data::ImageSize b) { return a.height == b.height && a.width == b.width; }
 
-/// The pictures with these numbers that can be read, all of one size.
+/// Numbers of the pictures that can be read, all of one size.
 struct Checked {
   std::vector<int64_t> numbers;
   data::ImageSize size;
 };
 
-/// Decodes every picture once, before hours of work end at a damaged one: that takes little compared with its
-/// features. As for training, up to one unreadable picture in data::kTolerated is left out, and named. Error: more
-/// than that; pictures of several sizes.
+/// Pictures of a folder or zip, as they are.
+class PlainImages : public SideImages {
+ public:
+  PlainImages(std::shared_ptr<const data::ImageList> list, Checked checked, data::Orientation orientation)
+      : SideImages(checked.size),
+        list_(std::move(list)),
+        numbers_(std::move(checked.numbers)),
+        orientation_(orientation) {}
+  std::string name(int64_t i) const override { return list_->names[size_t(numbers_[size_t(i)])]; }
+  void read(int64_t i, uint8_t* out) const override {
+    const std::string picture = name(i);
+    const std::vector<uint8_t> bytes = list_->source->read(picture);
+    const data::Image image =
+        data::decode_image(bytes.data(), bytes.size(), list_->source->place(picture), orientation_);
+    std::copy(image.rgb.begin(), image.rgb.end(), out);
+  }
+
+ private:
+  std::shared_ptr<const data::ImageList> list_;
+  std::vector<int64_t> numbers_;
+  data::Orientation orientation_;
+};
+
+/// Images of a data set, cut and scaled as for training.
+class CutImages : public SideImages {
+ public:
+  CutImages(data::Dataset images, std::vector<int64_t> numbers)
+      : SideImages({images.width(), images.height()}),
+        images_(std::move(images)),
+        numbers_(std::move(numbers)) {}
+  std::string name(int64_t i) const override { return images_.names()[size_t(numbers_[size_t(i)])]; }
+  void read(int64_t i, uint8_t* out) const override {
+    std::copy_n(images_.pixels() + size_t(numbers_[size_t(i)]) * bytes(), bytes(), out);
+  }
+
+ private:
+  data::Dataset images_;
+  std::vector<int64_t> numbers_;
+};
+
+/// What a checkpoint draws from seeds 0 .. count - 1, quantised as the files of ./sample would be.
+class DrawnImages : public SideImages {
+ public:
+  DrawnImages(engine::Device& device, model::LoadedModel loaded, const SideOptions& options)
+      : SideImages({loaded.options.network.width, loaded.options.network.height}),
+        device_(device),
+        loaded_(std::move(loaded)),
+        plan_(model::make_sampler_plan(options.sampler, loaded_.sde)),
+        count_(options.count) {}
+  void prepare() override {
+    std::vector<uint64_t> seeds(static_cast<size_t>(count_));
+    std::iota(seeds.begin(), seeds.end(), uint64_t(0));
+    LiveLine line;
+    const double start = now();
+    pixels_ = model::sample_images(
+        device_, loaded_.denoiser(), plan_, {size().height, size().width, 3}, seeds,
+        [&](int64_t done, int64_t total) {
+          stop_if_interrupted("nothing was written");
+          const double left = (now() - start) / double(done) * double(total - done);
+          line.show(cat("sampling   ", done * 100 / total, " %, ", duration(left), " left"));
+        });
+  }
+  std::string name(int64_t i) const override { return cat("seed ", i); }
+  void read(int64_t i, uint8_t* out) const override {
+    std::copy_n(pixels_.data() + size_t(i) * bytes(), bytes(), out);
+  }
+
+ private:
+  engine::Device& device_;
+  const model::LoadedModel loaded_;
+  const model::SamplerPlan plan_;
+  int64_t count_;
+  std::vector<uint8_t> pixels_;
+};
+
+/// Decodes every picture once, so that no damaged one ends hours of work; this takes little time compared with the
+/// network's. As in training, up to one unreadable picture in data::kTolerated is left out, and named. Error: more than
+/// that; pictures of several sizes.
 Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>& numbers,
                          const SideOptions& o, std::vector<data::SkippedFile>& left_out) {
   constexpr size_t kAtOnce = 512;
@@ -73,10 +149,9 @@ Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>
       continue;
     }
     if (result.numbers.empty()) result.size = sizes[i];
-    if (sizes[i].width != result.size.width || sizes[i].height != result.size.height)
-      fail(cat(list.source->place(name), " is ", size_text(sizes[i].height, sizes[i].width), ", ",
-               list.names[size_t(result.numbers[0])], " is ",
-               size_text(result.size.height, result.size.width),
+    if (!same(sizes[i], result.size))
+      fail(cat(list.source->place(name), " is ", size_text(sizes[i]), ", ",
+               list.names[size_t(result.numbers[0])], " is ", size_text(result.size),
                ": images of one size are needed; --size HxW cuts and scales them"));
     result.numbers.push_back(numbers[i]);
   }
@@ -87,15 +162,14 @@ Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>
   return result;
 }
 
-/// Whether all pictures say that they have this size already.
+/// Whether all pictures have this size already, by their headers.
 bool have_size(const data::ImageList& list, data::ImageSize wanted, data::Orientation orientation) {
   for (const std::string& name : list.names) {
     try {
       const std::vector<uint8_t> bytes = list.source->read(name);
-      const auto size =
-          data::read_image_size(bytes.data(), bytes.size(), list.source->place(name), orientation);
-      if (size.width != wanted.width || size.height != wanted.height) return false;
-    } catch (const Error&) {  // which is for those who decode it to tell
+      const std::string place = list.source->place(name);
+      if (!same(data::read_image_size(bytes.data(), bytes.size(), place, orientation), wanted)) return false;
+    } catch (const Error&) {  // decoding it will report this
     }
   }
   return true;
@@ -109,7 +183,7 @@ std::optional<uint64_t> seed_of(const std::string& name) {
   return seed;
 }
 
-/// What ./sample left beside its images says which of them are of one sampling and which crop they show.
+/// The samples.json that ./sample wrote next to its images tells which of them are of one sampling, and their crop.
 void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side) {
   list.names.erase(std::remove(list.names.begin(), list.names.end(), "grid.png"), list.names.end());
   const size_t all = list.names.size();
@@ -119,136 +193,98 @@ void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side)
   };
   list.names.erase(std::remove_if(list.names.begin(), list.names.end(), foreign), list.names.end());
   if (const size_t others = all - list.names.size())
-    side.notes.push_back(cat(others, " picture(s) in ", side.place,
+    side.notes.push_back(cat(others, " picture(s) in ", side.place(),
                              " are not of the sampling that samples.json describes: left out"));
-  if (list.names.empty()) fail(cat(side.place, ": no images in it that its samples.json knows"));
-  side.crop = note.crop;
-  side.facts = {{"run", note.run},
-                {"step", cat(note.step)},
-                {"sampler", note.sampler},
-                {"sampler steps", cat(note.sampler_steps)}};
+  if (list.names.empty()) fail(cat(side.place(), ": its samples.json lists none of the images in it"));
+  if (!note.crop.empty()) side.identity.crop = note.crop;
+  side.identity.facts = {{"run", note.run},
+                         {"step", cat(note.step)},
+                         {"sampler", note.sampler},
+                         {"sampler steps", cat(note.sampler_steps)}};
 }
 
 /// Any folder or zip, its images as they are.
 void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, const SideOptions& o) {
-  side.kind = "folder";
+  side.identity.kind = "folder";
   side.notes.insert(side.notes.end(), list->notes.begin(), list->notes.end());
   side.available = int64_t(list->names.size());
   Checked checked = checked_pictures(*list, chosen_images(side.available, o), o, side.left_out);
-  side.height = checked.size.height, side.width = checked.size.width;
-  const auto numbers = std::make_shared<const std::vector<int64_t>>(std::move(checked.numbers));
-  side.used = int64_t(numbers->size());
-  side.name = [=](int64_t i) { return list->names[size_t((*numbers)[size_t(i)])]; };
-  side.read = [list, name = side.name, orientation = o.orientation](int64_t i, uint8_t* out) {
-    const std::string picture = name(i);
-    const std::vector<uint8_t> bytes = list->source->read(picture);
-    const data::Image image =
-        data::decode_image(bytes.data(), bytes.size(), list->source->place(picture), orientation);
-    std::copy(image.rgb.begin(), image.rgb.end(), out);
-  };
+  side.used = int64_t(checked.numbers.size());
+  side.images = std::make_shared<PlainImages>(list, std::move(checked), o.orientation);
 }
 
-/// CelebA, or images that are to be cut and scaled: by way of the cache, as for training.
+/// CelebA, or images that are to be cut and scaled: through the cache, as for training.
 void open_cut(Side& side, const std::string& crop, const std::string& size_wanted, const SideOptions& o) {
   data::DatasetOptions options;
   const data::ImageSize size = data::parse_image_size(size_wanted);
   options.split = o.split, options.crop = crop, options.cache_dir = o.cache;
   options.height = size.height, options.width = size.width, options.threads = o.threads;
   options.orientation = o.orientation;
-  const auto images = std::make_shared<const data::Dataset>(open_pictures(side.place, options));
-  side.kind = images->kind(), side.split = images->split(), side.crop = images->crop();
-  if (side.kind == "folder" && side.crop == "none") side.crop.clear();  // what its images show is not known
-  side.height = size.height, side.width = size.width;
-  side.available = int64_t(images->count());
-  side.facts = {{"content", images->content_hash()}};
-  side.left_out = images->skipped();
-  const auto numbers = std::make_shared<const std::vector<int64_t>>(chosen_images(side.available, o));
-  side.used = int64_t(numbers->size());
-  side.name = [=](int64_t i) { return images->names()[size_t((*numbers)[size_t(i)])]; };
-  side.read = [=](int64_t i, uint8_t* out) {
-    const size_t bytes = size_t(images->height()) * size_t(images->width()) * 3;
-    std::copy_n(images->pixels() + size_t((*numbers)[size_t(i)]) * bytes, bytes, out);
-  };
-}
-
-std::string first_of(const std::string& a, const std::string& b, const std::string& c = "") {
-  return !a.empty() ? a : !b.empty() ? b : c;
+  data::Dataset images = open_pictures(side.place(), options);
+  side.identity.kind = images.kind(), side.identity.split = images.split();
+  // The whole pictures of a folder may show anything.
+  if (images.kind() != "folder" || images.crop() != "none") side.identity.crop = images.crop();
+  side.identity.facts = {{"content", images.content_hash()}};
+  side.left_out = images.skipped();
+  side.available = int64_t(images.count());
+  std::vector<int64_t> numbers = chosen_images(side.available, o);
+  side.used = int64_t(numbers.size());
+  side.images = std::make_shared<CutImages>(std::move(images), std::move(numbers));
 }
 
 /// Images that have the wanted size already are taken as they are.
 void open_folder(Side& side, const SideOptions& o) {
-  const auto list = std::make_shared<data::ImageList>(data::list_folder(side.place));
-  if (const auto note = fs::is_directory(side.place) ? read_sample_note(side.place) : std::nullopt) {
+  const auto list = std::make_shared<data::ImageList>(data::list_folder(side.place()));
+  if (const auto note = fs::is_directory(side.place()) ? read_sample_note(side.place()) : std::nullopt) {
     heed_sample_note(*note, *list, side);
     return open_plain(side, list, o);
   }
-  const std::string wanted = !o.size.empty() || o.crop.empty() ? o.size : first_of(o.known_size, "64");
+  const std::string wanted = !o.size.empty() || o.crop.empty() ? o.size : o.known_size.value_or("64");
   if (wanted.empty()) return open_plain(side, list, o);
   if (have_size(*list, data::parse_image_size(wanted), o.orientation)) return open_plain(side, list, o);
   open_cut(side, o.crop, wanted, o);
 }
 
-/// Seeds 0 .. count - 1, quantised as the files of ./sample would be.
 void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, engine::Device& device) {
-  const auto loaded = std::make_shared<const model::LoadedModel>(model::load_model(device, folder));
-  const model::NetworkConfig& net = loaded->options.network;
-  const auto plan =
-      std::make_shared<const model::SamplerPlan>(model::make_sampler_plan(o.sampler, loaded->sde));
-  side.kind = "checkpoint", side.crop = loaded->options.crop;
-  side.height = net.height, side.width = net.width;
+  model::LoadedModel loaded = model::load_model(device, folder);
+  side.identity.kind = "checkpoint", side.identity.crop = loaded.options.crop;
   side.available = side.used = o.count;
-  side.facts = {{"checkpoint", folder.string()},
-                {"preset", loaded->options.preset},
-                {"step", cat(loaded->step)},
-                {"sampler", std::string(name_of(o.sampler.sampler))},
-                {"sampler steps", cat(o.sampler.steps)},
-                {"seeds", cat("0-", o.count - 1)}};
-  const auto pixels = std::make_shared<std::vector<uint8_t>>();
-  side.prepare = [=, &device] {
-    std::vector<uint64_t> seeds(size_t(o.count));
-    std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-    LiveLine line;
-    const double start = now();
-    *pixels = model::sample_images(
-        device, loaded->denoiser(), *plan, {loaded->options.network.height, loaded->options.network.width, 3},
-        seeds, [&](int64_t done, int64_t total) {
-          stop_if_interrupted("nothing was written");
-          const double left = (now() - start) / double(done) * double(total - done);
-          line.show(cat("sampling   ", done * 100 / total, " %, ", duration(left), " left"));
-        });
-    line.end();
-  };
-  const size_t bytes = size_t(net.height) * size_t(net.width) * 3;
-  side.read = [=](int64_t i, uint8_t* out) { std::copy_n(pixels->data() + size_t(i) * bytes, bytes, out); };
-  side.name = [](int64_t i) { return cat("seed ", i); };
+  side.identity.facts = {{"checkpoint", folder.string()},
+                         {"preset", loaded.options.preset},
+                         {"step", cat(loaded.step)},
+                         {"sampler", std::string(name_of(o.sampler.sampler))},
+                         {"sampler steps", cat(o.sampler.steps)},
+                         {"seeds", cat("0-", o.count - 1)}};
+  side.images = std::make_shared<DrawnImages>(device, std::move(loaded), o);
 }
 
 /// What a side must have for anything to be measured.
 void check_enough(const Side& side) {
-  const bool single = side.has_images() || !side.features.empty();
-  if (single && side.used < 2)
-    fail(cat(side.place, ": ", side.used == 1 ? "one image is too few" : "no image can be read",
+  if ((side.images || side.features) && side.used < 2)
+    fail(cat(side.place(), ": ", side.used == 1 ? "one image is too few" : "no image can be read",
              ": every number compares at least two, and FID means little below some thousands; name a set "
              "with more"));
 }
 
-/// What was left out, as a sentence.
+/// Notes what was left out.
 void note_left_out(Side& side) {
   if (side.left_out.empty()) return;
   std::string names;
   for (size_t i = 0; i < side.left_out.size() && i < 3; ++i) names += (i ? ", " : "") + side.left_out[i].name;
-  side.notes.push_back(cat(side.left_out.size(), " picture(s) of ", side.place,
+  side.notes.push_back(cat(side.left_out.size(), " picture(s) of ", side.place(),
                            " cannot be read and are left out of all numbers: ", names,
                            side.left_out.size() > 3 ? ", ... (--json names all)" : ""));
 }
 
-/// How many numbers a side's features for FID have; 0 where it has none.
-int64_t width_for_fid(const Side& side) {
-  if (side.statistics) return side.statistics->dimensions();
-  return side.has_images() ? kInceptionWidth : side.feature_width;
+/// How many numbers each of a side's features has that are compared one by one; nothing if there are none.
+std::optional<int64_t> width_of_rows(const Side& side) {
+  if (side.images) return model::Inception::kFeatures;
+  return side.features ? std::optional(side.features->width) : std::nullopt;
 }
-/// The same of the features that are compared one by one.
-int64_t width_of_rows(const Side& side) { return side.has_images() ? kInceptionWidth : side.feature_width; }
+/// The width of the features that a side's FID is of.
+std::optional<int64_t> width_for_fid(const Side& side) {
+  return side.statistics ? std::optional(side.statistics->dimensions()) : width_of_rows(side);
+}
 
 /// The checkpoint that a folder is, or a run's newest.
 std::optional<fs::path> checkpoint_at(const fs::path& place) {
@@ -284,7 +320,7 @@ void check_place(const std::string& place) {
 
 std::optional<Side> open_file_of_arrays(const std::string& place, const SideOptions& options) {
   Side side;
-  side.place = place;
+  side.identity.place = place;
   if (!fs::is_regular_file(place) || !open_arrays(side, options)) return {};
   check_enough(side);
   return side;
@@ -294,12 +330,12 @@ Side open_side(const std::string& place, const SideOptions& options, engine::Dev
   check_place(place);
   if (std::optional<Side> arrays = open_file_of_arrays(place, options)) return std::move(*arrays);
   Side side;
-  side.place = place;
+  side.identity.place = place;
   if (const std::optional<fs::path> checkpoint = checkpoint_at(place)) {
     open_checkpoint(side, *checkpoint, options, device);
   } else if (!data::find_celeba(place).empty()) {
-    open_cut(side, first_of(options.crop, options.known_crop),
-             first_of(options.size, options.known_size, "64"), options);
+    open_cut(side, options.crop.empty() ? options.known_crop.value_or("") : options.crop,
+             options.size.empty() ? options.known_size.value_or("64") : options.size, options);
   } else {
     open_folder(side, options);
   }
@@ -309,22 +345,21 @@ Side open_side(const std::string& place, const SideOptions& options, engine::Dev
 }
 
 void check_comparable(const Side& generated, const Side& reference) {
+  const std::string &ours = generated.place(), &theirs = reference.place();
   const auto differ = [&](const std::string& what, const std::string& a, const std::string& b) {
-    fail(cat(generated.place, " has ", what, " ", a, ", ", reference.place, " has ", what, " ", b,
+    fail(cat(ours, " has ", what, " ", a, ", ", theirs, " has ", what, " ", b,
              ": such sets cannot be compared; --crop and --size say how images of CelebA or a folder are "
              "made"));
   };
-  if (generated.height && reference.height &&
-      (generated.height != reference.height || generated.width != reference.width))
-    differ("size", size_text(generated.height, generated.width),
-           size_text(reference.height, reference.width));
-  if (!generated.crop.empty() && !reference.crop.empty() && generated.crop != reference.crop)
-    differ("crop", generated.crop, reference.crop);
-  const auto check_width = [&](int64_t a, int64_t b) {
-    if (a > 0 && b > 0 && a != b)
-      fail(cat(generated.place, " has features of ", a, " numbers, ", reference.place, " of ", b,
+  if (generated.images && reference.images && !same(generated.images->size(), reference.images->size()))
+    differ("size", size_text(generated.images->size()), size_text(reference.images->size()));
+  const auto &a = generated.identity.crop, &b = reference.identity.crop;
+  if (a && b && *a != *b) differ("crop", *a, *b);
+  const auto check_width = [&](std::optional<int64_t> a, std::optional<int64_t> b) {
+    if (a && b && *a != *b)
+      fail(cat(ours, " has features of ", *a, " numbers, ", theirs, " of ", *b,
                ": they are of different networks, and cannot be compared; those of the FID network have ",
-               kInceptionWidth));
+               model::Inception::kFeatures));
   };
   check_width(width_for_fid(generated), width_for_fid(reference));
   check_width(width_of_rows(generated), width_of_rows(reference));

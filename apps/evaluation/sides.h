@@ -22,49 +22,71 @@ struct SideOptions {
   uint64_t seed = 0;              // which of them, where there are more
   std::string crop, size, split;  // as the user asks for; "" is the default
   data::Orientation orientation = data::Orientation::upright;
-  std::string known_crop, known_size;  // of the other side: CelebA's default
+  std::optional<std::string> known_crop, known_size;  // the other side's: CelebA's default
   std::string cache = "runs/cache";
   model::SamplerOptions sampler;  // of checkpoints
   int threads = 0;
 };
 
-/// One side: images, or what another program has computed of them, or both.
-struct Side {
-  std::string place;                // as the user named it
-  std::string kind;                 // "folder", "celeba", "checkpoint", "images", "features", "statistics"
-  std::string crop, split;          // "" where it is not known
-  int height = 0, width = 0;        // 0 where it is not known
-  int64_t available = 0, used = 0;  // images; 0 for statistics of a number that is not said
-  std::vector<std::pair<std::string, std::string>> facts;  // what else identifies it
-  std::vector<std::string> notes;                          // sentences for the user
-  std::vector<data::SkippedFile> left_out;                 // unreadable pictures, which no number is of
+/// The images of a side, all of one size.
+class SideImages {
+ public:
+  explicit SideImages(data::ImageSize size) : size_(size) {}
+  virtual ~SideImages() = default;
+  data::ImageSize size() const { return size_; }
+  size_t bytes() const { return size_t(size_.height) * size_t(size_.width) * 3; }  // of one image
 
-  /// Image i of 0..used-1 to u8 [height, width, 3] at `out`; any number of threads. Empty: no images.
-  std::function<void(int64_t i, uint8_t* out)> read;
-  std::function<std::string(int64_t i)> name;
-  /// Makes what read gives, where it must be made first; says how far it is.
-  std::function<void()> prepare;
-  /// Stored `pool_3`, f32 [used, feature_width].
-  std::vector<float> features;
-  int64_t feature_width = 0;
-  std::optional<model::FeatureStatistics> statistics;  // stored `mu` and `sigma`
+  /// Makes the images, if they have to be made before they can be read; shows progress.
+  virtual void prepare() {}
+  virtual std::string name(int64_t i) const = 0;
+  /// Image i of 0..used-1 to u8 [height, width, 3] at `out`; any number of threads.
+  virtual void read(int64_t i, uint8_t* out) const = 0;
 
-  bool has_images() const { return bool(read); }
+ private:
+  data::ImageSize size_;
 };
 
-/// Which of `available` images: all, or `count` that the seed chooses, ascending.
+/// Features that another program has computed: `pool_3`, f32 [used, width].
+struct StoredFeatures {
+  std::vector<float> values;
+  int64_t width = 0;
+};
+
+/// What identifies a side in reports.
+struct SideIdentity {
+  std::string place;  // as the user named it
+  std::string kind;   // "folder", "celeba", "checkpoint", "images", "features", "statistics"
+  std::optional<std::string> crop, split;                  // of its images, if known
+  std::vector<std::pair<std::string, std::string>> facts;  // what else identifies it
+};
+
+/// One side: images, or what another program has computed of them, or both.
+struct Side {
+  SideIdentity identity;
+  int64_t available = 0, used = 0;  // images, or rows of stored features; statistics alone have neither
+  std::vector<std::string> notes;   // sentences for the user
+  std::vector<data::SkippedFile> left_out;  // unreadable pictures: no number includes them
+
+  std::shared_ptr<SideImages> images;                  // null: none
+  std::optional<StoredFeatures> features;              // only without images
+  std::optional<model::FeatureStatistics> statistics;  // stored `mu` and `sigma`
+
+  const std::string& place() const { return identity.place; }
+};
+
+/// Which of `available` images are used: all, or `count` of them that the seed chooses, ascending.
 std::vector<int64_t> chosen_images(int64_t available, const SideOptions& options);
 
-/// Opens a checkpoint or a run (its newest checkpoint), an .npz, CelebA in any form, or a folder or zip of
-/// images, which are read at their own size unless another one is asked for, and decoded once to know that they can
-/// be. Nothing is generated yet. Error: none of these; fewer than two images; images of different sizes (named); more
-/// than one in twenty unreadable; what the readers report.
+/// Opens a checkpoint or a run (its newest checkpoint), an .npz, CelebA in any form, or a folder or zip of images.
+/// These are read at their own size unless another is asked for, and are all decoded once as a test. Nothing is
+/// generated yet. Error: none of these; fewer than two images; images of different sizes (named); more than one in
+/// twenty unreadable; what the readers report.
 Side open_side(const std::string& place, const SideOptions& options, engine::Device& device);
 
-/// The same of an .npz alone, which takes a moment; nothing where it is anything else.
+/// Opens an .npz, which takes only a moment; nothing if the place is anything else.
 std::optional<Side> open_file_of_arrays(const std::string& place, const SideOptions& options);
 
-/// Error: nothing is there.
+/// Error: there is no such file or folder.
 void check_place(const std::string& place);
 
 /// Error, with both, if crop, size or the features' width of the sides are known to differ.

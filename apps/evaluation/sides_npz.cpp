@@ -22,7 +22,22 @@ constexpr const char* kKeys =
     "mu and sigma (statistics, F64 or F32 [D] and [D,D]), pool_3 (features, F32 [N,D]), "
     "arr_0 or samples (images, U8 [N,H,W,3])";
 
-/// The command that makes an .npz of a file by some Python: `a` is what numpy reads from it.
+/// Images of an array, by their numbers in it.
+class ArrayImages : public SideImages {
+ public:
+  ArrayImages(data::ImageSize size, std::vector<int64_t> numbers, std::vector<uint8_t> pixels)
+      : SideImages(size), numbers_(std::move(numbers)), pixels_(std::move(pixels)) {}
+  std::string name(int64_t i) const override { return cat("image ", numbers_[size_t(i)]); }
+  void read(int64_t i, uint8_t* out) const override {
+    std::copy_n(pixels_.data() + size_t(i) * bytes(), bytes(), out);
+  }
+
+ private:
+  const std::vector<int64_t> numbers_;
+  const std::vector<uint8_t> pixels_;
+};
+
+/// The command that converts a file to an .npz by some Python: `a` is what numpy reads from it.
 std::string conversion(const std::string& place, const std::string& reading, const std::string& saved) {
   fs::path result = place;
   result.replace_extension(".read.npz");
@@ -33,7 +48,7 @@ std::string conversion(const std::string& place, const std::string& reading, con
 
 [[noreturn]] void refuse(const Side& side, const std::string& array, const io::NpyHeader& header,
                          const std::string& expected, const std::string& remedy = "") {
-  fail(cat(side.place, ": ", array, " is ", io::name_of(header.type), " ", io::shape_text(header.shape),
+  fail(cat(side.place(), ": ", array, " is ", io::name_of(header.type), " ", io::shape_text(header.shape),
            ", expected ", expected, remedy.empty() ? "" : "; " + remedy));
 }
 
@@ -52,21 +67,22 @@ std::vector<T> numbers_of(const Side& side, const io::NpzReader& file, const std
   return numbers;
 }
 
-/// Error unless it can be a covariance: symmetric, no variance below 0, no correlation beyond 1.
+/// Error unless sigma can be a covariance: symmetric, no variance below 0, no correlation beyond 1.
 void check_covariance(const Side& side, const std::vector<double>& sigma, int64_t d) {
   const auto at = [&](int64_t i, int64_t j) { return sigma[size_t(i * d + j)]; };
   double largest = 0;
   for (int64_t i = 0; i < d; ++i) largest = std::max(largest, at(i, i));
-  const double rounding = 1e-6 * largest;  // f32 sums leave so much, and of a constant feature less than 0
+  const double rounding =
+      1e-6 * largest;  // the error of f32 sums; the variance of a constant feature may be below 0 by it
   for (int64_t i = 0; i < d; ++i) {
     if (at(i, i) < -rounding)
-      fail(cat(side.place, ": sigma is no covariance: variance ", i, " is ", at(i, i),
+      fail(cat(side.place(), ": sigma is no covariance: variance ", i, " is ", at(i, i),
                "; numpy.cov(features, rowvar=False) makes one"));
     for (int64_t j = 0; j < i; ++j) {
       const double most = std::sqrt(std::max(at(i, i), 0.0) * std::max(at(j, j), 0.0));
       const double slack = 1e-3 * most + rounding;
       if (std::abs(at(i, j) - at(j, i)) <= slack && std::abs(at(i, j)) <= most + slack) continue;
-      fail(cat(side.place, ": sigma is no covariance: at [", i, ",", j, "] ", at(i, j), ", at [", j, ",", i,
+      fail(cat(side.place(), ": sigma is no covariance: at [", i, ",", j, "] ", at(i, j), ", at [", j, ",", i,
                "] ", at(j, i), ", and the variances are ", at(i, i), " and ", at(j, j),
                "; numpy.cov(features, rowvar=False) makes one"));
     }
@@ -77,8 +93,8 @@ template <class T>
 void check_finite(const Side& side, const std::string& array, const std::vector<T>& numbers) {
   const auto bad = std::find_if(numbers.begin(), numbers.end(), [](T x) { return !std::isfinite(x); });
   if (bad != numbers.end())
-    fail(cat(side.place, ": ", array, " holds ", *bad, " (number ", bad - numbers.begin(),
-             "): make it again, of features that are finite"));
+    fail(cat(side.place(), ": ", array, " holds ", *bad, " (number ", bad - numbers.begin(),
+             "): compute it again, from finite features"));
 }
 
 void take_statistics(Side& side, const io::NpzReader& file) {
@@ -93,7 +109,7 @@ void take_statistics(Side& side, const io::NpzReader& file) {
   check_covariance(side, side.statistics->covariance, d);
 }
 
-/// The chosen ones of an array's rows, `row` elements each, read in pieces: memory follows what is kept.
+/// The chosen rows of an array, `row` elements each, read one at a time: memory is needed only for what is kept.
 template <class T>
 std::vector<T> chosen_rows(io::NpzStream& stream, size_t row, const std::vector<int64_t>& numbers) {
   std::vector<T> kept(numbers.size() * row), skipped(row);
@@ -111,19 +127,19 @@ void take_features(Side& side, const io::NpzReader& file, const SideOptions& o) 
   if (header.type != io::ElementType::f32 || header.shape.size() != 2 || header.shape[0] < 1 ||
       header.shape[1] < 1)
     refuse(side, "pool_3", header, "F32 [N,D]");
-  side.available = header.shape[0], side.feature_width = header.shape[1];
+  side.available = header.shape[0];
   const std::vector<int64_t> numbers = chosen_images(side.available, o);
   side.used = int64_t(numbers.size());
-  side.features = chosen_rows<float>(stream, size_t(side.feature_width), numbers);
-  check_finite(side, "pool_3", side.features);
+  side.features = {chosen_rows<float>(stream, size_t(header.shape[1]), numbers), header.shape[1]};
+  check_finite(side, "pool_3", side.features->values);
 }
 
-/// How images of another form become U8 [N,H,W,3] in Python; "" where that cannot be told.
+/// How to convert images of another form to U8 [N,H,W,3] in Python; "" if that is not known.
 std::string as_images(const io::NpyHeader& header) {
   const Shape& shape = header.shape;
   std::string a = "a";
   const bool fractions = header.type == io::ElementType::f32 || header.type == io::ElementType::f64;
-  if (fractions) a = "(a * 255).round().clip(0, 255).astype('uint8')";  // of 0 to 1, as most are
+  if (fractions) a = "(a * 255).round().clip(0, 255).astype('uint8')";  // from 0 to 1, as usual
   if (shape.size() == 3) return a + "[..., None].repeat(3, 3)";
   if (shape.size() != 4) return "";
   const bool first = (shape[1] == 1 || shape[1] == 3) && shape[3] > 4;  // [N,C,H,W]
@@ -141,26 +157,24 @@ void take_images(Side& side, const io::NpzReader& file, const std::string& key, 
       *std::min_element(shape.begin(), shape.end()) < 1 || std::max(shape[1], shape[2]) > 1 << 14) {
     const std::string how = as_images(header);
     refuse(side, key, header, "images U8 [N,H,W,3]",
-           how.empty() ? "" : conversion(side.place, cat("n.load(sys.argv[1])['", key, "']"), how));
+           how.empty() ? "" : conversion(side.place(), cat("n.load(sys.argv[1])['", key, "']"), how));
   }
-  side.available = shape[0], side.height = int(shape[1]), side.width = int(shape[2]);
-  const std::vector<int64_t> numbers = chosen_images(side.available, o);
+  side.available = shape[0];
+  std::vector<int64_t> numbers = chosen_images(side.available, o);
   side.used = int64_t(numbers.size());
-  const size_t bytes = size_t(side.height) * size_t(side.width) * 3;
-  const auto pixels =
-      std::make_shared<const std::vector<uint8_t>>(chosen_rows<uint8_t>(stream, bytes, numbers));
-  side.read = [=](int64_t i, uint8_t* out) { std::copy_n(pixels->data() + size_t(i) * bytes, bytes, out); };
-  side.name = [=](int64_t i) { return cat("image ", numbers[size_t(i)]); };
+  std::vector<uint8_t> pixels = chosen_rows<uint8_t>(stream, size_t(shape[1] * shape[2] * 3), numbers);
+  side.images = std::make_shared<ArrayImages>(data::ImageSize{int(shape[2]), int(shape[1])},
+                                              std::move(numbers), std::move(pixels));
 }
 
-/// A program in a file, which is nothing to be run here.
+/// Refuses a pickle: it may contain a program, which must not run here.
 [[noreturn]] void refuse_pickle(const std::string& place, const std::string& what,
                                 const std::string& reading) {
   fail(cat(place, ": ", what, ", which is never executed here; where you trust it, ",
            conversion(place, reading + "; a = a.get('fid', a)", "mu=a['mu'], sigma=a['sigma']")));
 }
 
-/// A zip archive of .npy files under another ending.
+/// Whether a file is a zip archive of .npy files under another ending.
 bool holds_arrays(const fs::path& path, const std::string& start) {
   if (start.compare(0, 4, "PK\3\4") != 0) return false;
   const io::ZipReader zip(path);
@@ -168,31 +182,31 @@ bool holds_arrays(const fs::path& path, const std::string& start) {
 }
 
 void open_npz(Side& side, const SideOptions& options) {
-  const io::NpzReader file(side.place);
+  const io::NpzReader file(side.place());
   const bool statistics = file.has("mu") && file.has("sigma");
   if (const char* const key = file.has("arr_0") ? "arr_0" : "samples"; file.has(key)) {
-    side.kind = "images";
+    side.identity.kind = "images";
     take_images(side, file, key, options);
   } else if (file.has("pool_3")) {
-    side.kind = "features";
+    side.identity.kind = "features";
     take_features(side, file, options);
   } else if (statistics) {
-    side.kind = "statistics";
+    side.identity.kind = "statistics";
   } else {
     std::string held;
     for (const std::string& name : file.names()) held += (held.empty() ? "" : ", ") + io::printable(name);
-    fail(cat(side.place, " holds ", held.empty() ? "no array" : io::printable(held), "; read are ", kKeys,
+    fail(cat(side.place(), " holds ", held.empty() ? "no array" : io::printable(held), "; read are ", kKeys,
              ". If those are there by other names, ",
-             conversion(side.place, "n.load(sys.argv[1])", "mu=a['NAME'], sigma=a['NAME']")));
+             conversion(side.place(), "n.load(sys.argv[1])", "mu=a['NAME'], sigma=a['NAME']")));
   }
   if (!statistics) return;
   take_statistics(side, file);
-  side.notes.push_back(cat(side.place,
+  side.notes.push_back(cat(side.place(),
                            ": mu and sigma are taken as they are; which images, how many and which "
-                           "resize mode they stand for is not said there"));
+                           "resize mode they are of is not stored there"));
 }
 
-/// One array: images, or a Python object in NumPy's clothes.
+/// Refuses a file of one array: images, or a pickled Python object.
 [[noreturn]] void refuse_npy(const std::string& place) {
   const File file(place, File::Mode::read);
   std::string start(256, '\0');
@@ -206,15 +220,15 @@ void open_npz(Side& side, const SideOptions& options) {
 }  // namespace
 
 bool open_arrays(Side& side, const SideOptions& options) {
-  const fs::path path(side.place);
+  const fs::path path(side.place());
   const File file(path, File::Mode::read);
   std::string start(8, '\0');
   start.resize(file.read_at(0, start.data(), start.size()));
-  if (start.compare(0, 6, "\x93NUMPY") == 0) refuse_npy(side.place);
+  if (start.compare(0, 6, "\x93NUMPY") == 0) refuse_npy(side.place());
   const bool pickled = start.size() > 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5;
-  if (pickled || data::has_ending(side.place, ".pkl") || data::has_ending(side.place, ".pickle"))
-    refuse_pickle(side.place, "a Python pickle", "pickle.load(open(sys.argv[1], 'rb'))");
-  if (!data::has_ending(side.place, ".npz") && !holds_arrays(path, start)) return false;
+  if (pickled || data::has_ending(side.place(), ".pkl") || data::has_ending(side.place(), ".pickle"))
+    refuse_pickle(side.place(), "a Python pickle", "pickle.load(open(sys.argv[1], 'rb'))");
+  if (!data::has_ending(side.place(), ".npz") && !holds_arrays(path, start)) return false;
   open_npz(side, options);
   return true;
 }

@@ -47,7 +47,7 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
     if (last < first) fail(cat("--seeds '", text, "': ", first, "-", last, " runs backwards"));
     if (last - first >= uint64_t(kMostSeeds) - seeds.size())
       fail(cat("--seeds '", text, "' names more than a million images"));
-    // Counted from the first: past the largest seed there is no number to stop at.
+    // Counted from the first seed: there is no number past the largest one to stop at.
     for (uint64_t i = 0; i <= last - first; ++i) seeds.push_back(first + i);
     begin = end + 1;
   }

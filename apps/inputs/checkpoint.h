@@ -11,7 +11,7 @@
 /// What the programs that use a trained model share: finding it, seeds, and the device.
 namespace ito::apps {
 
-inline constexpr int kMostSeeds = 1000000;  // that one call samples
+inline constexpr int kMostSeeds = 1000000;  // at most, in one call
 
 /// The checkpoint that flags name: --checkpoint DIR as it is; --run DIR's newest; else the newest run's below
 /// runs/. Error: there is none, and how to get one.
@@ -20,7 +20,7 @@ std::filesystem::path find_checkpoint(const std::string& checkpoint, const std::
 /// "5", "0-63", "0-15,100,7": seeds in that order. Error: not such a list, or more than a million.
 std::vector<uint64_t> parse_seeds(const std::string& text);
 
-/// Where a program runs that uses a trained model, and how it convolves there: without auto, since images must not
+/// The device on which a trained model runs, and whose convolutions it uses there: without auto, since images must not
 /// depend on what is faster today.
 struct DeviceRequest {
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
@@ -38,7 +38,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
 }
 
-/// Error: a GPU is asked for, and there is none; says why.
+/// Error, with the reason: a GPU is asked for, and cannot be used.
 engine::DeviceOptions device_options(const DeviceRequest& request);
 
 /// "AMD EPYC 7B13, 2 threads" or "NVIDIA H100 80GB HBM3 (CUDA)".

@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kNote = "samples.json";
 
-/// "0-63", "0-15,100": as --seeds takes them, the first few stretches of many.
+/// "0-63", "0-15,100", as --seeds takes them; if there are many stretches, only the first few.
 std::string seeds_text(const std::vector<uint64_t>& seeds) {
   constexpr int kMost = 8;
   std::string text;

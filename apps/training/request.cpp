@@ -19,7 +19,7 @@ data::ImageSize image_size(const TrainingRequest& f, const model::NetworkConfig&
   return f.size.empty() ? data::ImageSize{network.width, network.height} : data::parse_image_size(f.size);
 }
 
-/// The preset that fits the device, where none is asked for.
+/// The default preset for the device.
 std::string preset_for(engine::Backend backend) {
   const bool cuda = backend == engine::Backend::cuda;
   std::cout << "preset     "
@@ -29,14 +29,14 @@ std::string preset_for(engine::Backend backend) {
   return cuda ? "celeba64" : "small";
 }
 
-/// The convolutions that fit the device, where none are asked for.
+/// The default convolutions for the device.
 kernels::Provider conv_for(engine::Backend backend) {
   if (backend == engine::Backend::cpu) return kernels::Provider::own;
   const bool cudnn = kernels::cudnn_available();
   std::cout << "conv       "
             << (cudnn ? "auto: each shape's convolution is timed once, ours and cuDNN's"
-                      : "ours, for there is no cuDNN")
-            << "; --conv chooses\n";
+                      : "ours, since there is no cuDNN")
+            << "; --conv chooses others\n";
   return cudnn ? kernels::Provider::fastest : kernels::Provider::own;
 }
 
@@ -112,7 +112,7 @@ std::optional<TrainingOptions> options_of_run(const std::string& run) {
   try {
     return model::training_options_from_json(io::read_file(file));
   } catch (const Error& error) {
-    fail(cat(file.string(), ": ", error.what(), "; put back what was there, or begin another --out"));
+    fail(cat(file.string(), ": ", error.what(), "; restore the file, or begin a new run with another --out"));
   }
 }
 
@@ -157,7 +157,7 @@ data::Dataset open_images(const TrainingRequest& f, const TrainingOptions& o) {
 std::optional<data::Dataset> open_validation(const TrainingRequest& f, const TrainingOptions& o,
                                              const data::Dataset& images) {
   if (o.validate_count == 0) return {};
-  std::string why = cat("the split ", images.split(), " holds CelebA's valid one");
+  std::string why = cat("the split ", images.split(), " contains CelebA's valid one");
   if (images.kind() != "celeba") why = "a folder has no valid split";
   if (images.kind() == "celeba" && (images.split() == "train" || images.split() == "test")) {
     try {
@@ -166,7 +166,7 @@ std::optional<data::Dataset> open_validation(const TrainingRequest& f, const Tra
       why = error.what();
     }
   }
-  std::cout << "note       validation is on images that are learned from: " << why << "\n";
+  std::cout << "note       validation uses images that the run also learns from: " << why << "\n";
   return {};
 }
 
@@ -178,7 +178,7 @@ void complete(TrainingOptions& o, const TrainingRequest& f, const data::Dataset&
   }
   if (f.attributes) {
     if (images.attributes().empty())
-      fail("--attributes needs CelebA's list_attr_celeba.txt beside the images");
+      fail("--attributes needs CelebA's list_attr_celeba.txt next to the images");
     o.network.condition = int(images.attribute_names().size());
   }
   check(o);

@@ -13,7 +13,7 @@
 /// train_celeba's flags and what they mean.
 namespace ito::apps {
 
-/// Everything that is asked of a training but the run's own options (model/training/options.h).
+/// Everything that flags ask of a training, except for the run's own options (model/training/options.h).
 struct TrainingRequest {
   std::string data, out;
   std::optional<std::string> preset;
@@ -77,18 +77,18 @@ TrainingRequest training_request(const Flags& flags);
 /// chosen for the device.
 model::TrainingOptions training_options(const Flags& flags, TrainingRequest& request,
                                         engine::Backend backend);
-/// Opens the images in that size, decoding them (with progress) where no cache has them yet.
+/// Opens the images in that size, decoding them (with progress) if no cache has them yet.
 data::Dataset open_images(const TrainingRequest& request, const model::TrainingOptions& options);
-/// The images to validate on: CelebA's valid split, where the run learns from another one; else nothing, and
-/// a sentence that says so.
+/// The images to validate on: CelebA's valid split, if the run learns from another one; else nothing, and a printed
+/// note.
 std::optional<data::Dataset> open_validation(const TrainingRequest& request,
                                              const model::TrainingOptions& options,
                                              const data::Dataset& images);
-/// Adds what the images determine: the crop's name, the steps of --epochs, the condition's numbers.
+/// Adds what the images determine: the crop's name, the steps of --epochs, the number of attributes.
 void complete(model::TrainingOptions& options, const TrainingRequest& request, const data::Dataset& images);
 /// --out, or runs/<folder>-<preset>.
 std::string run_path(const TrainingRequest& request);
-/// The options of the run there, where one has begun.
+/// The options of the run in that folder, if one has begun.
 std::optional<model::TrainingOptions> options_of_run(const std::string& run);
 /// The flags that ask for these options of a run on these images, wrapped for a terminal.
 std::string flags_text(const model::TrainingOptions& options);

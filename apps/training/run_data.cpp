@@ -26,7 +26,7 @@ std::optional<RunData> read_run_data(const fs::path& run) {
     return data;
   } catch (const std::exception& e) {
     fail(cat(file.string(), " is not as ./train_celeba writes it: ", e.what(),
-             "; remove it, and the run takes the images that it is given for its own"));
+             "; remove it, and the run takes the images of the next command for its own"));
   }
 }
 
@@ -34,7 +34,7 @@ std::string text_of(const RunData& data) {
   return cat(data.images, " images of ", data.path, " (split ", data.split, ")");
 }
 
-/// A name that says more than the default one, which is the last folder's: runs/dogs-images-small.
+/// A folder for another run, named after the last two folders of the images: runs/dogs-images-small.
 std::string other_run(const RunData& now, const model::TrainingOptions& options) {
   const fs::path path = now.path, parent = path.parent_path().filename();
   return cat("runs/", parent.empty() ? "" : parent.string() + "-", path.stem().string(), "-", options.preset);
@@ -45,7 +45,7 @@ std::string other_run(const RunData& now, const model::TrainingOptions& options)
 RunData run_data(const TrainingRequest& request, const model::TrainingOptions& options,
                  const data::Dataset& images) {
   fs::path path = fs::absolute(request.data).lexically_normal();
-  if (path.filename().empty()) path = path.parent_path();  // of "faces/"
+  if (path.filename().empty()) path = path.parent_path();  // "faces/" has an empty one
   Hash hash;
   hash.add(images.content_hash());
   if (options.network.condition) hash.add(images.attributes().data(), images.attributes().size());
@@ -56,7 +56,8 @@ std::string check_run_data(const std::string& run, const RunData& now, const Tra
                            const model::TrainingOptions& options) {
   if (!model::newest_checkpoint(run)) return "";  // nothing is learned yet
   const std::optional<model::TrainingOptions> begun = options_of_run(run);
-  if (begun && !model::differences(*begun, options).empty()) return "";  // which is refused with better words
+  if (begun && !model::differences(*begun, options).empty())
+    return "";  // the trainer refuses these with a better message
   const std::optional<RunData> there = read_run_data(run);
   if (!there) return "";
   if (there->hash == now.hash)

@@ -6,11 +6,11 @@
 
 namespace ito::apps {
 
-/// Which images a run learns from, as data.json in its folder says.
+/// Which images a run learns from: data.json in its folder.
 struct RunData {
   std::string path, split;  // absolute
   int64_t images = 0;
-  std::string hash;  // of the images as the network sees them, and of their attributes where it is told them
+  std::string hash;  // of the images as the network sees them, and of their attributes if it gets those
 };
 
 template <FieldsOf<RunData> Options, class Visit>
@@ -21,18 +21,18 @@ void fields(Options& o, Visit&& visit) {
   visit(o.hash, Field("hash"));
 }
 
-/// Of the images that are open now.
+/// The data of the images that are open now.
 RunData run_data(const TrainingRequest& request, const model::TrainingOptions& options,
                  const data::Dataset& images);
 
-/// A run that goes on keeps to its images, wherever they lie now. What is to be said about it, or nothing. Error, with
-/// both places: they are others, and --new-data is not given.
+/// Checks that a run that goes on learns from the same images, wherever these are now. Returns a note for the user, or
+/// nothing. Error, with both places: they are other images, and --new-data is not given.
 std::string check_run_data(const std::string& run, const RunData& now, const TrainingRequest& request,
                            const model::TrainingOptions& options);
 
-/// At a start: a run that has learned nothing yet, or is from before there was a data.json, takes these for its own.
+/// At a start: a run without checkpoint or without data.json (an older one) takes these images for its own.
 void begin_run_data(const std::string& run, const RunData& data);
-/// With a checkpoint: now the run has learned from them.
+/// With a checkpoint, by which the run has learned from them.
 void write_run_data(const std::string& run, const RunData& data);
 
 }  // namespace ito::apps

@@ -10,8 +10,8 @@
 
 namespace ito::data {
 
-/// Numbers and texts one after the other, as the cache's files hold them: u64 little-endian, a text behind
-/// its length.
+/// Writes numbers and texts one after the other, as the cache's files hold them: u64 little-endian, a text after its
+/// length.
 class ByteWriter {
  public:
   std::vector<uint8_t> bytes;
@@ -29,7 +29,7 @@ class ByteWriter {
   }
 };
 
-/// Reads them back. Error, without the file's name, where the bytes end too early.
+/// Reads them back. Error, without the file's name: the bytes end too early.
 class ByteReader {
  public:
   ByteReader(const uint8_t* bytes, size_t size) : at_(bytes), left_(size) {}

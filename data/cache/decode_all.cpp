@@ -16,11 +16,12 @@ namespace ito::data {
 namespace {
 
 struct Outcome {
-  std::string reason;  // why it cannot be used; empty where it can
+  std::string reason;  // why it cannot be used; empty if it can
+  Advice advice;       // what would let it be used
   uint64_t hash = 0;
 };
 
-/// The wanted size fits, pixel for pixel or smaller, into what the crop leaves.
+/// Whether the part that the crop takes is at least as large as the wanted size.
 bool fits(const Rectangle& part, ImageSize wanted) {
   return part.width >= wanted.width && part.height >= wanted.height;
 }
@@ -36,14 +37,14 @@ Outcome decode_one(const PictureSource& source, const std::string& name, const D
     decode_picture(bytes, path, options, out);
     outcome.hash = image_hash(out, size_t(options.size.width) * size_t(options.size.height) * 3);
   } catch (const Error& error) {
-    outcome.reason = error.what();
-    const std::string place = path + ": ";  // the name is kept apart
+    outcome.reason = error.what(), outcome.advice = error.advice();
+    const std::string place = path + ": ";  // the name is stored separately
     if (outcome.reason.compare(0, place.size(), place) == 0) outcome.reason.erase(0, place.size());
   }
   return outcome;
 }
 
-/// The size, of the wanted one's shape, that a part can be scaled to without enlarging it.
+/// The largest size of the wanted shape that a part can be scaled to without enlarging it.
 ImageSize largest_within(const Rectangle& part, const DecodeOptions& options) {
   const ImageSize wanted = options.size;
   const int64_t step = options.size_step;
@@ -52,7 +53,7 @@ ImageSize largest_within(const Rectangle& part, const DecodeOptions& options) {
 }
 
 /// The sizes that pictures can be scaled to, by their headers, the smallest first; {-1, -1} for those that cannot
-/// be read, and none for those of other formats.
+/// be read, and no size for those of other formats.
 std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions& options) {
   constexpr ImageSize kUnreadable{-1, -1}, kOther{-2, -2};
   std::vector<ImageSize> sizes(list.names.size(), kOther);
@@ -63,7 +64,7 @@ std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions
       const ImageSize size =
           read_image_size(bytes.data(), bytes.size(), list.source->place(list.names[i]), options.orientation);
       sizes[i] = largest_within(crop_rectangle(options.crop, size, options.size), options);
-    } catch (const Error&) {  // an unreadable picture says nothing about sizes
+    } catch (const Error&) {  // the size of an unreadable picture is not known
       sizes[i] = kUnreadable;
     }
   });
@@ -72,9 +73,9 @@ std::vector<ImageSize> possible_sizes(const ImageList& list, const DecodeOptions
   return sizes;
 }
 
-/// What to do where pictures are too small: the largest size that would leave out no more than is tolerated.
-/// Empty where the size is not what is wrong.
-std::string advice_on_size(const ImageList& list, const DecodeOptions& options) {
+/// If pictures are too small: how many, and the largest size that would leave out no more than is tolerated, which
+/// also becomes the advice. Empty if the size is not what is wrong.
+std::string size_problem(const ImageList& list, const DecodeOptions& options, Advice& advice) {
   std::vector<ImageSize> sizes = possible_sizes(list, options);
   const size_t unreadable = std::erase_if(sizes, [](ImageSize size) { return size.width < 0; });
   const auto small = size_t(std::count_if(sizes.begin(), sizes.end(),
@@ -85,16 +86,17 @@ std::string advice_on_size(const ImageList& list, const DecodeOptions& options) 
   const auto text = [](ImageSize size) {
     return size.width == size.height ? cat(size.width) : cat(size.height, "x", size.width);
   };
-  const std::string start = cat("; ", small, " of ", all, " pictures are too small for --size ",
+  const std::string start = cat("; ", small, " of ", all, " pictures are too small for size ",
                                 text(options.size), " with crop ", name_of(options.crop), ": ");
   if (best.height < 1 || best.width < 1)
     return cat(start, "no smaller one fits enough of them, since it must be a multiple of ",
                options.size_step, "; remove the small ones");
-  return cat(start, "the largest that can be used is --size ", text(best));
+  advice = {"{size} " + text(best)};
+  return cat(start, "the largest that can be used is ", text(best));
 }
 
 [[noreturn]] void fail_unusable(const ImageList& list, const DecodeOptions& options,
-                                const std::vector<SkippedFile>& skipped, size_t seen) {
+                                const std::vector<SkippedFile>& skipped, size_t seen, Advice advice) {
   std::string examples;  // "a.jpg, b.jpg: why; c.jpg: why"
   for (size_t i = 0; i < std::min<size_t>(3, skipped.size()); ++i) {
     const bool same =
@@ -102,10 +104,13 @@ std::string advice_on_size(const ImageList& list, const DecodeOptions& options) 
     examples += same ? skipped[i].name + ", " : cat(skipped[i].name, ": ", skipped[i].reason, "; ");
   }
   examples.resize(examples.size() - 2);
-  fail(cat(list.root.string(), ": ", skipped.size(), " of the first ", seen, " pictures (", list.names.size(),
-           " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples,
-           is_unusable(skipped[0]) ? "" : "; to use it: " + convert_one(list.source->place(skipped[0].name)),
-           advice_on_size(list, options)));
+  const std::string too_small = size_problem(list, options, advice);
+  fail_advising(
+      cat(list.root.string(), ": ", skipped.size(), " of the first ", seen, " pictures (", list.names.size(),
+          " in all) cannot be used; up to one in ", kTolerated, " would be skipped. ", examples,
+          is_unusable(skipped[0]) ? "" : "; to use it: " + convert_one(list.source->place(skipped[0].name)),
+          too_small),
+      advice);
 }
 
 template <class T>
@@ -163,7 +168,7 @@ class Decoding {
     std::vector<uint8_t> pixels;
   };
 
-  /// Enough for steady progress, little enough for any memory.
+  /// Large enough to keep every thread busy, small enough for any memory.
   size_t chunk_pictures() const {
     constexpr size_t kChunkBytes = 32 << 20;
     const size_t threads = size_t(options_.threads);
@@ -175,7 +180,7 @@ class Decoding {
                                    batch.pixels.data() + i * image_bytes_);
   }
 
-  /// Pictures that an interrupted build has dealt with.
+  /// Takes over what an interrupted build has done; returns the number of its pictures.
   size_t resume() {
     std::vector<uint64_t> hashes;
     const std::vector<CacheChunk> chunks = file_.resume(options_.key, image_bytes_, options_.threads, hashes);
@@ -188,8 +193,7 @@ class Decoding {
     return done;
   }
 
-  /// From decoding one in fifty of the pictures that are left, evenly spaced, for a quarter of a second at
-  /// most.
+  /// Measured by decoding one in fifty of the pictures that are left, evenly spaced, for at most a quarter of a second.
   DecodeForecast forecast(size_t already) const {
     constexpr double kSeconds = 0.25;
     DecodeForecast result;
@@ -209,7 +213,7 @@ class Decoding {
     return result;
   }
 
-  /// Writes the images that could be read, closed up.
+  /// Writes the images that could be read, without gaps.
   void keep(Batch& batch) {
     CacheChunk chunk;
     Hash chunk_hash;
@@ -217,6 +221,7 @@ class Decoding {
     for (size_t i = 0, kept = 0; i < batch.outcomes.size(); ++i) {
       if (!batch.outcomes[i].reason.empty()) {
         chunk.skipped.push_back({i, batch.outcomes[i].reason});
+        if (advice_.empty()) advice_ = batch.outcomes[i].advice;
         continue;
       }
       uint8_t* const pixels = batch.pixels.data();
@@ -231,12 +236,12 @@ class Decoding {
     const bool nothing = cache_.names.empty() && seen == list_.names.size();
     if (nothing || unusable(cache_.skipped) * kTolerated > list_.names.size()) {
       file_.discard();
-      fail_unusable(list_, options_, cache_.skipped, seen);
+      fail_unusable(list_, options_, cache_.skipped, seen, advice_);
     }
     file_.append(chunk, batch.pixels.data(), chunk.kept() * image_bytes_);
   }
 
-  /// Names of a chunk's images, what the lists say of them, and what is skipped.
+  /// Adds the names of a chunk's images, their rows of the lists, and what is skipped.
   void add(size_t first, const CacheChunk& chunk) {
     auto skipped = chunk.skipped.begin();
     for (size_t i = 0; i < chunk.pictures; ++i) {
@@ -256,10 +261,11 @@ class Decoding {
   const DecodeOptions& options_;
   PartialCache& file_;
   size_t image_bytes_;
-  Attributes attributes_;  // of every picture of the list, and so are the next two
+  Attributes attributes_;  // these three: of every picture of the list
   std::vector<int32_t> identities_, landmarks_;
   ImageCache cache_;
   Hash content_;
+  Advice advice_;  // of the first picture whose error has some
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ inline constexpr size_t kTolerated = 20;
 bool is_unusable(const SkippedFile& file);
 size_t unusable(const std::vector<SkippedFile>& skipped);
 
-/// What decoding will take, from a quarter of a second of it.
+/// What decoding will take, estimated from a quarter of a second of it.
 struct DecodeForecast {
   size_t pictures = 0;  // to do
   size_t done = 0;      // by an earlier build that was interrupted
@@ -35,7 +35,7 @@ struct DecodeOptions {
   std::function<void(size_t done, size_t total)> progress;
 };
 
-/// One picture, from a file's bytes to pixels u8 [size.height, size.width, 3] at `out`. Error, naming it:
+/// Decodes one picture from a file's bytes to pixels u8 [size.height, size.width, 3] at `out`. Error, naming it:
 /// unreadable, or the crop leaves less than that.
 void decode_picture(const std::vector<uint8_t>& bytes, const std::string& name, const DecodeOptions& options,
                     uint8_t* out);

@@ -38,10 +38,10 @@ uint64_t hash_of(const Trailer& trailer) {
   return Hash().add(&trailer, offsetof(Trailer, trailer_hash)).value();
 }
 
-/// `columns` numbers of each image, or none at all.
+/// Reads `columns` numbers of each image, or no numbers at all.
 std::vector<int32_t> read_numbers(ByteReader& reader, uint64_t count, uint64_t columns) {
   const uint64_t found = reader.number();
-  if (found != 0 && found != count * columns) fail("its lists are of another length than its pictures");
+  if (found != 0 && found != count * columns) fail("its lists do not have a line for each picture");
   std::vector<int32_t> numbers(found);
   if (found) std::memcpy(numbers.data(), reader.take(found * sizeof(int32_t)), found * sizeof(int32_t));
   return numbers;
@@ -68,7 +68,7 @@ void read_description(ByteReader reader, uint64_t count, ImageCache& cache) {
   }
 }
 
-/// The end of a file of at least its length; of a cache file, if it has the magic.
+/// Reads the trailer of a file. Error: the file is too short, or no cache file.
 Trailer trailer_of(const io::MappedFile& file) {
   Trailer trailer;
   if (file.size() < sizeof trailer) fail("it is too short");
@@ -77,16 +77,16 @@ Trailer trailer_of(const io::MappedFile& file) {
   return trailer;
 }
 
-/// Every length in a file is checked before it is used; the file's name comes from the caller.
+/// Reads the description. Every length is checked before it is used; the caller adds the file's name to errors.
 void read_all_but_pixels(ImageCache& cache) {
   const uint64_t file_bytes = cache.file->size();
   const Trailer trailer = trailer_of(*cache.file);
-  if (trailer.version != kCacheVersion)  // which may have had another hash
+  if (trailer.version != kCacheVersion)  // whose hash may be another
     fail(cat("it is of version ", trailer.version, ", and this program's is ", kCacheVersion));
   if (trailer.trailer_hash != hash_of(trailer)) fail("its trailer is damaged");
   if (trailer.height < 1 || trailer.width < 1 || trailer.height > kLargestSide ||
       trailer.width > kLargestSide)
-    fail(cat("it says that its images are ", trailer.height, "x", trailer.width));
+    fail(cat("its images are said to be ", trailer.height, "x", trailer.width));
   constexpr uint64_t kNameBytes = sizeof(uint64_t);  // at least: its length
   const uint64_t image_bytes = uint64_t(trailer.height) * trailer.width * 3;
   const uint64_t pixel_bytes = trailer.count * image_bytes;
@@ -118,11 +118,11 @@ void check_wanted(const ImageCache& cache, const CacheRequest& wanted) {
   if (cache.crop == wanted.crop && cache.size.width == wanted.size.width &&
       cache.size.height == wanted.size.height)
     return;
-  fail(cat("it holds ", described(cache.crop, cache.size), ", and its name says ",
+  fail(cat("it holds ", described(cache.crop, cache.size), ", but its name promises ",
            described(wanted.crop, wanted.size)));
 }
 
-/// What tells this very file from a copy of it and from what it was before a change.
+/// Distinguishes this very file from a copy of it, and from what it was before a change.
 std::string identity(const fs::path& path) {
   struct stat s {};
   if (stat(path.c_str(), &s) != 0) return "";
@@ -130,7 +130,7 @@ std::string identity(const fs::path& path) {
              s.st_ctim.tv_sec, ".", s.st_ctim.tv_nsec, "\n");
 }
 
-/// A file that changed this moment can change again without another time to show for it.
+/// A file that has just changed could change again without getting another time.
 bool is_settled(const fs::path& path) {
   constexpr double kClockTick = 0.05;  // seconds; file systems' times go forward in steps of up to 10 ms
   struct stat s {};
@@ -141,15 +141,15 @@ bool is_settled(const fs::path& path) {
 
 bool was_checked(const fs::path& path, const std::string& self) {
   std::error_code ignored;
-  const fs::path note = beside_cache(path, "checked");
+  const fs::path note = hidden_sibling(path, "checked");
   return fs::is_regular_file(note, ignored) && io::read_file(note, 4096) == self;
 }
 
-/// In a folder that cannot be written to there is no such note, and every opening reads all pixels.
+/// If the folder cannot be written to, there is no such note, and every opening reads all pixels.
 void note_checked(const fs::path& path, const std::string& self) {
   if (identity(path) != self || !is_settled(path)) return;
   try {
-    io::write_file_atomic(beside_cache(path, "checked"), self);
+    io::write_file_atomic(hidden_sibling(path, "checked"), self);
   } catch (const Error&) {
   }
 }
@@ -167,7 +167,7 @@ void read_checked(ImageCache& cache, const fs::path& path, const CacheRequest& r
 
 }  // namespace
 
-fs::path beside_cache(const fs::path& path, const char* what) {
+fs::path hidden_sibling(const fs::path& path, const char* what) {
   return path.parent_path() / cat(".", path.filename().string(), ".", what);
 }
 
@@ -234,7 +234,7 @@ std::optional<uint32_t> cache_version(const fs::path& path) {
 void remove_cache(const fs::path& path) {
   std::error_code ignored;
   fs::remove(path, ignored);
-  fs::remove(beside_cache(path, "checked"), ignored);
+  fs::remove(hidden_sibling(path, "checked"), ignored);
 }
 
 }  // namespace ito::data

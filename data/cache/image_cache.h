@@ -12,8 +12,8 @@
 
 namespace ito::data {
 
-/// Stands in every cache file: a change of the layout, of the checksums or of the pixels that decoding gives
-/// needs new files.
+/// Stored in every cache file, and counted up when the layout, the checksums or the decoded pixels change, so that new
+/// files are made.
 inline constexpr uint32_t kCacheVersion = 4;
 
 struct SkippedFile {
@@ -46,13 +46,13 @@ struct CacheRequest {
   bool check_all = false;  // read every pixel, even where this very file was checked before
 };
 
-/// The file's content; nothing where there is no such file. Checked each time: lengths, names, attributes,
+/// The file's content; nothing if there is no such file. Checked each time: lengths, names, attributes,
 /// crop and size. The pixels are checked when this file (by device, inode, size and times) has not been yet,
-/// or if asked to. Error: it is damaged, of another version, or holds another crop or size than its name says
-/// (with both).
+/// or if asked to. Error: it is damaged, of another version, or holds another crop or size than its name
+/// promises (with both).
 std::optional<ImageCache> read_cache(const std::filesystem::path& path, const CacheRequest& request);
 
-/// The version of a cache file; nothing where there is none.
+/// The version of a cache file; nothing if it is not one.
 std::optional<uint32_t> cache_version(const std::filesystem::path& path);
 
 /// Removes a cache file and the note that it was checked.
@@ -67,6 +67,6 @@ std::vector<uint64_t> image_hashes(const uint8_t* pixels, size_t count, size_t i
 std::vector<uint8_t> cache_ending(const ImageCache& cache);
 
 /// A hidden sibling of a cache file: ".<name>.<what>".
-std::filesystem::path beside_cache(const std::filesystem::path& path, const char* what);
+std::filesystem::path hidden_sibling(const std::filesystem::path& path, const char* what);
 
 }  // namespace ito::data

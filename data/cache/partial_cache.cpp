@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kHeaderBytes = 8;  // the key
 
-constexpr const char* kOtherFolder = "name another cache folder";
+constexpr const char* kOtherFolder = "choose another cache folder";
 constexpr const char* kMakeRoom = "make room and start again: what is decoded so far is kept";
 
 std::vector<uint8_t> record_of(const CacheChunk& chunk) {
@@ -61,7 +61,7 @@ std::vector<CacheChunk> read_journal(const fs::path& path, uint64_t key) {
   return chunks;
 }
 
-/// How many of the chunks have their pixels, undamaged, in the file.
+/// How many of the chunks have all their pixels, undamaged, in the file.
 size_t count_intact(const fs::path& path, const std::vector<CacheChunk>& chunks, size_t image_bytes,
                     int threads, std::vector<uint64_t>& hashes) {
   const io::MappedFile file(path);
@@ -80,7 +80,7 @@ size_t count_intact(const fs::path& path, const std::vector<CacheChunk>& chunks,
   return intact;
 }
 
-/// False where the file system has no locks.
+/// False if the file system has no locks.
 bool lock(const File& file, const std::function<void()>& waiting) {
   constexpr useconds_t kBetweenTries = 100'000;
   for (;;) {
@@ -96,10 +96,10 @@ bool lock(const File& file, const std::function<void()>& waiting) {
 PartialCache::PartialCache(const fs::path& target, const std::function<void()>& waiting,
                            const std::function<void(const std::string&)>& warn)
     : target_(target),
-      pixels_path_(beside_cache(target, "partial")),
-      journal_path_(beside_cache(target, "journal")) {
+      pixels_path_(hidden_sibling(target, "partial")),
+      journal_path_(hidden_sibling(target, "journal")) {
   bool locked = false;
-  do {  // again where the process that held it has finished and removed it
+  do {  // again if the process that held it has finished and removed it
     journal_ = File(journal_path_, File::Mode::update, kOtherFolder);
     locked = lock(journal_, waiting);
   } while (!journal_.is_at(journal_path_, true));
@@ -140,13 +140,14 @@ void PartialCache::check_room(uint64_t bytes) const {
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
   if (!error && space.available < bytes)
-    fail(cat(folder.string(), ": decoded pictures need ", bytes >> 20, " MiB more, and ",
-             space.available >> 20, " MiB are free; choose a smaller --size or another cache folder"));
+    fail_advising(cat(folder.string(), ": decoded pictures need ", bytes >> 20, " MiB more, and ",
+                      space.available >> 20, " MiB are free"),
+                  {"a smaller {size}", "another {cache} folder"});
 }
 
 void PartialCache::append(const CacheChunk& chunk, const uint8_t* pixels, size_t bytes) {
   pixels_.write_at(pixel_bytes_, pixels, bytes, kMakeRoom);
-  pixels_.begin_sync(pixel_bytes_, bytes);  // all that is left for finish() would be waited for there
+  pixels_.begin_sync(pixel_bytes_, bytes);  // finish() would have to wait for all that is left
   const std::vector<uint8_t> record = record_of(chunk);
   journal_.write_at(journal_bytes_, record.data(), record.size(), kMakeRoom);
   pixel_bytes_ += bytes;
@@ -167,16 +168,16 @@ void PartialCache::finish(const std::vector<uint8_t>& ending) {
 void PartialCache::discard() {
   std::error_code ignored;
   fs::remove(pixels_path_, ignored);
-  fs::remove(journal_path_, ignored);  // last: without it nobody looks for the other
-  worth_keeping_ = true;               // by whoever makes a new one from here on
+  fs::remove(journal_path_, ignored);  // last: without the journal the partial file is not looked for
+  worth_keeping_ = true;               // from here on the files may be those of another process
 }
 
 void remove_partial(const fs::path& target) {
-  const fs::path journal = beside_cache(target, "journal");
+  const fs::path journal = hidden_sibling(target, "journal");
   const File file = File::try_open(journal, File::Mode::existing);
   if (!file.is_open() || file.try_lock() != File::Lock::ours || !file.is_at(journal, true)) return;
   std::error_code ignored;
-  fs::remove(beside_cache(target, "partial"), ignored);
+  fs::remove(hidden_sibling(target, "partial"), ignored);
   fs::remove(journal, ignored);
 }
 

@@ -11,8 +11,7 @@
 
 namespace ito::data {
 
-/// What was made of some pictures, one after the other: how many there were, and which of them could not be
-/// read.
+/// The outcome of decoding some pictures in a row: how many there were, and which of them could not be read.
 struct CacheChunk {
   struct Skipped {
     uint64_t index;  // in the chunk
@@ -24,33 +23,32 @@ struct CacheChunk {
   uint64_t kept() const { return pictures - skipped.size(); }
 };
 
-/// A cache file under way, held by one process: the kernel lets go of it when that process ends, however it
-/// ends. Pixels go to ".<name>.partial", and a line about each chunk, with checksums, to ".<name>.journal".
-/// Whoever holds it next goes on behind the last chunk that both files hold undamaged.
+/// A cache file in the making, locked by one process: the lock ends with that process, however it ends. Pixels go to
+/// ".<name>.partial", and a line about each chunk, with checksums, to ".<name>.journal". The next process to hold it
+/// goes on after the last chunk that both files hold undamaged.
 class PartialCache {
  public:
-  /// Waits while another process holds it; `waiting` is called again and again then, and what it throws ends
-  /// that. Where the file system has no locks it says so (`warn`), once, and goes on: two processes must not
-  /// build it then. Error: the journal cannot be made.
+  /// Waits while another process holds it, and calls `waiting` repeatedly; what that throws ends the wait. If the file
+  /// system has no locks, warns once and goes on: two processes must not build it then. Error: the journal cannot be
+  /// made.
   explicit PartialCache(const std::filesystem::path& target, const std::function<void()>& waiting = {},
                         const std::function<void(const std::string&)>& warn = {});
-  /// Leaves what a later process can go on with; nothing else.
+  /// Leaves only what a later process can go on with.
   ~PartialCache();
   PartialCache(const PartialCache&) = delete;
   PartialCache& operator=(const PartialCache&) = delete;
 
-  /// The chunks that an interrupted build of the same `key` left, after their pixels were checked; what is
-  /// left of any other build is thrown away. `hashes` receives one of every image they keep, in order. Call
-  /// it first.
+  /// The chunks that an interrupted build of the same `key` left, after their pixels were checked; what is left of any
+  /// other build is removed. `hashes` receives the hash of every image they keep, in order. Call this first.
   std::vector<CacheChunk> resume(uint64_t key, size_t image_bytes, int threads,
                                  std::vector<uint64_t>& hashes);
-  /// Error: fewer bytes are free.
+  /// Error: the disk has fewer free bytes.
   void check_room(uint64_t bytes) const;
   /// Adds chunk.kept() images. Error: the disk is full; what was added before stays.
   void append(const CacheChunk& chunk, const uint8_t* pixels, size_t bytes);
   /// Appends the ending, makes the file durable and puts it in its place.
   void finish(const std::vector<uint8_t>& ending);
-  /// Removes what was made: going on would come to the same error.
+  /// Removes what was made: going on would lead to the same error.
   void discard();
 
  private:

@@ -14,7 +14,7 @@ namespace {
 constexpr int kAll = 3;  // after CelebA's own 0, 1, 2
 constexpr Named<int> kSplits[] = {{"train", 0}, {"valid", 1}, {"test", 2}, {"all", kAll}};
 
-/// The official partition, which is contiguous in the pictures' numbers; -1 for a name without a number.
+/// The split by the official partition, which is contiguous in the pictures' numbers; -1 for a name without a number.
 int split_by_number(const std::string& name) {
   const std::string_view stem = picture_stem(name);
   int64_t number = -1;
@@ -37,7 +37,7 @@ std::vector<int> splits_of(const Celeba& celeba, std::vector<std::string>& notes
   return std::move(partition.splits);
 }
 
-/// The names of split `wanted`; says in the notes by what, and what was left out.
+/// The names of split `wanted`; the notes say by which list, and what was left out.
 std::vector<std::string> names_in_split(const Celeba& celeba, int wanted, std::vector<std::string>& notes) {
   if (wanted == kAll) return celeba.names;
   const std::vector<int> splits = splits_of(celeba, notes);
@@ -80,9 +80,9 @@ ImageList list_celeba(const Celeba& celeba, const std::string& split) {
   list.notes = celeba.notes;
   list.names = names_in_split(celeba, wanted, list.notes);
   if (list.names.empty()) {
-    throw EmptySplit(cat(list.root.string(), ": none of its ", celeba.names.size(), " pictures is in split '",
-                         split, "'; try --split all"),
-                     cat(__FILE__, ":", __LINE__));
+    throw EmptySplit(
+        cat(list.root.string(), ": none of its ", celeba.names.size(), " pictures is in split '", split, "'"),
+        cat(__FILE__, ":", __LINE__), {"{split} all"});
   }
   list.attribute_list = celeba.attributes;
   list.identity_list = celeba.identities;

@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kBlanks = " \t\v\f";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr const char* kPictureColumn = "image_id";
-constexpr size_t kMostColumns = 1000;  // every column is looked for among all, and every picture has them
+constexpr size_t kMostColumns = 1000;  // they are searched one by one, and stored for every picture
 
 bool is_blank(char c) {
   for (const char blank : kBlanks)
@@ -25,7 +25,7 @@ bool is_blank(char c) {
   return false;
 }
 
-/// A list's lines, cut into cells. Empty lines are passed over.
+/// A list's lines, cut into cells. Empty lines are skipped.
 class Lines {
  public:
   Lines(std::string_view text, const std::string& place) : place_(place), rest_(text) {
@@ -61,10 +61,10 @@ class Lines {
   [[noreturn]] void fail_here(const std::string& what) const {
     fail(cat(place_, ": line ", number_, ": ", what));
   }
-  /// Commas or semicolons, not blanks.
+  /// Whether commas or semicolons separate the cells, not blanks.
   bool has_separators() const { return separator_ != ' '; }
 
-  std::vector<std::string_view> cells;  // until the next line
+  std::vector<std::string_view> cells;  // valid until the next line
 
  private:
   void cut_at_blanks(std::string_view line) {
@@ -110,7 +110,7 @@ class Lines {
   std::string_view rest_;
   size_t number_ = 0;
   char separator_ = 0;
-  std::deque<std::string> unquoted_;  // what those cells hold that were in quotes
+  std::deque<std::string> unquoted_;  // the contents of cells that were in quotes
 };
 
 bool parse_number(std::string_view text, int32_t& value) {
@@ -125,7 +125,7 @@ std::string joined(const std::vector<Text>& texts) {
   return all;
 }
 
-/// Which cell of a line is the picture's name, and which are the columns'.
+/// Which cell of a line holds the picture's name, and which hold the columns.
 struct Shape {
   size_t cells = 0, picture = 0;
   std::vector<size_t> at;
@@ -139,8 +139,8 @@ size_t index_of(const std::vector<std::string_view>& cells, std::string_view nam
 Shape read_header(const Lines& lines, const ListRules& rules, std::vector<std::string>& columns) {
   const std::vector<std::string_view>& header = lines.cells;
   if (header.size() > kMostColumns)
-    lines.fail_here(
-        cat("it names ", header.size(), " columns, at most ", kMostColumns, " are read; get the list again"));
+    lines.fail_here(cat("it names ", header.size(), " columns, at most ", kMostColumns,
+                        " are read; download the list again"));
   Shape shape;
   shape.picture = index_of(header, kPictureColumn);
   const bool named = shape.picture < header.size();
@@ -164,12 +164,12 @@ Shape read_header(const Lines& lines, const ListRules& rules, std::vector<std::s
   if (!missing.empty())
     lines.fail_here(
         cat("no column is called ", joined(missing), "; they are ", joined(header).substr(0, 200)));
-  if (columns.empty()) lines.fail_here(cat("no column of ", rules.noun));
+  if (columns.empty()) lines.fail_here(cat("there is no column of ", rules.noun));
   return shape;
 }
 
 Shape without_header(const Lines& lines, const ListRules& rules, std::vector<std::string>& columns) {
-  if (rules.columns.size() != 1) lines.fail_here(cat("no line with names of ", rules.noun, " before it"));
+  if (rules.columns.size() != 1) lines.fail_here(cat("no line before it names the ", rules.noun));
   columns = rules.columns;
   return {2, 0, {1}};
 }
@@ -188,8 +188,8 @@ void add_row(const Lines& lines, const Shape& shape, const ListRules& rules, Lis
   }
 }
 
-/// Sorts the rows by their pictures; most lists are in that order. A row whose picture has one before it, or
-/// nothing.
+/// Sorts the rows by their pictures; most lists are in that order already. Returns a row whose picture has an earlier
+/// row, or nothing.
 std::optional<size_t> sort_rows(ListTable& table) {
   const std::vector<std::string>& pictures = table.pictures;
   std::vector<size_t>& order = table.by_picture;
@@ -212,15 +212,15 @@ std::optional<size_t> sort_rows(ListTable& table) {
 
 ListTable parse_list(std::string_view text, const std::string& place, const ListRules& rules) {
   if (io::is_web_page(text))
-    fail(cat(place, ": an HTML page, as a failed download leaves; get the list again"));
+    fail(cat(place, ": an HTML page, as a failed download leaves; download the list again"));
   if (text.find('\0') != std::string_view::npos)
-    fail(cat(place, ": no plain text, it has zero bytes; get the list again or save it as UTF-8"));
+    fail(cat(place, ": not plain text, it has zero bytes; download the list again or save it as UTF-8"));
   ListTable table;
   Lines lines(text, place);
   bool more = lines.next();
   int32_t count = 0;
   if (more && lines.cells.size() == 1 && parse_number(lines.cells[0], count)) more = lines.next();
-  if (!more) fail(cat(place, ": holds no ", rules.noun, "; get the list again"));
+  if (!more) fail(cat(place, ": holds no ", rules.noun, "; download the list again"));
   const bool headed = !has_picture_ending(lines.cells[0]);
   const Shape shape =
       headed ? read_header(lines, rules, table.columns) : without_header(lines, rules, table.columns);
@@ -244,7 +244,7 @@ PictureRows rows_for(const ListTable& table, const std::vector<std::string>& pic
   PictureRows rows;
   rows.values.assign(pictures.size() * columns, absent);
   std::vector<char> used(table.pictures.size(), 0);
-  auto row = table.by_picture.begin();  // the one behind the last that was found, as pictures are sorted
+  auto row = table.by_picture.begin();  // the one after the last that was found, as pictures are sorted
   for (size_t i = 0; i < pictures.size(); ++i) {
     const std::string_view picture = picture_stem(pictures[i]);
     if (row == table.by_picture.end() || table.pictures[*row] != picture) {

@@ -38,12 +38,12 @@ const ListRules& landmark_rules() {
   return rules;
 }
 
-/// parse(text, place, pictures) of the list's file.
+/// Calls parse(text, place, pictures) with the list's file.
 template <class Parse>
 auto read_list(const ListFile& list, const std::vector<std::string>& pictures, Parse parse) {
   const uint64_t size = list.stamp().bytes;
   if (size > kMaxListBytes)
-    fail(cat(list.place(), ": has ", size, " bytes, and a list of pictures at most ", kMaxListBytes));
+    fail(cat(list.place(), ": has ", size, " bytes; a list of pictures has at most ", kMaxListBytes));
   const std::vector<uint8_t> bytes = list.source->read(list.name);
   return parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, list.place(), pictures);
 }
@@ -58,7 +58,8 @@ Attributes parse_attributes(std::string_view text, const std::string& place,
   };
   // Read as "unknown", the zeros of such a copy would silently lose every "no".
   if (has(0) && !has(-1))
-    fail(cat(place, ": has 0 and 1 and no -1, where 0 means unknown; if it means no there, write -1 for it"));
+    fail(cat(place,
+             ": has 0 and 1 but no -1; 0 means unknown, so if it is meant as \"no\", write -1 instead"));
   const PictureRows rows = rows_for(table, pictures, 0);
   return {std::move(table.columns), {rows.values.begin(), rows.values.end()}};
 }

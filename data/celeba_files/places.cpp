@@ -9,7 +9,7 @@
 #include "data/pictures/folder_entries.h"
 #include "kernels/base/error.h"
 
-/// Where CelebA's parts lie.
+/// Where CelebA's parts are.
 namespace ito::data {
 namespace fs = std::filesystem;
 namespace {
@@ -28,7 +28,7 @@ bool is_picture_folder(std::string_view name) {
 
 fs::path complete(const fs::path& path) {
   const fs::path whole = fs::absolute(path).lexically_normal();
-  return whole.filename().empty() ? whole.parent_path() : whole;  // it was written with a slash at its end
+  return whole.filename().empty() ? whole.parent_path() : whole;  // it was given with a slash at its end
 }
 
 bool is_folder(const fs::path& path) {
@@ -45,7 +45,7 @@ bool holds_pictures(const fs::path& folder) {
   return !find_in_folder(folder, [](const FoundFiles& found) { return !found.names.empty(); }).names.empty();
 }
 
-/// A list right in one of the folders, or in Anno/ or Eval/ there.
+/// A list directly in one of the folders, or in its Anno/ or Eval/.
 ListFile find_list(const std::vector<fs::path>& folders, const std::string& name) {
   for (const fs::path& above : folders)
     for (const fs::path& folder : {above, above / "Anno", above / "Eval"})
@@ -54,7 +54,7 @@ ListFile find_list(const std::vector<fs::path>& folders, const std::string& name
   return {};
 }
 
-/// A folder and those above it, as long as their names are CelebA's.
+/// A folder and the folders above it, as long as their names are CelebA's.
 std::vector<fs::path> upwards(fs::path folder) {
   std::vector<fs::path> folders{folder};
   for (std::string name = folder.filename();
@@ -176,7 +176,7 @@ Celeba find_celeba(const fs::path& path) {
   for (const fs::path& home : {path, path / "celeba", path / "CelebA"})
     for (const fs::path& zip : {home / kArchive, home / "Img" / kArchive})
       if (is_file(zip)) return in_archive(zip);
-  return empty.empty() ? Celeba() : in_folder(empty);  // which says that it is empty
+  return empty.empty() ? Celeba() : in_folder(empty);  // which reports that it is empty
 }
 
 }  // namespace ito::data

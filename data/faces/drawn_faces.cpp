@@ -8,7 +8,7 @@ namespace ito::data {
 
 namespace {
 
-/// Where the canvas' origin lies while the person is drawn.
+/// Where the canvas' origin is while the person is drawn.
 Point between_the_eyes(const FaceTraits& traits) { return {88.5 + traits.shift_x, 111 + traits.shift_y}; }
 
 }  // namespace

@@ -8,7 +8,7 @@
 /// The lists of a set of drawn faces, in CelebA's formats. Private to the drawing.
 namespace ito::data {
 
-/// What one list says of every picture.
+/// One list: a row for every picture.
 struct FaceList {
   std::string stem;  // of the file's name
   bool headed;       // the text form starts with the count and the columns' names

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cmath>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -21,8 +22,8 @@ constexpr int kQuality = 92;
 
 /// Where a layout has its parts, below the set's folder.
 struct Places {
-  std::string pictures;           // a folder, or an archive if it ends so
-  std::string annotations, eval;  // where the lists lie: "" or ending with '/'
+  std::string pictures;           // a folder; or an archive, by its ending
+  std::string annotations, eval;  // where the lists are: "" or ending with '/'
   bool csv = false;
   bool archive() const { return fs::path(pictures).extension() == ".zip"; }
 };
@@ -43,7 +44,7 @@ Places places_of(FaceLayout layout) {
   return {"img_align_celeba", "", ""};
 }
 
-/// One set as it is to be: its files' places and makers.
+/// One set as it will be: where its files are, and how they are made.
 class FaceSet {
  public:
   FaceSet(const fs::path& folder, const FaceSetOptions& options)
@@ -57,11 +58,11 @@ class FaceSet {
   FaceSetResult write() {
     check_files();
     const fs::path pictures = folder_ / places_.pictures;
-    store_ = places_.archive() ? face_archive(pictures, "img_align_celeba/") : face_folder(pictures);
-    const std::vector<char> stands = find_pictures();
-    check_same_seed(stands);
-    const uint64_t kept = uint64_t(std::count(stands.begin(), stands.end(), 1));
-    draw_missing(stands, kept);
+    store_.emplace(pictures, places_.archive() ? "img_align_celeba/" : "");
+    const std::vector<char> present = find_pictures();
+    check_same_seed(present);
+    const uint64_t kept = uint64_t(std::count(present.begin(), present.end(), 1));
+    draw_missing(present, kept);
     for (const auto& [name, list] : lists_) {
       const fs::path path = folder_ / name;
       make_folder(path.parent_path());
@@ -80,7 +81,7 @@ class FaceSet {
     fail(cat(folder_.string(), " ", what, "; give a new or an empty folder"));
   }
 
-  /// The file is the set's, or the folder is on the way to one that is.
+  /// Whether the file is part of the set, or the folder leads to one that is.
   bool is_part(const std::string& name, bool is_folder) const {
     const auto fits = [&](const std::string& part) {
       return is_folder ? part.compare(0, name.size() + 1, name + "/") == 0 : part == name;
@@ -96,30 +97,30 @@ class FaceSet {
     if (!fs::is_directory(folder_)) refuse("is not a folder");
     for (fs::recursive_directory_iterator entry(folder_), end; entry != end; ++entry) {
       const std::string name = entry->path().lexically_relative(folder_).generic_string();
-      if (name == places_.pictures) entry.disable_recursion_pending();  // the store's to tell
+      if (name == places_.pictures) entry.disable_recursion_pending();  // find_pictures looks into it
       if (entry->path().extension() != kUnfinished && !is_part(name, entry->is_directory()))
-        refuse(cat("holds '", name, "', which is no part of a set of drawn faces in layout ",
+        refuse(cat("holds '", name, "', which is not part of a set of drawn faces in layout ",
                    name_of(options_.layout)));
     }
   }
 
-  /// Which pictures stand already; refuses any but the set's.
+  /// Which pictures are present already; refuses any but the set's.
   std::vector<char> find_pictures() const {
-    std::vector<char> stands(options_.count, 0);
+    std::vector<char> present(options_.count, 0);
     for (const std::string& name : store_->names()) {
       uint64_t number = 0;
       std::from_chars(name.data(), name.data() + name.size(), number);
       if (number == 0 || name != face_name(number - 1))
-        refuse(cat("holds '", places_.pictures, "/", name, "', which is no drawn face"));
+        refuse(cat("holds '", places_.pictures, "/", name, "', which is not a drawn face"));
       if (number > options_.count) refuse(cat("holds more than ", options_.count, " faces ('", name, "')"));
-      stands[size_t(number - 1)] = 1;
+      present[size_t(number - 1)] = 1;
     }
-    return stands;
+    return present;
   }
 
-  /// Refuses pictures or attributes of another seed: all rows of the list, and pictures at even distances,
-  /// are compared.
-  void check_same_seed(const std::vector<char>& stands) const {
+  /// Refuses pictures or attributes of another seed: compares all rows of the list, and eight pictures at even
+  /// distances.
+  void check_same_seed(const std::vector<char>& present) const {
     const auto& [name, list] = lists_.front();
     if (fs::exists(folder_ / name)) {
       const std::string text = io::read_file(folder_ / name, uint64_t(1) << 30);
@@ -128,12 +129,12 @@ class FaceSet {
           text != (places_.csv ? csv_of(list, uint64_t(rows)) : text_of(list, uint64_t(rows))))
         refuse(cat("holds attributes that are not those of seed ", options_.seed));
     }
-    std::vector<uint64_t> standing;
-    for (uint64_t i = 0; i < stands.size(); ++i)
-      if (stands[i]) standing.push_back(i);
-    const uint64_t compared = std::min<uint64_t>(standing.size(), 8);
+    std::vector<uint64_t> there;
+    for (uint64_t i = 0; i < present.size(); ++i)
+      if (present[i]) there.push_back(i);
+    const uint64_t compared = std::min<uint64_t>(there.size(), 8);
     for (uint64_t k = 0; k < compared; ++k) {
-      const uint64_t i = standing[compared == 1 ? 0 : k * (standing.size() - 1) / (compared - 1)];
+      const uint64_t i = there[compared == 1 ? 0 : k * (there.size() - 1) / (compared - 1)];
       if (store_->read(face_name(i)) != draw(i))
         refuse(cat("holds ", places_.pictures, "/", face_name(i), ", which is not what seed ", options_.seed,
                    " draws"));
@@ -144,9 +145,9 @@ class FaceSet {
     return encode_jpeg(draw_face(face_traits(options_.seed, index)), kQuality);
   }
 
-  void draw_missing(const std::vector<char>& stands, uint64_t done) {
+  void draw_missing(const std::vector<char>& present, uint64_t done) {
     std::mutex mutex;
-    store_->complete(stands, thread_count(options_.threads), [&](uint64_t index) {
+    store_->complete(present, thread_count(options_.threads), [&](uint64_t index) {
       std::vector<uint8_t> bytes = draw(index);
       const std::lock_guard<std::mutex> lock(mutex);
       ++done;
@@ -159,7 +160,7 @@ class FaceSet {
   FaceSetOptions options_;
   Places places_;
   std::vector<std::pair<std::string, FaceList>> lists_;  // by their names below the folder; attributes first
-  std::unique_ptr<FaceStore> store_;
+  std::optional<FaceStore> store_;
 };
 
 }  // namespace

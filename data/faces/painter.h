@@ -14,7 +14,7 @@ struct Palette {
 };
 Palette make_palette(const FaceTraits& traits);
 
-/// What a feature draws on and from. The canvas' origin is between the eyes while the person is drawn.
+/// What a feature is drawn on and from. The canvas' origin is between the eyes while the person is drawn.
 struct Scene {
   Canvas& canvas;
   const FaceTraits& traits;

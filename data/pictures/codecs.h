@@ -7,8 +7,8 @@
 
 #include "data/pictures/image.h"
 
-/// One decoder a format, for image.cpp to choose from. Bytes already known to start like the format.
-/// All throw Error with `name` first.
+/// One decoder for each format, for image.cpp to choose from. The bytes are known to start like the format. Every
+/// error begins with `name`.
 namespace ito::data {
 
 ImagePart decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose);
@@ -21,7 +21,7 @@ ImageSize png_size(const uint8_t* bytes, size_t size, const std::string& name);
 ImageSize pnm_size(const uint8_t* bytes, size_t size, const std::string& name);
 ImageSize webp_size(const uint8_t* bytes, size_t size, const std::string& name);
 
-/// A colour's value where this much of it (0 to 255) lies over white, rounded.
+/// A channel value composited over white with this alpha (0 to 255), rounded.
 inline uint8_t over_white(int value, int alpha) {
   return uint8_t((value * alpha + 255 * (255 - alpha) + 127) / 255);
 }

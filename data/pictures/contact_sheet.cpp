@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint8_t kBackground = 32;
 
-/// Pixels of a grid of so many images.
+/// Width or height in pixels of a grid of so many images.
 int64_t grid_pixels(size_t count, int columns, int height, int width, int gap) {
   const size_t across = std::min(size_t(columns), count), down = div_up(count, across);
   return (int64_t(across) * (width + gap) + gap) * (int64_t(down) * (height + gap) + gap);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr ImageSize kAligned{178, 218};
 
-/// Of an aligned picture; not for none.
+/// The square of an aligned picture that a crop takes; crop none has no such square.
 Rectangle square_of(Crop crop) {
   switch (crop) {
     case Crop::ddim128:
@@ -27,7 +27,7 @@ Rectangle square_of(Crop crop) {
     case Crop::none:
       break;
   }
-  fail("crop none is no square of its own");
+  fail("crop none is not a fixed square");
 }
 
 /// round(a * b / c), exactly.
@@ -60,13 +60,15 @@ int parse_side(std::string_view text, std::string_view whole) {
 Rectangle crop_rectangle(Crop crop, ImageSize size, ImageSize target) {
   if (crop == Crop::none) return centred(size, target);
   if (target.width != target.height) {
-    fail(cat("crop ", name_of(crop), " is square, and ", target.height, "x", target.width,
-             " (HxW) is not; use --crop none"));
+    fail_advising(
+        cat("crop ", name_of(crop), " is square, and ", target.height, "x", target.width, " (HxW) is not"),
+        {"{crop} none"});
   }
   if (size.width != kAligned.width || size.height != kAligned.height) {
-    fail(cat("crop ", name_of(crop),
-             " is for aligned CelebA pictures, 178 wide and 218 high, and this one is ", size.width,
-             " wide and ", size.height, " high; use --crop none"));
+    fail_advising(cat("crop ", name_of(crop),
+                      " is for aligned CelebA pictures, 178 wide and 218 high, and this one is ", size.width,
+                      " wide and ", size.height, " high"),
+                  {"{crop} none"});
   }
   return square_of(crop);
 }

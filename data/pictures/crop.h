@@ -16,8 +16,8 @@ enum class Crop { none, ddim128, c140, c148, c178, c108 };
 
 inline constexpr int kLargestSide = 4096;  // of a training image, in pixels
 
-/// The part of an image of `size` that is scaled to `target`. Error, without the image's name: any but none
-/// of another size than 178x218, or for a target that is not square.
+/// The part of an image of `size` that is scaled to `target`. Error, without the image's name: a crop other than none
+/// for an image that is not 178x218, or for a target that is not square.
 Rectangle crop_rectangle(Crop crop, ImageSize size, ImageSize target);
 
 /// "64" is 64x64; "96x64" is 96 high and 64 wide. Error unless both are in 1..kLargestSide.

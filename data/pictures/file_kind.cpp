@@ -38,7 +38,7 @@ constexpr std::string_view kAgain = "download again";
 
 using enum FileUse;
 
-/// The first row that fits counts; '?' is any byte. Web pages and the like are told apart below.
+/// The first row that fits counts; '?' is any byte. Web pages and other texts are recognised below.
 constexpr FileKind kKinds[] = {
     {"JPEG", read, PictureFormat::jpeg, "\xff\xd8\xff"sv, 0, "", ""},
     {"PNG", read, PictureFormat::png, "\x89PNG\r\n\x1a\n"sv, 0, "", ""},
@@ -129,11 +129,11 @@ bool has_picture_ending(std::string_view name) {
 std::string remedy_for(const FileKind& kind, const fs::path& named) {
   std::error_code ignored;
   const fs::path file = fs::absolute(named, ignored).lexically_normal(), folder = file.parent_path();
-  if (!fs::exists(file, ignored)) return kind.remedy.empty() ? "" : "unpack the archive that it is in first";
-  // A folder of its own, for what comes out of it: faces for faces.tar.gz.
+  if (!fs::exists(file, ignored)) return kind.remedy.empty() ? "" : "unpack the archive first";
+  // What is unpacked gets a folder of its own: faces for faces.tar.gz.
   fs::path own = folder / file.stem().stem();
   if (own == file) own += "-unpacked";
-  // All files of its folder that are called like it.
+  // All files of its folder with the same ending.
   const std::string all = cat(shell_quoted(folder.string()), "/*", shell_quoted(file.extension().string()));
   std::string remedy(kind.remedy);
   replace_all(remedy, "ALL", all);
@@ -161,7 +161,7 @@ std::string describe_other(std::string_view first_bytes, const fs::path& file) {
 
 std::string convert_one(const fs::path& file) {
   std::error_code ignored;
-  if (!fs::exists(file, ignored)) return "unpack the archive that it is in, and convert it";
+  if (!fs::exists(file, ignored)) return "unpack the archive, and convert it";
   return cat("convert first, for example by ImageMagick: mogrify -format png ",
              shell_quoted(fs::absolute(file, ignored).lexically_normal().string()));
 }

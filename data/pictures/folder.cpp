@@ -16,7 +16,7 @@ namespace ito::data {
 namespace fs = std::filesystem;
 namespace {
 
-/// Adds a folder's files, and the names of the folders in it, until enough() of what is found.
+/// Adds a folder's files, and the names of its folders, until `enough` accepts what is found.
 void visit_entries(const fs::path& folder, const std::string& prefix, FoundFiles& found,
                    std::vector<std::string>* folders,
                    const std::function<bool(const FoundFiles&)>& enough = {}) {
@@ -56,7 +56,7 @@ class FolderWalk {
     for (const std::string& name : folders) {
       try {
         visit(prefix + name + "/");
-      } catch (const Error& error) {  // one folder that is closed does not spoil those beside it
+      } catch (const Error& error) {  // one folder that cannot be opened does not hide the others
         found.add_closed(prefix + name, error.what());
       }
     }
@@ -74,7 +74,7 @@ std::string how_to_get_pictures(const fs::path& root) {
       "For CelebA, put img_align_celeba.zip (or what is in it), list_attr_celeba.txt and "
       "list_eval_partition.txt there, from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html; "
       "or draw faces: ./make_faces ",
-      shell_quoted(folder.string()), " --count 20000");
+      shell_quoted(folder.string()));
 }
 
 std::string first_bytes(const fs::path& path) {
@@ -116,7 +116,7 @@ void check_folder(const fs::path& root) {
   const fs::file_status status = fs::status(root, error);
   if (status.type() == fs::file_type::directory) return;
   if (std::error_code none; status.type() == fs::file_type::not_found && fs::is_symlink(root, none))
-    fail(cat(root.string(), ": a link that leads nowhere, to ", fs::read_symlink(root, none).string(),
+    fail(cat(root.string(), ": a broken link to ", fs::read_symlink(root, none).string(),
              ": put back what it points to, or name another folder"));
   if (status.type() == fs::file_type::not_found) {
     fail(cat(root.string(), ": there is no such folder or archive. ", how_to_get_pictures(root)));

@@ -9,26 +9,26 @@
 
 namespace ito::data {
 
-/// The pictures in a folder or zip archive and all folders below it, told by their first bytes or their
-/// endings (data/pictures/file_kind.h), links followed, hidden files left out: names relative to `root`, with '/', in
-/// byte order; the notes say what else was left out. Error: `root` is missing, neither of the two, or holds
-/// none; says what is there instead and what to do about it, or where CelebA comes from and make_faces.
+/// The pictures in a folder or zip archive and all folders below it, recognised by their first bytes or their endings
+/// (data/pictures/file_kind.h), links followed, hidden files left out: names relative to `root`, with '/', in
+/// byte order; the notes list what else was left out. Error: `root` is missing, is neither of the two, or
+/// holds no pictures; with what is there instead and what to do about it, or how to get pictures.
 ImageList list_folder(const std::filesystem::path& root);
 
 /// Error, as above, unless `root` is a folder or a zip archive.
 void check_folder(const std::filesystem::path& root);
 
-/// A file that is a zip archive by its first bytes, or is called .zip, in any case.
+/// A file that is a zip archive by its first bytes, or has the ending .zip, in upper or lower case.
 bool is_zip(const std::filesystem::path& path);
 
 /// The first bytes of a file: enough to tell its kind. Error: it cannot be read.
 std::string first_bytes(const std::filesystem::path& file);
 std::string first_bytes(const io::ZipReader& zip, const io::ZipEntry& entry);
 
-/// What is directly in a folder, sorted into pictures and the rest, until `enough` of what was found.
+/// What is directly in a folder, sorted into pictures and the rest, until `enough` accepts what was found.
 FoundFiles find_in_folder(const std::filesystem::path& folder,
                           const std::function<bool(const FoundFiles&)>& enough = {});
-/// The same of a whole archive. Those made by macOS hold a hidden "._a.jpg" for every a.jpg.
+/// What is in a whole archive, sorted likewise. Those made by macOS hold a hidden "._a.jpg" for every a.jpg.
 FoundFiles find_in_archive(const io::ZipReader& zip);
 
 /// The end of a sentence about a folder or archive without pictures: where to get CelebA, or how to draw

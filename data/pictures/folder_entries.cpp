@@ -10,7 +10,7 @@
 
 namespace ito::data {
 
-/// Most file systems say what a name stands for; a link has to be asked.
+/// Most file systems list the kind of each name; links have to be followed.
 bool FolderEntry::is(unsigned char kind) const {
   if (entry_.d_type != DT_UNKNOWN && entry_.d_type != DT_LNK) return entry_.d_type == kind;
   struct stat status {};

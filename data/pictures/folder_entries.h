@@ -8,14 +8,14 @@
 
 namespace ito::data {
 
-/// One thing in a folder. Links are followed, and one that leads nowhere is neither of the two.
+/// One entry of a folder. Links are followed, and a broken one is neither a file nor a folder.
 class FolderEntry {
  public:
   FolderEntry(int folder, const dirent& entry) : folder_(folder), entry_(entry) {}
   std::string_view name() const { return entry_.d_name; }
   bool is_file() const { return is(DT_REG); }
   bool is_folder() const { return is(DT_DIR); }
-  /// A link that leads nowhere, or in circles, or where one may not look.
+  /// A link that leads nowhere, or in circles, or to a place that may not be read.
   bool is_broken() const;
 
  private:

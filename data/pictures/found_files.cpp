@@ -63,7 +63,7 @@ std::string FoundFiles::counted(FileUse use) const {
   return text;
 }
 
-/// What is in an archive has to come out of it first.
+/// What to do about the files of one use. What is in an archive has to be unpacked first.
 std::string FoundFiles::remedy(FileUse use) const {
   const Others most = others(use)[0];
   std::error_code ignored;
@@ -79,14 +79,13 @@ std::string FoundFiles::remedy(FileUse use) const {
 
 std::vector<std::string> FoundFiles::notes() const {
   std::vector<std::string> notes;
-  // An empty file or a web page that is not even called a picture (__init__.py, index.html) is nothing amiss.
+  // An empty file or a web page without a picture's ending (__init__.py, index.html) is nothing unusual.
   for (const FileUse use : {FileUse::convert, FileUse::unpack})
     if (!others(use).empty())
       notes.push_back(cat("left out: ", counted(use), ", the first is ", others(use)[0].first,
                           "; to use them: ", remedy(use)));
   if (!broken_.empty())
-    notes.push_back(cat("left out: ", broken_.size(),
-                        " name(s) that lead nowhere (broken links), the first is ",
+    notes.push_back(cat("left out: ", broken_.size(), " broken link(s), the first is ",
                         *std::min_element(broken_.begin(), broken_.end())));
   if (!closed_.empty())
     notes.push_back(cat("left out: ", closed_.size(),
@@ -100,7 +99,7 @@ void FoundFiles::fail_empty(const std::string& otherwise) const {
   for (const FileUse use : {FileUse::convert, FileUse::unpack, FileUse::fetch})
     if (!others(use).empty()) fail(cat(start, ", but ", counted(use), ": ", remedy(use)));
   if (!broken_.empty())
-    fail(cat(start, ", but ", broken_.size(), " name(s) that lead nowhere (broken links), the first is ",
+    fail(cat(start, ", but ", broken_.size(), " broken link(s), the first is ",
              *std::min_element(broken_.begin(), broken_.end()), ": put back what they point to, or copy it"));
   if (!closed_.empty())
     fail(cat(start, ", and ", closed_.size(), " folder(s) or file(s) cannot be opened, the first is ",

@@ -11,18 +11,18 @@
 
 namespace ito::data {
 
-/// Sorts what a folder or an archive holds into pictures and what is left out, of which none goes without a
-/// word. Names are relative to `root`, with '/'.
+/// Sorts what a folder or an archive holds into pictures and what is left out, all of which the notes count. Names are
+/// relative to `root`, with '/'.
 class FoundFiles {
  public:
   explicit FoundFiles(std::filesystem::path root) : root_(std::move(root)) {}
 
-  /// A file's first kKindBytes, or all where there are fewer; called for names without a picture's ending.
+  /// A file's first kKindBytes, or all of a shorter one; called for names without a picture's ending.
   using Peek = std::function<std::string()>;
 
-  /// Hidden files (".x", "a/.x") are passed over. What peek throws says that the file cannot be opened.
+  /// Hidden files (".x", "a/.x") are skipped. If peek throws, the file counts as one that cannot be opened.
   void add(const std::string& name, const Peek& peek);
-  /// A name that cannot be followed: a link that leads nowhere, or to itself.
+  /// A broken link: it leads nowhere, or to itself.
   void add_broken(const std::string& name) { broken_.push_back(name); }
   /// A folder or a file that cannot be opened, and why.
   void add_closed(const std::string& what, const std::string& why);
@@ -30,10 +30,10 @@ class FoundFiles {
   /// The pictures' names.
   std::vector<std::string> names;
 
-  /// What the user should know of the rest, a sentence each.
+  /// What the user should know about the rest, a sentence each.
   std::vector<std::string> notes() const;
-  /// Error: there are no pictures here. Says what is here instead and what to do about it; `otherwise` is the
-  /// advice where nothing is.
+  /// Error: there are no pictures here; with what is here instead and what to do about it, or `otherwise` if there is
+  /// nothing else.
   [[noreturn]] void fail_empty(const std::string& otherwise) const;
 
  private:

@@ -47,7 +47,7 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
 
 namespace {
 
-/// As it is stored. The part is chosen in the stored picture, too.
+/// Decodes a picture as it is stored, in which the part is chosen, too.
 ImagePart decode_stored(std::string_view text, const std::string& name, const ChoosePart& choose) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
   const auto whole = [&](Image image) {

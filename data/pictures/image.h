@@ -40,13 +40,13 @@ inline constexpr int64_t kMaxPixels = 100'000'000;
 /// Whether a picture is turned as its EXIF orientation says and every viewer does, or left as it is stored.
 enum class Orientation { upright, stored };
 
-/// The picture in a file, whose kind (JPEG, PNG, WebP, PGM, PPM) its first bytes tell. Grey becomes RGB, 16
+/// The picture in a file, whose kind (JPEG, PNG, WebP, PGM, PPM) is recognised by its first bytes. Grey becomes RGB, 16
 /// bits are reduced to 8, transparency is composited over white. JPEG: libjpeg-turbo's accurate integer IDCT
-/// and fancy upsampling, and CMYK, as PIL decodes. Takes at most 400 MiB beside the bytes. Error, naming the
-/// file: unreadable, truncated, more than kMaxPixels, or no picture (says what it looks like).
+/// and fancy upsampling, and CMYK, as PIL decodes. Takes at most 400 MiB besides the bytes. Error, naming the
+/// file: unreadable, truncated, more than kMaxPixels, or not a picture (with what it looks like).
 Image decode_image(const std::filesystem::path& path, Orientation orientation = Orientation::upright);
 
-/// The same for bytes in memory; `name` is what errors call them.
+/// The picture in bytes in memory; errors call them `name`.
 Image decode_image(const uint8_t* bytes, size_t size, const std::string& name,
                    Orientation orientation = Orientation::upright);
 
@@ -57,12 +57,12 @@ struct ImagePart {
   Image image;
   Rectangle part;
 };
-/// The part's pixels as decode_image gives them, in less time where it is a JPEG. The same errors: damage
-/// outside of the part is one, too.
+/// The part's pixels as decode_image gives them, for a JPEG in less time. Errors as of decode_image: damage outside the
+/// part is one, too.
 ImagePart decode_part(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose,
                       Orientation orientation = Orientation::upright);
 
-/// Its size, from the header alone. The same errors, as far as a header shows them.
+/// Its size, from the header alone. Errors as of decode_image, as far as a header shows them.
 ImageSize read_image_size(const std::filesystem::path& path, Orientation orientation = Orientation::upright);
 ImageSize read_image_size(const uint8_t* bytes, size_t size, const std::string& name,
                           Orientation orientation = Orientation::upright);
@@ -75,7 +75,7 @@ std::vector<uint8_t> read_bytes(const std::filesystem::path& path);
 std::vector<uint8_t> encode_png(const Image& image, const PngTexts& texts = {});
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality = 92);
 
-/// Encodes to a temporary file beside `path` and renames it: the path holds a whole picture or what it held
+/// Encodes to a temporary file next to `path` and renames it: the path holds a whole picture or what it held
 /// before. Error, naming the path, if it cannot be written.
 void write_png(const std::filesystem::path& path, const Image& image, const PngTexts& texts = {});
 void write_jpeg(const std::filesystem::path& path, const Image& image, int quality = 92);

@@ -10,7 +10,7 @@
 namespace ito::data {
 namespace {
 
-/// The header chunk's bits, colour type and interlacing stand at fixed places.
+/// The header chunk's bits, colour type and interlacing are at fixed places.
 std::string png_colours(const uint8_t* bytes, size_t size) {
   if (size < 29) return "";
   const char* names[] = {"grey", "?", "RGB", "palette", "grey with transparency", "?", "RGBA"};
@@ -19,7 +19,7 @@ std::string png_colours(const uint8_t* bytes, size_t size) {
              bytes[28] ? ", interlaced" : "");
 }
 
-/// A start of frame: SOF0 to SOF15 without the three markers between them that are others.
+/// Whether a marker starts a frame: SOF0 to SOF15, but for the three in that range that mean something else.
 bool is_frame(uint8_t marker) {
   return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
 }

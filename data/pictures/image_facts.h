@@ -8,11 +8,11 @@
 
 namespace ito::data {
 
-/// What a picture's file says about itself, from its headers alone.
+/// What the headers of a picture's file say about it.
 struct ImageFacts {
   std::string kind;     // "PNG", as file_kind.h calls it
   ImageSize size;       // as it is stored
-  std::string colours;  // "RGB (colour type 2), 8 bits, interlaced"; "" where it is not told
+  std::string colours;  // "RGB (colour type 2), 8 bits, interlaced"; "" if not known
   int orientation = 1;  // EXIF's, 1 (upright) to 8
   ImageSize upright;    // the size of what viewers show
   PngTexts texts;

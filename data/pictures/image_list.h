@@ -18,7 +18,7 @@ struct ImageList {
   std::filesystem::path root;                   // what the names are relative to: a folder or an archive
   std::shared_ptr<const PictureSource> source;  // of their bytes
   std::vector<std::string> names;               // sorted
-  /// CelebA's lists (data/celeba_files/lists.h), where there are any.
+  /// CelebA's lists (data/celeba_files/lists.h), if any.
   ListFile attribute_list, identity_list, landmark_list;
   std::vector<ListFile> lists;     // the files that decide about names and attributes
   std::vector<std::string> notes;  // what the user should know, a sentence each

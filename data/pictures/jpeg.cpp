@@ -19,10 +19,10 @@
 namespace ito::data {
 namespace {
 
-/// What decoding may take beside the file, so that a few bytes cannot exhaust memory. Only a JPEG that comes
-/// in several scans needs more than the picture: all its coefficients at once.
+/// What decoding may take besides the file, so that a few bytes cannot exhaust memory. Only a JPEG in several scans
+/// needs more than the picture: all its coefficients at once.
 constexpr int64_t kMaxDecodeBytes = int64_t(384) << 20;
-/// Each scan goes over the whole picture, however few its bytes. Writers make about ten.
+/// Each scan goes over the whole picture, however few bytes it has. Encoders write about ten.
 constexpr int kMaxScans = 100;
 
 struct JpegErrors {
@@ -90,10 +90,10 @@ bool read_header(Decoder& decoder, const uint8_t* bytes, size_t size) {
   return true;
 }
 
-/// Inks, as Adobe's programs store them (255 is none), over white; PIL's rounding.
+/// CMYK, as Adobe's programs store it (255: no ink), to RGB over white, rounded as PIL does.
 void cmyk_to_rgb(const uint8_t* cmyk, uint8_t* rgb, size_t pixels) {
   for (size_t i = 0; i < pixels; ++i, cmyk += 4, rgb += 3) {
-    const int paper = cmyk[3];  // what black leaves
+    const int paper = cmyk[3];  // what the black ink leaves
     for (int c = 0; c < 3; ++c) {
       const int product = (255 - cmyk[c]) * paper + 128;
       rgb[c] = uint8_t(paper - ((product + (product >> 8)) >> 8));
@@ -101,7 +101,7 @@ void cmyk_to_rgb(const uint8_t* cmyk, uint8_t* rgb, size_t pixels) {
   }
 }
 
-/// Begins to decode columns from `left` on; libjpeg begins at the edge of a block, and this becomes `left`.
+/// Begins to decode columns from `left` on. libjpeg begins at the edge of a block, which `left` is set to.
 bool start(Decoder& decoder, JDIMENSION& left, JDIMENSION width) {
   if (setjmp(decoder.errors.escape)) return false;
   jpeg_decompress_struct& info = decoder.info;
@@ -113,9 +113,8 @@ bool start(Decoder& decoder, JDIMENSION& left, JDIMENSION width) {
   return true;
 }
 
-/// Rows `top` to `bottom` to `rgb`, one after the other. What is below is passed over but for the last row
-/// and the end-of-image marker, so that damage is found wherever it is. `spare` has room for a row of four
-/// colours.
+/// Writes rows `top` to `bottom` to `rgb`. The rows below are skipped, but for the last one and the end-of-image
+/// marker, so that damage is found wherever it is. `spare` has room for a row of four colours.
 bool read_rows(Decoder& decoder, JDIMENSION top, JDIMENSION bottom, uint8_t* rgb, uint8_t* spare) {
   if (setjmp(decoder.errors.escape)) return false;
   jpeg_decompress_struct& info = decoder.info;
@@ -133,8 +132,8 @@ bool read_rows(Decoder& decoder, JDIMENSION top, JDIMENSION bottom, uint8_t* rgb
   return true;
 }
 
-/// Error where a picture would take too much memory, or more than its bytes can hold: in all kinds but the
-/// arithmetic each block of 8x8 pixels takes a bit at least.
+/// Error if a picture would take too much memory, or has more pixels than its bytes can hold: unless it is coded
+/// arithmetically, each block of 8x8 pixels takes at least one bit.
 void check_cost(Decoder& decoder, size_t size, const std::string& name) {
   const jpeg_decompress_struct& info = decoder.info;
   const int64_t pixels = int64_t(info.image_width) * info.image_height;
@@ -209,14 +208,14 @@ ImageSize jpeg_size(const uint8_t* bytes, size_t size, const std::string& name) 
 }
 
 ImagePart decode_jpeg(const uint8_t* bytes, size_t size, const std::string& name, const ChoosePart& choose) {
-  constexpr int kReach = 2;  // pixels: smooth chroma is made from its neighbours on both sides
+  constexpr int kReach = 2;  // pixels: smoothed chroma depends on its neighbours on both sides
   Decoder decoder;
   open_jpeg(decoder, bytes, size, name);
   check_cost(decoder, size, name);
   const jpeg_decompress_struct& info = decoder.info;
   const Rectangle part = choose({int(info.image_width), int(info.image_height)});
-  // Where a progressive picture lacks scans libjpeg smooths over several blocks: the edge of a part would
-  // show.
+  // If a progressive picture lacks scans, libjpeg smooths over several blocks, so that a part decoded alone would
+  // differ at its edge.
   const bool whole = info.progressive_mode;
   JDIMENSION left = whole ? 0 : JDIMENSION(std::max(0, part.left - kReach));
   const JDIMENSION right =

@@ -9,7 +9,7 @@
 namespace ito::data {
 
 /// Calls visit(marker, content) for each segment of a JPEG before its picture's data (ITU-T T.81, B.1.1), until it
-/// returns false. Of a segment that is cut off the content is what there is.
+/// returns false. If a segment is cut off, its content is what is left of it.
 template <class Visit>
 void visit_jpeg_segments(std::string_view file, const Visit& visit) {
   constexpr uint8_t kFill = 0xff, kScan = 0xda, kEnd = 0xd9;

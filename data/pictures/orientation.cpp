@@ -18,7 +18,7 @@ std::string_view without_mark(std::string_view block) {
   return block.starts_with(kExifMark) ? block.substr(kExifMark.size()) : block;
 }
 
-/// The content of the first APP1 segment with EXIF before the picture's data; empty where there is none.
+/// The content of the first APP1 segment with EXIF before the picture's data; empty if there is none.
 std::string_view exif_of_jpeg(std::string_view file) {
   constexpr uint8_t kApp1 = 0xe1;
   std::string_view found;

@@ -14,9 +14,9 @@ struct Turn {
   bool swap = false, from_right = false, from_below = false;
 
   bool is_none() const { return !swap && !from_right && !from_below; }
-  /// The upright size of a stored picture, and the other way round.
+  /// The upright size of a stored picture, and the stored size of an upright one.
   ImageSize size(ImageSize other) const;
-  /// Where an upright picture's part is in the stored one, and the other way round.
+  /// Where a part of the upright picture is in the stored one, and the reverse.
   Rectangle stored(Rectangle part, ImageSize upright_size) const;
   Rectangle upright(Rectangle part, ImageSize stored_size) const;
   Image image(const Image& stored) const;
@@ -26,13 +26,13 @@ struct Turn {
 /// other number.
 Turn turn_of(int exif_orientation);
 
-/// EXIF's orientation in a TIFF block, as the formats below hold it; 1 where there is none.
+/// EXIF's orientation in a TIFF block, as the formats below hold it; 1 if it has none.
 int exif_orientation(std::string_view tiff);
 
-/// The same of a picture's EXIF block, of a JPEG (APP1), PNG (eXIf) or WebP (EXIF).
+/// EXIF's orientation of a picture: a JPEG (APP1), PNG (eXIf) or WebP (EXIF); 1 if it has none.
 int exif_orientation(std::string_view file, PictureFormat format);
 
-/// How that says that the picture is to be turned.
+/// How the picture is to be turned by its EXIF orientation.
 Turn turn_of(std::string_view file, PictureFormat format);
 
 }  // namespace ito::data

@@ -23,11 +23,11 @@ class FolderSource : public PictureSource {
 
  private:
   std::filesystem::path root_;
-  File folder_;  // the root, so that names are not looked up from the top of the file system; or not open
+  File folder_;  // the root, from which names are looked up faster; or not open
 };
 
-/// A picture in an archive unpacks into so much at most, however little it takes there: every thread that
-/// decodes holds one.
+/// A picture in an archive may unpack to this many bytes, however few it takes there: every decoding thread holds one
+/// picture.
 constexpr uint64_t kMostPackedPicture = uint64_t(256) << 20;
 
 class ZipSource : public PictureSource {

@@ -10,18 +10,18 @@
 
 namespace ito::data {
 
-/// What tells whether a file has changed, without reading it.
+/// Shows whether a file has changed, without reading it.
 struct PictureStamp {
   uint64_t bytes = 0;
-  uint64_t seconds = 0, nanoseconds = 0;  // of its last change; of the archive's for a file in one
-  uint64_t checksum = 0;                  // what an archive says; 0 for a file of its own
+  uint64_t seconds = 0, nanoseconds = 0;  // of its last change; for a file in an archive, the archive's
+  uint64_t checksum = 0;                  // as the archive stores it; 0 for a file outside archives
 };
 
-/// Where pictures' bytes lie. Pictures are named as in ImageList::names; any number of threads may read.
+/// Where pictures' bytes are stored. Pictures are named as in ImageList::names; any number of threads may read.
 class PictureSource {
  public:
   virtual ~PictureSource() = default;
-  /// What errors call the picture: its path.
+  /// The path of the picture, by which errors name it.
   virtual std::string place(const std::string& name) const = 0;
   /// All its bytes. Error, with its place first, if it cannot be read or is larger than a gigabyte.
   virtual std::vector<uint8_t> read(const std::string& name) const = 0;
@@ -35,7 +35,7 @@ std::shared_ptr<const PictureSource> folder_source(const std::filesystem::path& 
 /// Entries of an archive whose names start with `folder`, which is "" or ends with '/'.
 std::shared_ptr<const PictureSource> zip_source(std::shared_ptr<const io::ZipReader> zip, std::string folder);
 
-/// A text file beside pictures, wherever it lies; none where `source` is null.
+/// A text file that goes with pictures, in a folder or an archive; no file if `source` is null.
 struct ListFile {
   std::shared_ptr<const PictureSource> source;
   std::string name;

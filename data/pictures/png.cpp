@@ -27,7 +27,7 @@ struct Reader {
   Image* image = nullptr;
   bool interlaced = false;
   size_t channels = 0;     // of the rows that come: 3, or 4 with alpha
-  size_t pixels_left = 0;  // that have not come yet
+  size_t pixels_left = 0;  // not yet delivered
 
   Reader() = default;
   ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
@@ -48,7 +48,7 @@ void keep_message(png_structp png, const char* text) {
 }
 
 [[noreturn]] void on_error(png_structp png, const char* text) {
-  // What is invalid there, the warning before it has said.
+  // The warning before this one has said what is invalid.
   if (std::strcmp(text, "Invalid IHDR data") != 0) keep_message(png, text);
   png_longjmp(png, 1);
 }
@@ -56,13 +56,13 @@ void keep_message(png_structp png, const char* text) {
 void on_warning(png_structp png, const char* text) {
   keep_message(png, text);
   const Reader& reader = *static_cast<Reader*>(png_get_error_ptr(png));
-  // libpng would read on without the transparency.
+  // libpng would go on without the transparency.
   if (std::strcmp(text, "tRNS: invalid") == 0 &&
       png_get_color_type(png, reader.info) != PNG_COLOR_TYPE_PALETTE)
     png_error(png, "its transparent colour (tRNS) has the wrong length");
 }
 
-/// Before the first row: all kinds become RGB or RGBA of 8 bits; of 16 the higher 8.
+/// Asks libpng, before the first row, to turn every kind into 8-bit RGB or RGBA; of 16 bits the higher 8 are kept.
 void on_info(png_structp png, png_infop info) {
   Reader& reader = *static_cast<Reader*>(png_get_progressive_ptr(png));
   png_set_expand(png);
@@ -73,7 +73,7 @@ void on_info(png_structp png, png_infop info) {
   reader.interlaced = png_get_interlace_type(png, info) != PNG_INTERLACE_NONE;
 }
 
-/// One row's pixels as RGB over white, `step` bytes apart.
+/// Writes one row's pixels as RGB over white, `step` bytes apart.
 void put_row(const uint8_t* row, size_t channels, size_t columns, uint8_t* out, size_t step) {
   for (size_t x = 0; x < columns; ++x, row += channels, out += step) {
     const int alpha = channels == 4 ? row[3] : 255;
@@ -81,7 +81,7 @@ void put_row(const uint8_t* row, size_t channels, size_t columns, uint8_t* out, 
   }
 }
 
-/// A row of the picture or, where it is interlaced, of one of the seven smaller ones that it consists of.
+/// A row of the picture or, if it is interlaced, of one of the seven smaller pictures that it consists of.
 void on_row(png_structp png, png_bytep row, png_uint_32 number, int pass) {
   Reader& reader = *static_cast<Reader*>(png_get_progressive_ptr(png));
   Image& image = *reader.image;
@@ -113,7 +113,7 @@ bool create(Reader& reader) {
   png_set_progressive_read_fn(reader.png, &reader, on_info, on_row, nullptr);
   png_set_user_limits(reader.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_image_size has the limits
   png_set_crc_action(reader.png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-  // Texts, profiles and the like, of any length, are passed over without being unpacked or kept.
+  // Texts, profiles and other extra chunks, of any length, are skipped: neither unpacked nor kept.
   png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_set_chunk_malloc_max(reader.png, 0);
   return true;
@@ -126,7 +126,7 @@ void open_png(Reader& reader, const uint8_t* bytes, size_t size, const std::stri
   check_image_size(reader.width(), reader.height(), name);
 }
 
-/// Whether every chunk is there, up to the end chunk. Of one that is cut libpng would keep a copy.
+/// Whether every chunk is complete, up to the end chunk. libpng would keep a copy of one that is cut off.
 bool is_whole(const uint8_t* bytes, size_t size) {
   for (size_t at = kSignatureBytes; at + kAround <= size;) {
     const size_t length = png_get_uint_32(bytes + at);

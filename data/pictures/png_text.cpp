@@ -36,7 +36,7 @@ std::string utf8_of_latin1(std::string_view text) {
 
 constexpr size_t kMostText = 200;  // bytes
 
-/// As it is kept and shown: the first bytes of a long one, without half a character.
+/// A text as it is kept and shown: the first bytes of a long one, without half a character at the end.
 std::string kept_of(std::string_view text) {
   constexpr size_t kDots = 3;
   if (text.size() <= kMostText) return io::printable(text);
@@ -45,7 +45,7 @@ std::string kept_of(std::string_view text) {
   return io::printable(text.substr(0, end)) + "...";
 }
 
-/// The same of what may be no UTF-8: made so first, which makes it longer.
+/// The same for a text that may not be UTF-8: it is first converted, which makes it longer.
 std::string kept_utf8(std::string_view text) { return kept_of(as_utf8(text.substr(0, 2 * kMostText))); }
 std::string kept_latin1(std::string_view text) {
   return kept_of(utf8_of_latin1(text.substr(0, 2 * kMostText)));
@@ -73,7 +73,7 @@ void append_text(std::vector<uint8_t>& to, const std::string& keyword, const std
     append_chunk(to, "iTXt", keyword + std::string(5, '\0') + kept);  // uncompressed, of no language
 }
 
-/// The text up to the next zero byte, which is taken away with it.
+/// Takes the text up to the next zero byte, and that byte, from the front.
 std::string_view take_field(std::string_view& content) {
   const size_t end = std::min(content.find('\0'), content.size());
   const std::string_view field = content.substr(0, end);
@@ -98,7 +98,7 @@ void read_text(std::string_view type, std::string_view content, PngTexts& texts)
 }  // namespace
 
 std::vector<uint8_t> with_texts(const std::vector<uint8_t>& png, const PngTexts& texts) {
-  if (png.size() < kHeaderEnd) fail(cat("no PNG: ", png.size(), " bytes"));
+  if (png.size() < kHeaderEnd) fail(cat("not a PNG: ", png.size(), " bytes"));
   std::vector<uint8_t> result(png.begin(), png.begin() + kHeaderEnd);
   for (const auto& [keyword, text] : texts) append_text(result, keyword, text);
   result.insert(result.end(), png.begin() + kHeaderEnd, png.end());

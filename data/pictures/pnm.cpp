@@ -3,14 +3,13 @@
 #include "data/pictures/codecs.h"
 #include "kernels/base/error.h"
 
-/// Binary PGM (P5) and PPM (P6), after the netpbm manual. stb's reader takes a file that breaks off for a
-/// whole one and ignores the largest value; this one does not.
+/// Binary PGM (P5) and PPM (P6), after the netpbm manual.
 namespace ito::data {
 namespace {
 
 struct Header {
   int width = 0, height = 0, channels = 0;
-  int largest = 0;    // the value that stands for white
+  int largest = 0;    // the value of white
   size_t pixels = 0;  // offset of the first sample
 };
 

@@ -12,8 +12,8 @@ namespace {
 constexpr int kFractionBits = 22;  // 255 * 2^22 + 2^21 is the largest sum, and fits in 31 bits
 constexpr int32_t kHalf = 1 << (kFractionBits - 1);
 
-/// What each output along one axis is made of: `count` inputs from `first`, with fixed-point weights of sum
-/// ~1.
+/// The inputs of each output along one axis: `count` of them from `first`, with fixed-point weights whose sum is
+/// about 1.
 struct Weights {
   struct Span {
     int first, count;
@@ -59,13 +59,13 @@ void resize_axis(const Weights& weights, const uint8_t* source, size_t bytes, ui
       const int32_t value = values[k];
       for (size_t b = 0; b < bytes; ++b) sums[b] += value * row[b];
     }
-    // No sum is negative; the weights' roundings can carry one past 255.
+    // No sum is negative; rounding of the weights can carry one past 255.
     for (size_t b = 0; b < bytes; ++b) out[b] = uint8_t(std::min(sums[b] >> kFractionBits, 255));
   }
 }
 
-/// Pixels [rows, columns, 3], `stride` bytes from row to row, -> out [columns, rows, 3]. Four bytes move at
-/// once: the fourth falls on the pixel that is written next.
+/// Transposes pixels [rows, columns, 3], `stride` bytes from row to row, to out [columns, rows, 3]. Four bytes move at
+/// once: the fourth lands on the pixel that is written next.
 void transpose(const uint8_t* pixels, size_t stride, int rows, int columns, uint8_t* out) {
   for (int x = 0; x < columns; ++x) {
     const uint8_t* pixel = pixels + size_t(x) * 3;
@@ -75,8 +75,8 @@ void transpose(const uint8_t* pixels, size_t stride, int rows, int columns, uint
   }
 }
 
-/// Every row of `part` -> out [part.height, width, 3]. Some rows at a time are laid on their side, so that
-/// the sums run over neighbouring bytes, as vector instructions want them.
+/// Scales every row of `part` to out [part.height, width, 3]. Some rows at a time are transposed, so that the sums run
+/// over neighbouring bytes, as vector instructions need them.
 void resize_rows(const Image& image, const Rectangle& part, int width, uint8_t* out) {
   constexpr int kStrip = 32;
   const Weights weights = triangle_weights(part.width, width);

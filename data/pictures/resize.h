@@ -11,7 +11,7 @@ namespace ito::data {
 /// arithmetic of PIL's Image.crop(part).resize(size, BILINEAR). Error if `part` leaves the image.
 Image resize(const Image& image, const Rectangle& part, ImageSize size);
 
-/// The same into `out`, u8 [size.height, size.width, 3].
+/// Writes the scaled part to `out`, u8 [size.height, size.width, 3].
 void resize_into(const Image& image, const Rectangle& part, ImageSize size, uint8_t* out);
 
 }  // namespace ito::data

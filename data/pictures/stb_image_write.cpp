@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <new>
 
-// Where memory ends stb would end the program.
+// If there is no memory left, stb would end the program.
 static void* resized_or_thrown(void* memory, size_t bytes) {
   if (void* resized = std::realloc(memory, bytes)) return resized;
   throw std::bad_alloc();

@@ -9,7 +9,7 @@
 namespace ito::data {
 namespace {
 
-/// The picture, and four bytes a pixel, which a lossless or transparent one takes while it is decoded.
+/// Counts the picture, and four more bytes a pixel, which a lossless or transparent one takes while it is decoded.
 constexpr int64_t kMostBytes = int64_t(400) << 20, kBytesPerPixel = 3 + 4;
 
 const char* reason_of(VP8StatusCode status) {
@@ -17,7 +17,7 @@ const char* reason_of(VP8StatusCode status) {
     case VP8_STATUS_OUT_OF_MEMORY:
       return "out of memory";
     case VP8_STATUS_UNSUPPORTED_FEATURE:
-      return "it uses what libwebp does not know";
+      return "it uses a feature that libwebp does not know";
     case VP8_STATUS_NOT_ENOUGH_DATA:
       return "it breaks off";
     default:

@@ -8,9 +8,9 @@
 
 namespace ito::io {
 
-/// A file that grows by whole records, made where there is none. Each is with the operating system when
-/// `append` returns (a kill loses none), though not yet durable. Error: cannot open or write; what was
-/// written of a record that did not fit is taken back, so that the file can go on once there is room again.
+/// A file that grows by whole records; it is created if missing. When `append` returns, the operating system has the
+/// record (a kill does not lose it), though it is not yet durable. Error: cannot open or write; what was
+/// written of a record that did not fit is removed, so that the file can grow further once there is room again.
 class AppendFile {
  public:
   explicit AppendFile(const std::filesystem::path& path);

@@ -12,7 +12,7 @@ AtomicFile::AtomicFile(const fs::path& path, Leftovers leftovers)
     : path_(path), temporary_(path, Temporary::Kind::file, leftovers) {
   std::error_code ignored;
   if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored))
-    fail(cat(path.string(), ": is no regular file, so it is not replaced; name another"));
+    fail(cat(path.string(), ": is not a regular file, so it is not replaced; name another"));
 }
 
 void AtomicFile::write(const void* data, uint64_t bytes) { temporary_.file().write(data, bytes); }

@@ -14,11 +14,11 @@ namespace ito::io {
 /// nothing is left. Error: cannot create, disk full, cannot rename; always with the file's name.
 class AtomicFile {
  public:
-  /// Leftovers are better kept, and cleaned once for all, where a folder gets very many files.
+  /// If a folder gets very many files, leftovers are better kept here, and cleaned once for all of them.
   explicit AtomicFile(const std::filesystem::path& path, Leftovers leftovers = Leftovers::clean);
   void write(const void* data, uint64_t bytes);
-  /// Not `durable`: readers find it whole all the same, but when the machine fails it may be lost; never
-  /// waits for the disk.
+  /// Not `durable`: does not wait for the disk. Readers still find the whole file, but it may be lost if the machine
+  /// fails.
   void commit(bool durable = true);
 
  private:
@@ -29,7 +29,7 @@ class AtomicFile {
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
 /// A symbolic link that points to `target` (relative to the link's own folder) or keeps pointing to what it
-/// did before, durably. One writer at a time. Error: something that is no link is there; cannot write.
+/// did before, durably. One writer at a time. Error: something other than a link is there; cannot write.
 void write_link_atomic(const std::filesystem::path& link, const std::filesystem::path& target);
 
 /// A whole (small) file as text. Error: missing or unreadable, or larger than `max_bytes`.

@@ -27,7 +27,7 @@ void sync_tree(const fs::path& folder) {
   sync_path(folder);
 }
 
-/// Puts `fresh` at `target`, over the folder that is there, whose last place (to be removed) is returned.
+/// Puts `fresh` at `target`, in place of the folder that is there; returns where that was moved, to be removed.
 fs::path replace(const fs::path& fresh, const fs::path& target) {
   if (exchange_names(fresh, target)) return fresh;
   if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) {
@@ -35,7 +35,7 @@ fs::path replace(const fs::path& fresh, const fs::path& target) {
   }
   fs::path aside = fs::path(fresh).replace_extension(".old.tmp");
   const File lock = File::try_open(target, File::Mode::read);
-  if (lock.is_open()) lock.try_lock();  // so that no process takes it for a dead writer's leftover
+  if (lock.is_open()) lock.try_lock();  // so that it is not taken for a dead writer's leftover
   std::error_code error;
   fs::rename(target, aside, error);
   if (!error) {

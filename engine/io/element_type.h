@@ -18,7 +18,7 @@ size_t size_of(ElementType type);
 const char* name_of(ElementType type);
 std::optional<ElementType> element_type_from_name(std::string_view name);
 
-/// The stored type of a C++ type. bf16 has none: its arrays are passed as raw bytes.
+/// The stored type of a C++ type. There is none for bf16, whose arrays are passed as raw bytes.
 template <class T>
 struct element_type_of;
 template <>
@@ -57,7 +57,7 @@ struct element_type_of<double> {
 /// "[2, 3, 4]"
 std::string shape_text(const std::vector<int64_t>& shape);
 
-/// Bytes of a contiguous array; none if a dimension is negative or the product does not fit 63 bits.
+/// Bytes of a contiguous array; nothing if a dimension is negative or the product does not fit 63 bits.
 std::optional<uint64_t> bytes_of(ElementType type, const std::vector<int64_t>& shape);
 
 }  // namespace ito::io

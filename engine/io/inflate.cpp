@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kPiece = size_t(1) << 30;  // zlib counts in 32 bits
 
-/// The first piece of `rest`, which loses it.
+/// Takes the first piece off `rest`.
 std::string_view take_piece(std::string_view& rest) {
   const std::string_view piece = rest.substr(0, kPiece);
   rest.remove_prefix(piece.size());
@@ -24,7 +24,7 @@ void give(z_stream& stream, std::string_view piece) {
   stream.avail_in = uInt(piece.size());
 }
 
-[[noreturn]] void fail_start() { fail("zlib has no memory to begin with: close other programs"); }
+[[noreturn]] void fail_start() { fail("zlib has no memory to start with: close other programs"); }
 
 }  // namespace
 
@@ -35,7 +35,7 @@ Inflater::Inflater(std::function<std::string_view()> next)
 
 Inflater::~Inflater() { inflateEnd(stream_.get()); }
 
-/// Up to `size` bytes, which becomes how many came; zlib's state.
+/// Reads up to `size` bytes and sets `size` to their number; returns zlib's state.
 int Inflater::step(uint8_t* out, size_t& size) {
   z_stream& stream = *stream_;
   if (stream.avail_in == 0) {

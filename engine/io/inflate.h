@@ -9,13 +9,13 @@
 
 struct z_stream_s;
 
-/// zlib, which is called nowhere else: deflate and its checksum.
+/// deflate and its checksum. zlib is only used here.
 namespace ito::io {
 
-/// Undoes deflate's compression (RFC 1951) as far as is asked for, whatever the stream would grow to.
+/// Unpacks deflate's compression (RFC 1951), only as far as is asked for, however long the stream is.
 class Inflater {
  public:
-  /// `next` gives the compressed bytes, a piece at a time; nothing where there are no more.
+  /// `next` gives the compressed bytes, a piece at a time; an empty piece at the end.
   explicit Inflater(std::function<std::string_view()> next);
   ~Inflater();
   Inflater(const Inflater&) = delete;
@@ -39,7 +39,7 @@ bool inflate_all(std::string_view packed, uint8_t* out, uint64_t size);
 /// One whole stream without a frame.
 std::vector<uint8_t> deflate_all(std::string_view bytes);
 
-/// CRC-32 as in zip archives and gzip (ISO 3309), of what has the CRC `before` and the bytes behind it.
+/// CRC-32 as in zip archives and gzip (ISO 3309), of data with the CRC `before`, followed by these bytes.
 uint32_t crc32(const void* bytes, size_t size, uint32_t before = 0);
 
 }  // namespace ito::io

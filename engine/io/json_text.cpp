@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The same with every string, and every name in an object, in UTF-8.
+/// The same value with every string, and every name in an object, in UTF-8.
 json in_utf8(const json& value) {
   if (value.is_string()) return as_utf8(value.get_ref<const std::string&>());
   json result = value;

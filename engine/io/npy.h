@@ -34,14 +34,14 @@ struct NpyArray {
 struct NpyHeader {
   ElementType type = ElementType::f32;
   std::vector<int64_t> shape;
-  uint64_t begin = 0, bytes = 0;  // of the numbers: from which byte on, how many
+  uint64_t begin = 0, bytes = 0;  // of the numbers: their first byte, how many bytes
 };
 
-constexpr uint64_t kNpyPrefix = 12;  // bytes that tell a header's length, in both versions
+constexpr uint64_t kNpyPrefix = 12;  // bytes that include the header's length, in both versions
 
-/// Where the numbers begin, from the first kNpyPrefix bytes (or all, if there are fewer) of `size`.
+/// Where the numbers begin, by the first kNpyPrefix bytes (or all, if there are fewer) of `size`.
 uint64_t find_npy_data(std::string_view start, uint64_t size);
-/// From the bytes before the numbers, or more, of `size`. Error: as for read_npy, without a name.
+/// Parses the bytes before the numbers, or more, of a file of `size` bytes. Error: as for read_npy, without a name.
 NpyHeader parse_npy_header(std::string_view start, uint64_t size);
 /// The bytes before the numbers, version 1; the numbers begin at a multiple of 64.
 std::string npy_header(ElementType type, const std::vector<int64_t>& shape);

@@ -18,7 +18,7 @@ bool ends_as_array(std::string_view name) {
   return name.size() > kEnding.size() && name.substr(name.size() - kEnding.size()) == kEnding;
 }
 
-/// The path again, unless the file is one array instead of an archive of them.
+/// Returns the path. Error: the file is one array instead of an archive of them.
 const std::filesystem::path& check_kind(const std::filesystem::path& path) {
   const MappedFile file(path);
   const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
@@ -27,13 +27,13 @@ const std::filesystem::path& check_kind(const std::filesystem::path& path) {
   return path;
 }
 
-/// f(), whose errors get the place in front.
+/// f(), with the place before the message of its errors.
 template <class F>
 auto at_place(const std::string& place, F&& f) {
   try {
     return f();
   } catch (const Error& error) {
-    throw Error(cat(place, ": ", error.what()), error.location());
+    throw error.at(place);
   }
 }
 

@@ -12,7 +12,7 @@
 /// array "mu" is the entry "mu.npy".
 namespace ito::io {
 
-/// One array of an archive, its numbers in order and in any pieces, so that memory does not follow its size.
+/// One array of an archive, read in order and in pieces of any size, so that the whole array need not fit in memory.
 /// The reader outlives it. Error, the place first: damaged, or asked for more numbers than there are.
 class NpzStream {
  public:
@@ -27,16 +27,16 @@ class NpzStream {
   NpyHeader header_;
 };
 
-/// Opening reads the directory only. Error: no .npz, or one that ZipReader or read_npy would refuse; the
-/// archive's and the array's name first.
+/// Opening reads the directory only. Error, with the archive's and the array's name: not an .npz, or one that ZipReader
+/// or read_npy would refuse.
 class NpzReader {
  public:
   explicit NpzReader(const std::filesystem::path& path);
 
-  /// Of the arrays, in the archive's order; other entries are left alone.
+  /// The arrays' names, in the archive's order; other entries are ignored.
   const std::vector<std::string>& names() const { return names_; }
   bool has(const std::string& name) const;
-  /// Error: no such array (the names that there are, are listed).
+  /// Error: no such array; with the names of those that exist.
   NpzStream open(const std::string& name) const;
   /// A whole array. Error: more than `max_bytes`.
   NpyArray array(const std::string& name, uint64_t max_bytes = uint64_t(1) << 30) const;
@@ -47,7 +47,7 @@ class NpzReader {
 };
 
 /// Writes an archive that NumPy reads, complete on `commit` or not there at all. Error: a repeated name, a
-/// type that .npy has not, disk full.
+/// type that .npy does not have, disk full.
 class NpzWriter {
  public:
   enum class Packing { stored, deflated };  // numpy.savez, numpy.savez_compressed

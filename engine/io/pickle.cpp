@@ -44,13 +44,13 @@ class Machine {
   [[noreturn]] void refuse_instruction(char instruction) const {
     fail(cat("its pickle has the instruction ", int(static_cast<unsigned char>(instruction)), " at byte ",
              position_ - 1,
-             ", which is not read; save the weights again: torch.save(model.state_dict(), FILE)"));
+             ", which is not supported; save the weights again: torch.save(model.state_dict(), FILE)"));
   }
 
   /// What keeps memory in bounds: a value has a bounded size for each instruction that made it.
   void spend(uint64_t instructions) {
     if (instructions > left_)
-      fail(cat("its pickle has more than ", kMostInstructions, " instructions, which weights have not"));
+      fail(cat("its pickle has more than ", kMostInstructions, " instructions, more than weights need"));
     left_ -= instructions;
   }
   std::string_view take(uint64_t bytes) {
@@ -82,7 +82,7 @@ class Machine {
     push(PickleRef(values_.size()));
     return values_.emplace_back(PickleValue{kind, number, text, {}});
   }
-  /// The values on the stack above its last mark.
+  /// Where the part of the stack above its last mark begins.
   size_t bottom() const { return marks_.empty() ? 0 : marks_.back(); }
   PickleRef pop() {
     if (stack_.size() <= bottom()) fail_damaged("takes a value from an empty stack");
@@ -106,7 +106,7 @@ class Machine {
   void grow_top(PickleKind kind, const std::vector<PickleRef>& items) {
     if (stack_.size() <= bottom()) fail_damaged("takes a value from an empty stack");
     PickleValue& value = values_[stack_.back()];
-    if (value.kind != kind) fail_damaged("puts items into what holds none");
+    if (value.kind != kind) fail_damaged("adds items to a value that holds none");
     if (kind == PickleKind::dict && items.size() % 2 != 0) fail_damaged("has a key without a value");
     value.items.insert(value.items.end(), items.begin(), items.end());
   }
@@ -198,7 +198,7 @@ class Machine {
     switch (instruction) {
       case '\x80':
         if (const uint64_t protocol = number(1); protocol != 2)
-          fail(cat("its pickle is of protocol ", protocol, "; 2 is read, as torch.save writes it by itself"));
+          fail(cat("its pickle is of protocol ", protocol, "; only 2 is read, torch.save's default"));
         return true;
       case 'q':
         memo_[uint32_t(number(1))] = top();
@@ -252,13 +252,13 @@ class Machine {
   void call() {
     const PickleRef arguments = pop(), callable = pop();
     if (values_[callable].kind != PickleKind::global || values_[arguments].kind != PickleKind::tuple)
-      fail_damaged("calls what is no function");
+      fail_damaged("calls something that is not a function");
     if (values_[callable].text == kOrderedDict)
       push_new(PickleKind::dict).items = pairs_of(arguments);
     else
       push_new(PickleKind::call).items = {callable, arguments};
   }
-  /// An OrderedDict's arguments are none, or, from Python 2, a list of lists of a key and a value.
+  /// An OrderedDict has no arguments or, from Python 2, a list of lists of a key and a value.
   std::vector<PickleRef> pairs_of(PickleRef arguments) {
     std::vector<PickleRef> items;
     const PickleValue& tuple = values_[arguments];

@@ -20,8 +20,8 @@ constexpr uint64_t kLargestHeader = 100'000'000;  // the format's own limit
 constexpr size_t kMostDimensions = 32;
 constexpr char kMetadataKey[] = "__metadata__";
 
-/// Hands over each member of the header as soon as it is parsed, and keeps none: memory follows what is
-/// accepted, not what a hostile header can make a parser build. Refuses deep nesting and repeated keys inside
+/// Hands over each member of the header as soon as it is parsed, and keeps none: a hostile header cannot make the
+/// parser build more than is accepted. Refuses deep nesting and repeated keys inside
 /// a member.
 class HeaderVisitor {
  public:
@@ -111,7 +111,7 @@ SafetensorsReader::SafetensorsReader(const std::filesystem::path& path) : file_(
     parse_header(header_bytes);
     check_ranges(file_.size() - kPrefixBytes - header_bytes);
   } catch (const Error& error) {
-    throw Error(cat(name, ": ", error.what()), error.location());
+    throw error.at(name);
   } catch (const json::exception& error) {
     fail(cat(name, ": not a safetensors file: ", error.what()));
   }

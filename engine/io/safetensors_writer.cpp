@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// The length and the header, as they are in the file. Sets `data_bytes` to the size of what follows.
+/// The length and the header, as they are stored in the file. Sets `data_bytes` to the size of what follows.
 std::string header_of(const std::vector<TensorSpec>& tensors, const Metadata& metadata,
                       uint64_t& data_bytes) {
   ordered_json header = ordered_json::object();
@@ -50,7 +50,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
   } catch (const ordered_json::exception& error) {
     fail(cat(path.string(), ": a name or a metadata text is not UTF-8: ", error.what()));
   } catch (const Error& error) {
-    throw Error(cat(path.string(), ": ", error.what()), error.location());
+    throw error.at(path.string());
   }
 }
 

@@ -7,9 +7,9 @@
 
 namespace ito::io {
 
-/// SHA-256 (FIPS 180-4) as 64 lower-case hexadecimal digits: what names a published file of weights.
+/// SHA-256 (FIPS 180-4) as 64 lower-case hexadecimal digits, by which published files of weights are identified.
 std::string sha256_hex(std::span<const std::byte> bytes);
-/// Of a file's bytes. Error: missing or unreadable.
+/// The hash of a file's bytes. Error: missing or unreadable.
 std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace ito::io

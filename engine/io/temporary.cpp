@@ -45,7 +45,7 @@ void clean_one(const fs::path& leftover, const fs::path& target) {
     fs::remove_all(leftover, ignored);
 }
 
-/// Those of the folder's leftovers whose target is called so; all of them where that is empty.
+/// Cleans the folder's leftovers of the target of this name, or all of them if it is empty.
 void clean_folder(const fs::path& folder, const fs::path& name) {
   std::error_code error;
   std::vector<fs::path> leftovers;
@@ -73,7 +73,7 @@ Temporary::Temporary(const fs::path& target, Kind kind, Leftovers leftovers) {
   }
 }
 
-/// False, with errno set, where the name is taken or cannot be made.
+/// False, with errno set, if the name is taken or cannot be created.
 bool Temporary::create(Kind kind, const fs::path& target) {
   if (kind == Kind::folder) {
     if (mkdir(path_.c_str(), 0777) != 0) return false;
@@ -89,11 +89,11 @@ bool Temporary::create(Kind kind, const fs::path& target) {
     if (!file_.is_open()) return false;
   }
   if (file_.is_open()) {
-    file_.lock();  // where a file system knows no locks, leftovers are never taken for dead
+    file_.lock();  // if the file system has no locks, leftovers are never taken for dead
     if (file_.is_at(path_)) return true;
     file_ = File();
   }
-  errno = EEXIST;  // another process cleaned it away between its making and its locking: take the next name
+  errno = EEXIST;  // another process removed it before it was locked: take the next name
   return false;
 }
 

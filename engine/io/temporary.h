@@ -11,7 +11,7 @@ enum class Leftovers { clean, keep };
 
 /// A locked temporary sibling of `target`, named ".<target>.<process number>.<n>.tmp": what the atomic
 /// writers fill before they rename it into place. The lock (flock) ends with its process, so a leftover is
-/// recognised for certain, even where its process number is in use again or means another process (containers
+/// recognised for certain, even if its process number is in use again or belongs to another process (containers
 /// on one disk).
 class Temporary {
  public:
@@ -20,15 +20,15 @@ class Temporary {
   /// Creates it, after `clean_leftovers(target)`, which reads all of the folder's names, unless they are to be
   /// kept. Error: the folder around it is missing or not writable.
   Temporary(const std::filesystem::path& target, Kind kind, Leftovers leftovers = Leftovers::clean);
-  /// Removes whatever lies under the temporary name, unless released, and unlocks. Never throws.
+  /// Removes whatever has the temporary name, unless released, and unlocks. Never throws.
   ~Temporary();
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  /// Errors call it by the target's name.
+  /// Its errors name the target.
   const File& file() const { return file_; }
-  /// The temporary name is no longer our file.
+  /// Gives up the temporary name, after a rename.
   void release() { path_.clear(); }
 
  private:
@@ -38,10 +38,10 @@ class Temporary {
   File file_;
 };
 
-/// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved away
+/// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved aside
 /// (name ending in ".old.tmp") returns to its place if nothing is there.
 void clean_leftovers(const std::filesystem::path& target);
-/// The same for every target in a folder.
+/// Removes the temporaries of dead writers of every target in a folder.
 void clean_all_leftovers(const std::filesystem::path& folder);
 
 /// Makes a file's content, or a folder's list of names, durable (fsync).

@@ -7,9 +7,9 @@
 
 namespace ito::io {
 
-/// Whether to_f32 knows the type: f16, bf16, f32 and f64.
+/// Whether to_f32 converts the type: f16, bf16, f32 and f64.
 bool is_real(ElementType type);
-/// `count` stored numbers (little-endian, at any address) as f32; exact but from f64, which is rounded to
+/// `count` stored numbers (little-endian, at any address) as f32; exact except for f64, which is rounded to
 /// nearest. Error: not of a real type.
 void to_f32(ElementType type, const std::byte* from, int64_t count, float* to);
 

@@ -26,7 +26,7 @@ constexpr const char* kSaveAgain = "save the weights again: torch.save(model.sta
 
 constexpr std::string_view kTensor = "torch._utils\n_rebuild_tensor_v2",
                            kParameter = "torch._utils\n_rebuild_parameter";
-/// All that a pickle of weights may name.
+/// All globals that a pickle of weights may name.
 constexpr std::array<std::string_view, 13> kGlobals{kTensor,
                                                     kParameter,
                                                     "collections\nOrderedDict",
@@ -40,7 +40,7 @@ constexpr std::array<std::string_view, 13> kGlobals{kTensor,
                                                     "torch\nCharStorage",
                                                     "torch\nByteStorage",
                                                     "torch\nBoolStorage"};
-/// Of the storages, in that order.
+/// The element types of the storages above, in the same order.
 constexpr std::array<ElementType, 10> kTypes{
     ElementType::f32, ElementType::f64, ElementType::f16, ElementType::bf16, ElementType::i64,
     ElementType::i32, ElementType::i16, ElementType::i8,  ElementType::u8,   ElementType::boolean};
@@ -50,7 +50,7 @@ struct Storage {
   int64_t count = 0;
   std::string_view bytes;  // once it is found
 };
-/// By their keys, which are the pickle's own bytes.
+/// Storages by their keys, which are views of the pickle's bytes.
 using Storages = std::map<std::string_view, Storage>;
 
 /// A tensor as the pickle has it, its storage by key.
@@ -67,7 +67,7 @@ class StateDict {
     if (root.kind != PickleKind::dict) fail(cat("holds no dict of tensors; ", kSaveAgain));
     for (size_t i = 0; i < root.items.size(); i += 2) {
       const PickleValue& key = pickle[root.items[i]];
-      if (key.kind != PickleKind::text) fail(cat("has a key that is no text; ", kSaveAgain));
+      if (key.kind != PickleKind::text) fail(cat("has a key that is not a text; ", kSaveAgain));
       if (!names_.insert(key.text).second)
         fail(cat("has '", printable(key.text), "' twice; the file is damaged, download it again"));
       take_tensor(std::string(key.text), pickle[root.items[i + 1]]);
@@ -82,7 +82,7 @@ class StateDict {
     fail(cat("'", printable(name), "' ", what));
   }
 
-  /// The arguments of a call of this global; null if the value is none.
+  /// The arguments, if the value is a call of this global; else null.
   const std::vector<PickleRef>* arguments_of(const PickleValue& value, std::string_view global) const {
     if (value.kind != PickleKind::call || pickle_[value.items[0]].text != global) return nullptr;
     return &pickle_[value.items[1]].items;
@@ -96,7 +96,7 @@ class StateDict {
 
   void describe(const std::string& name, const PickleValue& value) {
     const std::vector<PickleRef>* arguments = arguments_of(value, kTensor);
-    if (!arguments) fail_tensor(name, cat("is no tensor; ", kSaveAgain));
+    if (!arguments) fail_tensor(name, cat("is not a tensor; ", kSaveAgain));
     if (arguments->size() < 4)
       fail_tensor(name, "is a tensor without strides; the file is damaged, download it again");
     Description description;
@@ -128,7 +128,7 @@ class StateDict {
     return numbers;
   }
 
-  /// ('storage', type, key, place, count[, view]): those of one key are one storage.
+  /// ('storage', type, key, place, count[, view]): equal keys mean the same storage.
   Storages::const_reference storage_of(const std::string& name, const PickleValue& value) {
     if (value.kind == PickleKind::persistent && pickle_[value.items[0]].kind == PickleKind::tuple) {
       const std::vector<PickleRef>& id = pickle_[value.items[0]].items;
@@ -138,7 +138,7 @@ class StateDict {
                         kind(2) == PickleKind::text && (id.size() == 5 || kind(5) == PickleKind::none);
       if (fits) return add_storage(name, pickle_[id[1]].text, pickle_[id[2]].text, number(name, id[4]));
     }
-    fail_tensor(name, "has no storage of a kind that is read; " + std::string(kSaveAgain));
+    fail_tensor(name, "has no storage of a supported kind; " + std::string(kSaveAgain));
   }
 
   Storages::const_reference add_storage(const std::string& name, std::string_view global,
@@ -159,7 +159,7 @@ class StateDict {
   static void check_extent(const TorchTensor& tensor, int64_t count) {
     if (tensor.strides.size() != tensor.shape.size())
       fail_tensor(tensor.name,
-                  "has other numbers of strides than of extents; the file is damaged, download it again");
+                  "does not have as many strides as extents; the file is damaged, download it again");
     const auto bytes = bytes_of(tensor.type, tensor.shape);
     if (!bytes) fail_tensor(tensor.name, cat("has the impossible shape ", shape_text(tensor.shape)));
     int64_t last = tensor.offset;
@@ -198,12 +198,12 @@ std::vector<Description> read_pickles(std::string_view rest) {
   };
   const Pickle version = next({});
   if (version.root().kind != PickleKind::integer || version.root().number != kProtocol)
-    fail(cat("is of another version than ", kProtocol, " of torch.save's older form; ", kSaveAgain));
+    fail(cat("is of a version other than ", kProtocol, " of torch.save's older form; ", kSaveAgain));
   const Pickle machine = next({});
   const std::vector<PickleRef>& facts = machine.root().items;
   for (size_t i = 0; machine.root().kind == PickleKind::dict && i < facts.size(); i += 2)
     if (machine[facts[i]].text == "little_endian" && machine[facts[i + 1]].number == 0)
-      fail("was written on a big-endian machine, which is not read; save it again on another");
+      fail("was written on a big-endian machine, which is not supported; save it again on another");
   const Pickle weights = next(kGlobals), keys = next({});
   StateDict dict(weights);
   if (keys.root().kind != PickleKind::list)
@@ -260,7 +260,7 @@ std::vector<Description> read_archive(std::string_view file) {
   }
   if (folder.empty()) fail("is a zip archive, but not of torch.save: it has no data.pkl");
   if (const ZipEntry* order = zip.find(folder + "/byteorder"); order && entry_bytes(zip, *order) != "little")
-    fail("was written on a big-endian machine, which is not read; save it again on another");
+    fail("was written on a big-endian machine, which is not supported; save it again on another");
   const Pickle pickle(entry_bytes(zip, *zip.find(folder + std::string(kPickle))), kGlobals);
   StateDict dict(pickle);
   for (auto& [key, storage] : dict.storages) {
@@ -282,7 +282,7 @@ std::vector<Description> read_either(std::string_view file) {
   if (file.empty()) fail("the file is empty; download it again");
   if (kMagic.substr(0, file.size()) == file || kZipMagic.substr(0, file.size()) == file)
     fail("truncated: the file ends within its first bytes; download it again");
-  if (is_web_page(file)) fail("an HTML page instead of a file of weights; get the file again");
+  if (is_web_page(file)) fail("an HTML page instead of a file of weights; download the file again");
   fail(cat("not a file of torch.save; ", kSaveAgain));
 }
 
@@ -313,7 +313,7 @@ TorchFileReader::TorchFileReader(const std::filesystem::path& path) : file_(path
     for (Description& tensor : read_either({reinterpret_cast<const char*>(file_.data()), file_.size()}))
       tensors_.push_back(std::move(tensor.tensor));
   } catch (const Error& error) {
-    throw Error(cat(path.string(), ": ", error.what()), error.location());
+    throw error.at(path.string());
   }
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
 }

@@ -27,8 +27,8 @@ struct TorchTensor {
 };
 
 /// Opening reads and checks everything but the numbers, and in the zip form their checksums, too. The pickle
-/// is not run, and what it may name is a closed list. Any number of threads may read. Error: neither form,
-/// truncated or overlong, damaged, a name twice, a pickle that names what weights do not need, tensors beyond
+/// is not executed, and may only name globals of a fixed list. Any number of threads may read. Error: neither form,
+/// truncated or overlong, damaged, a name twice, a pickle that names other globals, tensors beyond
 /// their storage, storages beyond the file, big-endian, anything but a flat dict of tensors.
 class TorchFileReader {
  public:
@@ -41,8 +41,8 @@ class TorchFileReader {
   const TorchTensor* find(const std::string& name) const;
   /// Error: no such tensor.
   const TorchTensor& at(const std::string& name) const;
-  /// The numbers of one tensor in C order, rounded to f32. Error: no such tensor, as many numbers as `to`
-  /// does not have, not of a real type.
+  /// The numbers of one tensor in C order, rounded to f32. Error: no such tensor, another number of elements than `to`
+  /// has, not of a real type.
   void read(const std::string& name, std::span<float> to) const;
   std::vector<float> values(const std::string& name) const;
 

@@ -30,13 +30,13 @@ struct ZipEntry {
 };
 
 /// Reads an archive in place; opening reads the directory only, to its end (copies with more than 65,535
-/// entries exist whose counter has wrapped). Any number of threads may read. Error: no zip (an HTML page is
-/// reported), truncated, in several parts, encrypted, another compression than the two, entries that overlap,
-/// that claim more bytes than there are, or are called "/x", "../x" or as another one.
+/// entries exist whose counter has wrapped). Any number of threads may read. Error: not a zip (with a hint if it is
+/// an HTML page), truncated, in several parts, encrypted, another compression than the two, entries that overlap,
+/// that claim more bytes than there are, or that are named "/x", "../x" or like another one.
 class ZipReader {
  public:
   explicit ZipReader(const std::filesystem::path& path);
-  /// Of bytes that outlive the reader; `name` is what errors call them.
+  /// Reads bytes that outlive the reader; errors call them `name`.
   ZipReader(std::string_view bytes, std::string name);
   ZipReader(const ZipReader&) = delete;
   ZipReader& operator=(const ZipReader&) = delete;
@@ -47,13 +47,13 @@ class ZipReader {
   const std::vector<ZipEntry>& entries() const { return entries_; }
   /// Null if there is no such entry.
   const ZipEntry* find(std::string_view name) const;
-  /// "ARCHIVE/ENTRY": what errors call an entry.
+  /// "ARCHIVE/ENTRY", by which errors name an entry.
   std::string place(const ZipEntry& entry) const;
   /// The entry's bytes, checked against its checksum. Error, the place first: damaged, or more than
   /// `max_bytes`.
   std::vector<uint8_t> read(const ZipEntry& entry, uint64_t max_bytes = uint64_t(1) << 30) const;
-  /// The entry's bytes as the archive has them, compressed or not, in place; nothing is checked but where
-  /// they are. Error, the place first: its header is not the directory's.
+  /// The entry's bytes as the archive has them, compressed or not, in place; only their position is checked. Error, the
+  /// place first: its header is not the directory's.
   std::string_view packed(const ZipEntry& entry) const;
 
  private:
@@ -69,8 +69,8 @@ class ZipReader {
   std::unordered_map<std::string_view, size_t> index_;
 };
 
-/// One entry's bytes in order, in any pieces, none of them held. The reader and the entry outlive the stream.
-/// Error, the place first: damaged, or asked for more than there is. The checksum is compared with the last
+/// One entry's bytes, read in order and in pieces of any size, and not kept. The reader and the entry outlive the
+/// stream. Error, the place first: damaged, or asked for more than there is. The checksum is compared with the last
 /// byte.
 class ZipStream {
  public:
@@ -90,8 +90,8 @@ class ZipStream {
   uint32_t checksum_ = 0;
 };
 
-/// Writes an archive whose bytes depend on what is added alone (every time is 1980-01-01). Complete under its
-/// name on `commit`, or not there at all. zip64 fields are written where a number needs them. Error: a name
+/// Writes an archive whose bytes depend only on what is added (every time is 1980-01-01). Complete under its
+/// name on `commit`, or not there at all. zip64 fields are written if a number needs them. Error: a name
 /// that a reader would refuse, a repeated name, disk full.
 class ZipWriter {
  public:

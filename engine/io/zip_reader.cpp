@@ -65,11 +65,11 @@ std::string describe_other(std::string_view bytes) {
   if (is_web_page(bytes)) {
     return "an HTML page instead of a zip archive, as Google Drive gives when a file's downloads of the day "
            "are "
-           "used up; get the file again tomorrow, or from another place";
+           "used up; download the file again tomorrow, or from another place";
   }
   if (has_mark(bytes, 0, kLocalHeader))
-    return "the zip archive breaks off: its end is missing; get the file again";
-  return "not a zip archive; get the file again, or unpack it and name the folder";
+    return "the zip archive breaks off: its end is missing; download the file again";
+  return "not a zip archive; download the file again, or unpack it and name the folder";
 }
 
 /// The end record at `at` says that the directory ends there; with zip64 another record says where.
@@ -97,7 +97,7 @@ uint64_t find_end(std::string_view bytes) {
 
 void check_one_part(uint64_t disk, uint64_t directory_disk) {
   if (disk != 0 || directory_disk != 0)
-    fail("one part of an archive in several; join them first: zip -s 0 PART.zip --out whole.zip");
+    fail("one part of an archive in several; join them first: zip -s 0 PART.zip -O whole.zip");
 }
 
 /// The zip64 end record, which repeats the fields of the older one in full.

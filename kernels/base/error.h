@@ -4,22 +4,32 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace ito {
 
-/// What every layer throws: what was wrong, the values involved and what to do about it.
-/// `what()` is the sentence for the user; `location()` is "file:line" of the check that failed.
+/// Changes of options, each of which would help: phrases with the options' names in braces, such as "a smaller
+/// {size}" or "{crop} none". A library does not know how its user sets an option; a program shows its own flags.
+using Advice = std::vector<std::string>;
+
+/// What every layer throws: what was wrong and the values involved. `what()` is the sentence for the user, `advice()`
+/// which options to change, `location()` "file:line" of the check that failed.
 class Error : public std::runtime_error {
  public:
-  Error(const std::string& message, std::string location)
-      : std::runtime_error(message), location_(std::move(location)) {}
+  Error(const std::string& message, std::string location, Advice advice = {})
+      : std::runtime_error(message), location_(std::move(location)), advice_(std::move(advice)) {}
   const std::string& location() const { return location_; }
+  const Advice& advice() const { return advice_; }
+  /// The same error with the place before its message: "<place>: <message>".
+  Error at(const std::string& place) const { return {place + ": " + what(), location_, advice_}; }
 
  private:
   std::string location_;
+  Advice advice_;
 };
 
-/// There is not the memory for what was asked. Programs add which of their flags need less.
+/// There is not enough memory for what was asked. Programs add which of their flags need less.
 class OutOfMemory : public Error {
  public:
   using Error::Error;
@@ -37,6 +47,10 @@ std::string cat(const Args&... args) {
 [[noreturn]] inline void fail(const std::string& message, const char* file = __builtin_FILE(),
                               int line = __builtin_LINE()) {
   throw Error(message, cat(file, ":", line));
+}
+[[noreturn]] inline void fail_advising(const std::string& message, Advice advice,
+                                       const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  throw Error(message, cat(file, ":", line), std::move(advice));
 }
 [[noreturn]] inline void fail_memory(const std::string& message, const char* file = __builtin_FILE(),
                                      int line = __builtin_LINE()) {

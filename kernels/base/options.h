@@ -28,7 +28,7 @@ namespace ito {
 
 /// The numbers that an option may be. Every number of every program has one.
 struct Range {
-  long double least = 1, most = 0;               // none, unless given
+  long double least = 1, most = 0;               // empty, unless given
   bool above_least = false, below_most = false;  // the bound itself is not allowed
 
   constexpr bool holds(long double x) const {
@@ -53,23 +53,21 @@ struct Field {
   std::string name;  // in files and errors: "sample_steps"
   std::string help;
   Range range;
-  std::string flag;  // "--sample-steps"; "" where it has none; without dashes where it is no flag but a place
+  std::string flag;  // "--sample-steps"; "" if it has none; without dashes for an argument by its position
   std::string fallback;   // what --help calls the default where the value does not show it: "the preset's"
   bool changes = false;   // a run that goes on may have another value
-  bool is_newer = false;  // files from before the option existed lack it, and mean the default
+  bool is_newer = false;  // older files lack it, and mean the default
   bool is_required = false;
-  std::vector<std::string> names;  // of a text or an enum: those that are allowed; empty: any
+  std::vector<std::string> names;  // those that are allowed of a text or an enum; empty: any
 
   explicit Field(std::string name, std::string help = "", Range range = {});
-  /// Another flag than the name with dashes: "--no-flip" sets a bool to false; "DIR" is a place.
+  /// Another flag than the name with dashes: "--no-flip" sets a bool to false; "DIR" is an argument by its position.
   Field&& as(const char* other) && { return flag = other, std::move(*this); }
   Field&& otherwise(const char* text) && { return fallback = text, std::move(*this); }
   Field&& may_change() && { return changes = true, std::move(*this); }
   Field&& newer() && { return is_newer = true, std::move(*this); }
   Field&& one_of(std::vector<std::string> allowed) && { return names = std::move(allowed), std::move(*this); }
   Field&& required() && { return is_required = true, std::move(*this); }
-
-  const std::string& called() const { return flag.empty() ? name : flag; }
 };
 
 /// Options of one struct, constant or not: what fields() of that struct takes.
@@ -89,11 +87,11 @@ std::string list_of(const std::vector<std::string>& names);
 
 /// Throws: <who> must be <what is allowed>, is "<value>".
 [[noreturn]] void fail_value(const std::string& who, const std::string& allowed, std::string_view value);
-/// The same for names, with the nearest one.
+/// Throws: <who> must be <one of the names>, is "<value>"; did you mean "<nearest>"?
 [[noreturn]] void fail_name(const std::string& who, const std::vector<std::string>& names,
                             std::string_view value);
 
-/// Decimal numbers within the range. Error: anything else, in words that say what is allowed.
+/// Decimal numbers within the range. Error, with what is allowed: anything else.
 int64_t parse_signed(const std::string& who, std::string_view text, const Range& range);
 uint64_t parse_unsigned(const std::string& who, std::string_view text, const Range& range);
 double parse_real(const std::string& who, std::string_view text, const Range& range);
@@ -113,8 +111,8 @@ std::string allowed_text(const Range& range) {
   return cat(is_whole<T> ? "a whole number " : "a number ", closed ? "from " : "", text_of(range));
 }
 
-/// A value as a user types it. Numbers are decimal, all of the text, and within the range; everything else is an error
-/// that says what is allowed, and for names which one was probably meant. `who` is what errors call it: "--batch".
+/// A value as a user types it. A number is decimal, takes up the whole text and is within the range; anything else is
+/// an error that lists what is allowed, and for a name suggests the nearest. `who` is the option's name in errors.
 template <class T>
 T parse_option(const std::string& who, std::string_view text, const Range& range) {
   if constexpr (std::is_same_v<T, std::string>) {
@@ -150,14 +148,14 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
-/// A visitor that fails at the first number outside of its range. Errors call an option by its flag, where it has one.
+/// A visitor that fails at the first number outside of its range.
 struct CheckRanges {
   template <class T>
   void operator()(const T& value, const Field& field) const {
     if constexpr (is_optional<T>) {
       if (value) (*this)(*value, field);
     } else if constexpr (is_number<T>) {
-      if (!field.range.holds(value)) fail_value(field.called(), allowed_text<T>(field.range), cat(value));
+      if (!field.range.holds(value)) fail_value(field.name, allowed_text<T>(field.range), cat(value));
     }
   }
   template <class Options>

@@ -257,8 +257,9 @@ void convolve(CudaStream& stream, const Conv2dDims& dims, DType dtype, ConvPass 
               const ConvolutionOperands& o) {
   const Convolution& c = prepared(stream, dims, dtype, pass, algorithm);
   if (!c.supported)
-    fail(cat("cuDNN has no ", algorithm == 0 ? "deterministic" : "such",
-             " algorithm for this convolution: use --conv ours"));
+    fail_advising(
+        cat("cuDNN has no ", algorithm == 0 ? "deterministic" : "such", " algorithm for this convolution"),
+        {"{conv} ours"});
   const Description& d = c.description;
   const cudnnHandle_t handle = handle_of(stream);
   const float one = 1, zero = 0;
@@ -297,7 +298,7 @@ bool convolution_supported(CudaStream&, const Conv2dDims&, DType, ConvPass) { re
 int convolution_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass) { return 0; }
 size_t convolution_workspace_bytes(CudaStream&, const Conv2dDims&, DType, ConvPass, int) { return 0; }
 void convolve(CudaStream&, const Conv2dDims&, DType, ConvPass, int, const ConvolutionOperands&) {
-  fail("this program was compiled without cudnn.h: use --conv ours");
+  fail_advising("this program was compiled without cudnn.h", {"{conv} ours"});
 }
 
 }  // namespace cuda_library

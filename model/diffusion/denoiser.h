@@ -20,7 +20,7 @@ struct Denoiser {
   double guidance = 1;  // F = F_null + guidance (F_cond - F_null), where guided (arXiv:2207.12598)
 };
 
-/// What a network's denoiser needs to know besides the network.
+/// What a network's denoiser needs besides the network.
 struct DenoiserOptions {
   Preconditioning preconditioning;
   engine::DType compute = engine::DType::f32;

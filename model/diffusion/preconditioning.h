@@ -14,7 +14,7 @@ enum class Prediction {
   v,             // F = (z - sigma x_0) / sqrt(1 + sigma^2) (arXiv:2202.00512)
 };
 
-/// The noise level as an input of the network.
+/// The number by which the network is given the noise level.
 enum class NoiseCondition {
   quarter_log_sigma,  // ln(sigma) / 4 (EDM)
   log_sigma,          // ln(sigma) (NCSN++)

@@ -39,10 +39,10 @@ class Sampler {
   Sampler& operator=(const Sampler&) = delete;
 
   /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): u8 [N,H,W,C] pixels,
-  /// round-half-up of 127.5 x + 127.5, clamped to 0..255. NotFinite where a number is not.
+  /// round-half-up of 127.5 x + 127.5, clamped to 0..255. NotFinite if a number is not.
   std::vector<uint8_t> sample(const std::vector<uint64_t>& seeds,
                               const std::function<void()>& after_stage = {});
-  /// The same, as the numbers about [-1,1] that the plan ends with: [chunk,H,W,C] f32 on the device.
+  /// Samples the same images, as the numbers about [-1,1] with which the plan ends: [chunk,H,W,C] f32 on the device.
   Tensor run(const std::vector<uint64_t>& seeds, const std::function<void()>& after_stage = {});
 
   int chunk() const { return chunk_; }
@@ -52,7 +52,7 @@ class Sampler {
   /// Which buffers a stage works on: stages that agree in it are one captured step.
   struct Wiring {
     int at, start, out;   // of states_: where the network is asked, the step's start, the result
-    int newest, history;  // of answers_: where D_0 goes (-1: it is not needed), how many older ones are read
+    int newest, history;  // of answers_: where D_0 goes (-1: nowhere), how many older ones are read
     bool operator<(const Wiring& o) const {
       return std::tie(at, start, out, newest, history) < std::tie(o.at, o.start, o.out, o.newest, o.history);
     }

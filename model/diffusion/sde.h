@@ -103,7 +103,7 @@ class Sde {
 
   /// The t at which s(t) / a(t) is sigma (it rises with t, also outside [0, 1]). Needs sigma > 0.
   double time_of(double sigma) const;
-  /// The level at t, or the one whose noise-to-signal ratio is sigma. Error where there is no noise.
+  /// The level at t, or the one whose noise-to-signal ratio is sigma. Error if there is no noise.
   NoiseLevel at(double t) const;
   NoiseLevel at_sigma(double sigma) const;
 

@@ -20,7 +20,7 @@ struct Update {
   void write_to(kernels::SdeStep&) const;
 };
 
-/// The same step for the state x / mean instead of x: before it mean_before, after it mean_after.
+/// A step for the state x, as one for x / mean: mean is mean_before before the step, mean_after after it.
 Update rescaled(const Update&, double mean_before, double mean_after);
 
 /// Euler-Maruyama for the reverse SDE, from t to t - dt with dt > 0, the state being x_t itself:

@@ -51,7 +51,7 @@ double trace_of_root(const Matrix& s1, const Matrix& s2) {
   return sum;
 }
 
-/// Of fewer images comes the smaller rank, which is the cheaper one to factor.
+/// Whether a is of fewer images, so that its covariance has the smaller rank, and is cheaper to factor.
 bool has_smaller_rank(const FeatureStatistics& a, const FeatureStatistics& b) {
   return a.count > 0 && (b.count == 0 || a.count < b.count);
 }
@@ -118,7 +118,7 @@ double frechet_distance(const FeatureStatistics& a, const FeatureStatistics& b) 
   const double root = has_smaller_rank(a, b) ? trace_of_root(covariance_of(a), covariance_of(b))
                                              : trace_of_root(covariance_of(b), covariance_of(a));
   const double distance = between + trace(a) + trace(b) - 2 * root;
-  return distance <= 0 ? 0 : distance;  // what rounding leaves of none; NaN stays
+  return distance <= 0 ? 0 : distance;  // rounding can leave a little less than 0; NaN stays
 }
 
 double trace(const FeatureStatistics& s) { return covariance_of(s).trace(); }

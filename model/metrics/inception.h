@@ -29,8 +29,8 @@ class Inception {
   Device& device() const { return *device_; }
 
  private:
-  /// Layers behind an optional pooling. fork: the last two both read what is before them, and lie side by
-  /// side.
+  /// Layers after an optional pooling. fork: the last two both read the output of the one before them; their outputs
+  /// are concatenated.
   struct Branch {
     std::optional<engine::Pooling> pooling;
     int stride;  // of the pooling

@@ -16,7 +16,7 @@ struct Taps {
   std::vector<double> weights;
 };
 
-/// Between the two pixels next to `position`, which is an index of pixels; at the end, the last one.
+/// Interpolates between the two pixels next to `position`, an index of pixels; at the end, the last one.
 Taps linear_taps(double position, int in) {
   const int first = std::min(int(position), in - 1);
   if (first == in - 1) return {first, {1}};

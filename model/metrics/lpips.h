@@ -25,7 +25,7 @@ class Lpips {
   Tensor input(const uint8_t* images, int64_t count, int h, int w) const;
 
  private:
-  /// Of the arena, for two batches of images.
+  /// Bytes of the arena for two batches of images.
   size_t batch_bytes(int64_t count, int h, int w) const;
 
   Device* device_;

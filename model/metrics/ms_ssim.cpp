@@ -35,7 +35,7 @@ std::array<double, kWindow> gaussian() {
   return g;
 }
 
-/// Windows that lie inside alone: ten rows and columns fewer.
+/// Uses only windows that lie inside: the result has ten rows and columns fewer.
 Plane blurred(const Plane& p) {
   static const std::array<double, kWindow> g = gaussian();
   Plane across(p.height, p.width - kWindow + 1), both(across.height - kWindow + 1, across.width);

@@ -6,8 +6,8 @@
 
 namespace ito::model {
 
-/// Samples as numbers in a device's memory: what they are made of, what the network gets to know and how much
-/// their errors weigh.
+/// Samples as numbers in a device's memory: what they are made of, the network's other inputs, and the weights of their
+/// errors.
 struct DescribedSamples {
   const uint8_t* pixels = nullptr;                 // u8 [count,H,W,C], of which the recipes name images
   const kernels::SampleRecipe* recipes = nullptr;  // [samples]

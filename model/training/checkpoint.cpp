@@ -37,7 +37,7 @@ std::string to_json(const CheckpointRecord& record) {
 
 int64_t count_of(const engine::Metadata& counts, const char* name, const fs::path& file) {
   const auto it = counts.find(name);
-  if (it == counts.end()) fail(cat(file.string(), " does not say its ", name));
+  if (it == counts.end()) fail(cat(file.string(), " lacks its ", name));
   try {
     return std::stoll(it->second);
   } catch (const std::exception&) {
@@ -48,23 +48,22 @@ int64_t count_of(const engine::Metadata& counts, const char* name, const fs::pat
 TrainingOptions read_options(const fs::path& folder) {
   for (const char* file : {kOptions, kConfig, kWeights})
     if (!fs::exists(folder / file))
-      fail(cat(folder.string(), " is not a checkpoint: it has no ", file,
-               "; give --checkpoint runs/NAME/checkpoints/step-..."));
+      fail_advising(cat(folder.string(), " is not a checkpoint: it has no ", file),
+                    {"{checkpoint} runs/NAME/checkpoints/step-..."});
   try {
     return training_options_from_json(io::read_file(folder / kOptions));
   } catch (const Error& e) {
-    fail(cat((folder / kOptions).string(), ": ", e.what()));
+    throw e.at((folder / kOptions).string());
   }
 }
 
-/// Both files are written from one network, and each could be changed by hand.
+/// Checks that both files describe one network, since each could have been changed by hand.
 void check_agreement(const fs::path& folder, const NetworkConfig& network) {
   const std::string config = (folder / kConfig).string();
   const auto difference = first_difference(network_config_from_json(io::read_file(config), config), network);
   if (difference)
     fail(cat(config, ": ", difference->key, " is ", difference->first, ", but ", difference->second, " in ",
-             (folder / kOptions).string(),
-             ": set the one that was changed back, or take another checkpoint"));
+             (folder / kOptions).string(), ": restore the one that was changed, or use another checkpoint"));
 }
 
 }  // namespace
@@ -113,8 +112,9 @@ TrainingOptions resume_from(const fs::path& folder, Trainer& trainer) {
   if (!changed.empty()) {
     std::string list;
     for (const std::string& change : changed) list += "\n  " + change;
-    fail(cat("the run in ", folder.parent_path().parent_path().string(),
-             " was started with other options; choose another --out, or the same options:", list));
+    fail_advising(cat("the run in ", folder.parent_path().parent_path().string(),
+                      " was started with other options:", list),
+                  {"the same options", "another {out}"});
   }
   const engine::Metadata counts = engine::load_state(folder / kState, trainer.store());
   trainer.resume_at(count_of(counts, "step", folder / kState), count_of(counts, "updates", folder / kState),

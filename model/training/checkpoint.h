@@ -13,17 +13,17 @@
 ///                       EMA weights, as UNet2DModel.from_pretrained reads them
 ///   options.json        the run's options: how to sample, how to go on
 ///   state.safetensors   masters, EMA, moments, step, updates, bad steps in a row
-///   record.json         whether it was due, its validation loss, and what is owed
-/// Nothing in it depends on the time or the machine's folders.
+///   record.json         whether it was due, its validation loss, and what is still to be made
+/// Nothing in it depends on the time or on paths.
 namespace ito::model {
 
-/// What was due at a checkpoint's step, and was left to the next start when a signal stopped the run there.
+/// What was due at a checkpoint's step, and is left to the next start because a signal stopped the run there.
 struct Owed {
   bool grid = false, fid = false, validation = false;
   bool any() const { return grid || fid || validation; }
 };
 
-/// What is known of a checkpoint besides its numbers.
+/// What is known about a checkpoint besides its numbers.
 struct CheckpointRecord {
   bool scheduled = true;  // false: made because the run was interrupted there
   std::optional<double> validation_loss;
@@ -32,13 +32,13 @@ struct CheckpointRecord {
 /// Error: a number is not finite (the run has diverged), disk full, not writable; an older folder of that
 /// name stays as it is, and nothing is left behind.
 void save_checkpoint(const std::filesystem::path& folder, Trainer& trainer, const CheckpointRecord& = {});
-/// The default where the checkpoint has none, as those of older runs.
+/// The checkpoint's record; the default if it has none, as in older runs.
 CheckpointRecord read_record(const std::filesystem::path& folder);
-/// Replaces that of an existing checkpoint.
+/// Replaces the record of a checkpoint.
 void write_record(const std::filesystem::path& folder, const CheckpointRecord&);
 
-/// Restores numbers and position; returns the options it was written under. Error if they are another run's
-/// (named) or it is damaged.
+/// Restores numbers and position; returns the options it was written with. Error: they differ from the trainer's (with
+/// the differences), or the checkpoint is damaged.
 TrainingOptions resume_from(const std::filesystem::path& folder, Trainer& trainer);
 
 /// A checkpoint's model, ready to sample: the EMA weights and how to turn them into a denoiser.

@@ -29,8 +29,7 @@ namespace image_field {
 constexpr int kHeight = 1, kWidth = 2, kColorspace = 3, kEncoded = 4, kRgb = 3;
 }
 
-/// A message of protocol buffers as it grows, field after field in ascending order, as their own writers have
-/// them.
+/// Builds a message of protocol buffers, field after field in ascending order, as their own writers do.
 struct Message {
   std::string bytes;
 
@@ -60,7 +59,7 @@ struct Message {
   void key(int field, int wire_type) { append_varint(bytes, uint64_t(field) << 3 | uint64_t(wire_type)); }
 };
 
-/// A CRC of bytes that hold CRCs is weak; so TFRecord stores it rotated, plus a constant.
+/// The CRC as TFRecord stores it: rotated, plus a constant, since a CRC of bytes that contain CRCs is weak.
 std::string masked_crc(std::string_view bytes) {
   const uint32_t crc = crc32c(bytes);
   return little_endian(uint32_t((crc >> 15 | crc << 17) + 0xA282EAD8u), 4);
@@ -71,7 +70,7 @@ std::string tf_record(std::string_view data) {
   return length + masked_crc(length) + std::string(data) + masked_crc(data);
 }
 
-/// One more than the newest file's number: readers take a folder's files in the order of their names.
+/// One more than the newest file's number: readers read a folder's files in the order of their names.
 fs::path next_file(const fs::path& folder) {
   fs::create_directories(folder);
   int newest = 0, number = 0;
@@ -88,7 +87,7 @@ fs::path next_file(const fs::path& folder) {
 EventFile::EventFile(const fs::path& folder, int64_t step, Clock clock)
     : clock_(std::move(clock)), file_(next_file(folder)) {
   beginning_ = record(0, event_field::kFileVersion, "brain.Event:2");
-  // What a killed session wrote of the steps that now come again is void; `step` itself is done.
+  // What a killed session wrote about the steps that are now repeated is void; `step` itself is done.
   beginning_ += record(step + 1, event_field::kSessionLog,
                        Message().integer(session_log_field::kStatus, session_log_field::kStart).bytes);
 }
@@ -117,7 +116,7 @@ void EventFile::image(int64_t step, const char* tag, std::string_view png) {
 std::string EventFile::record(int64_t step, int field, std::string_view message) const {
   Message event;
   event.fixed(event_field::kWallTime, clock_());
-  if (step) event.integer(event_field::kStep, step);  // zero is what is left out
+  if (step) event.integer(event_field::kStep, step);  // a field that is 0 is left out
   return tf_record(event.text(field, message).bytes);
 }
 

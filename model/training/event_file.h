@@ -13,8 +13,8 @@
 namespace ito::model {
 
 /// What TensorBoard reads: an event file, of TFRecords that hold Event messages of protocol buffers
-/// (tensorflow/core/util/event.proto). A folder has one file a session, read in the order of their names; a
-/// session that goes on from a step says so (SessionLog START), and readers drop what older files have from
+/// (tensorflow/core/util/event.proto). A folder has one file for each session, read in the order of their names; a
+/// session that goes on from a step records that (SessionLog START), and readers drop what older files have from
 /// there on. The same calls give the same bytes, apart from the clock's.
 class EventFile {
  public:
@@ -22,7 +22,7 @@ class EventFile {
   using Scalars = std::vector<std::pair<const char*, double>>;  // tag, value; stored as f32
 
   /// Begins the folder's next file, whose events will be of steps after `step`. Error (here and below):
-  /// cannot write; what could not be written is left out, and the file stays whole.
+  /// cannot write; what could not be written is left out, and the file remains valid.
   EventFile(const std::filesystem::path& folder, int64_t step, Clock clock);
 
   void scalars(int64_t step, const Scalars& scalars);
@@ -34,7 +34,7 @@ class EventFile {
   void append(const std::string& record);
 
   Clock clock_;
-  std::string beginning_;  // goes before the first record
+  std::string beginning_;  // written before the first record
   io::AppendFile file_;
 };
 

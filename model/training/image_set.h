@@ -8,13 +8,13 @@ namespace ito::model {
 
 /// The images a run learns from, as training sees them; programs fill it from data/. The pixels are u8
 /// [count,H,W,C] and stay where they are (usually a memory-mapped cache): the step's first kernel gathers
-/// from them, so there is no loader to wait for.
+/// from them, so that there is no loader to wait for.
 struct ImageSet {
   const uint8_t* pixels = nullptr;
   int64_t count = 0;
   int height = 0, width = 0, channels = 3;
-  std::string crop = "none";      // how they were cut, for the checkpoint
-  std::vector<float> conditions;  // [count,K] where the network has a condition of K numbers; else empty
+  std::string crop = "none";      // how they were cropped, for the checkpoint
+  std::vector<float> conditions;  // [count,K] if the network has a condition of K numbers; else empty
 };
 
 }  // namespace ito::model

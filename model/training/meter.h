@@ -6,17 +6,17 @@
 
 namespace ito::model {
 
-/// How far a run is, for people.
+/// The progress of a run, for display.
 struct Progress {
   int64_t step = 0, steps = 0;            // done, in all
   double loss = 0;                        // mean over the latest steps
   double images_per_second = 0;           // of training alone, grids, validations and saving left out
-  double seconds_left = 0;                // everything included, as it went so far
+  double seconds_left = 0;                // everything included, estimated from the time so far
   int64_t skipped = 0;                    // steps whose loss or gradient was not finite, of the whole run
   std::optional<double> validation_loss;  // the latest one
 };
 
-/// Rates and means of one session. Only what people read depends on the clock.
+/// Rates and means of one session, for display: nothing that is learned depends on the clock.
 class Meter {
  public:
   explicit Meter(const Trainer&);

@@ -10,7 +10,7 @@ namespace ito::model {
 
 using nlohmann::json;
 
-// A network is written as diffusers writes it, which is no list of fields.
+// A network is written as diffusers writes it, and not as a list of fields.
 template <>
 void WriteJson::object(const char* name, const NetworkConfig& network) const {
   json[name] = nlohmann::json::parse(to_json(network));
@@ -64,7 +64,9 @@ void check(const TrainingOptions& o) {
   check(o.network);
   fields(o, CheckRanges{});
   make_sde(o.diffusion.sde);
-  if (int64_t(o.batch) * o.accumulate >= (1 << 20)) fail("--batch times --accumulate must be below 1048576");
+  if (const int64_t images = int64_t(o.batch) * o.accumulate; images >= 1 << 20)
+    fail_advising(cat("batch times accumulate must be below 1048576, is ", images),
+                  {"a smaller {batch}", "a smaller {accumulate}"});
 }
 
 engine::DType compute_type(const TrainingOptions& options) {

@@ -114,20 +114,20 @@ void fields(Options& o, Visit&& visit) {
   visit.object("optimizer", o.optimizer);
 }
 
-/// What flags change of the preset's network.
+/// What flags change in the preset's network.
 template <FieldsOf<NetworkConfig> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.embedding, Field("embedding", "of the noise level").otherwise("the preset's"));
   visit(o.dropout, Field("dropout", "in residual blocks", from(0).below(1)));
 }
 
-/// The options of a run of that preset for which a user asks nothing else.
+/// The default options of a run with that preset.
 TrainingOptions default_options(const std::string& preset);
 
-/// Fails, saying what to change, unless the options make a run.
+/// Error, with what is allowed, unless the options make a run.
 void check(const TrainingOptions& options);
 
-/// Sets the number of steps and, with it, what the learning rate's decay aims at.
+/// Sets the number of steps and, with it, the end of the learning rate's decay.
 void set_steps(TrainingOptions& options, int64_t steps);
 
 /// The type that the network computes in.

@@ -6,23 +6,23 @@
 
 #include "model/training/run_folder.h"
 
-/// Which of a run's checkpoints stay, and which of them `last` and `best` are. Found from the checkpoints
-/// alone: so it comes out the same however often the run was interrupted, and doing it again changes nothing.
+/// Which of a run's checkpoints are kept, and which of them `last` and `best` are. It depends on the checkpoints alone,
+/// so that interruptions make no difference, and doing it again changes nothing.
 namespace ito::model {
 
 struct KnownCheckpoint {
   int64_t step = 0;
   bool scheduled = true;                  // false: made because the run was interrupted there
-  std::optional<double> validation_loss;  // of its EMA weights, where it was measured
+  std::optional<double> validation_loss;  // of its EMA weights, if it was measured
 };
 
 struct Retention {
-  std::optional<int64_t> last, best;  // best: of the scheduled ones the lowest loss, the earlier of equals
+  std::optional<int64_t> last, best;  // best: the scheduled one of lowest loss; of equals the earliest
   std::vector<int64_t> superfluous;   // ascending
 };
 
-/// `checkpoints` ascending. The newest `keep` stay, and the best; one from an interruption stays only while
-/// it is the newest, so that an interrupted run ends with what an uninterrupted one has.
+/// `checkpoints` ascending. The newest `keep` are kept, and the best; one from an interruption is kept only while it is
+/// the newest, so that an interrupted run ends with the same checkpoints as an uninterrupted one.
 Retention choose_checkpoints(const std::vector<KnownCheckpoint>& checkpoints, int keep);
 
 /// Points `last` and `best` where they belong, durably, then removes what is superfluous. Returns what is wrong

@@ -20,22 +20,22 @@ namespace {
 
 constexpr const char* kConvPlan = "conv_plan.txt";
 
-/// What a killed process was writing or removing among the checkpoints. The run is locked: no process is at it now.
+/// Removes what a killed process was writing or removing among the checkpoints; the run is locked, so that no process
+/// still is.
 void remove_leftovers(const fs::path& checkpoints) {
-  std::error_code ignored;  // it does no harm
+  std::error_code ignored;  // a leftover does no harm
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(checkpoints, ignored))
     if (entry.path().filename().string()[0] == '.') leftovers.push_back(entry.path());
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }
 
-/// Takes the run for this process; the lock is the kernel's, so a killed process's never blocks. `note`: that it
-/// cannot.
+/// Locks the run for this process; the kernel releases the lock of a killed one. `note` is set if there are no locks.
 File lock_run(const fs::path& path, std::string& note) {
   const fs::path name = path / ".lock";
   File lock = File::try_open(name, File::Mode::lock);
   if (!lock.is_open())
-    fail(cat("cannot write into ", path.string(), ": choose another --out, or change its permissions"));
+    fail_advising(cat("cannot write into ", path.string()), {"another {out}", "other permissions"});
   const File::Lock locked = lock.try_lock();
   if (locked == File::Lock::impossible)
     note = cat(name.string(), " cannot be locked (", std::strerror(errno),
@@ -43,8 +43,8 @@ File lock_run(const fs::path& path, std::string& note) {
   if (locked == File::Lock::taken) {
     char other[32] = {};
     lock.read_at(0, other, sizeof other - 1);
-    fail(cat("process ", other, " is training into ", path.string(),
-             "; wait for it, or choose another --out"));
+    fail_advising(cat("process ", other, " is training into ", path.string()),
+                  {"again once it has ended", "another {out}"});
   }
   const std::string self = std::to_string(getpid());
   try {
@@ -67,16 +67,16 @@ std::string step_name(int64_t step) {
 RunFolder::RunFolder(const fs::path& path) : path_(path) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error))
-    fail(cat("the run folder ", path.string(), " is a file: choose another --out"));
+    fail_advising(cat("the run folder ", path.string(), " is a file"), {"another {out}"});
   for (const char* folder : {"samples", "checkpoints"}) {
     fs::create_directories(path / folder, error);
     if (error)
-      fail(cat("cannot make the run folder ", (path / folder).string(), ": ", error.message(),
-               "; choose another --out, or change the permissions"));
+      fail_advising(cat("cannot make the run folder ", (path / folder).string(), ": ", error.message()),
+                    {"another {out}", "other permissions"});
   }
-  checkpoint_steps(path);  // fails where it cannot be read: such a run must not begin again
+  checkpoint_steps(path);  // fails if they cannot be read: such a run must not begin again
   io::sync_path(path);
-  // Where the run's own name is, if we may look there.
+  // The folder that holds the run's own name, if it may be read.
   const fs::path parent = io::folder_of(fs::absolute(path).lexically_normal());
   if (access(parent.c_str(), R_OK) == 0) io::sync_path(parent);
   lock_ = lock_run(path, note_);
@@ -121,7 +121,7 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   for (fs::directory_iterator entry(run / "checkpoints", error), end; !error && entry != end;
        entry.increment(error)) {
     long long step = 0;
-    char rest = 0;  // links and folders under other names are none
+    char rest = 0;  // links and folders under other names are not checkpoints
     if (std::sscanf(entry->path().filename().c_str(), "step-%lld%c", &step, &rest) == 1)
       steps.push_back(step);
   }

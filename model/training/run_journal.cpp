@@ -20,7 +20,7 @@ using nlohmann::json;
 namespace {
 
 constexpr const char* kLog = "log.jsonl";
-// The page is written so seldom that it takes neither a hundredth of the time nor a disk's attention.
+// The page is written so seldom that it takes less than a hundredth of the time, and hardly uses the disk.
 constexpr double kSecondsBetweenPages = 3, kRestPerPage = 100;
 
 double seconds_since_1970() {
@@ -32,7 +32,7 @@ double number(const json& line, const char* name) {
   return found != line.end() && found->is_number() ? found->get<double>() : NAN;  // NaN is null in JSON
 }
 
-/// A line of the log becomes what the page shows of it, whether it is written or read back.
+/// Adds to the page what it shows of a line of the log, whether the line is written or read back.
 void show_line(RunPage& page, const json& line) {
   const int64_t step = line.value("step", int64_t(0));
   page.loss.add(step, number(line, "loss"));
@@ -40,7 +40,7 @@ void show_line(RunPage& page, const json& line) {
   page.fid.add(step, number(line, "fid"));
   page.grad_norm.add(step, number(line, "grad_norm"));
   page.learning_rate.add(step, number(line, "lr"));
-  // 0 before it is known
+  // 0: not known yet
   if (const double speed = number(line, "images_per_second"); speed > 0) page.speed.add(step, speed);
   if (line.contains("message")) page.messages.push_back({step, line.value("message", "")});
 }
@@ -119,7 +119,7 @@ void RunJournal::attempt(Output& output, const std::function<void()>& write) {
   }
 }
 
-/// Lines of steps that come again are cut off, and one that a kill cut short, which is not JSON.
+/// Cuts off lines of steps that will be repeated, and a line that a kill cut short, which is not JSON.
 void RunJournal::resume_log() {
   std::ifstream log(folder_ / kLog);
   std::string kept, line;
@@ -134,7 +134,7 @@ void RunJournal::resume_log() {
   rewrite_log();
 }
 
-/// Nothing is appended to what was not cut.
+/// Appends nothing until the log has been cut.
 void RunJournal::rewrite_log() {
   if (!kept_log_) return;
   io::write_file_atomic(folder_ / kLog, *kept_log_);

@@ -14,9 +14,8 @@
 
 namespace ito::model {
 
-/// What a run writes for people: log.jsonl, the page (index.html, run_data.js) and TensorBoard's events. It is
-/// for display only: nothing here has a say in what is learned, and where something cannot be written it says
-/// so (`note`), once, and the run goes on.
+/// What a run writes for display: log.jsonl, the page (index.html, run_data.js) and TensorBoard's events. Nothing that
+/// is learned depends on it; if something cannot be written, that is noted once (`note`), and the run goes on.
 class RunJournal {
  public:
   using Note = std::function<void(const std::string&)>;
@@ -24,21 +23,21 @@ class RunJournal {
   /// Goes on after `step`: what an interrupted run logged beyond it is cut off, the rest is shown again.
   RunJournal(const RunFolder& folder, const TrainingOptions& options, int64_t step, Note note);
 
-  /// A line of the log and a point of the curves; for every some steps.
+  /// Adds a line to the log and a point to the curves; called every few steps.
   void step(const Progress& progress, const StepReport& report);
-  /// How far the run is, for the page alone; for every step.
+  /// Updates the progress on the page alone; called every step.
   void progress(const Progress& progress);
   void validation(int64_t step, double loss);
   void fid(int64_t step, double value);
   void grid(int64_t step, const std::filesystem::path& png);
   void saved(int64_t step);
-  /// Something that people should know, e.g. a step that was skipped.
+  /// Something that the user should know, e.g. a step that was skipped.
   void message(const std::string& text);
   /// Finished, if the last step is done; else stopped because of `reason`.
   void ended(const std::string& reason);
 
  private:
-  /// One of the things that are written; its failure is reported once.
+  /// One of the files that are written; its failure is noted once.
   struct Output {
     const char* name;
     bool warned = false;
@@ -55,11 +54,11 @@ class RunJournal {
   int64_t first_step_;
   Note note_;
   RunPage page_;
-  std::optional<std::string> kept_log_;  // what the log has to begin with, until it does
+  std::optional<std::string> kept_log_;  // the beginning of the log, until it is written
   std::optional<io::AppendFile> log_;
   std::optional<EventFile> events_;
   Output log_output_{"log.jsonl"}, page_output_{"the run's page"}, event_output_{"TensorBoard's events"};
-  double last_page_ = 0, next_page_ = 0;  // when it was written, when it may be again
+  double last_page_ = 0, next_page_ = 0;  // when it was last written, when it may be written again
 };
 
 }  // namespace ito::model

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kMostGrids = 1000, kMostMessages = 100;
 
-/// Five digits are more than a screen shows.
+/// Rounded to five digits, which are more than a screen shows.
 double rounded(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.5g", value);
@@ -33,7 +33,7 @@ json to_json(const Curve& curve) {
   return {{"steps", steps}, {"mean", mean}, {"low", low}, {"high", high}};
 }
 
-/// Evenly spread, the newest among them.
+/// An even selection that includes the newest.
 json spread(const std::vector<int64_t>& steps, size_t most) {
   const size_t stride = div_up(steps.size(), most);
   std::vector<int64_t> kept;
@@ -92,7 +92,7 @@ std::string run_page_data(const RunPage& page, double now) {
                        {"speed", to_json(page.speed)}}},
                      {"grids", spread(page.grids, kMostGrids)},
                      {"messages", newest(page.messages, kMostMessages)}};
-  // A path may be any bytes; what is not UTF-8 in it is replaced.
+  // Paths may be any bytes; those that are not UTF-8 are replaced.
   return "showRun(" + io::json_text(data) + ");\n";
 }
 

@@ -47,7 +47,9 @@ struct RunPage {
 
 /// index.html, the same for every run: it reads run_data.js again and again. Needs no server and no network.
 std::string run_page_html();
-/// run_data.js, at most some 200 KB: grids and messages beyond the newest or a spread of them are left out.
+/// The CSS that all pages share: colors by day and by night, type, and the lines of charts.
+std::string page_style();
+/// run_data.js, at most some 200 KB: of very many grids only an even selection is kept, of messages only the newest.
 /// `now`: seconds since 1970.
 std::string run_page_data(const RunPage& page, double now);
 

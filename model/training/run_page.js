@@ -120,7 +120,7 @@ async function showGrid(step) {
 
 function firstGridWords() {
   const { sample_count, sample_every } = run.options;
-  if (!sample_count) return "This run draws no grids (--sample-count 0).";
+  if (!sample_count) return "This run draws no grids (sample_count is 0).";
   if (run.state !== "running") return "No grid was drawn.";
   const next = Math.min(run.steps, (Math.floor(run.step / sample_every) + 1) * sample_every);
   const wait = (run.seconds_left * (next - run.step)) / (run.steps - run.step);

@@ -16,10 +16,10 @@ namespace {
 
 constexpr int64_t kLogEvery = 10;  // steps
 
-/// What an interruption throws out of a grid, an FID or a validation; not std::exception, which is a failure.
+/// Thrown by an interruption out of a grid, an FID or a validation; not a std::exception, which is a failure.
 struct Interrupted {};
 
-/// One go at a run: from its newest checkpoint to its last step or an interruption.
+/// One session of a run: from its newest checkpoint to its last step or an interruption.
 class Session {
  public:
   Session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&, const ImageSet* held_out);
@@ -62,7 +62,7 @@ class Session {
   std::filesystem::path checkpoint_;       // the newest
   std::filesystem::path good_checkpoint_;  // the newest whose last step was not a bad one
   bool stopped_ = false;                   // by an interruption
-  bool links_noted_ = false;               // that they cannot be made
+  bool links_noted_ = false;               // that the links cannot be made
   std::optional<RunJournal> journal_;
   std::optional<Meter> meter_;
 };
@@ -92,7 +92,8 @@ void Session::go_on() {
       good_checkpoint_ = *newest;
     } else if (const auto earlier =
                    checkpoint_before(folder_.path(), trainer_.step_number() - trainer_.bad_steps() + 1)) {
-      good_checkpoint_ = *earlier;  // an interruption between bad steps: nothing is removed for its sake
+      // An interruption among bad steps: no earlier checkpoint is removed for it.
+      good_checkpoint_ = *earlier;
     }
   }
   if (device_.backend() == engine::Backend::cuda)
@@ -101,7 +102,7 @@ void Session::go_on() {
   journal_.emplace(folder_, options_, trainer_.step_number(), hooks_.note);
   if (!folder_.note().empty()) note(folder_.note());
   if (!replanned.empty()) note(replanned);
-  if (good) settle();  // what a kill may have left undone
+  if (good) settle();  // a kill may have left this undone
 }
 
 void Session::note(const std::string& text) {
@@ -110,8 +111,8 @@ void Session::note(const std::string& text) {
 }
 
 std::string Session::last_good() const {
-  return good_checkpoint_.empty() ? "There is no checkpoint yet"
-                                  : cat("The last good checkpoint is ", good_checkpoint_.string());
+  return good_checkpoint_.empty() ? "there is no checkpoint yet"
+                                  : cat("the last good checkpoint is ", good_checkpoint_.string());
 }
 
 Progress Session::progress() const {
@@ -128,14 +129,12 @@ void Session::note_bad_step(const StepReport& r) {
              trainer_.skipped(), " in all)"));
     return;
   }
-  fail(
-      cat("step ", r.step + 1, " was skipped, ", what, ": so were ", r.bad_steps,
-          " steps in a row (--max-bad-steps), the run has diverged. Begin another --out with a lower --lr, a "
-          "longer --warmup or a lower --clip. ",
-          last_good()));
+  fail_advising(cat("step ", r.step + 1, " was skipped, ", what, ", as the last of ", r.bad_steps,
+                    " in a row (max_bad_steps): the run has diverged; ", last_good()),
+                {"another {out} with a lower {lr}, a longer {warmup} or a lower {clip}"});
 }
 
-/// By the step that a report is of, not when it arrives: the log does not depend on how far behind they are.
+/// Logs by the step of a report, not by when it arrives: the log does not depend on how late reports are.
 void Session::take(const std::vector<StepReport>& reports) {
   for (const StepReport& report : reports) {
     if (report.skipped) note_bad_step(report);
@@ -164,8 +163,8 @@ void Session::give_way() const {
   if (hooks_.interrupted()) throw Interrupted{};
 }
 
-/// A picture or a number about the training that cannot be made does not end it. False: because the model's
-/// numbers are not finite.
+/// Makes a picture or a number about the training; if that fails, training goes on. False: it failed because the
+/// model's numbers are not finite.
 bool Session::try_to(const char* what, const std::function<void()>& make) {
   const auto note_failure = [&](const std::exception& e) {
     note(cat("step ", trainer_.step_number(), ": ", what, ": ", message_of(e), "; training goes on"));
@@ -213,7 +212,7 @@ void Session::save(const CheckpointRecord& record, bool good) {
   const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
   save_checkpoint(path, trainer_, record);
   checkpoint_ = path;
-  if (good && !record.owed.any()) {  // else nothing earlier is removed for its sake
+  if (good && !record.owed.any()) {  // else no earlier checkpoint is removed for it
     good_checkpoint_ = path;
     settle();
   } else if (good) {
@@ -223,7 +222,7 @@ void Session::save(const CheckpointRecord& record, bool good) {
   hooks_.saved(path);
 }
 
-/// Grid, FID and validation, where they are due, in this order; `due` keeps what an interruption left.
+/// Makes grid, FID and validation, if they are due, in this order; `due` keeps what an interruption left.
 void Session::make(Due& due, CheckpointRecord& record, bool& good) {
   try {
     if (due.grid) good &= try_to("no grid", [&] { draw_grid(); });
@@ -242,7 +241,7 @@ void Session::make(Due& due, CheckpointRecord& record, bool& good) {
   stopped_ = due.stop;
 }
 
-/// What is due and then the checkpoint: what is there when it is there is complete, or owed.
+/// Makes what is due and then the checkpoint, which therefore has everything, or records what is missing.
 void Session::write(Due due) {
   bool good = trainer_.bad_steps() == 0;
   CheckpointRecord record{due.save, {}, {}};
@@ -253,7 +252,7 @@ void Session::write(Due due) {
     note(cat("step ", trainer_.step_number(), " is not saved: its numbers are not finite"));
 }
 
-/// What an interruption left when it made the newest checkpoint.
+/// Makes what an interruption left when it made the newest checkpoint.
 void Session::make_up() {
   if (checkpoint_.empty()) return;
   CheckpointRecord record = read_record(checkpoint_);
@@ -276,7 +275,7 @@ bool Session::step() {
                 validation_ && is_due(validate_every), is_due(options_.save_every), hooks_.interrupted()};
   if (due.any()) take(trainer_.finish());
   meter_->count_step(now() - before);
-  if (!due.stop) hooks_.report(progress());  // else what is printed comes after what is saved
+  if (!due.stop) hooks_.report(progress());  // else it is printed after saving
   journal_->progress(progress());
   try {
     write(due);

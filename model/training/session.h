@@ -14,18 +14,18 @@
 
 namespace ito::model {
 
-/// What the program around a run does for it.
+/// What the program does for a run.
 struct SessionHooks {
-  std::function<bool()> interrupted = [] { return false; };  // asked all the time: true saves and ends
+  std::function<bool()> interrupted = [] { return false; };  // called often: true saves and ends
   std::function<void(const Progress&)> report = [](const Progress&) {};
   std::function<void(const std::string&)> note = [](const std::string&) {};  // a sentence worth reading
   std::function<void(const std::filesystem::path&)> saved = [](const std::filesystem::path&) {};
-  /// Writes a grid of u8 [count,H,W,C] pixels as a picture; of --sample-count images, but at most so many.
+  /// Writes a grid of u8 [count,H,W,C] pixels as a picture; of sample_count images, but at most most_in_grid.
   int most_in_grid = std::numeric_limits<int>::max();
   std::function<void(const std::filesystem::path&, const std::vector<uint8_t>& pixels, int count, int height,
                      int width)>
       write_grid;
-  /// FID of what the averaged weights draw, every so many steps and after the last one; nothing if it was
+  /// FID of what the averaged weights draw, every fid_every steps and after the last one; nothing if it was
   /// interrupted.
   int64_t fid_every = 0;  // 0: never
   std::function<std::optional<double>()> fid;
@@ -44,8 +44,8 @@ struct SessionResult {
 /// ends the grid, FID or validation under way within one evaluation of the network, and saves; what is not made
 /// then is made by the next start, before its first step. `held_out`: the images to validate on; null: some of
 /// those that are learned from. A grid or an FID that cannot be made is noted, and training goes on. Error: what
-/// RunFolder and checkpoints report; --max-bad-steps in a row that were not finite. The last good checkpoint
-/// stays whatever happens.
+/// RunFolder and checkpoints report; max_bad_steps in a row that were not finite. The last good checkpoint is always
+/// kept.
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 

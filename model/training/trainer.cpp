@@ -46,7 +46,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   inputs_ = std::make_unique<BatchInputs>(device, layout);
   check_memory();
   if (device.backend() == engine::Backend::cpu) return;
-  // Images live on a GPU where they leave room for a step; else each step brings its own along.
+  // Images stay on a GPU if they leave room for a step; else they are sent with each step.
   const size_t each = size_t(images.height) * size_t(images.width) * size_t(images.channels);
   const size_t all = size_t(images.count) * each;
   if (all + captured_.peak_bytes() <= device.usable_bytes()) {
@@ -58,31 +58,32 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   }
 }
 
-/// Says before anything is allocated that not even the network fits.
+/// Error, before anything is allocated, if not even the network fits.
 void Trainer::check_weights() {
   const size_t there = device_.usable_bytes();
   const size_t needed = store_.bytes_to_allocate(engine::ParamStore::Use::training, compute_type(options_));
   if (needed > there)
-    fail(cat("the network's weights, gradients, moments and averages need ", mebibytes(needed),
-             " of memory, and ", mebibytes(there), " are there: choose a smaller --preset"));
+    fail_advising(cat("the network's weights, gradients, moments and averages need ", mebibytes(needed),
+                      " of memory, and ", mebibytes(there), " are there"),
+                  {"a smaller {preset}"});
 }
 
-/// Says before the first step that it will not fit, and what would.
+/// Error, before the first step, if it does not fit; advises what would.
 void Trainer::check_memory() {
   const size_t needed = captured_.peak_bytes(), there = device_.usable_bytes();
   if (needed <= there) return;
-  // Equal parts of the batch, so that all together they learn the same.
+  // Equal parts of the batch, so that together they learn the same.
   const auto fits = [&](int parts) {
     batch_ = options_.batch / parts;
     return options_.batch % parts == 0 && captured_.measure_peak_bytes() <= there;
   };
   int parts = 2;
   while (parts <= options_.batch && !fits(parts)) ++parts;
-  fail(cat("a step of ", options_.batch, " images needs ", mebibytes(needed),
-           " of memory besides the weights, and ", mebibytes(there), " are there: ",
-           parts <= options_.batch ? cat("--batch ", options_.batch / parts, " --accumulate ",
-                                         options_.accumulate * parts, " fits, and learns the same")
-                                   : "not even one image fits; choose a smaller --preset"));
+  const std::string fact = cat("a step of ", options_.batch, " images needs ", mebibytes(needed),
+                               " of memory besides the weights, and ", mebibytes(there), " are there");
+  if (parts > options_.batch) fail_advising(fact + ": not even one image fits", {"a smaller {preset}"});
+  fail_advising(fact, {cat("{batch} ", options_.batch / parts, " {accumulate} ", options_.accumulate * parts,
+                           ", which fits and learns the same")});
 }
 
 void Trainer::resume_at(int64_t step, int64_t updates, int64_t bad_steps) {
@@ -172,7 +173,7 @@ void Trainer::run() {
   optimizer_.update(inputs_->on_device().input);
 }
 
-/// The reports of the steps before `until` that were not given out yet.
+/// The reports of the steps before `until` that were not returned yet.
 std::vector<StepReport> Trainer::arrived(int64_t until) {
   std::vector<StepReport> reports;
   for (; reported_ < until; ++reported_) {

@@ -18,7 +18,7 @@ struct StepReport {
   double loss = 0;       // mean over the batch and pixels of weight * (F - target)^2
   double grad_norm = 0;  // before clipping
   double learning_rate = 0;
-  bool skipped = false;   // loss or gradient were not finite: nothing was changed
+  bool skipped = false;   // loss or gradient was not finite: nothing was changed
   int64_t bad_steps = 0;  // skipped ones in a row, this one included
 };
 
@@ -40,17 +40,17 @@ class Trainer {
 
   /// One update from `accumulate` batches, and what it reported: waits for the device.
   StepReport step();
-  /// The same without waiting; reports arrive a step or two late on a GPU. Those that have arrived since the
-  /// last call, oldest first.
+  /// Starts one update without waiting; on a GPU reports arrive a step or two late. Returns those that have arrived
+  /// since the last call, oldest first.
   std::vector<StepReport> advance();
   /// Waits for the reports that are still on their way.
   std::vector<StepReport> finish();
   /// Number of the next step, from 0.
   int64_t step_number() const { return step_; }
-  /// For a resumed run: how far it is. The store's numbers are loaded separately.
+  /// Sets the position of a resumed run. The store's numbers are loaded separately.
   void resume_at(int64_t step, int64_t updates, int64_t bad_steps);
   int64_t updates() const { return optimizer_.updates(); }
-  /// Of the steps that have reported: skipped ones, all and the latest ones in a row.
+  /// Of the steps that have reported: those skipped, and the latest skipped ones in a row.
   int64_t skipped() const { return skipped_; }
   int64_t bad_steps() const { return bad_steps_; }
 
@@ -87,7 +87,7 @@ class Trainer {
   int64_t step_ = 0, reported_ = 0;  // the next step; the next report
   int64_t skipped_ = 0, bad_steps_ = 0;
 
-  engine::Buffer<uint8_t> pixels_;  // all images, where they fit on a GPU
+  engine::Buffer<uint8_t> pixels_;  // all images, if they fit on a GPU
   std::unique_ptr<BatchInputs> inputs_;
   int batch_;  // images at a time
   engine::CapturedStep captured_;

@@ -12,7 +12,7 @@ using engine::Tensor;
 
 namespace {
 
-// Of noise and noise levels: the same for every run, in a step that training never reaches.
+// Seed and step of noise and noise levels: the same for every run, in a step that training never reaches.
 constexpr uint64_t kSeed = 0;
 constexpr uint32_t kStep = UINT32_MAX;
 

@@ -10,10 +10,10 @@ namespace ito::model {
 
 /// The loss of the EMA weights on images, noise levels and noise that never change: one number by which a
 /// run's checkpoints can be compared. It is training's own loss, unmirrored, without dropout and with all
-/// conditions shown; it depends on the weights, the images and --validate-count alone.
+/// conditions shown; it depends on the weights, the images and validate_count alone.
 class Validation {
  public:
-  /// --validate-count of `images`, or all, if there are fewer: evenly spread. They are copied to the device.
+  /// Validates on validate_count of `images`, evenly spread, or on all if there are fewer; copies them to the device.
   Validation(engine::Device&, Trainer&, const ImageSet& images);
   /// The mean over images and pixels. Between two steps; waits for the device. What `before_batch` throws ends it.
   double loss(const std::function<void()>& before_batch = [] {});
@@ -24,7 +24,7 @@ class Validation {
 
   engine::Device& device_;
   Trainer& trainer_;
-  int64_t count_, padded_;  // images; with as many that weigh nothing as fill the last batch
+  int64_t count_, padded_;  // images; padded with images of weight 0 to whole batches
   engine::Buffer<uint8_t> pixels_;
   engine::Buffer<kernels::SampleRecipe> recipes_;
   engine::Buffer<uint32_t> step_;

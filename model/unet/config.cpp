@@ -36,10 +36,10 @@ namespace {
 /// A key of the file.
 struct Key {
   std::string name;
-  json otherwise;  // diffusers' value where the file has no such key
-  /// Takes the value up. Returns what it must be ("must be ...") where it is something else; Error: the same.
+  json otherwise;  // diffusers' value if the file has no such key
+  /// Sets the option. Returns what the value must be ("must be ...") if it is something else, or throws that.
   std::function<std::string(const json&, NetworkConfig&)> read;
-  std::function<json(const NetworkConfig&)> write;  // empty: not written, for diffusers' default is meant
+  std::function<json(const NetworkConfig&)> write;  // empty: not written, since it is diffusers' default
 };
 
 /// The value as JSON, for an error: not all of a long one.
@@ -95,7 +95,8 @@ Key flag(const char* name, json otherwise, bool NetworkConfig::*member, json yes
           [=](const NetworkConfig& c) { return c.*member ? yes : no; }};
 }
 
-/// No choice here: one of allowed(configuration), the first where it is written; `why` says what that means.
+/// A key that is no option here: it must be one of allowed(configuration), the first of which is written; `why`
+/// explains that.
 Key fixed(const char* name, json otherwise, const char* why,
           std::function<std::vector<json>(const NetworkConfig&)> allowed, bool is_written = false) {
   Key key = {name,

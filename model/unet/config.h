@@ -89,7 +89,7 @@ struct NetworkConfig {
 /// Fails, saying what to change, unless the configuration makes a network.
 void check(const NetworkConfig& config);
 
-/// JSON as diffusers writes `unet/config.json`, ours next to it under "ito_*" keys.
+/// JSON as diffusers writes `unet/config.json`, with our own keys "ito_*" added.
 std::string to_json(const NetworkConfig& config);
 
 /// Reads that, and the config.json of diffusers' own UNet2DModel. Every argument of UNet2DModel's constructor is

@@ -19,8 +19,8 @@ void write(const fs::path& path, std::string_view bytes) { std::ofstream(path, s
 void resume(std::string_view journal) {
   static const tests::TempFolder folder(tests::memory_folder());  // gone with the process
   const fs::path target = folder.path() / "a.images";
-  write(data::beside_cache(target, "journal"), journal);
-  write(data::beside_cache(target, "partial"), std::string(4 * kImageBytes, 'a'));
+  write(data::hidden_sibling(target, "journal"), journal);
+  write(data::hidden_sibling(target, "partial"), std::string(4 * kImageBytes, 'a'));
   uint64_t key = 0;
   std::memcpy(&key, journal.data(), std::min(journal.size(), sizeof key));
   fuzz::only_errors([&] {

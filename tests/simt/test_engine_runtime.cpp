@@ -120,22 +120,20 @@ TEST_CASE("out of memory: what is needed, what is there, and the batch that fits
   simt::set_memory_limit(2 << 20);  // the network alone takes 3.5 MB
   {
     Device device({1, Backend::cuda});
-    const std::string message = error_of([&] { Trainer(device, tiny(2), images_of(values)); });
-    CAPTURE(message);
-    CHECK(contains(message, "the network's weights, gradients, moments and averages need 3 MiB"));
-    CHECK(contains(message, "choose a smaller --preset"));
+    const auto train = [&] { Trainer(device, tiny(2), images_of(values)); };
+    CHECK(contains(error_of(train), "the network's weights, gradients, moments and averages need 3 MiB"));
+    CHECK(advice_of(train) == "a smaller {preset}");
     CHECK(device.persistent_bytes() == 0);
   }
   simt::set_memory_limit(for_64 / 2);
   Device device({1, Backend::cuda});
-  const std::string message = error_of([&] { Trainer(device, tiny(64), images_of(values)); });
-  CAPTURE(message);
-  CHECK(contains(message, "a step of 64 images needs"));
+  const auto train = [&] { Trainer(device, tiny(64), images_of(values)); };
+  CHECK(contains(error_of(train), "a step of 64 images needs"));
   // The batch that is offered does fit, and learns.
   int batch = 0, accumulate = 0;
-  const size_t offer = message.find("--batch ");
-  REQUIRE(offer != std::string::npos);
-  REQUIRE(std::sscanf(message.c_str() + offer, "--batch %d --accumulate %d fits", &batch, &accumulate) == 2);
+  const std::string advice = advice_of(train);
+  CAPTURE(advice);
+  REQUIRE(std::sscanf(advice.c_str(), "{batch} %d {accumulate} %d, which fits", &batch, &accumulate) == 2);
   CHECK(batch * accumulate == 64);
   TrainingOptions fitting = tiny(batch);
   fitting.accumulate = accumulate;
@@ -145,14 +143,13 @@ TEST_CASE("out of memory: what is needed, what is there, and the batch that fits
 
 TEST_CASE("no GPU, no driver, an old driver, an old GPU: one line each that says what to do") {
   FreshDevice fresh;
-  const auto asked_for_cuda = [] {
-    return error_of([] { engine::choose_backend(engine::DeviceChoice::cuda); });
-  };
+  const auto choose_cuda = [] { engine::choose_backend(engine::DeviceChoice::cuda); };
+  const auto asked_for_cuda = [&] { return error_of(choose_cuda); };
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cuda);
   CHECK(kernels::cudnn_available());
   simt::set_device_count(0);
   CHECK(contains(asked_for_cuda(), "no GPU is visible"));
-  CHECK(contains(asked_for_cuda(), "--device cpu"));
+  CHECK(advice_of(choose_cuda) == "{device} cpu");
   CHECK(engine::choose_backend(engine::DeviceChoice::automatic) == Backend::cpu);
   simt::reset_device();
   simt::set_driver_version(0);
