@@ -76,7 +76,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.checkpoint, Field("checkpoint", "a checkpoint's folder").otherwise("the newest"));
   visit(o.input, Field("input", "x.npy: float32 [N,C,H,W]").required());
   visit(o.c_noise,
-        Field("c_noise", "what the network is told about the noise (EDM: ln sigma / 4)", from(-1e30).to(1e30))
+        Field("c_noise", "the noise level as the network gets it (EDM: ln sigma / 4)", from(-1e30).to(1e30))
             .required());
   visit(o.output, Field("output", "y.npy").required());
 }

@@ -314,8 +314,8 @@ TEST_CASE("a cache that claims sizes or counts that cannot be is made again") {
     CHECK(read_bytes(file) == good);
     return opening.notes[0];
   };
-  CHECK(contains(note(0, 0, uint64_t(1) << 40), "its images are said to be 0x0; it is made again"));
-  CHECK(contains(note(0x80000000, 0x80000000, 4), "its images are said to be 2147483648x2147483648"));
+  CHECK(contains(note(0, 0, uint64_t(1) << 40), "its header gives its images as 0x0; it is made again"));
+  CHECK(contains(note(0x80000000, 0x80000000, 4), "its header gives its images as 2147483648x2147483648"));
   CHECK(contains(note(16, 16, uint64_t(1) << 56), "its length is wrong"));
   // Lengths that make up the file's only because their sum wraps: pixels beyond its end, and a description.
   rewrite(file, good, [&](auto& bytes) {

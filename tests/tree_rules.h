@@ -169,7 +169,7 @@ inline Complaints check_json_text(const std::string& path, const std::string& te
 }
 
 /// Errors below the programs state facts and name options; a program adds its own flags (Advice, kernels/base/error.h).
-/// So no text there holds a flag, but for the tables of options, which the flags are made from.
+/// So no text there holds a flag, except for the tables of options, which the flags are made from.
 inline Complaints check_flags(const std::string& path, const std::string& text) {
   static const std::regex below("(kernels|engine|model|data)/.*"),
       flag("\"(?:[^\"\\\\]|\\\\.)*?(--[a-z][\\w-]*)");

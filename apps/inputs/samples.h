@@ -34,7 +34,7 @@ data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& see
 /// The note in a folder; nothing if it has no samples.json. Error: that file is not such a note.
 std::optional<SampleNote> read_sample_note(const std::filesystem::path& folder);
 
-/// Error, naming one, if the folder holds pictures but no samples.json: these belong to somebody, and 000000.png may be
+/// Error, naming one, if the folder holds pictures but no samples.json: these are the user's, and 000000.png may be
 /// among them.
 void check_own_pictures(const std::filesystem::path& folder);
 

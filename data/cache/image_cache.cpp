@@ -86,7 +86,7 @@ void read_all_but_pixels(ImageCache& cache) {
   if (trailer.trailer_hash != hash_of(trailer)) fail("its trailer is damaged");
   if (trailer.height < 1 || trailer.width < 1 || trailer.height > kLargestSide ||
       trailer.width > kLargestSide)
-    fail(cat("its images are said to be ", trailer.height, "x", trailer.width));
+    fail(cat("its header gives its images as ", trailer.height, "x", trailer.width));
   constexpr uint64_t kNameBytes = sizeof(uint64_t);  // at least: its length
   const uint64_t image_bytes = uint64_t(trailer.height) * trailer.width * 3;
   const uint64_t pixel_bytes = trailer.count * image_bytes;

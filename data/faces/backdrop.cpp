@@ -59,7 +59,7 @@ void draw_room(const Scene& s) {
 void draw_backdrop(const Scene& s) {
   const FaceTraits& t = s.traits;
   const Color top = t.backdrop_top, bottom = t.backdrop_bottom;
-  if (t.backdrop == Backdrop::plain) {  // a studio's wall: bright beside the head, dim in the corners
+  if (t.backdrop == Backdrop::plain) {  // a studio's wall: bright next to the head, dim in the corners
     s.canvas.fill_all(
         Paint::radial({89 + 55 * s.side(), 80}, 0, 175, {{0, lighter(top, 0.18)}, {0.4, top}, {1, bottom}}));
     return;

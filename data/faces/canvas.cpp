@@ -252,7 +252,7 @@ void mix_linear(uint32_t* row, const uint8_t* shape, const uint8_t* clip, int co
     row[x] = blend(row[x], ink_at(ramps, t + dt * float(x)), coverage(shape[x], clip[x]));
 }
 
-/// (u, v) is the pixel's place from the centre, in units of the gradient's width; inner likewise.
+/// (u, v) is the pixel's place from the centre, in units of the gradient's width; inner in the same way.
 void mix_radial(uint32_t* row, const uint8_t* shape, const uint8_t* clip, int count, Point uv, Point step,
                 float inner, const Ramps& ramps) {
   const float u0 = float(uv.x), v0 = float(uv.y), du = float(step.x), dv = float(step.y);

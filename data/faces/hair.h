@@ -21,7 +21,7 @@ void fill_strands(const Scene& scene, const Path& light, const Path& dark);
 /// The skull's hair: an outer contour above the skull and an inner edge that is the hairline.
 struct Cap {
   double lift = 8;        ///< thickness over the crown
-  double side = 5;        ///< thickness beside the temples
+  double side = 5;        ///< thickness at the temples
   double hairline = -38;  ///< y at the middle of the forehead
   double temple = 30;     ///< half the width where the hairline turns down
   double temple_y = -30;

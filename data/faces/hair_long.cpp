@@ -9,7 +9,7 @@ namespace {
 
 /// How far long hair reaches, and how it waves.
 struct Fall {
-  double end, wave, out;  ///< y of its ends; amplitude of its waves; width beside the cheeks
+  double end, wave, out;  ///< y of its ends; amplitude of its waves; width at the cheeks
 };
 
 Fall long_fall(const FaceTraits& t) {

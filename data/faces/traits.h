@@ -100,7 +100,7 @@ struct FaceTraits {
 /// The person number `index` of the set `seed`: a function of the two alone (Philox, Purpose::faces).
 FaceTraits face_traits(uint64_t seed, uint64_t index);
 
-/// Whether hair falls beside the cheeks.
+/// Whether hair falls along the cheeks.
 bool has_long_hair(const FaceTraits& traits);
 
 /// Whether the way the hair is worn can be seen: a hat leaves of short hair only the temples.

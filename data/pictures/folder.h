@@ -28,7 +28,7 @@ std::string first_bytes(const io::ZipReader& zip, const io::ZipEntry& entry);
 /// What is directly in a folder, sorted into pictures and the rest, until `enough` accepts what was found.
 FoundFiles find_in_folder(const std::filesystem::path& folder,
                           const std::function<bool(const FoundFiles&)>& enough = {});
-/// What is in a whole archive, sorted likewise. Those made by macOS hold a hidden "._a.jpg" for every a.jpg.
+/// What is in a whole archive, sorted in the same way. Those made by macOS hold a hidden "._a.jpg" for every a.jpg.
 FoundFiles find_in_archive(const io::ZipReader& zip);
 
 /// The end of a sentence about a folder or archive without pictures: where to get CelebA, or how to draw

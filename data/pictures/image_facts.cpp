@@ -19,7 +19,7 @@ std::string png_colours(const uint8_t* bytes, size_t size) {
              bytes[28] ? ", interlaced" : "");
 }
 
-/// Whether a marker starts a frame: SOF0 to SOF15, but for the three in that range that mean something else.
+/// Whether a marker starts a frame: SOF0 to SOF15, except for the three in that range that mean something else.
 bool is_frame(uint8_t marker) {
   return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
 }

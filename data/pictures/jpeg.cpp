@@ -14,7 +14,7 @@
 #include "kernels/base/error.h"
 
 /// libjpeg reports errors by a callback that must not return. Between setjmp and a longjmp back to it no
-/// frame of ours holds an object with a destructor: the functions that set a jump point are plain C in
+/// frame of this file holds an object with a destructor: the functions that set a jump point are plain C in
 /// spirit.
 namespace ito::data {
 namespace {
@@ -113,7 +113,7 @@ bool start(Decoder& decoder, JDIMENSION& left, JDIMENSION width) {
   return true;
 }
 
-/// Writes rows `top` to `bottom` to `rgb`. The rows below are skipped, but for the last one and the end-of-image
+/// Writes rows `top` to `bottom` to `rgb`. The rows below are skipped, except for the last one and the end-of-image
 /// marker, so that damage is found wherever it is. `spare` has room for a row of four colours.
 bool read_rows(Decoder& decoder, JDIMENSION top, JDIMENSION bottom, uint8_t* rgb, uint8_t* spare) {
   if (setjmp(decoder.errors.escape)) return false;

@@ -11,7 +11,7 @@
 
 /// PNG by libpng, which gives a row at a time: memory holds the picture and two rows, whatever the file's data
 /// would unpack to. libpng reports errors by a callback that must not return: between setjmp and the jump back
-/// to it no frame of ours holds an object with a destructor.
+/// to it no frame of this file holds an object with a destructor.
 namespace ito::data {
 namespace {
 
@@ -48,7 +48,7 @@ void keep_message(png_structp png, const char* text) {
 }
 
 [[noreturn]] void on_error(png_structp png, const char* text) {
-  // The warning before this one has said what is invalid.
+  // The warning before this one names what is invalid.
   if (std::strcmp(text, "Invalid IHDR data") != 0) keep_message(png, text);
   png_longjmp(png, 1);
 }

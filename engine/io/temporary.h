@@ -38,7 +38,7 @@ class Temporary {
   File file_;
 };
 
-/// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved aside
+/// Removes the temporaries of `target` whose writers are dead. A folder that a dying writer had moved away
 /// (name ending in ".old.tmp") returns to its place if nothing is there.
 void clean_leftovers(const std::filesystem::path& target);
 /// Removes the temporaries of dead writers of every target in a folder.
