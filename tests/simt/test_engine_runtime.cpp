@@ -19,7 +19,7 @@ namespace {
 
 using engine::Backend;
 using engine::Device;
-using tests::contains, tests::error_of, tests::TempFolder;
+using tests::advice_of, tests::contains, tests::error_of, tests::TempFolder;
 
 constexpr int kImages = 6, kSize = 8;
 
