@@ -301,6 +301,5 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times the way of pictures into training, beside libjpeg-turbo alone.", "bench_data", argc, argv,
-      ito::bench::run);
+      "Times the way of pictures into training, beside libjpeg-turbo alone.", argc, argv, ito::bench::run);
 }

@@ -174,6 +174,7 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   hold_standard_streams();
+  app.name(argc > 0 ? fs::path(argv[0]).filename().string() : "");
   app.set_version_flag("--version", [&] { return cat(app.get_name(), " ", version_text()); });
   app.add_flag_callback("--help-markdown", [] { throw MarkdownHelp{}; })->group("")->trigger_on_parse();
   return end_output(app, run_body(app, argc, argv, body));

@@ -8,17 +8,16 @@
 
 namespace ito::apps {
 
-/// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one
-/// line on standard error and exit code 1, or kStoppedCode where a signal stopped the work. Output that cannot
-/// be written (a full disk) is an error, too. Where the file system refuses a path, the line names its flag.
-/// --help and --version print and return 0; so does --help-markdown, which is for docs/options.md.
+/// Names the app after the file that was started, parses the flags (unknown ones are refused with the nearest name)
+/// and runs `body`. An error becomes one line on standard error and exit code 1, or kStoppedCode where a signal stopped
+/// the work. Output that cannot be written (a full disk) is an error, too. Where the file system refuses a path, the
+/// line names its flag. --help and --version print and return 0; so does --help-markdown, which is for docs/options.md.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
 /// main() of a program whose flags are the fields of Request; `body` takes what was asked for. `footer` ends --help.
 template <class Request, class Body>
-int run_program(const char* purpose, const char* name, int argc, char** argv, const Body& body,
-                const char* footer = "") {
-  CLI::App app{purpose, name};
+int run_program(const char* purpose, int argc, char** argv, const Body& body, const char* footer = "") {
+  CLI::App app{purpose};
   app.footer(footer);
   Flags flags(app);
   flags.add(Request{});
