@@ -149,6 +149,6 @@ int evaluate_sides(Request f) {
 int main(int argc, char** argv) {
   ito::apps::catch_interrupts();
   return ito::apps::run_program<ito::apps::Request>(
-      "Measures generated images: FID, KID, precision and recall, diversity.", "evaluate", argc, argv,
+      "Measures generated images: FID, KID, precision and recall, diversity.", argc, argv,
       ito::apps::evaluate_sides, ito::apps::kExitCodes);
 }

@@ -267,7 +267,7 @@ int forward(const ForwardRequest& f) {
 
 int main(int argc, char** argv) {
   using namespace ito::apps;
-  CLI::App app{"Looks into checkpoints, data and pictures.", "inspect"};
+  CLI::App app{"Looks into checkpoints, data and pictures."};
   app.require_subcommand(1);
   CLI::App* checkpoint = app.add_subcommand("checkpoint", "a checkpoint's tensors and options");
   CLI::App* data = app.add_subcommand("data", "a data folder's size, splits, statistics and a contact sheet");

@@ -63,6 +63,6 @@ int make_faces(const Request& f) {
 int main(int argc, char** argv) {
   ito::apps::catch_interrupts();
   return ito::apps::run_program<ito::apps::Request>(
-      "Draws a set of faces in CelebA's format: pictures and lists.", "make_faces", argc, argv,
-      ito::apps::make_faces, ito::apps::kExitCodes);
+      "Draws a set of faces in CelebA's format: pictures and lists.", argc, argv, ito::apps::make_faces,
+      ito::apps::kExitCodes);
 }

@@ -226,6 +226,6 @@ int sample(const Request& f) {
 int main(int argc, char** argv) {
   ito::apps::catch_interrupts();
   return ito::apps::run_program<ito::apps::Request>(
-      "Samples faces from a trained model by solving its reverse SDE.", "sample", argc, argv,
-      ito::apps::sample, ito::apps::kExitCodes);
+      "Samples faces from a trained model by solving its reverse SDE.", argc, argv, ito::apps::sample,
+      ito::apps::kExitCodes);
 }

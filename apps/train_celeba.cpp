@@ -13,6 +13,7 @@
 #include "apps/training/run_data.h"
 #include "data/pictures/contact_sheet.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/path_text.h"
 #include "kernels/base/process_memory.h"
 #include "model/training/checkpoint.h"
@@ -165,7 +166,8 @@ data::PngTexts texts_of_grid(const std::filesystem::path& run, int64_t step, int
 
 int finished(const model::RunFolder& folder, const std::string& out) {
   std::cout << "this run is finished: " << model::newest_checkpoint(folder.path())->string()
-            << "\nsample it with ./sample --run " << shell_quoted(out) << ", or give more --steps to go on\n";
+            << "\nsample it with " << commands::kSample << " --run " << shell_quoted(out)
+            << ", or give more --steps to go on\n";
   return 0;
 }
 
@@ -189,8 +191,8 @@ int ended(const model::RunFolder& folder, const std::string& out, const model::S
   std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "
             << std::lround(result.progress.images_per_second) << " images/s, peak memory "
             << bytes(peak_resident_bytes()) << "\nsaved      " << result.checkpoint.string() << "\n"
-            << (result.finished ? "next       ./sample --run " + shell_quoted(out)
-                                : "go on with the same command")
+            << (result.finished ? cat("next       ", commands::kSample, " --run ", shell_quoted(out))
+                                : std::string("go on with the same command"))
             << "\n";
   return result.finished ? 0 : kStoppedCode;
 }
@@ -256,7 +258,7 @@ int train(const Flags& flags) {
 }  // namespace ito::apps
 
 int main(int argc, char** argv) {
-  CLI::App app{"Trains a score-based diffusion model on CelebA or any folder of images.", "train_celeba"};
+  CLI::App app{"Trains a score-based diffusion model on CelebA or any folder of images."};
   ito::apps::Flags flags(app);
   ito::apps::add_flags(flags);
   app.footer(ito::apps::kExitCodes);

@@ -301,6 +301,6 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times the way of pictures into training, compared with libjpeg-turbo alone.", "bench_data", argc, argv,
+      "Times the way of pictures into training, compared with libjpeg-turbo alone.", argc, argv,
       ito::bench::run);
 }

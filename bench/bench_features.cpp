@@ -114,6 +114,6 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times the extraction of Inception's features on the CPU, and its convolutions in bare oneDNN.",
-      "bench_features", argc, argv, ito::bench::run);
+      "Times the extraction of Inception's features on the CPU, and its convolutions in bare oneDNN.", argc,
+      argv, ito::bench::run);
 }

@@ -110,6 +110,6 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times every kernel over the shapes of a network, against this machine's own ceilings.",
-      "bench_kernels", argc, argv, ito::bench::run);
+      "Times every kernel over the shapes of a network, against this machine's own ceilings.", argc, argv,
+      ito::bench::run);
 }

@@ -237,5 +237,5 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times whole training steps on this machine; prints JSON.", "bench_train", argc, argv, ito::bench::run);
+      "Times whole training steps on this machine; prints JSON.", argc, argv, ito::bench::run);
 }

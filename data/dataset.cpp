@@ -8,6 +8,7 @@
 #include "data/cache/decode_all.h"
 #include "data/list_pictures.h"
 #include "data/pictures/file_kind.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/parallel.h"
@@ -112,9 +113,9 @@ void note_other_formats(const ImageList& list, const ImageCache& cache, std::vec
   if (!first) return;
   std::string counted;
   for (const auto& [kind, count] : kinds) counted += cat(counted.empty() ? "" : ", ", count, " ", kind);
-  notes.push_back(cat(
-      "left out: ", counted, " under another format's name, the first is ", list.source->place(first->name),
-      " (./inspect data lists all); to use them: ", convert_one(list.source->place(first->name))));
+  notes.push_back(cat("left out: ", counted, " under another format's name, the first is ",
+                      list.source->place(first->name), " (", commands::kInspect,
+                      " data lists all); to use them: ", convert_one(list.source->place(first->name))));
 }
 
 /// Notes unknown attributes: a list may give 0 for any of them, or lack a picture.

@@ -109,7 +109,7 @@ TEST_CASE("every name of every program is known, or refused with all names and t
 
 /// What a program with these flags prints on standard error when its work throws.
 std::string error_line(const std::vector<std::string>& flags, const std::function<int()>& work) {
-  CLI::App app{"", "program"};
+  CLI::App app;
   std::string value;
   for (const std::string& flag : flags) app.add_option(flag, value);
   std::string name = "program";

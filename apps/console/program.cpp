@@ -192,6 +192,7 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   hold_standard_streams();
+  app.name(argc > 0 ? fs::path(argv[0]).filename().string() : "");
   running = &app;
   set_warning_sink([](const std::string& line) { std::cerr << line << std::endl; });
   app.set_version_flag("--version", [&] { return cat(app.get_name(), " ", version_text()); });

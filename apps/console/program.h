@@ -8,8 +8,8 @@
 
 namespace ito::apps {
 
-/// Parses the flags (unknown ones are refused with the nearest name), then runs `body`. An error becomes one
-/// line on standard error and exit code 1, or kStoppedCode if a signal stopped the work; warnings (warn()) are lines
+/// Names the app after the file that was started, parses the flags (unknown ones are refused with the nearest name)
+/// and runs `body`. An error becomes one line on standard error and exit code 1, or kStoppedCode if a signal stopped the work; warnings (warn()) are lines
 /// on standard error, too. Output that cannot be written (a full disk) is an error. If the file system refuses a path,
 /// the line names its flag.
 /// --help and --version print and return 0; so does --help-markdown, which is for docs/options.md.
@@ -17,9 +17,8 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
 
 /// main() of a program whose flags are the fields of Request; `body` gets the parsed request. `footer` ends --help.
 template <class Request, class Body>
-int run_program(const char* purpose, const char* name, int argc, char** argv, const Body& body,
-                const char* footer = "") {
-  CLI::App app{purpose, name};
+int run_program(const char* purpose, int argc, char** argv, const Body& body, const char* footer = "") {
+  CLI::App app{purpose};
   app.footer(footer);
   Flags flags(app);
   flags.add(Request{});

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "kernels/base/commands.h"
 #include "model/training/run_folder.h"
 
 namespace ito::apps {
@@ -9,10 +10,6 @@ namespace ito::apps {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* kHowToTrain =
-    "train one first: ./train_celeba data/celeba   (or scripts/demo, which draws faces and learns them in "
-    "minutes)";
 
 uint64_t parse_seed(std::string_view text, const std::string& all) {
   uint64_t value = 0;
@@ -26,13 +23,14 @@ uint64_t parse_seed(std::string_view text, const std::string& all) {
 
 fs::path find_checkpoint(const std::string& checkpoint, const std::string& run) {
   if (!checkpoint.empty()) {
-    if (!fs::exists(checkpoint)) fail(cat("there is no checkpoint ", checkpoint, "; ", kHowToTrain));
+    if (!fs::exists(checkpoint))
+      fail(cat("there is no checkpoint ", checkpoint, "; ", commands::kHowToTrain));
     return checkpoint;
   }
   std::optional<fs::path> folder = run.empty() ? model::newest_run("runs") : fs::path(run);
-  if (!folder) fail(cat("there is no trained model below runs/; ", kHowToTrain));
+  if (!folder) fail(cat("there is no trained model below runs/; ", commands::kHowToTrain));
   const auto newest = model::newest_checkpoint(*folder);
-  if (!newest) fail(cat("the run ", folder->string(), " has no checkpoint yet; ", kHowToTrain));
+  if (!newest) fail(cat("the run ", folder->string(), " has no checkpoint yet; ", commands::kHowToTrain));
   return *newest;
 }
 

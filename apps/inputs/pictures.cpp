@@ -7,6 +7,7 @@
 #include "apps/console/number_text.h"
 #include "apps/console/stopping.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/error.h"
 
 namespace ito::apps {
@@ -52,7 +53,7 @@ data::Dataset open_pictures(const std::string& folder, data::DatasetOptions opti
   if (first != skipped.end())
     std::cout << "note       " << data::unusable(skipped)
               << " picture(s) cannot be used and are left out, the first is " << first->name << ": "
-              << first->reason << "; ./inspect data lists them\n";
+              << first->reason << "; " << commands::kInspect << " data lists them\n";
   return images;
 }
 

@@ -4,6 +4,7 @@
 #include "data/pictures/folder.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/json_text.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/error.h"
 #include "kernels/base/path_text.h"
 #include "model/json_value.h"
@@ -69,7 +70,7 @@ std::optional<SampleNote> read_sample_note(const fs::path& folder) {
     take(json, "crop", note.crop), take(json, "height", note.height), take(json, "width", note.width);
     return note;
   } catch (const std::exception& e) {
-    fail(cat(file.string(), " is not as ./sample writes it: ", e.what(),
+    fail(cat(file.string(), " is not as ", commands::kSample, " writes it: ", e.what(),
              "; remove it or choose another folder"));
   }
 }
@@ -79,7 +80,8 @@ void check_own_pictures(const fs::path& folder) {
   const data::FoundFiles found =
       data::find_in_folder(folder, [](const data::FoundFiles& so_far) { return !so_far.names.empty(); });
   if (!found.names.empty())
-    fail(cat(folder.string(), " holds pictures that ./sample did not make, such as ", found.names[0],
+    fail(cat(folder.string(), " holds pictures that ", commands::kSample, " did not make, such as ",
+             found.names[0],
              ": choose another --out, so that they are neither replaced nor mixed with samples"));
 }
 

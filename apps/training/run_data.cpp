@@ -4,6 +4,7 @@
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/json_text.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/path_text.h"
 #include "model/option_json.h"
@@ -25,7 +26,7 @@ std::optional<RunData> read_run_data(const fs::path& run) {
     model::read_json(model::parse_shallow(io::read_file(file), "it is nested too deeply"), data);
     return data;
   } catch (const std::exception& e) {
-    fail(cat(file.string(), " is not as ./train_celeba writes it: ", e.what(),
+    fail(cat(file.string(), " is not as ", commands::kTrain, " writes it: ", e.what(),
              "; remove it, and the run takes the images of the next command for its own"));
   }
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "data/pictures/folder_entries.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/error.h"
 #include "kernels/base/file.h"
 #include "kernels/base/path_text.h"
@@ -73,8 +74,8 @@ std::string how_to_get_pictures(const fs::path& root) {
   return cat(
       "For CelebA, put img_align_celeba.zip (or what is in it), list_attr_celeba.txt and "
       "list_eval_partition.txt there, from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html; "
-      "or draw faces: ./make_faces ",
-      shell_quoted(folder.string()));
+      "or draw faces: ",
+      commands::kMakeFaces, " ", shell_quoted(folder.string()));
 }
 
 std::string first_bytes(const fs::path& path) {
