@@ -8,11 +8,11 @@
 
 namespace ito::apps {
 
-/// Names the app after the file that was started, parses the flags (unknown ones are refused with the nearest name)
-/// and runs `body`. An error becomes one line on standard error and exit code 1, or kStoppedCode if a signal stopped the work; warnings (warn()) are lines
-/// on standard error, too. Output that cannot be written (a full disk) is an error. If the file system refuses a path,
-/// the line names its flag.
-/// --help and --version print and return 0; so does --help-markdown, which is for docs/options.md.
+/// Names the app after the file that was started, parses the flags (unknown ones are refused with the nearest
+/// name) and runs `body`. An error becomes one line on standard error and exit code 1, or kStoppedCode if a
+/// signal stopped the work; warnings (warn()) are lines on standard error, too. Output that cannot be written (a
+/// full disk) is an error. If the file system refuses a path, the line names its flag. --help and --version print
+/// and return 0; so does --help-markdown, which is for docs/options.md.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
 /// main() of a program whose flags are the fields of Request; `body` gets the parsed request. `footer` ends --help.
