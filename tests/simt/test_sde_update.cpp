@@ -231,21 +231,20 @@ TEST_CASE("the noise is Box-Muller's of the CPU's Philox integers, within 4 ulp,
 }
 
 TEST_CASE("sde_update refuses what it cannot do") {
+  using Operands = SdeUpdateOperands;
   CudaStream stream;
   double f64 = 0;
   float x = 0;
   const Out x64{&f64, DType::f64}, x32{&x, DType::f32};
   const SdeStep step;
-  const auto update = [&](const SdeUpdateDims& d, const SdeUpdateOperands& o) {
-    sde_update(stream, d, &step, o);
-  };
+  const auto update = [&](const SdeUpdateDims& d, const Operands& o) { sde_update(stream, d, &step, o); };
   const SdeUpdateDims one = dims(1, 1, 0, false);
-  CHECK_THROWS_WITH(update(one, {.x_out = x64}),
+  CHECK_THROWS_WITH(update(one, Operands{.x_out = x64}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, {.start = x32, .x = x32, .f = x64, .x_out = x32}),
+  CHECK_THROWS_WITH(update(one, Operands{.start = x32, .x = x32, .f = x64, .x_out = x32}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, {.start = x32, .x_out = {}}), "sde_update: x_out is missing");
-  CHECK_THROWS_WITH(update(dims(1, 1, 1, false), {.start = x32, .x_out = x32}),
+  CHECK_THROWS_WITH(update(one, Operands{.start = x32, .x_out = {}}), "sde_update: x_out is missing");
+  CHECK_THROWS_WITH(update(dims(1, 1, 1, false), Operands{.start = x32, .x_out = x32}),
                     "sde_update: history 0 of 1 is missing");
-  CHECK_THROWS_AS(update(dims(70000, 1, 0, false), {.start = x32, .x_out = x32}), ito::Error);
+  CHECK_THROWS_AS(update(dims(70000, 1, 0, false), Operands{.start = x32, .x_out = x32}), ito::Error);
 }
