@@ -2,8 +2,6 @@
 
 #include <cairo.h>
 
-#include <array>
-#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <vector>
@@ -55,81 +53,54 @@ struct Stop {
   Color color;
 };
 
-/// What fills a shape: a colour, or a gradient of two to four stops along a line or between two circles of
-/// one centre.
+/// What fills a shape: a colour, or a gradient along a line or between two circles of one centre.
 class Paint {
  public:
-  Paint(Color color) : stops_{{{0, color}}} {}  // NOLINT: a colour is a paint
+  Paint(Color color);  // NOLINT: a colour is a paint
   static Paint linear(Point from, Point to, std::initializer_list<Stop> stops);
   static Paint radial(Point center, double inner, double outer, std::initializer_list<Stop> stops);
 
  private:
   friend class Canvas;
-  enum class Kind { plain, linear, radial };
-  Kind kind_ = Kind::plain;
-  Point origin_;
-  Point along_;                   // linear: the position is along . (p - origin)
-  double inner_ = 0, width_ = 1;  // radial: it is (|p - origin| - inner) / width
-  std::array<Stop, 4> stops_{};
-  int stop_count_ = 1;
+  Paint(cairo_pattern_t* pattern, std::initializer_list<Stop> stops);
+  std::shared_ptr<cairo_pattern_t> pattern_;
 };
 
-/// An RGB picture being drawn, coordinates in pixels. cairo turns shapes into antialiased coverage; colours
-/// are mixed here, by loops that the compiler vectorises: cairo's own clips and gradients take several times
-/// as long.
+/// An RGB picture being drawn by cairo, coordinates in pixels. Own loops for gradients and clips took half of cairo's
+/// time, which saved the demo 10 s on two cores: too little for the code (bench/history/2026-11-29-faces-cpu.jsonl).
 class Canvas {
  public:
   Canvas(int width, int height);
 
-  void fill(const Path& path, const Paint& paint) { cover(path, 0), mix_in(paint); }
-  void stroke(const Path& path, const Paint& paint, double width) { cover(path, width), mix_in(paint); }
+  void fill(const Path& path, const Paint& paint);
+  void stroke(const Path& path, const Paint& paint, double width);
   void fill_all(const Paint& paint);
-  /// A soft spot, the colour's alpha times (1 - d^2)^2 with d = 1 on the ellipse.
+  /// A soft spot: on the ellipse d = 1, inside it the colour's alpha times (1 - d^2)^2.
   void glow(Point center, double rx, double ry, Color color);
 
-  void translate(Point by) { cairo_matrix_translate(&matrix_, by.x, by.y); }
-  void rotate(double radians) { cairo_matrix_rotate(&matrix_, radians); }
-  void scale(double factor) { cairo_matrix_scale(&matrix_, factor, factor); }
+  void translate(Point by) { cairo_translate(cairo_.get(), by.x, by.y); }
+  void rotate(double radians) { cairo_rotate(cairo_.get(), radians); }
+  void scale(double factor) { cairo_scale(cairo_.get(), factor, factor); }
 
-  /// Keeps drawing inside the path, and the transform as it was, until it goes out of scope. Clips do not
-  /// nest.
+  /// Keeps drawing inside the path, and the transform as it was, until it goes out of scope.
   class Clip {
    public:
     Clip(Canvas& canvas, const Path& path);
-    ~Clip();
+    ~Clip() { cairo_restore(cairo_); }
     Clip(const Clip&) = delete;
     Clip& operator=(const Clip&) = delete;
 
    private:
-    Canvas& canvas_;
-    cairo_matrix_t matrix_;
+    cairo_t* cairo_;
   };
 
   Image image() const;
 
  private:
-  /// Coverage of each pixel, 0 to 255, and what draws it.
-  struct Mask {
-    Mask(int width, int height);
-    uint8_t* row(int y) const;
-    void set(uint8_t value);
-    std::unique_ptr<cairo_surface_t, void (*)(cairo_surface_t*)> surface;
-    std::unique_ptr<cairo_t, void (*)(cairo_t*)> cairo;
-  };
-  struct Box {
-    int left, top, right, bottom;
-  };
-  void trace(const Mask& mask, const Path& path) const;
-  void cover(const Path& path, double stroke_width);
-  void mix_in(const Paint& paint);
-  Box pixels_of(Point low, Point high) const;
+  void trace(const Path& path) const;
 
-  int width_, height_;
-  cairo_matrix_t matrix_;         // from the drawing's coordinates to pixels
-  std::vector<uint32_t> pixels_;  // 0x00RRGGBB
-  Mask shape_;                    // zero between calls
-  Mask clip_;                     // full without a clip
-  Box covered_{};                 // where the shape may not be zero
+  std::unique_ptr<cairo_surface_t, void (*)(cairo_surface_t*)> surface_;  // 0x00RRGGBB
+  std::unique_ptr<cairo_t, void (*)(cairo_t*)> cairo_;
 };
 
 }  // namespace ito::data
