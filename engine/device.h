@@ -31,7 +31,7 @@ struct Comparison {
 struct DeviceOptions {
   int threads = 0;  // of the CPU; 0: one a core
   Backend backend = Backend::cpu;
-  kernels::Provider conv = kernels::Provider::own;  // on a GPU
+  kernels::Provider conv = kernels::Provider::own;  // of convolutions and matrix products, on a GPU
   Comparison comparison = {};
 };
 
@@ -60,6 +60,7 @@ class Device {
   kernels::CpuStream& cpu_stream() { return cpu_; }
   /// Null where the backend is the CPU.
   kernels::CudaStream* cuda_stream() { return cuda_.get(); }
+  /// Whether CapturedStep records steps and replays them.
   bool captures() const { return cuda_ && capture_; }
 
   /// How convolutions and matrix products are computed: passed to each call of their kernels.

@@ -15,8 +15,8 @@ struct ConvCall {
 /// What ops have been asked to compute, in a dry run or not: for reports and benchmarks.
 struct Recorder {
   double flops = 0;  // of the forward ops so far: 2 for each multiply-add
-  std::vector<ConvCall>* conv_calls =
-      nullptr;  // receives every convolution's passes; null: they are not kept
+  /// Receives every convolution's passes; null: they are not kept.
+  std::vector<ConvCall>* conv_calls = nullptr;
 };
 
 }  // namespace ito::engine

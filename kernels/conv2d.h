@@ -36,7 +36,7 @@ struct ConvEpilogue {
 };
 
 /// x [N,H,W,c1], x2 [N,H,W,c2], y [N,P,Q,K] of one dtype; w [K,R,S,C] f32 (f64 if x is; on CUDA it may be bf16
-/// with bf16 x, and is rounded to it otherwise). workspace: bytes as above, also below.
+/// with bf16 x, and is rounded to it otherwise). workspace: of conv2d_workspace_bytes.
 struct ConvForward {
   In x, x2 = {}, w;
   ConvEpilogue epilogue = {};

@@ -1,5 +1,6 @@
 // y = x w^T + b and its gradients on CUDA, as 1x1 convolutions by our own kernels, or by cuBLASLt.
 #include "kernels/conv2d/own_passes.h"
+#include "kernels/cuda_dispatch.h"
 #include "kernels/cuda_library.h"
 #include "kernels/linear.h"
 
@@ -7,7 +8,7 @@ namespace ito::kernels {
 namespace {
 
 Conv2dDims checked_convolution(const LinearDims& d, DType dtype) {
-  if (dtype == DType::f64) fail("linear: f64 exists on the CPU only; on CUDA use f32 or bf16");
+  check_cuda_dtype("linear", dtype);
   check_linear(d);
   return d.as_convolution();
 }

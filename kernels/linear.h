@@ -19,7 +19,7 @@ size_t linear_workspace_bytes(CpuStream&, const ConvPolicy&, const LinearDims&, 
 size_t linear_workspace_bytes(CudaStream&, const ConvPolicy&, const LinearDims&, DType, ConvPass);
 
 /// x [M,I], y and residual [M,O] of one dtype; w [O,I], bias [O] f32 (f64 if x is; on CUDA w may be bf16 with
-/// bf16 x, and is rounded to it otherwise). bias and residual may be null.
+/// bf16 x, and is rounded to it otherwise). bias and residual may be null. workspace: of linear_workspace_bytes.
 struct LinearForward {
   In x, w, bias = {}, residual = {};
   Out y, workspace = {};

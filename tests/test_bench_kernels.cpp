@@ -112,7 +112,7 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   return std::sqrt(difference / norm);
 }
 
-TEST_CASE("a kernel's baseline computes the same") {
+TEST_CASE("a baseline computes the same as its kernel") {
   Device device({2, Backend::cpu});
   Operands operands(device);
   for (DType dtype : {DType::f32, DType::bf16}) {

@@ -55,8 +55,8 @@ void run_class(CudaStream& stream, const Conv2dDims& d, const PixelClass& y, con
                            .first_tap = y.first_tap * d.s + x.first_tap,
                            .per_tap = per_tap,
                            .taps_x = taps_x};
-  const bool wide = are_wide<T>({d.k, d.c1, d.c2}) && are_aligned({dy, w});
-  const bool wide_dx = are_wide<T>({d.c1, d.c2}) && are_aligned({dx, dx2});
+  const bool wide = are_whole_packs<kWideVector<T>>({d.k, d.c1, d.c2}) && are_aligned({dy, w});
+  const bool wide_dx = are_whole_packs<kWideVector<T>>({d.c1, d.c2}) && are_aligned({dx, dx2});
   const DataOutput<T> output{.dx = dx,
                              .dx2 = dx2,
                              .c1 = d.c1,
@@ -92,12 +92,11 @@ void conv2d::own_backward_data(CudaStream& stream, const Conv2dDims& d, const Co
   if (o.dx2) check_sources(d, true);
   if (!o.dx && !o.dx2) return;
   check_dtypes({o.dy, o.dx, o.dx2});
-  const auto run = [&](auto type) {
+  visit_cuda("conv2d", o.dy.dtype, [&](auto type) {
     using T = decltype(type);
     run_backward_data<T>(stream, d, o.dy.as<T>(), filters_as<T>(stream, d, o.w, scratch), o.dx.as<T>(),
                          o.dx2.as<T>());
-  };
-  o.dy.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+  });
 }
 
 }  // namespace ito::kernels

@@ -42,7 +42,7 @@ const bf16* filters_as(CudaStream& stream, const Conv2dDims& d, In w, std::byte*
 
 void conv2d::check_cuda_shape(const Conv2dDims& d, DType dtype) {
   check(d);
-  if (dtype == DType::f64) fail("conv2d: f64 exists on the CPU only; on CUDA use f32 or bf16");
+  check_cuda_dtype("conv2d", dtype);
   const int64_t x = int64_t(d.n) * d.h * d.w, y = int64_t(d.n) * d.out_h() * d.out_w();
   const int64_t entries = int64_t(d.r) * d.s * std::max(d.c(), d.k);
   constexpr int64_t kMost = 1 << 30;

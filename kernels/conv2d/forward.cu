@@ -8,9 +8,9 @@ template <class T>
 void run_forward(CudaStream& stream, const Conv2dDims& d, const ConvForward& o, const T* w) {
   const T *const x = o.x.as<T>(), *const x2 = o.x2.as<T>();
   const ConvEpilogue& e = o.epilogue;
-  const bool wide = are_wide<T>({d.c1, d.c2}) && are_aligned({x, x2, w});
-  const bool wide_y =
-      are_wide<T>({d.k}) && are_aligned({o.y.data, e.bias.data, e.shift.data, e.residual.data});
+  const bool wide = are_whole_packs<kWideVector<T>>({d.c1, d.c2}) && are_aligned({x, x2, w});
+  const bool wide_y = are_whole_packs<kWideVector<T>>({d.k}) &&
+                      are_aligned({o.y.data, e.bias.data, e.shift.data, e.residual.data});
   const Im2colRows<T> a{input_im2col(d, x, x2)};
   const Matrix<T, true> b{w, d.k, a.im2col.entries};
   const ForwardOutput<T> output{.y = o.y.as<T>(),
@@ -32,11 +32,10 @@ void conv2d::own_forward(CudaStream& stream, const Conv2dDims& d, const ConvForw
       check_workspace(d, own_workspace_bytes(d, o.x.dtype, ConvPass::forward), o.workspace);
   check_sources(d, bool(o.x2));
   check_dtypes({o.x, o.x2, o.y, o.epilogue.shift, o.epilogue.residual});
-  const auto run = [&](auto type) {
+  visit_cuda("conv2d", o.x.dtype, [&](auto type) {
     using T = decltype(type);
     run_forward<T>(stream, d, o, filters_as<T>(stream, d, o.w, scratch));
-  };
-  o.x.dtype == DType::bf16 ? run(bf16{}) : run(float{});
+  });
 }
 
 }  // namespace ito::kernels

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <initializer_list>
-
 #include "kernels/base/math.h"
 #include "kernels/conv2d/checks.h"
 #include "kernels/conv2d/implicit_gemm.cuh"
+#include "kernels/cuda_dispatch.h"
 
 /// What the three passes' launchers share: which tiles a product is cut into.
 namespace ito::kernels::conv2d {
@@ -56,20 +55,6 @@ void multiply_pixels(CudaStream& stream, const A& a, const B& b, const Output& o
     run(typename S::Tall(), yes);
   else
     run(typename S::Large(), yes);
-}
-
-/// Whether 16-byte accesses may be used: each of the pointers is at a multiple of 16 bytes, null ones too.
-inline bool are_aligned(std::initializer_list<const void*> pointers) {
-  for (const void* p : pointers)
-    if (reinterpret_cast<uintptr_t>(p) % 16 != 0) return false;
-  return true;
-}
-
-template <class T>
-bool are_wide(std::initializer_list<int> channels) {
-  for (int c : channels)
-    if (c % kPackWidth<T> != 0) return false;
-  return true;
 }
 
 /// Of x, as y's pixels see it.

@@ -1,3 +1,4 @@
+#include "kernels/cuda_dispatch.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/library_calls.h"
 #include "kernels/cuda_library/movement.h"
@@ -68,12 +69,12 @@ int cudnn_algorithms(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvP
 
 size_t cudnn_workspace_bytes(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
                              ConvPass pass) {
-  check_dtype("cudnn", dtype);
+  check_cuda_dtype("cudnn", dtype);
   return Scratch(stream, d, dtype, pass, policy.cudnn_algorithm).bytes;
 }
 
 void cudnn_forward(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d, const ConvForward& o) {
-  check_dtype("cudnn", o.x.dtype);
+  check_cuda_dtype("cudnn", o.x.dtype);
   const int algorithm = policy.cudnn_algorithm;
   const Scratch scratch(stream, d, o.x.dtype, ConvPass::forward, algorithm, o.workspace.data);
   convolve(stream, one_source(d), o.x.dtype, ConvPass::forward, algorithm,
@@ -92,7 +93,7 @@ void cudnn_forward(CudaStream& stream, const ConvPolicy& policy, const Conv2dDim
 void cudnn_backward_data(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d,
                          const ConvBackwardData& o) {
   const DType dtype = o.dy.dtype;
-  check_dtype("cudnn", dtype);
+  check_cuda_dtype("cudnn", dtype);
   const int algorithm = policy.cudnn_algorithm;
   const Scratch scratch(stream, d, dtype, ConvPass::backward_data, algorithm, o.workspace.data);
   void* const whole = d.c2 > 0 ? scratch.source : o.dx.data;
@@ -110,7 +111,7 @@ void cudnn_backward_data(CudaStream& stream, const ConvPolicy& policy, const Con
 void cudnn_backward_weights(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d,
                             const ConvBackwardWeights& o) {
   const DType dtype = o.x.dtype;
-  check_dtype("cudnn", dtype);
+  check_cuda_dtype("cudnn", dtype);
   const int algorithm = policy.cudnn_algorithm;
   const Scratch scratch(stream, d, dtype, ConvPass::backward_weights, algorithm, o.workspace.data);
   void* const narrow_dw = dtype == DType::f32 ? o.dw.data : scratch.weights;

@@ -1,3 +1,4 @@
+#include "kernels/cuda_dispatch.h"
 #include "kernels/cuda_library.h"
 #include "kernels/cuda_library/library_calls.h"
 #include "kernels/cuda_library/movement.h"
@@ -37,13 +38,13 @@ In rounded_weights(CudaStream& stream, const LinearDims& d, In w, DType dtype, v
 using namespace cuda_library;
 
 size_t cublaslt_workspace_bytes(const LinearDims& d, DType dtype, ConvPass pass) {
-  check_dtype("cublaslt", dtype);
+  check_cuda_dtype("cublaslt", dtype);
   return LinearScratch(d, dtype, pass).bytes;
 }
 
 void cublaslt_forward(CudaStream& stream, const LinearDims& d, const LinearForward& o) {
   const DType dtype = o.x.dtype;
-  check_dtype("cublaslt", dtype);
+  check_cuda_dtype("cublaslt", dtype);
   const LinearScratch scratch(d, dtype, ConvPass::forward, o.workspace.data);
   const bool more = o.bias || o.residual;
   const Out sums = more && dtype != DType::f32 ? Out{scratch.sums, DType::f32} : o.y;
@@ -61,7 +62,7 @@ void cublaslt_forward(CudaStream& stream, const LinearDims& d, const LinearForwa
 
 void cublaslt_backward_data(CudaStream& stream, const LinearDims& d, const LinearBackwardData& o) {
   const DType dtype = o.dy.dtype;
-  check_dtype("cublaslt", dtype);
+  check_cuda_dtype("cublaslt", dtype);
   const LinearScratch scratch(d, dtype, ConvPass::backward_data, o.workspace.data);
   multiply(stream,
            {.rows = d.m,
@@ -74,7 +75,7 @@ void cublaslt_backward_data(CudaStream& stream, const LinearDims& d, const Linea
 }
 
 void cublaslt_backward_weights(CudaStream& stream, const LinearDims& d, const LinearBackwardWeights& o) {
-  check_dtype("cublaslt", o.x.dtype);
+  check_cuda_dtype("cublaslt", o.x.dtype);
   const LinearScratch scratch(d, o.x.dtype, ConvPass::backward_weights, o.workspace.data);
   multiply(
       stream,

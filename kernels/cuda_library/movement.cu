@@ -3,6 +3,7 @@
 
 #include "kernels/base/math.h"
 #include "kernels/cuda_device.cuh"
+#include "kernels/cuda_dispatch.h"
 #include "kernels/cuda_launch.h"
 #include "kernels/cuda_library/movement.h"
 
@@ -33,15 +34,11 @@ inline LaunchConfig config_of(int64_t rows, int columns, int width) {
 }
 
 /// Whether packs of kPack elements may be used; a null operand allows them.
-inline bool are_packs(std::initializer_list<In> operands, std::initializer_list<int> pitches) {
-  for (const In& operand : operands)
-    if (reinterpret_cast<uintptr_t>(operand.data) % (kPack * size_of(operand.dtype)) != 0) return false;
-  return std::all_of(pitches.begin(), pitches.end(), [](int pitch) { return pitch % kPack == 0; });
-}
-
-template <class F>
-void with_type(DType dtype, F&& f) {
-  dtype == DType::bf16 ? f(bf16{}) : f(float{});
+inline bool are_packs(std::initializer_list<In> operands, std::initializer_list<int64_t> pitches) {
+  return are_whole_packs<kPack>(pitches) &&
+         std::all_of(operands.begin(), operands.end(), [](const In& operand) {
+           return are_aligned({operand.data}, kPack * size_of(operand.dtype));
+         });
 }
 
 /// Moves each element once in and once out, the least there is: 4 bytes from bf16 to bf16, 6 with one side in
@@ -60,8 +57,8 @@ __global__ void __launch_bounds__(kThreads)
 void copy_columns(CudaStream& stream, int64_t rows, int width, In from, int from_pitch, Out to,
                   int to_pitch) {
   const bool packs = are_packs({from, to}, {width, from_pitch, to_pitch});
-  with_type(from.dtype, [&](auto a) {
-    with_type(to.dtype, [&](auto b) {
+  visit_cuda("copy_columns", from.dtype, [&](auto a) {
+    visit_cuda("copy_columns", to.dtype, [&](auto b) {
       using A = decltype(a);
       using B = decltype(b);
       launch(packs ? copy_columns_kernel<A, B, kPack> : copy_columns_kernel<A, B, 1>,
@@ -102,8 +99,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void finish(CudaStream& stream, int64_t rows, int columns, In sums, const Epilogue& e, Out y) {
   const bool packs = are_packs({sums, e.bias, e.shift, e.residual, y}, {columns});
-  with_type(sums.dtype, [&](auto s) {
-    with_type(y.dtype, [&](auto t) {
+  visit_cuda("finish", sums.dtype, [&](auto s) {
+    visit_cuda("finish", y.dtype, [&](auto t) {
       using Sum = decltype(s);
       using T = decltype(t);
       const FinishArguments<T> args{e.bias.as<float>(), e.shift.as<T>(), e.residual.as<T>(),
@@ -164,7 +161,7 @@ void column_sums(CudaStream& stream, int64_t rows, int columns, In x, float* sum
   };
   const int parts = parts_of(rows);
   float* const partial = parts == 1 ? sums : static_cast<float*>(scratch);
-  with_type(x.dtype, [&](auto type) { sum_parts(type, rows, parts, x.data, partial); });
+  visit_cuda("column_sums", x.dtype, [&](auto type) { sum_parts(type, rows, parts, x.data, partial); });
   if (parts > 1) sum_parts(float{}, parts, 1, partial, sums);
 }
 

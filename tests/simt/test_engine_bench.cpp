@@ -9,7 +9,7 @@
 #include "engine/buffer.h"
 #include "model/unet/presets.h"
 
-/// bench_kernels on the emulated GPU: every case runs there, and the baseline of a kernel computes the
+/// bench_kernels on the emulated GPU: every case runs there, and every baseline computes the
 /// same. The times mean nothing.
 namespace ito::bench {
 namespace {
@@ -29,7 +29,7 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   return std::sqrt(difference / norm);
 }
 
-void check_beside(Device& device, PreparedCase prepared, double tolerance) {
+void check_baseline(Device& device, PreparedCase prepared, double tolerance) {
   if (!prepared.baseline.run || !prepared.result.defined()) return;
   prepared.run();
   const std::vector<double> ours = prepared.result.to_doubles();
@@ -119,7 +119,7 @@ TEST_CASE("every case runs on CUDA, and its baseline computes the same") {
       CAPTURE(c.shape);
       measurements.push_back(measure(operands, watch, c));
       CHECK(measurements.back().ours.repeats == 1);
-      check_beside(device, c.prepare(operands), dtype == DType::f32 ? 1e-5 : 0.02);
+      check_baseline(device, c.prepare(operands), dtype == DType::f32 ? 1e-5 : 0.02);
     }
     const Machine machine = machine_of(device);
     const auto json = nlohmann::json::parse(to_json(machine, "A test", ceilings, measurements));
