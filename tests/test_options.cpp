@@ -73,7 +73,7 @@ TEST_CASE("numbers are written as short as they are read back") {
 
 TEST_CASE("a number whose field has no range is refused, whatever it is") {
   const int one = 1;
-  CHECK(contains(error_of([&] { CheckRanges{}(one, Field("x", "a number")); }), "--x must be"));
+  CHECK(contains(error_of([&] { CheckRanges{}(one, Field("x", "a number")); }), "x must be"));
 }
 
 TEST_CASE("an unknown name is answered with all names and the nearest") {
