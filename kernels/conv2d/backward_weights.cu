@@ -75,8 +75,8 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const ConvBac
   float *const to_dw = in_place ? dw : scratch.dw, *const to_dbias =
                                                        in_place || !dbias ? dbias : scratch.dbias;
   const WeightOutput output{to_dw, to_dbias, d.k, entries, entries % 4 == 0 && are_aligned({to_dw})};
-  const bool wide_dy = are_whole_packs<kWideVector<T>>({d.k}) && are_aligned({dy});
-  const bool wide_x = are_whole_packs<kWideVector<T>>({d.c1, d.c2}) && are_aligned({x, x2});
+  const bool wide_dy = are_whole_packs<kPackWidth<T>>({d.k}) && are_aligned({dy});
+  const bool wide_x = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({x, x2});
   const auto run = [&](auto shape, auto wide_a, auto wide_b) {
     multiply<decltype(shape), wide_a.value, wide_b.value>(stream, a, b, output, pixels, parts.pixels_each);
   };

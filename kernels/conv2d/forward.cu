@@ -8,8 +8,8 @@ template <class T>
 void run_forward(CudaStream& stream, const Conv2dDims& d, const ConvForward& o, const T* w) {
   const T *const x = o.x.as<T>(), *const x2 = o.x2.as<T>();
   const ConvEpilogue& e = o.epilogue;
-  const bool wide = are_whole_packs<kWideVector<T>>({d.c1, d.c2}) && are_aligned({x, x2, w});
-  const bool wide_y = are_whole_packs<kWideVector<T>>({d.k}) &&
+  const bool wide = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({x, x2, w});
+  const bool wide_y = are_whole_packs<kPackWidth<T>>({d.k}) &&
                       are_aligned({o.y.data, e.bias.data, e.shift.data, e.residual.data});
   const Im2colRows<T> a{input_im2col(d, x, x2)};
   const Matrix<T, true> b{w, d.k, a.im2col.entries};
