@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -11,19 +14,48 @@
 /// The glossary of docs/style.md as a rule: its left-hand words are in no comment, text or document.
 namespace prose_rules {
 
+/// A word of a text in lower case, and where it begins. `follows`: nothing but blanks, a hyphen and the marks of
+/// comments are between it and the word before.
+struct Word {
+  std::string text;
+  size_t at;
+  bool follows;
+};
+
+inline std::vector<Word> words_of(const std::string& text) {
+  std::vector<Word> words;
+  bool follows = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const auto is_letter = [&](size_t i) {
+      return i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) || text[i] == '_');
+    };
+    if (!is_letter(at)) {
+      follows = follows && std::strchr(" \n\t/*#-", text[at]);
+      continue;
+    }
+    Word word{"", at, follows};
+    for (; is_letter(at); ++at) word.text += char(std::tolower(static_cast<unsigned char>(text[at])));
+    words.push_back(word);
+    --at, follows = true;
+  }
+  return words;
+}
+
+using Phrase = std::vector<Word>;
+
 /// A row of the glossary: words to avoid, phrases with them that are right, and what to write instead.
 struct Row {
-  std::vector<std::string> avoid, allowed;
+  std::vector<Phrase> avoid, allowed;
   std::string write;
 };
 
-/// The words in backticks.
-inline std::vector<std::string> quoted(const std::string& text) {
-  static const std::regex word("`([^`]+)`");
-  std::vector<std::string> words;
-  for (std::sregex_iterator it(text.begin(), text.end(), word), end; it != end; ++it)
-    words.push_back((*it)[1]);
-  return words;
+/// What is in backticks.
+inline std::vector<Phrase> quoted(const std::string& text) {
+  static const std::regex quote("`([^`]+)`");
+  std::vector<Phrase> phrases;
+  for (std::sregex_iterator it(text.begin(), text.end(), quote), end; it != end; ++it)
+    phrases.push_back(words_of((*it)[1]));
+  return phrases;
 }
 
 /// The table below "| avoid | write |".
@@ -38,10 +70,16 @@ inline std::vector<Row> glossary(const std::string& page) {
   return rows;
 }
 
-/// Finds whole words in any case; a phrase may be broken over lines, of comments too.
-inline std::regex pattern(const std::string& phrase) {
-  return std::regex("\\b" + std::regex_replace(phrase, std::regex(" "), "[\\s/*#]+") + "\\b",
-                    std::regex::icase | std::regex::optimize);
+/// The phrase begins at word i; it may be broken over lines.
+inline bool is_at(const std::vector<Word>& words, size_t i, const Phrase& phrase) {
+  for (size_t k = 0; k < phrase.size(); ++k)
+    if (i + k >= words.size() || words[i + k].text != phrase[k].text || (k && !words[i + k].follows))
+      return false;
+  return true;
+}
+
+inline bool is_any_at(const std::vector<Word>& words, size_t i, const std::vector<Phrase>& phrases) {
+  return std::any_of(phrases.begin(), phrases.end(), [&](const Phrase& p) { return is_at(words, i, p); });
 }
 
 /// Comments and string literals of source, the rest blank.
@@ -53,23 +91,19 @@ inline std::string prose_of(const std::string& source) {
   return prose;
 }
 
-/// "path:line: what is wrong" for each word of `text` that the glossary avoids.
+/// "path:line: what is wrong" for each phrase of `text` that the glossary avoids.
 inline std::vector<std::string> check_words(const std::string& path, const std::string& text,
                                             const std::vector<Row>& rows) {
-  std::string prose = std::regex_search(path, std::regex("\\.(h|cpp|cuh?)$")) ? prose_of(text) : text;
+  static const std::regex source("\\.(h|cpp|cuh?)$");
+  const std::vector<Word> words = words_of(std::regex_search(path, source) ? prose_of(text) : text);
   std::vector<std::string> complaints;
-  for (const Row& row : rows) {
-    for (const std::string& phrase : row.allowed)
-      for (std::smatch match; std::regex_search(prose, match, pattern(phrase));)
-        prose.replace(size_t(match.position()), 1, "_");
-    for (const std::string& phrase : row.avoid) {
-      const std::regex words = pattern(phrase);
-      for (std::sregex_iterator it(prose.begin(), prose.end(), words), end; it != end; ++it) {
-        const auto line = 1 + std::count(prose.begin(), prose.begin() + it->position(), '\n');
-        complaints.push_back(ito::cat(path, ":", line, ": \"", it->str(), "\"; write: ", row.write));
-      }
+  for (size_t i = 0; i < words.size(); ++i)
+    for (const Row& row : rows) {
+      if (!is_any_at(words, i, row.avoid) || is_any_at(words, i, row.allowed)) continue;
+      const auto line = 1 + std::count(text.begin(), text.begin() + ptrdiff_t(words[i].at), '\n');
+      complaints.push_back(ito::cat(path, ":", line, ": \"", text.substr(words[i].at, words[i].text.size()),
+                                    "\"; write: ", row.write));
     }
-  }
   return complaints;
 }
 
