@@ -39,11 +39,12 @@ class ConvPlan {
   std::map<Key, Provider> providers_;
 };
 
-/// How convolutions and matrix products are computed; part of each call.
+/// How convolutions and matrix products are computed; an argument of each call. A call on CUDA adds to the plan what
+/// Provider::fastest finds out.
 struct ConvPolicy {
   Provider provider = Provider::own;  // on a GPU
   ConvPlan plan = {};                 // what Provider::fastest has found so far
-  int cudnn_algorithm = 0;            // one of cudnn_algorithms(); 0: the deterministic one
+  int cudnn_algorithm = 0;            // one of cudnn_algorithms(), to compare them; 0: the deterministic one
   bool winograd = true;               // on the CPU; false: every pass is computed directly, which is slower
 };
 

@@ -36,7 +36,8 @@ struct GroupNormGradients {
 /// With g = dy * act'(v), h = gamma * g and xh = (x - mean) * rstd:
 ///   dx = rstd * (h - mean_group(h) - xh * mean_group(h * xh))
 ///   dgamma = sum_{n,hw} g * xh, dbeta = sum_{n,hw} g
-/// dy [N,HW,C]. partial: scratch of group_norm_partial_floats() elements of gamma's dtype. Sums have a fixed order.
+/// dy [N,HW,C]. partial (never null): scratch of group_norm_partial_floats() elements of gamma's dtype. Sums have a
+/// fixed order.
 void group_norm_backward(CpuStream&, const GroupNormDims&, const GroupNormInputs&, In dy, In mean, In rstd,
                          const GroupNormGradients&, Out partial);
 void group_norm_backward(CudaStream&, const GroupNormDims&, const GroupNormInputs&, In dy, In mean, In rstd,
@@ -46,7 +47,7 @@ inline size_t group_norm_partial_floats(const GroupNormDims& d) { return size_t(
 
 /// Error: sizes that are not positive, or channels that are not a multiple of the groups.
 void check_group_norm(const GroupNormDims&);
-/// Error: as above, no x, or an x2 that does not go with c2.
+/// Error: as above, no x, or an x2 without c2, or c2 without an x2.
 void check_group_norm(const GroupNormDims&, const GroupNormInputs&);
 /// Error: as above, one of dgamma and dbeta without the other, or no partial.
 void check_group_norm(const GroupNormDims&, const GroupNormInputs&, const GroupNormGradients&, Out partial);

@@ -13,12 +13,12 @@ using View = Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::
 template <class T>
 using ConstView = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 
-/// An operand of type T as a matrix of arithmetic_t<T>: itself, or a widened copy.
+/// An operand of type T as a matrix of arithmetic_t<T>: itself, or a converted copy.
 template <class T>
-class Widened {
+class Converted {
  public:
   using A = arithmetic_t<T>;
-  Widened(const T* data, int rows, int columns) : data_(nullptr), rows_(rows), columns_(columns) {
+  Converted(const T* data, int rows, int columns) : data_(nullptr), rows_(rows), columns_(columns) {
     if constexpr (std::is_same_v<T, A>) {
       data_ = data;
     } else {
@@ -42,9 +42,9 @@ void assign(T* to, int rows, int columns, const Product& product) {
   if constexpr (std::is_same_v<T, A>) {
     View<A>(to, rows, columns).noalias() = product;
   } else {
-    std::vector<A> wide(size_t(rows) * columns);
-    View<A>(wide.data(), rows, columns).noalias() = product;
-    for (size_t i = 0; i < wide.size(); ++i) to[i] = T(wide[i]);
+    std::vector<A> sums(size_t(rows) * columns);
+    View<A>(sums.data(), rows, columns).noalias() = product;
+    for (size_t i = 0; i < sums.size(); ++i) to[i] = T(sums[i]);
   }
 }
 
@@ -62,11 +62,11 @@ void linear_forward(CpuStream&, const ConvPolicy&, const LinearDims& d, const Li
   visit(o.x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const Widened<T> wide_x(o.x.as<T>(), d.m, d.in);
+    const Converted<T> converted_x(o.x.as<T>(), d.m, d.in);
     Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> sum(d.m, d.out);
-    sum.noalias() = wide_x.matrix() * ConstView<A>(o.w.as<A>(), d.out, d.in).transpose();
+    sum.noalias() = converted_x.matrix() * ConstView<A>(o.w.as<A>(), d.out, d.in).transpose();
     if (o.bias) sum.rowwise() += Eigen::Map<const Eigen::Matrix<A, 1, Eigen::Dynamic>>(o.bias.as<A>(), d.out);
-    if (o.residual) sum += Widened<T>(o.residual.as<T>(), d.m, d.out).matrix();
+    if (o.residual) sum += Converted<T>(o.residual.as<T>(), d.m, d.out).matrix();
     T* const to = o.y.as<T>();
     for (Eigen::Index i = 0; i < sum.size(); ++i) to[i] = T(sum.data()[i]);
   });
@@ -77,8 +77,8 @@ void linear_backward_data(CpuStream&, const ConvPolicy&, const LinearDims& d, co
   visit(o.dy.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const Widened<T> wide_dy(o.dy.as<T>(), d.m, d.out);
-    assign(o.dx.as<T>(), d.m, d.in, wide_dy.matrix() * ConstView<A>(o.w.as<A>(), d.out, d.in));
+    const Converted<T> converted_dy(o.dy.as<T>(), d.m, d.out);
+    assign(o.dx.as<T>(), d.m, d.in, converted_dy.matrix() * ConstView<A>(o.w.as<A>(), d.out, d.in));
   });
 }
 
@@ -88,11 +88,11 @@ void linear_backward_weights(CpuStream&, const ConvPolicy&, const LinearDims& d,
   visit(o.x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    const Widened<T> wide_dy(o.dy.as<T>(), d.m, d.out), wide_x(o.x.as<T>(), d.m, d.in);
-    View<A>(o.dw.as<A>(), d.out, d.in).noalias() = wide_dy.matrix().transpose() * wide_x.matrix();
+    const Converted<T> converted_dy(o.dy.as<T>(), d.m, d.out), converted_x(o.x.as<T>(), d.m, d.in);
+    View<A>(o.dw.as<A>(), d.out, d.in).noalias() = converted_dy.matrix().transpose() * converted_x.matrix();
     if (o.dbias)
       Eigen::Map<Eigen::Matrix<A, 1, Eigen::Dynamic>>(o.dbias.as<A>(), d.out) =
-          wide_dy.matrix().colwise().sum();
+          converted_dy.matrix().colwise().sum();
   });
 }
 

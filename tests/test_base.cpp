@@ -31,6 +31,25 @@ std::string bytes_of(const fs::path& path) { return read_whole<std::string>(path
 void put(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 void write(const File& file, const std::string& bytes) { file.write(bytes.data(), bytes.size()); }
 
+TEST_CASE("an error with a place before its message stays what it was, with its advice") {
+  try {
+    throw Error("is empty", "here:1", {"a smaller {size}"});
+  } catch (const Error& error) {
+    CHECK(error_of([&] { error.rethrow_at("a.png"); }) == "a.png: is empty");
+    try {
+      error.rethrow_at("a.png");
+    } catch (const Error& again) {
+      CHECK(again.advice() == error.advice());
+      CHECK(again.location() == "here:1");
+    }
+  }
+  try {
+    fail_memory("ten bytes");
+  } catch (const Error& error) {
+    CHECK_THROWS_AS(error.rethrow_at("a.png"), OutOfMemory);
+  }
+}
+
 TEST_CASE("what is no UTF-8 is written as %E9, and nothing else is") {
   for (const std::string text :
        {"", "plain", "caf\xc3\xa9", "\xe2\x82\xac \xf0\x9f\x98\x80", "a%E9b", "\x7f\n"})

@@ -23,8 +23,9 @@ struct File {
 };
 
 bool is_text(const fs::path& path) {
-  static const std::set<std::string> extensions{"",    ".h",  ".cpp", ".cu",  ".cuh",  ".txt",
-                                                ".md", ".py", ".sh",  ".yml", ".json", ".cmake"};
+  static const std::set<std::string> extensions{"",      ".h",  ".cpp", ".cu",  ".cuh",  ".txt",
+                                                ".md",   ".py", ".sh",  ".yml", ".json", ".cmake",
+                                                ".html", ".js", ".css", ".in"};
   return extensions.count(path.extension().string()) > 0;
 }
 

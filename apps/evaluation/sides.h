@@ -22,7 +22,7 @@ struct SideOptions {
   uint64_t seed = 0;              // which of them, where there are more
   std::string crop, size, split;  // as the user asks for; "" is the default
   data::Orientation orientation = data::Orientation::upright;
-  std::optional<std::string> known_crop, known_size;  // the other side's: CelebA's default
+  std::optional<std::string> known_crop, known_size;  // of the other side, if known: what CelebA's default to
   std::string cache = "runs/cache";
   model::SamplerOptions sampler;  // of checkpoints
   int threads = 0;

@@ -4,8 +4,7 @@ namespace ito::apps {
 
 bool has_avx2() {
   __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-         __builtin_cpu_supports("bmi2");
+  return __builtin_cpu_supports("x86-64-v3");
 }
 
 }  // namespace ito::apps

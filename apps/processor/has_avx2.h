@@ -2,7 +2,8 @@
 
 namespace ito::apps {
 
-/// The processor has what an installed program is compiled for, x86-64-v3: AVX2, and FMA and BMI, which came with it.
+/// The processor has what an installed program is compiled for, x86-64-v3: AVX2, and what came with it (FMA,
+/// BMI, F16C, LZCNT, MOVBE).
 bool has_avx2();
 
 }  // namespace ito::apps

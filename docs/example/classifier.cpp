@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iostream>
+#include <vector>
 
 #include "data/dataset.h"
 #include "engine/ops.h"
@@ -8,9 +9,10 @@
 using namespace ito::engine;
 
 /// classifier FOLDER: learns from three quarters of its faces who smiles; its accuracy on the others, before and after.
-int main(int, char** argv) {
+int main(int argc, char** argv) try {
   constexpr int kSize = 32, kFace = kSize * kSize * 3, kBatch = 32;
   ito::data::DatasetOptions options;
+  if (argc != 2) ito::fail("usage: classifier FOLDER");
   options.split = "all", options.height = kSize, options.width = kSize;
   const ito::data::Dataset faces = ito::data::open_dataset(argv[1], options);
   const int count = int(faces.count()), learned = count * 3 / 4 / kBatch * kBatch;
@@ -18,6 +20,8 @@ int main(int, char** argv) {
   for (float& pixel : pixels) pixel = pixel / 127.5f - 1;
   const auto& names = faces.attribute_names();
   const auto smiling = std::find(names.begin(), names.end(), "Smiling") - names.begin();
+  if (learned == 0 || smiling == int64_t(names.size()))
+    ito::fail("a set of 100 faces or more with attributes is needed");
   for (int i = 0; i < count; ++i)
     smiles.push_back(faces.attributes()[i * names.size() + smiling]);  // 1 or -1
 
@@ -55,4 +59,7 @@ int main(int, char** argv) {
     optimizer.update(Buffer<ito::kernels::StepInput>(device, {optimizer.input(step)}).data());
   }
   print_accuracy("after");
+} catch (const std::exception& error) {
+  std::cerr << "classifier: " << error.what() << std::endl;
+  return 1;
 }

@@ -176,7 +176,7 @@ NpyArray read_npy(const std::filesystem::path& path) {
     NpyHeader header = parse_npy_header(bytes, bytes.size());
     return {header.type, std::move(header.shape), {file.data() + header.begin, file.data() + file.size()}};
   } catch (const Error& error) {
-    throw error.at(path.string());
+    error.rethrow_at(path.string());
   }
 }
 
@@ -203,7 +203,7 @@ void write_npy(const std::filesystem::path& path, ElementType type, const std::v
   try {
     header = npy_header(type, shape);
   } catch (const Error& error) {
-    throw error.at(path.string());
+    error.rethrow_at(path.string());
   }
   AtomicFile file(path);
   file.write(header.data(), header.size());

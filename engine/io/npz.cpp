@@ -33,7 +33,7 @@ auto at_place(const std::string& place, F&& f) {
   try {
     return f();
   } catch (const Error& error) {
-    throw error.at(place);
+    error.rethrow_at(place);
   }
 }
 

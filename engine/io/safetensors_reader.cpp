@@ -111,7 +111,7 @@ SafetensorsReader::SafetensorsReader(const std::filesystem::path& path) : file_(
     parse_header(header_bytes);
     check_ranges(file_.size() - kPrefixBytes - header_bytes);
   } catch (const Error& error) {
-    throw error.at(name);
+    error.rethrow_at(name);
   } catch (const json::exception& error) {
     fail(cat(name, ": not a safetensors file: ", error.what()));
   }

@@ -50,7 +50,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
   } catch (const ordered_json::exception& error) {
     fail(cat(path.string(), ": a name or a metadata text is not UTF-8: ", error.what()));
   } catch (const Error& error) {
-    throw error.at(path.string());
+    error.rethrow_at(path.string());
   }
 }
 

@@ -313,7 +313,7 @@ TorchFileReader::TorchFileReader(const std::filesystem::path& path) : file_(path
     for (Description& tensor : read_either({reinterpret_cast<const char*>(file_.data()), file_.size()}))
       tensors_.push_back(std::move(tensor.tensor));
   } catch (const Error& error) {
-    throw error.at(path.string());
+    error.rethrow_at(path.string());
   }
   for (size_t i = 0; i < tensors_.size(); ++i) index_[tensors_[i].name] = i;
 }

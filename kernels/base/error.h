@@ -21,8 +21,15 @@ class Error : public std::runtime_error {
       : std::runtime_error(message), location_(std::move(location)), advice_(std::move(advice)) {}
   const std::string& location() const { return location_; }
   const Advice& advice() const { return advice_; }
-  /// The same error with the place before its message: "<place>: <message>".
-  Error at(const std::string& place) const { return {place + ": " + what(), location_, advice_}; }
+  /// Throws the same error with the place before its message: "<place>: <message>".
+  [[noreturn]] void rethrow_at(const std::string& place) const {
+    raise(place + ": " + what());
+    __builtin_unreachable();
+  }
+
+ protected:
+  /// Throws this error, as what it is, with another message.
+  virtual void raise(const std::string& message) const { throw Error(message, location_, advice_); }
 
  private:
   std::string location_;
@@ -33,6 +40,9 @@ class Error : public std::runtime_error {
 class OutOfMemory : public Error {
  public:
   using Error::Error;
+
+ protected:
+  void raise(const std::string& message) const override { throw OutOfMemory(message, location(), advice()); }
 };
 
 /// The arguments written one after the other, as `operator<<` writes them.

@@ -55,8 +55,8 @@ void run_class(CudaStream& stream, const Conv2dDims& d, const PixelClass& y, con
                            .first_tap = y.first_tap * d.s + x.first_tap,
                            .per_tap = per_tap,
                            .taps_x = taps_x};
-  const bool wide = are_whole_packs<kPackWidth<T>>({d.k, d.c1, d.c2}) && are_aligned({dy, w});
-  const bool wide_dx = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({dx, dx2});
+  const bool packs = are_whole_packs<kPackWidth<T>>({d.k, d.c1, d.c2}) && are_aligned({dy, w});
+  const bool packs_dx = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({dx, dx2});
   const DataOutput<T> output{.dx = dx,
                              .dx2 = dx2,
                              .c1 = d.c1,
@@ -69,10 +69,10 @@ void run_class(CudaStream& stream, const Conv2dDims& d, const PixelClass& y, con
                              .first_x = x.first,
                              .rows = d.n * pixels,
                              .columns = channels,
-                             .wide = wide_dx,
+                             .packs = packs_dx,
                              .per_image = per_image,
                              .per_row = per_row};
-  multiply_pixels<T>(stream, a, b, output, taps * d.k, wide);
+  multiply_pixels<T>(stream, a, b, output, taps * d.k, packs);
 }
 
 template <class T>

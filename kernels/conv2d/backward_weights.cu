@@ -75,16 +75,16 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const ConvBac
   float *const to_dw = in_place ? dw : scratch.dw, *const to_dbias =
                                                        in_place || !dbias ? dbias : scratch.dbias;
   const WeightOutput output{to_dw, to_dbias, d.k, entries, entries % 4 == 0 && are_aligned({to_dw})};
-  const bool wide_dy = are_whole_packs<kPackWidth<T>>({d.k}) && are_aligned({dy});
-  const bool wide_x = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({x, x2});
-  const auto run = [&](auto shape, auto wide_a, auto wide_b) {
-    multiply<decltype(shape), wide_a.value, wide_b.value>(stream, a, b, output, pixels, parts.pixels_each);
+  const bool packs_dy = are_whole_packs<kPackWidth<T>>({d.k}) && are_aligned({dy});
+  const bool packs_x = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({x, x2});
+  const auto run = [&](auto shape, auto packs_a, auto packs_b) {
+    multiply<decltype(shape), packs_a.value, packs_b.value>(stream, a, b, output, pixels, parts.pixels_each);
   };
   constexpr std::true_type yes;
   constexpr std::false_type no;
-  if (wide_x && wide_dy)
+  if (packs_x && packs_dy)
     with_shape<T>(parts.tiles, [&](auto shape) { run(shape, yes, yes); });
-  else if (wide_x && parts.tiles == WeightTiles::flat)
+  else if (packs_x && parts.tiles == WeightTiles::flat)
     run(typename S::Flat(), no, yes);  // of so few filters the elements may come singly
   else
     run(typename S::Medium(), no, no);

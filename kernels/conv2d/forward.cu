@@ -8,9 +8,9 @@ template <class T>
 void run_forward(CudaStream& stream, const Conv2dDims& d, const ConvForward& o, const T* w) {
   const T *const x = o.x.as<T>(), *const x2 = o.x2.as<T>();
   const ConvEpilogue& e = o.epilogue;
-  const bool wide = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({x, x2, w});
-  const bool wide_y = are_whole_packs<kPackWidth<T>>({d.k}) &&
-                      are_aligned({o.y.data, e.bias.data, e.shift.data, e.residual.data});
+  const bool packs = are_whole_packs<kPackWidth<T>>({d.c1, d.c2}) && are_aligned({x, x2, w});
+  const bool packs_y = are_whole_packs<kPackWidth<T>>({d.k}) &&
+                       are_aligned({o.y.data, e.bias.data, e.shift.data, e.residual.data});
   const Im2colRows<T> a{input_im2col(d, x, x2)};
   const Matrix<T, true> b{w, d.k, a.im2col.entries};
   const ForwardOutput<T> output{.y = o.y.as<T>(),
@@ -19,9 +19,9 @@ void run_forward(CudaStream& stream, const Conv2dDims& d, const ConvForward& o, 
                                 .residual = e.residual.as<T>(),
                                 .rows = a.im2col.pixels,
                                 .columns = d.k,
-                                .wide = wide_y,
+                                .packs = packs_y,
                                 .per_image = a.im2col.per_image};
-  multiply_pixels<T>(stream, a, b, output, a.im2col.entries, wide);
+  multiply_pixels<T>(stream, a, b, output, a.im2col.entries, packs);
 }
 
 }  // namespace conv2d

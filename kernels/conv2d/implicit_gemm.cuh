@@ -97,7 +97,7 @@ __device__ void write_result(const Output& output, int first_row, int first_colu
       const auto four = result[(row * Tiling::kResultRow + column + e) / 4];
       for (int i = 0; i < 4; ++i) sums[e + i] = four.v[i];
     }
-    if (output.wide) {
+    if (output.packs) {
       output.write(to_row, to_column, sums);
       continue;
     }
@@ -129,7 +129,7 @@ __device__ void write_line_sums(const float (&thread_sums)[Tiling::kVector], con
   __syncthreads();
 }
 
-template <class Shape, class A, class B, class Output, bool wide_a, bool wide_b>
+template <class Shape, class A, class B, class Output, bool packs_a, bool packs_b>
 __global__ void __launch_bounds__(Shape::kThreads)
     implicit_gemm_kernel(const A a, const B b, const Output output, const Work work) {
   using Tiles = Tiling<Shape, A, B>;
@@ -137,8 +137,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
   SharedMemory shared;
   const auto a_tiles = shared.take<typename Tiles::Chunk>(Shape::kStages * Tiles::LayoutA::kChunks);
   const auto b_tiles = shared.take<typename Tiles::Chunk>(Shape::kStages * Tiles::LayoutB::kChunks);
-  const TileLoader<A, typename Tiles::LayoutA, Shape::kThreads, wide_a> load_a(a, block.row);
-  const TileLoader<B, typename Tiles::LayoutB, Shape::kThreads, wide_b> load_b(b, block.column);
+  const TileLoader<A, typename Tiles::LayoutA, Shape::kThreads, packs_a> load_a(a, block.row);
+  const TileLoader<B, typename Tiles::LayoutB, Shape::kThreads, packs_b> load_b(b, block.column);
   typename Tiles::Product product(output.rows - block.row, output.columns - block.column);
   float line_sums[Tiles::kVector] = {};
   bool sums_lines = false;
@@ -176,7 +176,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
 }
 
 /// The result, its depth summed in parts of `part`; a multiple of 32, or everything.
-template <class Shape, bool wide_a, bool wide_b, class A, class B, class Output>
+template <class Shape, bool packs_a, bool packs_b, class A, class B, class Output>
 void multiply(CudaStream& stream, const A& a, const B& b, const Output& output, int depths, int part) {
   const Work work{depths, part, div_up(output.columns, Shape::kN)};
   LaunchConfig config;
@@ -184,7 +184,7 @@ void multiply(CudaStream& stream, const A& a, const B& b, const Output& output, 
                      unsigned(depths > part ? div_up(depths, part) : 1));
   config.block = dim3(Shape::kThreads);
   config.shared_bytes = Tiling<Shape, A, B>::kSharedBytes;
-  launch(implicit_gemm_kernel<Shape, A, B, Output, wide_a, wide_b>, config, stream, a, b, output, work);
+  launch(implicit_gemm_kernel<Shape, A, B, Output, packs_a, packs_b>, config, stream, a, b, output, work);
 }
 
 }  // namespace ito::kernels::conv2d

@@ -14,7 +14,7 @@ struct ForwardOutput {
   const float* bias;
   const T *shift, *residual;
   int rows, columns;
-  bool wide;  // kVector neighbours are aligned, and none is beyond the columns
+  bool packs;  // kVector neighbours are aligned, and none is beyond the columns
   FastDivmod per_image;
 
   template <int V>
@@ -53,7 +53,7 @@ struct DataOutput {
   T *dx, *dx2;
   int c1, c2, first_channel, height, width, stride, first_y, first_x;
   int rows, columns;
-  bool wide;
+  bool packs;
   FastDivmod per_image, per_row;
 
   template <int V>
@@ -74,7 +74,7 @@ struct WeightOutput {
   static constexpr bool kSumsLines = true;
   float *dw, *dbias;  // dbias null: not wanted
   int rows, columns;
-  bool wide;
+  bool packs;
 
   template <int V>
   __device__ void write(int row, int column, float (&sums)[V]) const {

@@ -29,8 +29,8 @@ struct TileLayout {
 };
 
 /// One thread's share in bringing tiles of an operand into shared memory: the same chunk in several rows.
-/// wide: chunks are aligned and lie whole inside or outside of the operand; else elements are read singly.
-template <class Operand, class Layout, int threads, bool wide>
+/// packs: chunks are aligned and lie whole inside or outside of the operand; else elements are read singly.
+template <class Operand, class Layout, int threads, bool packs>
 class TileLoader {
  public:
   using T = typename Operand::Type;
@@ -41,7 +41,7 @@ class TileLoader {
         first_line_(first_line),
         row_(int(threadIdx.x) / Layout::kRowChunks),
         chunk_(int(threadIdx.x) % Layout::kRowChunks) {
-    if constexpr (!wide) return;
+    if constexpr (!packs) return;
     if constexpr (Layout::kAlongDepth) {
 #pragma unroll
       for (int i = 0; i < kMine; ++i) lines_[i] = operand.line(first_line + row_ + i * kRowsAtATime);
@@ -52,7 +52,7 @@ class TileLoader {
 
   /// Fills the tile that starts at `offset`, from first_depth on.
   __device__ void load(const SharedArray<Chunk>& tiles, int offset, int first_depth) const {
-    if constexpr (wide)
+    if constexpr (packs)
       load_chunks(tiles, offset, first_depth);
     else
       load_elements(tiles, offset, first_depth);
@@ -112,7 +112,7 @@ class TileLoader {
   using Line = decltype(std::declval<const Operand&>().line(0));
   const Operand& operand_;
   int first_line_, row_, chunk_;
-  Line lines_[Layout::kAlongDepth && wide ? kMine : 1];
+  Line lines_[Layout::kAlongDepth && packs ? kMine : 1];
 };
 
 }  // namespace ito::kernels::conv2d

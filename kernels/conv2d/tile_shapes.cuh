@@ -37,15 +37,15 @@ inline constexpr int64_t kEnoughTiles = 64;
 /// the number of images.
 template <class T, class A, class B, class Output>
 void multiply_pixels(CudaStream& stream, const A& a, const B& b, const Output& output, int depths,
-                     bool wide) {
+                     bool packs) {
   using S = Shapes<T>;
   const int64_t tiles = div_up<int64_t>(output.rows, S::Large::kM) * div_up(output.columns, S::Large::kN);
   const bool few = tiles < kEnoughTiles;
-  const auto run = [&](auto shape, auto wide_both) {
-    multiply<decltype(shape), wide_both.value, wide_both.value>(stream, a, b, output, depths, depths);
+  const auto run = [&](auto shape, auto packs_both) {
+    multiply<decltype(shape), packs_both.value, packs_both.value>(stream, a, b, output, depths, depths);
   };
   constexpr std::true_type yes;
-  if (!wide)
+  if (!packs)
     run(typename S::Medium(), std::false_type());
   else if (output.columns <= S::Narrow::kN)
     run(typename S::Narrow(), yes);

@@ -9,7 +9,7 @@ namespace ito::model {
 /// lambda(t) of the denoising score matching loss lambda ||score + z/s||^2 (arXiv:2011.13456, eq. 7).
 enum class Weighting {
   none,        // 1
-  sigma2,      // s(t)^2: a network that says nothing scores 1 per pixel at every level
+  sigma2,      // s(t)^2: an output of zero scores 1 per pixel at every level
   likelihood,  // g(t)^2: a bound on the likelihood under uniform t (arXiv:2101.09258)
   edm,         // (sigma^2 + sigma_data^2) / (sigma sigma_data)^2 on ||D - x_0||^2 (arXiv:2206.00364)
   min_snr,     // min(1 / sigma^2, gamma) on ||D - x_0||^2 (arXiv:2303.09556)

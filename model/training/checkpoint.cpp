@@ -53,7 +53,7 @@ TrainingOptions read_options(const fs::path& folder) {
   try {
     return training_options_from_json(io::read_file(folder / kOptions));
   } catch (const Error& e) {
-    throw e.at((folder / kOptions).string());
+    e.rethrow_at((folder / kOptions).string());
   }
 }
 

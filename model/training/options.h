@@ -40,8 +40,8 @@ void fields(Options& o, Visit&& visit) {
   visit(o.draw.p_std, Field("p_std", "log-normal: deviation of ln sigma", above(0).to(100)));
 }
 
-/// The objective that a network of this kind has by default: EDM's for faces; the first design document's and the
-/// tutorial's networks have their own. The weighting and the draw of levels follow the prediction.
+/// The objective that a network of this kind has by default: EDM's for faces; the networks of the specification
+/// (docs/model.md) and of the tutorial have their own. The weighting and the draw of levels follow the prediction.
 DiffusionOptions default_diffusion(NetworkKind kind);
 DiffusionOptions default_diffusion(NetworkKind kind, Prediction prediction);
 

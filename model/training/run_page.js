@@ -1,5 +1,5 @@
 // The page asks for run_data.js again and again, as a script: a page from a disk may read no other way.
-// The file calls showRun with the run as it stands; nothing is reloaded, so slider and scroll stay in place.
+// The file calls showRun with the run as it is; nothing is reloaded, so slider and scroll stay in place.
 const kPollSeconds = 3;
 const $ = (id) => document.getElementById(id);
 let run = null;
@@ -227,7 +227,7 @@ function poll() {
   script.onload = () => script.remove();
   script.onerror = () => {
     script.remove();
-    if (!run) $("state").textContent = "run_data.js is missing: it belongs beside this page";
+    if (!run) $("state").textContent = "run_data.js is missing: it belongs next to this page";
   };
   document.head.append(script);
 }

@@ -174,7 +174,7 @@ class Chart {
     return svg("circle", { class: `point ${s.color}`, r: 4, cx, cy });
   }
 
-  // The values at a step, or the newest, beside the title; the step under the line that points to it.
+  // The values at a step, or the newest, next to the title; the step under the line that points to it.
   point(step) {
     if (!this.shown?.length) return;
     this.cursor.replaceChildren();

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/activation.h"
 #include "kernels/base/names.h"
-#include "kernels/group_norm.h"
 
 namespace ito::model {
 
@@ -17,7 +17,7 @@ using kernels::Activation;
 enum class NetworkKind : uint8_t { unet, document, tutorial };
 /// fourier: [sin, cos](2 pi W c), W ~ N(0, scale^2) fixed; sinusoidal: the transformer's.
 enum class EmbeddingKind : uint8_t { fourier, sinusoidal };
-/// How the decoder takes up what the encoder made: side by side, or (after a 1x1 where channels differ)
+/// How the skip connections are joined: side by side, or (after a 1x1 where channels differ)
 /// added.
 enum class SkipKind : uint8_t { concatenate, add };
 
