@@ -78,8 +78,11 @@ inline bool is_at(const std::vector<Word>& words, size_t i, const Phrase& phrase
   return true;
 }
 
-inline bool is_any_at(const std::vector<Word>& words, size_t i, const std::vector<Phrase>& phrases) {
-  return std::any_of(phrases.begin(), phrases.end(), [&](const Phrase& p) { return is_at(words, i, p); });
+/// How many of the words, from word i on, one of the phrases takes; 0: none is there.
+inline size_t words_at(const std::vector<Word>& words, size_t i, const std::vector<Phrase>& phrases) {
+  const auto found =
+      std::find_if(phrases.begin(), phrases.end(), [&](const Phrase& p) { return is_at(words, i, p); });
+  return found == phrases.end() ? 0 : found->size();
 }
 
 /// Comments and string literals of source, the rest blank.
@@ -99,9 +102,12 @@ inline std::vector<std::string> check_words(const std::string& path, const std::
   std::vector<std::string> complaints;
   for (size_t i = 0; i < words.size(); ++i)
     for (const Row& row : rows) {
-      if (!is_any_at(words, i, row.avoid) || is_any_at(words, i, row.allowed)) continue;
-      const auto line = 1 + std::count(text.begin(), text.begin() + ptrdiff_t(words[i].at), '\n');
-      complaints.push_back(ito::cat(path, ":", line, ": \"", text.substr(words[i].at, words[i].text.size()),
+      const size_t count = words_at(words, i, row.avoid);
+      if (count == 0 || words_at(words, i, row.allowed)) continue;
+      const Word &first = words[i], &last = words[i + count - 1];
+      const auto line = 1 + std::count(text.begin(), text.begin() + ptrdiff_t(first.at), '\n');
+      complaints.push_back(ito::cat(path, ":", line, ": \"",
+                                    text.substr(first.at, last.at + last.text.size() - first.at),
                                     "\"; write: ", row.write));
     }
   return complaints;
