@@ -156,7 +156,7 @@ CudaStream::CudaStream(int device) : device_(device) {
 }
 
 CudaStream::~CudaStream() {
-  states_.clear();
+  forget_state();
   cudaStreamDestroy(handle_);
 }
 

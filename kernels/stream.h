@@ -23,6 +23,10 @@ class StreamState {
   }
 
  protected:
+  /// Destroys what was kept, for owners that must do so before something else.
+  void forget_state() { states_.clear(); }
+
+ private:
   std::unordered_map<std::type_index, std::any> states_;
 };
 
