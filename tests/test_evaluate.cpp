@@ -161,7 +161,8 @@ TEST_CASE("training measures the FID that is measured afterwards") {
   CHECK(place.run("train_celeba real --fid-every -3") == 1);
   CHECK(contains(place.err, "--fid-every must be a whole number from 0 to"));
   CHECK(place.run(train) == 1);
-  CHECK(contains(place.err, "--fid-every needs the FID network. --inception: download pt_inception-2015-12-05"));
+  CHECK(contains(place.err,
+                 "--fid-every needs the FID network. --inception: download pt_inception-2015-12-05"));
 }
 
 TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is printed") {

@@ -42,7 +42,8 @@ TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the o
   }
 }
 
-TEST_CASE("during a grid, an FID or a validation a run gives way, saves, and makes up for it when it goes on") {
+TEST_CASE(
+    "during a grid, an FID or a validation a run gives way, saves, and makes up for it when it goes on") {
   SmallRun run;
   run.options.sample_count = 9, run.options.sample_steps = 2, run.options.sample_every = 4;
   run.options.save_every = 4, run.options.validate_every = 4, run.options.validate_count = 4;

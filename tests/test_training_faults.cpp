@@ -115,7 +115,8 @@ TEST_CASE("run folders that are no folders, or may not be read or written") {
   CHECK(contains(opened("locked"), "cannot make the run folder"));
 }
 
-TEST_CASE("two processes in one folder: the second one's error has the first one's number; a killed one is none") {
+TEST_CASE(
+    "two processes in one folder: the second one's error has the first one's number; a killed one is none") {
   const TempFolder place;
   const fs::path folder = place / "run";
   const pid_t child = start([&] {

@@ -15,7 +15,7 @@ void with_shape(WeightTiles tiles, F&& f) {
   switch (tiles) {
     case WeightTiles::large:
       return f(typename S::Large());
-    case WeightTiles::wide:
+    case WeightTiles::wide:  // NOLINT(bugprone-branch-clone): f32 has fewer shapes
       return f(typename S::Wide());
     case WeightTiles::flat:
       return f(typename S::Flat());
@@ -80,8 +80,8 @@ void run_backward_weights(CudaStream& stream, const Conv2dDims& d, const ConvBac
   const auto run = [&](auto shape, auto packs_a, auto packs_b) {
     multiply<decltype(shape), packs_a.value, packs_b.value>(stream, a, b, output, pixels, parts.pixels_each);
   };
-  constexpr std::true_type yes;
-  constexpr std::false_type no;
+  const std::true_type yes{};
+  const std::false_type no{};
   if (packs_x && packs_dy)
     with_shape<T>(parts.tiles, [&](auto shape) { run(shape, yes, yes); });
   else if (packs_x && parts.tiles == WeightTiles::flat)

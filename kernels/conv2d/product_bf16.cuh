@@ -44,7 +44,7 @@ class Fragments {
   }
 
  private:
-  static constexpr int kSlots = Layout::kAlongDepth ? steps : blocks;
+  static constexpr int kSlots = Layout::kAlongDepth ? steps : blocks;  // NOLINT(bugprone-branch-clone)
   int slots_[kSlots];
 };
 

@@ -44,13 +44,13 @@ void multiply_pixels(CudaStream& stream, const A& a, const B& b, const Output& o
   const auto run = [&](auto shape, auto packs_both) {
     multiply<decltype(shape), packs_both.value, packs_both.value>(stream, a, b, output, depths, depths);
   };
-  constexpr std::true_type yes;
+  const std::true_type yes{};
   if (!packs)
     run(typename S::Medium(), std::false_type());
   else if (output.columns <= S::Narrow::kN)
     run(typename S::Narrow(), yes);
   else if (few)
-    run(typename S::Medium(), yes);
+    run(typename S::Medium(), yes);  // NOLINT(bugprone-branch-clone)
   else if (output.columns <= S::Tall::kN)
     run(typename S::Tall(), yes);
   else
