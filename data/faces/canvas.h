@@ -66,8 +66,7 @@ class Paint {
   std::shared_ptr<cairo_pattern_t> pattern_;
 };
 
-/// An RGB picture being drawn by cairo, coordinates in pixels. Own loops for gradients and clips took half of cairo's
-/// time, which saved the demo 10 s on two cores: too little for the code (bench/history/2026-11-29-faces-cpu.jsonl).
+/// An RGB picture being drawn by cairo, coordinates in pixels.
 class Canvas {
  public:
   Canvas(int width, int height);

@@ -57,7 +57,7 @@ void multiply_pixels(CudaStream& stream, const A& a, const B& b, const Output& o
     run(typename S::Large(), yes);
 }
 
-/// Of x, as y's pixels see it.
+/// The im2col matrix of x: a row is what one pixel of y sees.
 template <class T>
 Im2col<T> input_im2col(const Conv2dDims& d, const T* x, const T* x2) {
   const int pixels = d.out_h() * d.out_w();

@@ -49,7 +49,7 @@ TrainingOptions read_options(const fs::path& folder) {
   for (const char* file : {kOptions, kConfig, kWeights})
     if (!fs::exists(folder / file))
       fail_advising(cat(folder.string(), " is not a checkpoint: it has no ", file),
-                    {"{checkpoint} runs/NAME/checkpoints/step-..."});
+                    {"a folder such as runs/NAME/checkpoints/step-..."});
   try {
     return training_options_from_json(io::read_file(folder / kOptions));
   } catch (const Error& e) {
