@@ -133,7 +133,7 @@ double open(const fs::path& folder, data::Crop crop, data::ImageSize size, const
   return forecast;
 }
 
-struct Row {
+struct TimedRow {
   std::string what;
   int threads;
   Runnable work;
@@ -143,7 +143,7 @@ struct Row {
 };
 
 /// A row compared with libjpeg's for as many threads, which may be itself.
-json print(const Row& row, const Row& libjpeg, size_t pictures) {
+json print(const TimedRow& row, const TimedRow& libjpeg, size_t pictures) {
   const double share = libjpeg.median() / row.median();
   const double processor_share = libjpeg.median_processor() / row.median_processor();
   std::printf("  %-44s %7d %12.0f", row.what.c_str(), row.threads, double(pictures) / row.median());
@@ -163,7 +163,7 @@ json print(const Row& row, const Row& libjpeg, size_t pictures) {
 json measure_decoding(const Request& f, const Pictures& pictures, const fs::path& scratch, int all) {
   const fs::path cache = scratch / "cache";
   std::vector<double> forecasts;
-  std::vector<Row> rows;
+  std::vector<TimedRow> rows;
   for (const int threads : {1, all}) {
     const auto build = [&, threads] {
       const double seconds = open(pictures.folder, pictures.crop, pictures.size, cache, threads);
@@ -182,7 +182,7 @@ json measure_decoding(const Request& f, const Pictures& pictures, const fs::path
     rows.push_back({"the whole cache, from files to a synced file", threads, build, {}, {}});
   }
   for (int round = 0; round < f.rounds; ++round) {
-    for (Row& row : rows) {
+    for (TimedRow& row : rows) {
       fs::remove_all(cache);
       const double start = now();
       const std::clock_t processor = std::clock();
@@ -261,13 +261,13 @@ json measure_batch(const Request& f, engine::Device& device) {
   return result;
 }
 
-struct Scratch {
+struct ScratchFolder {
   fs::path path;
-  explicit Scratch(const std::string& name) : path(name) {
+  explicit ScratchFolder(const std::string& name) : path(name) {
     if (fs::exists(path)) fail(cat(name, " is there already: name another --scratch folder"));
     fs::create_directories(path);
   }
-  ~Scratch() {
+  ~ScratchFolder() {
     std::error_code ignored;
     fs::remove_all(path, ignored);
   }
@@ -278,7 +278,7 @@ int run(const Request& f) {
   if (!f.json.empty()) file.open(f.json);
   if (!f.json.empty() && !file) fail(cat("cannot write ", f.json, ": choose another --json FILE"));
   engine::Device device({f.threads, engine::Backend::cpu});
-  const Scratch scratch(f.scratch);
+  const ScratchFolder scratch(f.scratch);
   const Pictures pictures = choose_pictures(f, scratch.path);
   const std::string what = cat(pictures.bytes.size(), " pictures, crop ", name_of(pictures.crop), ", to ",
                                pictures.size.height, "x", pictures.size.width, ", median of ", f.rounds);

@@ -66,9 +66,9 @@ std::ofstream open_json(const std::string& path) {
 }
 
 /// A GPU's clocks depend on what it does: they are looked at while a case runs.
-Machine machine_at_work(Operands& operands, const Case& c) {
+MachineInfo machine_at_work(Operands& operands, const Case& c) {
   engine::Device& device = operands.device();
-  Machine machine = machine_of(device);
+  MachineInfo machine = machine_of(device);
   if (machine.gpu.empty()) return machine;
   const PreparedCase prepared = c.prepare(operands);
   machine.observed = observe_gpu([&] { prepared.run(), device.synchronize(); });
@@ -91,7 +91,7 @@ int run(const Request& f) {
   const std::string what =
       cat("Kernels over the shapes of ", f.preset, ", batch ", setting.batch, ", ", name_of(setting.dtype));
   Table table(std::cout, ceilings);
-  const Machine machine = machine_at_work(operands, cases.front());
+  const MachineInfo machine = machine_at_work(operands, cases.front());
   table.head(machine, what);
   std::vector<Measurement> measurements;
   for (const Case& c : cases) {

@@ -142,7 +142,7 @@ double data_time(Device& device, const Setting& setting) {
 /// One row: a step, and its convolutions alone; on the CPU with or without Winograd.
 json measure(const Request& f, const Setting& setting, const model::ImageSet& images, bool winograd) {
   const bool cpu = setting.backend == Backend::cpu;
-  Device device({f.threads, setting.backend, f.conv, {.winograd = winograd}});
+  Device device({f.threads, setting.backend, f.conv, {.conv = {.winograd = winograd}}});
   Stopwatch watch(device, {f.repeats, f.repeats, 0}, 0);
   const size_t free_before = device.query([](auto& s) { return s.free_bytes(); });
   std::vector<engine::ConvCall> calls;  // of the trainer's one dry run
@@ -180,9 +180,9 @@ json measure(const Request& f, const Setting& setting, const model::ImageSet& im
 }
 
 /// A folder for what is written while timing, gone at the end.
-struct Scratch {
+struct ScratchFolder {
   std::filesystem::path path = std::filesystem::temp_directory_path() / cat("bench_train-", getpid());
-  ~Scratch() {
+  ~ScratchFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
   }
@@ -193,7 +193,7 @@ struct Scratch {
 json measure_journal(const Request& f, double step) {
   constexpr int kLines = int(model::Curve::kMostPoints), kPages = 25, kStepsPerLine = 10;
   constexpr double kSecondsPerPage = 3;
-  const Scratch scratch;
+  const ScratchFolder scratch;
   const model::RunFolder folder(scratch.path);
   model::RunJournal journal(folder, options_of(f), 0, [](const std::string& what) { fail(what); });
   for (int i = 1; i <= kLines; ++i) journal.validation(i * kStepsPerLine, 1.0 / i);

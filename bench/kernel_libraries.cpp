@@ -26,7 +26,7 @@ Baseline cudnn(Operands& operands, const std::shared_ptr<ConvTensors>& t) {
                              : 0;
   if (algorithms == 0) return {};
   const auto policy = [](int algorithm) {
-    return ConvPolicy{.provider = Provider::library, .cudnn_algorithm = algorithm};
+    return ConvPolicy{.provider = Provider::library, .comparison = {.cudnn_algorithm = algorithm}};
   };
   size_t bytes = 0;
   for (int a = 0; a < algorithms; ++a)

@@ -12,13 +12,13 @@ using kernels::ConvPass;
 using kernels::LinearDims;
 using Shared = std::shared_ptr<ProductTensors>;
 
-struct Pass {
+struct NamedPass {
   const char* name;
   ConvPass pass;
 };
-constexpr Pass kPasses[] = {{"linear_forward", ConvPass::forward},
-                            {"linear_backward_data", ConvPass::backward_data},
-                            {"linear_backward_weights", ConvPass::backward_weights}};
+constexpr NamedPass kPasses[] = {{"linear_forward", ConvPass::forward},
+                                 {"linear_backward_data", ConvPass::backward_data},
+                                 {"linear_backward_weights", ConvPass::backward_weights}};
 
 Shared tensors(Operands& operands, const Setting& setting, const LinearDims& d, ConvPass pass) {
   const bool weights_wanted = pass == ConvPass::backward_weights;
@@ -35,7 +35,7 @@ Shared tensors(Operands& operands, const Setting& setting, const LinearDims& d, 
   return t;
 }
 
-Case product_case(const Setting& setting, const Used<LinearDims>& used, const Pass& pass) {
+Case product_case(const Setting& setting, const Used<LinearDims>& used, const NamedPass& pass) {
   const LinearDims d = used.dims;
   const DType filter = pass.pass == ConvPass::backward_weights ? DType::f32 : setting.weights();
   return {"linear",
@@ -126,7 +126,7 @@ void run_pass(Device& device, kernels::ConvPolicy& policy, ProductTensors& t, Te
 
 Cases product_cases(const Setting& setting, const std::vector<Used<LinearDims>>& products) {
   Cases cases;
-  for (const Pass& pass : kPasses)
+  for (const NamedPass& pass : kPasses)
     for (const auto& used : products) cases.push_back(product_case(setting, used, pass));
   return cases;
 }

@@ -104,7 +104,7 @@ Share share_of(const Measurement& m, const Ceilings& ceilings) {
           std::max(memory, arithmetic) / m.ours.seconds};
 }
 
-void Table::head(const Machine& machine, const std::string& what) {
+void Table::head(const MachineInfo& machine, const std::string& what) {
   out_ << what << "\n"
        << machine.text() << "; commit " << apps::build_commit() << ", " << now_text() << "\n"
        << "Ceilings: " << with_unit(ceilings_.copy.per_second, "B/s") << " of memory (a copy, read + written"
@@ -154,7 +154,7 @@ void list_cases(std::ostream& out, const std::vector<Case>& cases) {
                  c.dtype.c_str());
 }
 
-std::string to_json(const Machine& machine, const std::string& what, const Ceilings& ceilings,
+std::string to_json(const MachineInfo& machine, const std::string& what, const Ceilings& ceilings,
                     const std::vector<Measurement>& measurements) {
   json where;
   if (machine.gpu.empty())

@@ -32,7 +32,7 @@ Share share_of(const Measurement&, const Ceilings&);
 class Table {
  public:
   Table(std::ostream& out, const Ceilings& ceilings) : out_(out), ceilings_(ceilings) {}
-  void head(const Machine&, const std::string& what);
+  void head(const MachineInfo&, const std::string& what);
   void row(const Measurement&);
   /// What the columns mean.
   void foot(double seconds);
@@ -47,7 +47,7 @@ class Table {
 void list_cases(std::ostream&, const std::vector<Case>&);
 
 /// The whole run as one JSON object.
-std::string to_json(const Machine&, const std::string& what, const Ceilings&,
+std::string to_json(const MachineInfo&, const std::string& what, const Ceilings&,
                     const std::vector<Measurement>&);
 
 /// Those whose kind, name, shape or dtype, written in a row, contain the text. Error: none does.

@@ -17,7 +17,7 @@ std::string version_text(int version) { return cat(version / 1000, ".", version 
 
 }  // namespace
 
-std::string Machine::text() const {
+std::string MachineInfo::text() const {
   if (gpu.empty()) return cat(processor, ", ", threads, threads == 1 ? " thread" : " threads");
   std::string more;
   if (!observed.driver.empty()) more += "; driver " + observed.driver;
@@ -26,7 +26,7 @@ std::string Machine::text() const {
   return cat(gpu, " (driver for CUDA ", driver, ", runtime ", runtime, more, ")");
 }
 
-Machine::Observed observe_gpu(const std::function<void()>& work) {
+MachineInfo::Observed observe_gpu(const std::function<void()>& work) {
   const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
   std::string gpu = visible ? visible : "0";
   gpu.erase(
@@ -36,7 +36,7 @@ Machine::Observed observe_gpu(const std::function<void()>& work) {
       cat("nvidia-smi -i '", gpu,
           "' --query-gpu=driver_version,clocks.sm,clocks.mem --format=csv,noheader,nounits"
           " 2>/dev/null");
-  Machine::Observed observed;
+  MachineInfo::Observed observed;
   FILE* const answer = popen(command.c_str(), "r");
   if (!answer) return observed;
   pollfd waits{fileno(answer), POLLIN, 0};
@@ -48,8 +48,8 @@ Machine::Observed observe_gpu(const std::function<void()>& work) {
   return observed;
 }
 
-Machine machine_of(engine::Device& device) {
-  Machine machine;
+MachineInfo machine_of(engine::Device& device) {
+  MachineInfo machine;
   machine.processor = device.cpu_stream().name(), machine.threads = device.threads();
   if (kernels::CudaStream* stream = device.cuda_stream()) {
     const kernels::GpuInfo info = stream->info();

@@ -9,7 +9,7 @@
 /// What a measurement says about where and when it was made.
 namespace ito::bench {
 
-struct Machine {
+struct MachineInfo {
   std::string processor;  // "AMD EPYC 7B13"
   int threads = 0;
   std::string gpu;                          // empty on the CPU
@@ -26,10 +26,10 @@ struct Machine {
   std::string text() const;
 };
 
-Machine machine_of(engine::Device&);
+MachineInfo machine_of(engine::Device&);
 /// Asks nvidia-smi, and runs `work` until it has answered. The GPU is the first of CUDA_VISIBLE_DEVICES, or
 /// number 0.
-Machine::Observed observe_gpu(const std::function<void()>& work);
+MachineInfo::Observed observe_gpu(const std::function<void()>& work);
 /// "2026-11-24 17:38", local time.
 std::string now_text();
 

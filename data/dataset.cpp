@@ -155,6 +155,17 @@ DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
 
 }  // namespace
 
+std::vector<float> Dataset::attribute(const std::string& name) const {
+  const auto& known = attribute_names();
+  const auto found = std::find(known.begin(), known.end(), name);
+  if (known.empty()) fail(cat(root_.string(), ": there is no list of attributes, so none is \"", name, "\""));
+  if (found == known.end()) fail_unknown_name("attribute", name, known);
+  std::vector<float> column(count());
+  for (size_t i = 0; i < count(); ++i)
+    column[i] = attributes()[i * known.size() + size_t(found - known.begin())];
+  return column;
+}
+
 std::string Dataset::content_hash() const { return hex(cache_.content_hash); }
 
 Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {

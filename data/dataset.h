@@ -50,6 +50,8 @@ class Dataset {
   /// [count, attribute_names] of -1 or 1, or 0 if the list has no line for the picture; empty without attributes.
   const std::vector<int8_t>& attributes() const { return cache_.attributes; }
   const std::vector<std::string>& attribute_names() const { return cache_.attribute_names; }
+  /// [count], the column of one attribute. Error: no such attribute (says which there are).
+  std::vector<float> attribute(const std::string& name) const;
   /// [count] numbers from 1 on, or 0 if the list has no line for the picture; empty without the list.
   const std::vector<int32_t>& identities() const { return cache_.identities; }
   /// [count, kLandmarks] pixels of the whole picture (data/celeba_files/lists.h), before the crop; or empty.

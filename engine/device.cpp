@@ -24,7 +24,7 @@ Device::Device(const DeviceOptions& options)
     : backend_(options.backend),
       cpu_(options.threads),
       capture_(options.comparison.capture),
-      conv_policy_{.provider = options.conv, .winograd = options.comparison.winograd},
+      conv_policy_{.provider = options.conv, .comparison = options.comparison.conv},
       memory_(backend_ == Backend::cuda ? Arena::Kind::block : Arena::Kind::memory) {
   if (backend_ == Backend::cuda) cuda_ = std::make_unique<kernels::CudaStream>();
 }

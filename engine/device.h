@@ -22,10 +22,10 @@ enum class DeviceChoice : uint8_t { automatic, cpu, cuda };
 /// Error: cuda is asked for and cannot be used; the text says why. Warns where automatic leaves a GPU unused.
 Backend choose_backend(DeviceChoice choice);
 
-/// What is switched off to be compared with what is on.
+/// What is changed to be compared with what normally runs: the one switch for all comparisons.
 struct Comparison {
-  bool capture = true;   // on a GPU; false: CapturedStep launches every step as it does the first two
-  bool winograd = true;  // on the CPU; false: every convolution is computed directly
+  bool capture = true;  // on a GPU; false: CapturedStep launches every step as it does the first two
+  kernels::ConvComparison conv = {};
 };
 
 struct DeviceOptions {

@@ -47,4 +47,8 @@ void Optimizer::update(const kernels::StepInput* input) {
   });
 }
 
+void Optimizer::step(int64_t step) {
+  update(Buffer<kernels::StepInput>(store_.device(), {input(step)}).data());
+}
+
 }  // namespace ito::engine

@@ -59,6 +59,8 @@ class Optimizer {
   kernels::StepInput input(int64_t step) const;
   /// Norm, then update, of the gradients in the store; `input` is on the device. Inside the captured step.
   void update(const kernels::StepInput* input);
+  /// The same by step number `step`'s own input; for loops that record no step.
+  void step(int64_t step);
 
   /// What the step reports and leaves to the next one; on the device, at a fixed address.
   kernels::StepState* state() { return state_.data(); }

@@ -11,7 +11,7 @@
 namespace ito::kernels {
 namespace {
 
-struct Scratch {
+struct AdamWScratch {
   std::vector<double> sums;
 };
 
@@ -44,7 +44,7 @@ void check_adamw(int64_t count) {
 void gradient_norm(CpuStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
                    const float* grad, StepState* state, void*) {
   check_adamw(count);
-  auto& sums = stream.state<Scratch>().sums;
+  auto& sums = stream.state<AdamWScratch>().sums;
   const int64_t pieces = div_up(count, kPiece);
   sums.resize(std::max(sums.size(), size_t(pieces)));
   parallel_each(stream, pieces, [&](int64_t i) {

@@ -9,7 +9,7 @@
 // before the first parameter moves; a flag for 16 parameters does not count.
 namespace ito::kernels {
 
-inline constexpr int kNormThreads = 256, kNormVector = 4;
+inline constexpr int kNormThreads = 256, kNormPack = 4;
 inline constexpr int kNormBlocks = 1024;  // at most; as many as an H100 holds at once, whatever the card
 
 /// gradient_norm's scratch.
@@ -91,12 +91,12 @@ __global__ void __launch_bounds__(kMapThreads)
 void gradient_norm(CudaStream& stream, int64_t count, const AdamWOptions& options, const EmaOptions& ema,
                    const float* grad, StepState* state, void* scratch) {
   check_adamw(count);
-  const int64_t block = kNormThreads * kNormVector, blocks = div_up(count, block);
+  const int64_t block = kNormThreads * kNormPack, blocks = div_up(count, block);
   LaunchConfig config;
   config.grid = dim3(unsigned(std::min<int64_t>(kNormBlocks, blocks)));
   config.block = dim3(kNormThreads);
   config.shared_bytes = shared_size<Sum64>(kNormThreads) + shared_size<int>(1);
-  launch(is_aligned<kNormVector>(grad) ? gradient_norm_kernel<kNormVector> : gradient_norm_kernel<1>, config,
+  launch(is_aligned<kNormPack>(grad) ? gradient_norm_kernel<kNormPack> : gradient_norm_kernel<1>, config,
          stream, count, options, ema, grad, state, static_cast<NormScratch*>(scratch));
 }
 
@@ -105,9 +105,8 @@ void adamw_update(CudaStream& stream, int64_t count, const AdamWOptions& options
   check_adamw(count);
   constexpr int V = kPackWidth<float>;
   static_assert(kParameterAlign % V == 0, "a pack has one flag");
-  launch_map<V>("adamw_update", stream, 1, count,
-                is_aligned<V>(b.grad, b.w, b.m, b.v, b.ema) && is_aligned<V>(b.half), adamw_update_kernel<V>,
-                adamw_update_kernel<1>, count, options, input, state, b);
+  launch_map<V>("adamw_update", stream, 1, count, is_aligned<V>(b.grad, b.w, b.m, b.v, b.ema, b.half),
+                adamw_update_kernel<V>, adamw_update_kernel<1>, count, options, input, state, b);
 }
 
 }  // namespace ito::kernels

@@ -26,7 +26,7 @@ using ConstRows = Eigen::Map<const Matrix<A>, 0, Eigen::OuterStride<>>;
 
 /// The f32 copies of bf16 operands, results in f32 before they are rounded, and the parts of dk and dv.
 template <class A>
-struct Scratch {
+struct AttentionScratch {
   std::vector<A> copies[7], parts;
 };
 
@@ -185,7 +185,7 @@ void attention_forward(CpuStream& stream, const AttentionDims& d, const Attentio
   visit(in.q.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    auto& copies = stream.state<Scratch<A>>().copies;
+    auto& copies = stream.state<AttentionScratch<A>>().copies;
     const int64_t count = int64_t(d.n) * d.tokens * d.channels;
     const A* qs = as_arithmetic(stream, in.q.as<T>(), count, copies[0]);
     const A* ks = as_arithmetic(stream, in.k.as<T>(), count, copies[1]);
@@ -202,7 +202,7 @@ void attention_backward(CpuStream& stream, const AttentionDims& d, const Attenti
   visit(in.q.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    auto& scratch = stream.state<Scratch<A>>();
+    auto& scratch = stream.state<AttentionScratch<A>>();
     auto& copies = scratch.copies;
     const int64_t count = int64_t(d.n) * d.tokens * d.channels;
     const Operands<A> operands{.dy = as_arithmetic(stream, dy.as<T>(), count, copies[0]),

@@ -50,33 +50,34 @@ struct Softmax {
 };
 
 template <class T, int kWidth>
-__global__ void __launch_bounds__(kThreads, kBlocks) attention_forward_kernel(Plan plan, Forward<T> args) {
+__global__ void __launch_bounds__(kThreads, kBlocks)
+    attention_forward_kernel(Tiling tiling, Forward<T> args) {
   SharedMemory shared;
   const auto own = shared.take<T>(kOwn * kPitch<T, kWidth>);
   const auto other = shared.take<T>(kOther * kPitch<T, kWidth>);
-  const Place place(plan, kWidth);
+  const TilePosition position(tiling, kWidth);
   Softmax softmax;
   Result<kWidth> result{};
-  for (int first = 0; first < plan.tokens; first += kOther) {
+  for (int first = 0; first < tiling.tokens; first += kOther) {
     Scores scores{};
-    multiply_rows<kWidth>(plan, place, args.q, own, args.k, other, first, scores);
+    multiply_rows<kWidth>(tiling, position, args.q, own, args.k, other, first, scores);
 #pragma unroll
     for (int j = 0; j < kOther / 8; ++j)
       for (int e = 0; e < 4; ++e)
-        scores[j][e] = first + column_of(j, e) < plan.tokens ? scores[j][e] * plan.scale : -INFINITY;
+        scores[j][e] = first + column_of(j, e) < tiling.tokens ? scores[j][e] * tiling.scale : -INFINITY;
     softmax.update<kWidth>(scores, result);
-    accumulate<kWidth>(plan, place, scores, args.v, other, first, result);
+    accumulate<kWidth>(tiling, position, scores, args.v, other, first, result);
   }
   float inverse[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const float sum = quad_sum(softmax.sum[half]);
     inverse[half] = 1 / sum;
-    const int token = place.first + row_of(half);
-    if (place.channel == 0 && threadIdx.x % 4 == 0 && token < plan.tokens)
-      args.lse[place.head * plan.tokens + token] = softmax.largest[half] + logf(sum);
+    const int token = position.first + row_of(half);
+    if (position.channel == 0 && threadIdx.x % 4 == 0 && token < tiling.tokens)
+      args.lse[position.head * tiling.tokens + token] = softmax.largest[half] + logf(sum);
   }
-  write_rows<kWidth>(plan, place, result, inverse, args.y);
+  write_rows<kWidth>(tiling, position, result, inverse, args.y);
 }
 
 template <class T>
@@ -89,36 +90,36 @@ struct Backward {
 /// dq: the block owns queries and walks over keys.
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    attention_backward_queries_kernel(Plan plan, Backward<T> args) {
+    attention_backward_queries_kernel(Tiling tiling, Backward<T> args) {
   SharedMemory shared;
   const auto own_q = shared.take<T>(kOwn * kPitch<T, kWidth>);
   const auto own_dy = shared.take<T>(kOwn * kPitch<T, kWidth>);
   const auto other = shared.take<T>(kOther * kPitch<T, kWidth>);
-  const Place place(plan, kWidth);
-  const Query queries[2] = {{plan, place, args.dy, args.y, args.lse, place.first + row_of(0)},
-                            {plan, place, args.dy, args.y, args.lse, place.first + row_of(1)}};
+  const TilePosition position(tiling, kWidth);
+  const Query queries[2] = {{tiling, position, args.dy, args.y, args.lse, position.first + row_of(0)},
+                            {tiling, position, args.dy, args.y, args.lse, position.first + row_of(1)}};
   Result<kWidth> dq{};
-  for (int first = 0; first < plan.tokens; first += kOther) {
+  for (int first = 0; first < tiling.tokens; first += kOther) {
     Scores scores{}, dp{};
-    multiply_rows<kWidth>(plan, place, args.q, own_q, args.k, other, first, scores);
-    multiply_rows<kWidth>(plan, place, args.dy, own_dy, args.v, other, first, dp);
+    multiply_rows<kWidth>(tiling, position, args.q, own_q, args.k, other, first, scores);
+    multiply_rows<kWidth>(tiling, position, args.dy, own_dy, args.v, other, first, dp);
 #pragma unroll
     for (int j = 0; j < kOther / 8; ++j)
       for (int e = 0; e < 4; ++e) {
         const Query& query = queries[e / 2];
-        const bool exists = first + column_of(j, e) < plan.tokens;
-        const float p = exists ? expf(scores[j][e] * plan.scale - query.lse) : 0.0f;
+        const bool exists = first + column_of(j, e) < tiling.tokens;
+        const float p = exists ? expf(scores[j][e] * tiling.scale - query.lse) : 0.0f;
         dp[j][e] = p * (dp[j][e] - query.delta);
       }
-    accumulate<kWidth>(plan, place, dp, args.k, other, first, dq);
+    accumulate<kWidth>(tiling, position, dp, args.k, other, first, dq);
   }
-  write_rows<kWidth>(plan, place, dq, {plan.scale, plan.scale}, args.dq);
+  write_rows<kWidth>(tiling, position, dq, {tiling.scale, tiling.scale}, args.dq);
 }
 
 /// dk and dv: the block owns keys and walks over queries, so P and dS are transposed.
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    attention_backward_keys_kernel(Plan plan, Backward<T> args) {
+    attention_backward_keys_kernel(Tiling tiling, Backward<T> args) {
   static_assert(kThreads == 4 * kOther,
                 "four lanes construct a query's row, and all rows are constructed at once");
   SharedMemory shared;
@@ -126,32 +127,32 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   const auto own_v = shared.take<T>(kOwn * kPitch<T, kWidth>);
   const auto other = shared.take<T>(kOther * kPitch<T, kWidth>);
   const auto lse = shared.take<float>(kOther), delta = shared.take<float>(kOther);
-  const Place place(plan, kWidth);
+  const TilePosition position(tiling, kWidth);
   Result<kWidth> dk{}, dv{};
-  for (int first = 0; first < plan.tokens; first += kOther) {
+  for (int first = 0; first < tiling.tokens; first += kOther) {
     const int row = int(threadIdx.x) / 4;
-    const Query query(plan, place, args.dy, args.y, args.lse, first + row);
+    const Query query(tiling, position, args.dy, args.y, args.lse, first + row);
     if (threadIdx.x % 4 == 0) lse[row] = query.lse, delta[row] = query.delta;
     Scores p{}, ds{};
-    multiply_rows<kWidth>(plan, place, args.k, own_k, args.q, other, first, p);
-    multiply_rows<kWidth>(plan, place, args.v, own_v, args.dy, other, first, ds);
+    multiply_rows<kWidth>(tiling, position, args.k, own_k, args.q, other, first, p);
+    multiply_rows<kWidth>(tiling, position, args.v, own_v, args.dy, other, first, ds);
 #pragma unroll
     for (int j = 0; j < kOther / 8; ++j)
       for (int e = 0; e < 4; ++e) {
-        p[j][e] = expf(p[j][e] * plan.scale - lse[column_of(j, e)]);
+        p[j][e] = expf(p[j][e] * tiling.scale - lse[column_of(j, e)]);
         ds[j][e] = p[j][e] * (ds[j][e] - delta[column_of(j, e)]);
       }
-    accumulate<kWidth>(plan, place, p, args.dy, other, first, dv);
-    accumulate<kWidth>(plan, place, ds, args.q, other, first, dk);
+    accumulate<kWidth>(tiling, position, p, args.dy, other, first, dv);
+    accumulate<kWidth>(tiling, position, ds, args.q, other, first, dk);
   }
-  write_rows<kWidth>(plan, place, dv, {1, 1}, args.dv);
-  write_rows<kWidth>(plan, place, dk, {plan.scale, plan.scale}, args.dk);
+  write_rows<kWidth>(tiling, position, dv, {1, 1}, args.dv);
+  write_rows<kWidth>(tiling, position, dk, {tiling.scale, tiling.scale}, args.dk);
 }
 
 // ---- launches ----
 
 template <class T, int kWidth>
-Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operands) {
+Tiling make_tiling(const AttentionDims& d, std::initializer_list<const void*> operands) {
   const int width = d.head_width();
   return {d.tokens,
           d.channels,
@@ -165,12 +166,13 @@ Plan make_plan(const AttentionDims& d, std::initializer_list<const void*> operan
 
 /// own_tiles: tensors of which a block keeps its own rows.
 template <class T, int kWidth>
-LaunchConfig make_config(const AttentionDims& d, const Plan& plan, int own_tiles, size_t more_shared = 0) {
+LaunchConfig make_config(const AttentionDims& d, const Tiling& tiling, int own_tiles,
+                         size_t more_shared = 0) {
   static_assert(
       kBlocks * (2 * kOwn + kOther) * kPitch<T, kWidth> * sizeof(T) <= 220 * 1024,
       "kBlocks blocks of two own tiles share a multiprocessor's 227 KB, some of it for lse and delta");
   LaunchConfig config;
-  config.grid = dim3(unsigned(int64_t(d.n) * d.heads * plan.tiles * plan.chunks));
+  config.grid = dim3(unsigned(int64_t(d.n) * d.heads * tiling.tiles * tiling.chunks));
   config.block = dim3(kThreads);
   config.shared_bytes = own_tiles * shared_size<T>(kOwn * kPitch<T, kWidth>) +
                         shared_size<T>(kOther * kPitch<T, kWidth>) + more_shared;
@@ -201,8 +203,8 @@ void attention_forward(CudaStream& stream, const AttentionDims& d, const Attenti
     constexpr int kWidth = decltype(width)::value;
     const Forward<T> args{
         .q = in.q.as<T>(), .k = in.k.as<T>(), .v = in.v.as<T>(), .y = y.as<T>(), .lse = lse.as<float>()};
-    const Plan plan = make_plan<T, kWidth>(d, {args.q, args.k, args.v, args.y});
-    launch(attention_forward_kernel<T, kWidth>, make_config<T, kWidth>(d, plan, 1), stream, plan, args);
+    const Tiling tiling = make_tiling<T, kWidth>(d, {args.q, args.k, args.v, args.y});
+    launch(attention_forward_kernel<T, kWidth>, make_config<T, kWidth>(d, tiling, 1), stream, tiling, args);
   });
 }
 
@@ -221,12 +223,12 @@ void attention_backward(CudaStream& stream, const AttentionDims& d, const Attent
                            .dq = out.dq.as<T>(),
                            .dk = out.dk.as<T>(),
                            .dv = out.dv.as<T>()};
-    const Plan plan =
-        make_plan<T, kWidth>(d, {args.dy, args.q, args.k, args.v, args.y, args.dq, args.dk, args.dv});
-    launch(attention_backward_queries_kernel<T, kWidth>, make_config<T, kWidth>(d, plan, 2), stream, plan,
+    const Tiling tiling =
+        make_tiling<T, kWidth>(d, {args.dy, args.q, args.k, args.v, args.y, args.dq, args.dk, args.dv});
+    launch(attention_backward_queries_kernel<T, kWidth>, make_config<T, kWidth>(d, tiling, 2), stream, tiling,
            args);
     launch(attention_backward_keys_kernel<T, kWidth>,
-           make_config<T, kWidth>(d, plan, 2, 2 * shared_size<float>(kOther)), stream, plan, args);
+           make_config<T, kWidth>(d, tiling, 2, 2 * shared_size<float>(kOther)), stream, tiling, args);
   });
 }
 

@@ -39,13 +39,18 @@ class ConvPlan {
   std::map<Key, Provider> providers_;
 };
 
+/// What is changed to be compared with what normally runs.
+struct ConvComparison {
+  bool winograd = true;     // on the CPU; false: every pass is computed directly, which is slower
+  int cudnn_algorithm = 0;  // one of cudnn_algorithms(); 0: the deterministic one
+};
+
 /// How convolutions and matrix products are computed; an argument of each call. A call on CUDA adds to the plan what
 /// Provider::fastest finds out.
 struct ConvPolicy {
   Provider provider = Provider::own;  // on a GPU
   ConvPlan plan = {};                 // what Provider::fastest has found so far
-  int cudnn_algorithm = 0;            // one of cudnn_algorithms(), to compare them; 0: the deterministic one
-  bool winograd = true;               // on the CPU; false: every pass is computed directly, which is slower
+  ConvComparison comparison = {};
 };
 
 }  // namespace ito::kernels

@@ -22,8 +22,8 @@ void copy_channels(CudaStream& stream, int n, int hw, int count, const ChannelRa
   visit_cuda("copy_channels", x.dtype, [&](auto t) {
     using T = decltype(t);
     constexpr int V = kPackWidth<T>;
-    const bool packs = count % V == 0 && from.channels % V == 0 && from.first % V == 0 &&
-                       to.channels % V == 0 && to.first % V == 0 && is_aligned<V>(x.as<T>(), y.as<T>());
+    const bool packs =
+        can_pack<V>({count, from.channels, from.first, to.channels, to.first}, x.as<T>(), y.as<T>());
     launch_map<V>("copy_channels", stream, n, int64_t(hw) * count, packs, copy_channels_kernel<T, V>,
                   copy_channels_kernel<T, 1>, hw, count, from, x.as<T>(), to, y.as<T>());
   });

@@ -35,7 +35,7 @@ __device__ inline void check_aligned(const void*, size_t, CallSite) {}
 __device__ inline void check_within_array(const void*, size_t, CallSite) {}
 __device__ inline void check_global(const void*, size_t, CallSite) {}
 #else
-using CallSite = simt::Place;
+using CallSite = simt::SourceLocation;
 using simt::check_aligned;
 using simt::check_global;
 using simt::check_within_array;

@@ -50,6 +50,12 @@ bool are_whole_packs(std::initializer_list<int64_t> counts) {
   return std::all_of(counts.begin(), counts.end(), [](int64_t count) { return count % V == 0; });
 }
 
+/// Whether V neighbouring elements of every operand are a pack: the counts are whole packs and the pointers aligned.
+template <int V, class... T>
+bool can_pack(std::initializer_list<int64_t> counts, const T*... pointers) {
+  return are_whole_packs<V>(counts) && is_aligned<V>(pointers...);
+}
+
 /// Returns f(std::integral_constant<int, width>{}) for the pack width of the kernel to launch: V or 1.
 template <int V, class F>
 decltype(auto) visit_width(bool packs, F&& f) {

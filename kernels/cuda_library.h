@@ -25,7 +25,7 @@ bool cudnn_available();
 /// Padding must be the same at both ends, and cuDNN must know a deterministic algorithm. Which one it is
 /// does not depend on the number of images; what cuDNN does inside it may.
 bool cudnn_supports(CudaStream&, const Conv2dDims&, DType, ConvPass);
-/// How many algorithms ConvPolicy::cudnn_algorithm can choose from: 0 is the deterministic one; those from 1 on
+/// How many algorithms ConvComparison::cudnn_algorithm can choose from: 0 is the deterministic one; those from 1 on
 /// are what cuDNN offers for this shape, the likely fastest first, deterministic or not, and each may still
 /// refuse when it is run.
 int cudnn_algorithms(CudaStream&, const Conv2dDims&, DType, ConvPass);

@@ -40,7 +40,7 @@ void dropout(CudaStream& stream, int n, int64_t per_sample, float p, const Dropo
   visit_cuda("dropout", x.dtype, [&](auto t) {
     using T = decltype(t);
     const DropoutArguments<T> args{per_sample, p, 1.0f / (1.0f - p), key, x.as<T>(), y.as<T>()};
-    const bool packs = per_sample % kQuad == 0 && is_aligned<kQuad>(args.x, args.y);
+    const bool packs = can_pack<kQuad>({per_sample}, args.x, args.y);
     launch(packs ? dropout_kernel<T, kQuad> : dropout_kernel<T, 1>,
            map_config("dropout", n, per_sample, kQuad), stream, args);
   });

@@ -31,11 +31,11 @@ struct Chunks {
 
 /// What the calls keep: sums of each chunk, sums of each channel, and the channels' terms.
 template <class A>
-struct Scratch {
+struct GroupNormScratch {
   std::vector<A> chunk_sums, terms;
   std::vector<double> channel_sums;
 
-  Scratch& hold(int images, const Chunks& chunks, int sums) {
+  GroupNormScratch& hold(int images, const Chunks& chunks, int sums) {
     const size_t channels = size_t(images) * chunks.c;
     chunk_sums.resize(std::max(chunk_sums.size(), channels * chunks.count * sums));
     channel_sums.resize(std::max(channel_sums.size(), channels * 2));
@@ -53,7 +53,7 @@ template <class A>
 struct Terms {
   A *mean, *scale, *beta, *constant, *slope;
 
-  Terms(Scratch<A>& scratch, const Chunks& chunks, int image, int offset = 0)
+  Terms(GroupNormScratch<A>& scratch, const Chunks& chunks, int image, int offset = 0)
       : mean(scratch.terms.data() + size_t(image) * 5 * chunks.c + offset),
         scale(mean + chunks.c),
         beta(scale + chunks.c),
@@ -70,7 +70,7 @@ struct Terms {
 
 /// One of the two sources: its channels are channels `offset` .. of the concatenation. dx may be null.
 template <class T>
-struct Source {
+struct NormSource {
   const T* x;
   T* dx;
   int channels, offset;
@@ -84,7 +84,7 @@ struct Rows {
 };
 
 template <class T>
-Rows<T> rows_of(const Chunks& chunks, const Source<T>& s, int image, int chunk) {
+Rows<T> rows_of(const Chunks& chunks, const NormSource<T>& s, int image, int chunk) {
   return {s.x + chunks.pixel(image, chunk) * s.channels, chunks.pixels(chunk), s.channels, chunks.c};
 }
 
@@ -168,8 +168,8 @@ void forward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& i
              Out rstd) {
   using A = arithmetic_t<T>;
   const Chunks chunks(d);
-  auto& scratch = stream.state<Scratch<A>>().hold(d.n, chunks, 3);
-  const Source<T> sources[2] = {{in.x.as<T>(), nullptr, d.c1, 0}, {in.x2.as<T>(), nullptr, d.c2, d.c1}};
+  auto& scratch = stream.state<GroupNormScratch<A>>().hold(d.n, chunks, 3);
+  const NormSource<T> sources[2] = {{in.x.as<T>(), nullptr, d.c1, 0}, {in.x2.as<T>(), nullptr, d.c2, d.c1}};
   const int used = d.c2 > 0 ? 2 : 1;
   const A *gammas = in.gamma.as<A>(), *betas = in.beta.as<A>();
   A *means = mean.as<A>(), *rstds = rstd.as<A>();
@@ -272,9 +272,9 @@ void backward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& 
               const GroupNormGradients& out, Out partial) {
   using A = arithmetic_t<T>;
   const Chunks chunks(d);
-  auto& scratch = stream.state<Scratch<A>>().hold(d.n, chunks, 2);
-  const Source<T> sources[2] = {{in.x.as<T>(), out.dx.as<T>(), d.c1, 0},
-                                {in.x2.as<T>(), out.dx2.as<T>(), d.c2, d.c1}};
+  auto& scratch = stream.state<GroupNormScratch<A>>().hold(d.n, chunks, 2);
+  const NormSource<T> sources[2] = {{in.x.as<T>(), out.dx.as<T>(), d.c1, 0},
+                                    {in.x2.as<T>(), out.dx2.as<T>(), d.c2, d.c1}};
   const int used = d.c2 > 0 ? 2 : 1;
   const T* dys = dy.as<T>();
   const A *gammas = in.gamma.as<A>(), *betas = in.beta.as<A>(), *means = mean.as<A>(), *rstds = rstd.as<A>();

@@ -12,12 +12,12 @@ namespace ito::kernels::group_norm {
 /// have to be fast: an H100 issues about 45 instructions while it moves the 4 bytes of a bf16 element.
 inline constexpr bool kFinite = true;
 
-/// A vector of V channels of an array that has a number for each channel of the slice.
+/// A pack of V channels of an array that has a number for each channel of the slice.
 template <int V>
-__device__ Pack<float, V> of_channels(const SharedArray<float>& array, int vector) {
+__device__ Pack<float, V> of_channels(const SharedArray<float>& array, int pack) {
   Pack<float, V> result;
 #pragma unroll
-  for (int i = 0; i < V; ++i) result.v[i] = array[vector * V + i];
+  for (int i = 0; i < V; ++i) result.v[i] = array[pack * V + i];
   return result;
 }
 
@@ -54,25 +54,26 @@ struct Moments {
 };
 
 /// Computes the groups' moments from those of the slice's channels (hw values each): a warp for each group.
-__device__ void merge_channels(const Plan& plan, const Place& place, const SharedArray<float>& channel_mean,
-                               const SharedArray<float>& channel_m2, const SharedArray<float>& group_mean,
-                               const SharedArray<float>& group_rstd, float* mean, float* rstd) {
+__device__ void merge_channels(const Slicing& slicing, const SlicePosition& position,
+                               const SharedArray<float>& channel_mean, const SharedArray<float>& channel_m2,
+                               const SharedArray<float>& group_mean, const SharedArray<float>& group_rstd,
+                               float* mean, float* rstd) {
   const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
-  const int size = plan.group_channels;
-  for (int group = warp; group < place.channels / size; group += int(blockDim.x) / kWarpSize) {
+  const int size = slicing.group_channels;
+  for (int group = warp; group < position.channels / size; group += int(blockDim.x) / kWarpSize) {
     float sum = 0;
     for (int c = lane; c < size; c += kWarpSize) sum += channel_mean[group * size + c];
     const float centre = warp_sum(sum) / float(size);
     float m2 = 0;
     for (int c = lane; c < size; c += kWarpSize) {
       const float apart = channel_mean[group * size + c] - centre;
-      m2 += channel_m2[group * size + c] + float(plan.hw) * apart * apart;
+      m2 += channel_m2[group * size + c] + float(slicing.hw) * apart * apart;
     }
-    const float variance = warp_sum(m2) / (float(size) * float(plan.hw));
+    const float variance = warp_sum(m2) / (float(size) * float(slicing.hw));
     if (lane != 0) continue;
     group_mean[group] = centre;
-    group_rstd[group] = 1 / sqrtf(variance + plan.eps);
-    const int64_t out = int64_t(place.n) * plan.groups + place.first_channel / size + group;
+    group_rstd[group] = 1 / sqrtf(variance + slicing.eps);
+    const int64_t out = int64_t(position.n) * slicing.groups + position.first_channel / size + group;
     mean[out] = group_mean[group];
     rstd[out] = group_rstd[group];
   }
@@ -86,20 +87,20 @@ struct Forward {
   float *mean, *rstd;
 };
 
-/// Writes y of one column of vectors.
+/// Writes y of one column of packs.
 template <class T, int V>
-__device__ void normalise(const Plan& plan, const Forward<T>& args, const Place& place, int vector,
-                          const SharedArray<float>& channel_mean, const SharedArray<float>& channel_scale,
-                          const SharedSlice<T, V, 1>& kept) {
-  const int channel = place.first_channel + vector * V;
-  const Pack<float, V> mean = of_channels<V>(channel_mean, vector);
-  const Pack<float, V> scale = of_channels<V>(channel_scale, vector);
+__device__ void normalise(const Slicing& slicing, const Forward<T>& args, const SlicePosition& position,
+                          int pack, const SharedArray<float>& channel_mean,
+                          const SharedArray<float>& channel_scale, const SharedSlice<T, V, 1>& kept) {
+  const int channel = position.first_channel + pack * V;
+  const Pack<float, V> mean = of_channels<V>(channel_mean, pack);
+  const Pack<float, V> scale = of_channels<V>(channel_scale, pack);
   float shift[V];
   for (int i = 0; i < V; ++i) shift[i] = args.beta[channel + i];
-  const Column<const T> source[1] = {concat_column(plan, args.x, args.x2, place.n, channel)};
-  const Column<T> out = tensor_column(plan, args.y, place.n, channel);
-  visit(plan.activation, [&](auto kind) {
-    kept.read_again(source, vector, [&](int pixel, const Pack<T, V>(&value)[1]) {
+  const Column<const T> source[1] = {concat_column(slicing, args.x, args.x2, position.n, channel)};
+  const Column<T> out = tensor_column(slicing, args.y, position.n, channel);
+  visit(slicing.activation, [&](auto kind) {
+    kept.read_again(source, pack, [&](int pixel, const Pack<T, V>(&value)[1]) {
       Pack<float, V> x = widen(value[0]);
 #pragma unroll
       for (int i = 0; i < V; ++i)
@@ -112,45 +113,45 @@ __device__ void normalise(const Plan& plan, const Forward<T>& args, const Place&
 
 /// Grid: slices x images.
 template <class T, int V>
-__global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Plan plan, Forward<T> args) {
+__global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Slicing slicing, Forward<T> args) {
   SharedMemory shared;
-  const auto slots = shared.take<Moments<V>>(plan.rows * plan.columns);
-  const auto channel_mean = shared.take<float>(plan.slice), channel_m2 = shared.take<float>(plan.slice);
-  const auto group_mean = shared.take<float>(plan.slice / plan.group_channels);
-  const auto group_rstd = shared.take<float>(plan.slice / plan.group_channels);
-  const Place place(plan, V);
-  const SharedSlice<T, V, 1> kept(plan, place, shared);
+  const auto slots = shared.take<Moments<V>>(slicing.rows * slicing.columns);
+  const auto channel_mean = shared.take<float>(slicing.slice), channel_m2 = shared.take<float>(slicing.slice);
+  const auto group_mean = shared.take<float>(slicing.slice / slicing.group_channels);
+  const auto group_rstd = shared.take<float>(slicing.slice / slicing.group_channels);
+  const SlicePosition position(slicing, V);
+  const SharedSlice<T, V, 1> kept(slicing, position, shared);
 
-  for (int first = 0; first < place.vectors; first += plan.columns) {
+  for (int first = 0; first < position.packs; first += slicing.columns) {
     if (first > 0) __syncthreads();  // the slots have been read
-    const int vector = first + place.column;
-    const bool works = place.row < plan.rows && vector < place.vectors;
+    const int pack = first + position.column;
+    const bool works = position.row < slicing.rows && pack < position.packs;
     Moments<V> moments{};
     if (works) {
       const Column<const T> source[1] = {
-          concat_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V)};
-      kept.read(source, vector, [&](const Pack<T, V>(&value)[1]) { moments.add(widen(value[0])); });
+          concat_column(slicing, args.x, args.x2, position.n, position.first_channel + pack * V)};
+      kept.read(source, pack, [&](const Pack<T, V>(&value)[1]) { moments.add(widen(value[0])); });
     }
-    merge_rows(slots, place.row, plan.rows, place.column, plan.columns, moments);
-    if (works && place.row == 0)
+    merge_rows(slots, position.row, slicing.rows, position.column, slicing.columns, moments);
+    if (works && position.row == 0)
       for (int i = 0; i < V; ++i) {
-        channel_mean[vector * V + i] = moments.mean[i];
-        channel_m2[vector * V + i] = moments.m2[i];
+        channel_mean[pack * V + i] = moments.mean[i];
+        channel_m2[pack * V + i] = moments.m2[i];
       }
   }
   __syncthreads();
-  merge_channels(plan, place, channel_mean, channel_m2, group_mean, group_rstd, args.mean, args.rstd);
+  merge_channels(slicing, position, channel_mean, channel_m2, group_mean, group_rstd, args.mean, args.rstd);
   __syncthreads();
   // From here on the two arrays hold what a pixel needs: its group's mean, and gamma rstd.
-  for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
-    const int group = c / plan.group_channels;
+  for (int c = int(threadIdx.x); c < position.channels; c += int(blockDim.x)) {
+    const int group = c / slicing.group_channels;
     channel_mean[c] = group_mean[group];
-    channel_m2[c] = args.gamma[place.first_channel + c] * group_rstd[group];
+    channel_m2[c] = args.gamma[position.first_channel + c] * group_rstd[group];
   }
   __syncthreads();
-  if (place.row >= plan.rows) return;
-  for (int vector = place.column; vector < place.vectors; vector += plan.columns)
-    normalise<T, V>(plan, args, place, vector, channel_mean, channel_m2, kept);
+  if (position.row >= slicing.rows) return;
+  for (int pack = position.column; pack < position.packs; pack += slicing.columns)
+    normalise<T, V>(slicing, args, position, pack, channel_mean, channel_m2, kept);
 }
 
 // ---- backward ----
@@ -186,14 +187,14 @@ struct Channels {
   __device__ const SharedArray<float>& tilt() const { return sum_gxh; }
 };
 
-/// A vector of V channels' mean, scale and beta, in registers.
+/// A pack of V channels' mean, scale and beta, in registers.
 template <int V>
 struct Normalised {
   Pack<float, V> mean, scale;
   float beta[V];
 
-  __device__ Normalised(const Channels& channels, const float* beta_of, int vector)
-      : mean(of_channels<V>(channels.mean, vector)), scale(of_channels<V>(channels.scale, vector)) {
+  __device__ Normalised(const Channels& channels, const float* beta_of, int pack)
+      : mean(of_channels<V>(channels.mean, pack)), scale(of_channels<V>(channels.scale, pack)) {
     for (int i = 0; i < V; ++i) beta[i] = beta_of[i];
   }
   /// x becomes x - mean, dy becomes g = dy act'(gamma xh + beta).
@@ -211,20 +212,21 @@ struct Normalised {
 template <class T, int V>
 struct SourceColumns {
   Column<const T> columns[2];
-  __device__ SourceColumns(const Plan& plan, const Backward<T>& args, const Place& place, int vector)
-      : columns{concat_column(plan, args.x, args.x2, place.n, place.first_channel + vector * V),
-                tensor_column(plan, args.dy, place.n, place.first_channel + vector * V)} {}
+  __device__ SourceColumns(const Slicing& slicing, const Backward<T>& args, const SlicePosition& position,
+                           int pack)
+      : columns{concat_column(slicing, args.x, args.x2, position.n, position.first_channel + pack * V),
+                tensor_column(slicing, args.dy, position.n, position.first_channel + pack * V)} {}
 };
 
-/// Sums one column of vectors over the thread's pixels.
+/// Sums one column of packs over the thread's pixels.
 template <class T, int V>
-__device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                              const Channels& channels, const SharedSlice<T, V, 2>& kept) {
-  const Normalised<V> normalised(channels, args.beta + place.first_channel + vector * V, vector);
-  const SourceColumns<T, V> sources(plan, args, place, vector);
+__device__ Sums<V> sum_pixels(const Slicing& slicing, const Backward<T>& args, const SlicePosition& position,
+                              int pack, const Channels& channels, const SharedSlice<T, V, 2>& kept) {
+  const Normalised<V> normalised(channels, args.beta + position.first_channel + pack * V, pack);
+  const SourceColumns<T, V> sources(slicing, args, position, pack);
   Sums<V> sums{};
-  visit(plan.activation, [&](auto kind) {
-    kept.read(sources.columns, vector, [&](const Pack<T, V>(&value)[2]) {
+  visit(slicing.activation, [&](auto kind) {
+    kept.read(sources.columns, pack, [&](const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
 #pragma unroll
@@ -238,17 +240,17 @@ __device__ Sums<V> sum_pixels(const Plan& plan, const Backward<T>& args, const P
 }
 
 /// Computes the groups' means of h = gamma g and of h xh from the sums of the slice's channels: a warp for each group.
-__device__ void average_groups(const Plan& plan, const Place& place, const Channels& channels,
-                               const float* gamma, const SharedArray<float>& mean_h,
+__device__ void average_groups(const Slicing& slicing, const SlicePosition& position,
+                               const Channels& channels, const float* gamma, const SharedArray<float>& mean_h,
                                const SharedArray<float>& mean_hxh) {
   const int warp = int(threadIdx.x) / kWarpSize, lane = int(threadIdx.x) % kWarpSize;
-  const int size = plan.group_channels;
-  const float values = float(size) * float(plan.hw);
-  for (int group = warp; group < place.channels / size; group += int(blockDim.x) / kWarpSize) {
+  const int size = slicing.group_channels;
+  const float values = float(size) * float(slicing.hw);
+  for (int group = warp; group < position.channels / size; group += int(blockDim.x) / kWarpSize) {
     float h = 0, hxh = 0;
     for (int c = group * size + lane; c < (group + 1) * size; c += kWarpSize) {
-      h += gamma[place.first_channel + c] * channels.sum_g[c];
-      hxh += gamma[place.first_channel + c] * channels.sum_gxh[c];
+      h += gamma[position.first_channel + c] * channels.sum_g[c];
+      hxh += gamma[position.first_channel + c] * channels.sum_gxh[c];
     }
     h = warp_sum(h) / values;
     hxh = warp_sum(hxh) / values;
@@ -256,19 +258,19 @@ __device__ void average_groups(const Plan& plan, const Place& place, const Chann
   }
 }
 
-/// Writes dx of one column of vectors.
+/// Writes dx of one column of packs.
 template <class T, int V>
-__device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place& place, int vector,
-                         const Channels& channels, const SharedSlice<T, V, 2>& kept) {
-  const int channel = place.first_channel + vector * V;
-  const Column<T> out = concat_column(plan, args.dx, args.dx2, place.n, channel);
+__device__ void write_dx(const Slicing& slicing, const Backward<T>& args, const SlicePosition& position,
+                         int pack, const Channels& channels, const SharedSlice<T, V, 2>& kept) {
+  const int channel = position.first_channel + pack * V;
+  const Column<T> out = concat_column(slicing, args.dx, args.dx2, position.n, channel);
   if (!out.data) return;
-  const Normalised<V> normalised(channels, args.beta + channel, vector);
-  const Pack<float, V> level = of_channels<V>(channels.level(), vector);
-  const Pack<float, V> tilt = of_channels<V>(channels.tilt(), vector);
-  const SourceColumns<T, V> sources(plan, args, place, vector);
-  visit(plan.activation, [&](auto kind) {
-    kept.read_again(sources.columns, vector, [&](int pixel, const Pack<T, V>(&value)[2]) {
+  const Normalised<V> normalised(channels, args.beta + channel, pack);
+  const Pack<float, V> level = of_channels<V>(channels.level(), pack);
+  const Pack<float, V> tilt = of_channels<V>(channels.tilt(), pack);
+  const SourceColumns<T, V> sources(slicing, args, position, pack);
+  visit(slicing.activation, [&](auto kind) {
+    kept.read_again(sources.columns, pack, [&](int pixel, const Pack<T, V>(&value)[2]) {
       Pack<float, V> x = widen(value[0]), g = widen(value[1]);
       normalised.template evaluate<decltype(kind)::value>(x, g);
 #pragma unroll
@@ -281,51 +283,52 @@ __device__ void write_dx(const Plan& plan, const Backward<T>& args, const Place&
 
 /// Grid: slices x images.
 template <class T, int V>
-__global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Plan plan, Backward<T> args) {
+__global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Slicing slicing, Backward<T> args) {
   SharedMemory shared;
-  const auto slots = shared.take<Sums<V>>(plan.rows * plan.columns);
-  const Channels channels(shared, plan.slice);
-  const auto mean_h = shared.take<float>(plan.slice / plan.group_channels);
-  const auto mean_hxh = shared.take<float>(plan.slice / plan.group_channels);
-  const Place place(plan, V);
-  const SharedSlice<T, V, 2> kept(plan, place, shared);
-  const int64_t first_group = int64_t(place.n) * plan.groups + place.first_channel / plan.group_channels;
+  const auto slots = shared.take<Sums<V>>(slicing.rows * slicing.columns);
+  const Channels channels(shared, slicing.slice);
+  const auto mean_h = shared.take<float>(slicing.slice / slicing.group_channels);
+  const auto mean_hxh = shared.take<float>(slicing.slice / slicing.group_channels);
+  const SlicePosition position(slicing, V);
+  const SharedSlice<T, V, 2> kept(slicing, position, shared);
+  const int64_t first_group =
+      int64_t(position.n) * slicing.groups + position.first_channel / slicing.group_channels;
 
-  for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
-    const int64_t group = first_group + c / plan.group_channels;
+  for (int c = int(threadIdx.x); c < position.channels; c += int(blockDim.x)) {
+    const int64_t group = first_group + c / slicing.group_channels;
     channels.mean[c] = args.mean[group];
-    channels.scale[c] = args.gamma[place.first_channel + c] * args.rstd[group];
+    channels.scale[c] = args.gamma[position.first_channel + c] * args.rstd[group];
   }
-  for (int first = 0; first < place.vectors; first += plan.columns) {
+  for (int first = 0; first < position.packs; first += slicing.columns) {
     __syncthreads();  // the channels' numbers have been written, and the slots read
-    const int vector = first + place.column;
-    const bool works = place.row < plan.rows && vector < place.vectors;
+    const int pack = first + position.column;
+    const bool works = position.row < slicing.rows && pack < position.packs;
     Sums<V> sums{};
-    if (works) sums = sum_pixels<T, V>(plan, args, place, vector, channels, kept);
-    merge_rows(slots, place.row, plan.rows, place.column, plan.columns, sums);
-    if (works && place.row == 0)
+    if (works) sums = sum_pixels<T, V>(slicing, args, position, pack, channels, kept);
+    merge_rows(slots, position.row, slicing.rows, position.column, slicing.columns, sums);
+    if (works && position.row == 0)
       for (int i = 0; i < V; ++i) {
-        const int at = vector * V + i, c = plan.c1 + plan.c2, channel = place.first_channel + at;
+        const int at = pack * V + i, c = slicing.c1 + slicing.c2, channel = position.first_channel + at;
         channels.sum_g[at] = sums.g[i];
-        channels.sum_gxh[at] = sums.gx[i] * args.rstd[first_group + at / plan.group_channels];
+        channels.sum_gxh[at] = sums.gx[i] * args.rstd[first_group + at / slicing.group_channels];
         if (!args.partial) continue;
-        args.partial[int64_t(place.n) * c + channel] = channels.sum_g[at];
-        args.partial[int64_t(gridDim.y + place.n) * c + channel] = channels.sum_gxh[at];
+        args.partial[int64_t(position.n) * c + channel] = channels.sum_g[at];
+        args.partial[int64_t(gridDim.y + position.n) * c + channel] = channels.sum_gxh[at];
       }
   }
   __syncthreads();
-  average_groups(plan, place, channels, args.gamma, mean_h, mean_hxh);
+  average_groups(slicing, position, channels, args.gamma, mean_h, mean_hxh);
   __syncthreads();
-  for (int c = int(threadIdx.x); c < place.channels; c += int(blockDim.x)) {
-    const int group = c / plan.group_channels;
+  for (int c = int(threadIdx.x); c < position.channels; c += int(blockDim.x)) {
+    const int group = c / slicing.group_channels;
     const float rstd = args.rstd[first_group + group];
     channels.level()[c] = -rstd * mean_h[group];
     channels.tilt()[c] = -rstd * rstd * mean_hxh[group];
   }
   __syncthreads();
-  if (place.row >= plan.rows) return;
-  for (int vector = place.column; vector < place.vectors; vector += plan.columns)
-    write_dx<T, V>(plan, args, place, vector, channels, kept);
+  if (position.row >= slicing.rows) return;
+  for (int pack = position.column; pack < position.packs; pack += slicing.columns)
+    write_dx<T, V>(slicing, args, position, pack, channels, kept);
 }
 
 inline constexpr int kReduceChannels = 32, kReduceRows = 16;
@@ -355,15 +358,15 @@ __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
 
 template <class T, int V>
 void launch_forward(CudaStream& stream, const GroupNormDims& d, const Forward<T>& args) {
-  const auto [plan, config] = make_plan<T, V>(d, sizeof(Moments<V>), 1, 2, stream.shared_limit());
-  launch(group_norm_forward_kernel<T, V>, config, stream, plan, args);
+  const auto [slicing, config] = make_slicing<T, V>(d, sizeof(Moments<V>), 1, 2, stream.shared_limit());
+  launch(group_norm_forward_kernel<T, V>, config, stream, slicing, args);
 }
 
 template <class T, int V>
 void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<T>& args, float* dgamma,
                      float* dbeta) {
-  const auto [plan, config] = make_plan<T, V>(d, sizeof(Sums<V>), 2, 4, stream.shared_limit());
-  launch(group_norm_backward_kernel<T, V>, config, stream, plan, args);
+  const auto [slicing, config] = make_slicing<T, V>(d, sizeof(Sums<V>), 2, 4, stream.shared_limit());
+  launch(group_norm_backward_kernel<T, V>, config, stream, slicing, args);
   if (!dgamma) return;
   LaunchConfig reduce;
   reduce.grid = dim3(unsigned(div_up(d.c(), kReduceChannels)));

@@ -25,9 +25,9 @@ __device__ float level(uint8_t pixel) {
 }
 
 /// Where a sample's elements come from in its image, one after the other.
-class Source {
+class SourceIndex {
  public:
-  __device__ Source(const MakeBatchDims& d, bool flip, int element)
+  __device__ SourceIndex(const MakeBatchDims& d, bool flip, int element)
       : d_(d), flip_(flip), element_(element), column_(0), channel_(0) {
     if (flip) column_ = element / d.c % d.w, channel_ = element % d.c;
   }
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kMapThreads) make_batch_kernel(MakeBatchArgume
   if (first >= size) return;
   const SampleRecipe r = args.recipes[blockIdx.y];
   const uint8_t* const image = args.pixels + r.image * uint64_t(size);
-  Source source(d, r.flip != 0, first);
+  SourceIndex source(d, r.flip != 0, first);
   Pack<uint8_t, kQuad> pixel{};
   if (V == kQuad && (!r.flip || d.c % kQuad == 0)) {
     pixel = load<kQuad>(image + source.next());
@@ -94,8 +94,7 @@ void make_batch(CudaStream& stream, const MakeBatchDims& d, const uint8_t* pixel
   visit_cuda("make_batch", input.dtype, [&](auto t) {
     using T = decltype(t);
     const MakeBatchArguments<T> args{d, pixels, recipes, input.as<T>(), target.as<float>()};
-    const bool packs =
-        size % kQuad == 0 && is_aligned<kQuad>(pixels, args.target) && is_aligned<kQuad>(args.input);
+    const bool packs = can_pack<kQuad>({size}, pixels, args.target, args.input);
     launch(packs ? make_batch_kernel<T, kQuad> : make_batch_kernel<T, 1>,
            map_config("make_batch", d.n, size, kQuad), stream, args);
   });

@@ -114,13 +114,13 @@ void add_channels_backward(CpuStream& stream, int n, int hw, int c, In dy, Out d
   visit(dy.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
-    struct Scratch {
+    struct ChannelSums {
       std::vector<A> sums;
     };
     const T* from = dy.as<T>();
     T* to = dbias.as<T>();
     const int64_t pieces = div_up<int64_t>(hw, kPixels);
-    auto& sums = stream.state<Scratch>().sums;
+    auto& sums = stream.state<ChannelSums>().sums;
     sums.resize(std::max(sums.size(), size_t(n) * pieces * c));
     parallel_each(stream, n * pieces, [&](int64_t task) {
       const int64_t begin = task % pieces * kPixels;

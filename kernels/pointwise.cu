@@ -162,7 +162,7 @@ void add_scaled(CudaStream& stream, int64_t count, double alpha, In a, double be
       constexpr int V = std::min(kPackWidth<T>, kPackWidth<U>);
       const T *const first = a.as<T>(), *const second = b.as<T>();
       U* const sum = y.as<U>();
-      launch_map<V>("add_scaled", stream, 1, count, is_aligned<V>(first, second) && is_aligned<V>(sum),
+      launch_map<V>("add_scaled", stream, 1, count, is_aligned<V>(first, second, sum),
                     add_scaled_kernel<T, U, V>, add_scaled_kernel<T, U, 1>, count, float(alpha), first,
                     float(beta), second, sum);
     });
@@ -186,7 +186,7 @@ void add_channels_forward(CudaStream& stream, int n, int hw, int c, In x, In bia
     constexpr int V = kPackWidth<T>;
     const T *const from = x.as<T>(), *const biases = bias.as<T>();
     T* const to = y.as<T>();
-    launch_map<V>("add_channels", stream, n, int64_t(hw) * c, c % V == 0 && is_aligned<V>(from, biases, to),
+    launch_map<V>("add_channels", stream, n, int64_t(hw) * c, can_pack<V>({c}, from, biases, to),
                   add_channels_forward_kernel<T, V>, add_channels_forward_kernel<T, 1>, hw, c, from, biases,
                   to);
   });
@@ -208,7 +208,7 @@ void add_channels_backward(CudaStream& stream, int n, int hw, int c, In dy, Out 
   visit_cuda("add_channels", dy.dtype, [&](auto t) {
     using T = decltype(t);
     constexpr int V = kPackWidth<T>;
-    visit_width<V>(c % V == 0 && is_aligned<V>(dy.as<T>(), dbias.as<T>()), [&](auto width) {
+    visit_width<V>(can_pack<V>({c}, dy.as<T>(), dbias.as<T>()), [&](auto width) {
       sum_channels<T, width.value>(stream, n, hw, c, dy.as<T>(), dbias.as<T>());
     });
   });

@@ -137,7 +137,7 @@ void pool_forward(CudaStream& stream, Pooling kind, const PoolDims& d, In x, Out
     T* const to = y.as<T>();
     visit(kind, [&](auto k) {
       launch_map<V>("pool_forward", stream, d.n, int64_t(d.out_h()) * d.out_w() * d.c,
-                    d.c % V == 0 && is_aligned<V>(from, to), pool_forward_kernel<T, k.value, V>,
+                    can_pack<V>({d.c}, from, to), pool_forward_kernel<T, k.value, V>,
                     pool_forward_kernel<T, k.value, 1>, d, from, to);
     });
   });
@@ -152,7 +152,7 @@ void pool_backward(CudaStream& stream, Pooling kind, const PoolDims& d, In dy, I
     T* const to = dx.as<T>();
     visit(kind, [&](auto k) {
       launch_map<V>("pool_backward", stream, d.n, int64_t(d.h) * d.w * d.c,
-                    d.c % V == 0 && is_aligned<V>(from, image, to), pool_backward_kernel<T, k.value, V>,
+                    can_pack<V>({d.c}, from, image, to), pool_backward_kernel<T, k.value, V>,
                     pool_backward_kernel<T, k.value, 1>, d, from, image, to);
     });
   });

@@ -5,7 +5,7 @@
 // element of the small image and its four of the large one in bf16, 20 in f32.
 namespace ito::kernels {
 
-/// Where a vector of the small image lies in the large one: its upper left of four, which are c apart along
+/// Where a pack of the small image lies in the large one: its upper left of four, which are c apart along
 /// the row and 2 w c from row to row.
 __device__ inline int64_t upper_left(int64_t small, int w, int c, int per_image) {
   const int element = int(small - int64_t(blockIdx.y) * per_image), row = element / (w * c);
@@ -49,8 +49,8 @@ void launch_resample(const char* op, CudaStream& stream, int n, int h, int w, in
                      T* y, Packed packed, Single single) {
   check_resample(op, n, h, w, c);
   check_index(op, int64_t(h) * w * c);
-  launch_map<V>(op, stream, n, int64_t(h) * w * c, c % V == 0 && is_aligned<V>(x, y), packed, single, h, w, c,
-                scale, x, y);
+  launch_map<V>(op, stream, n, int64_t(h) * w * c, can_pack<V>({c}, x, y), packed, single, h, w, c, scale, x,
+                y);
 }
 
 }  // namespace

@@ -102,9 +102,8 @@ void launch_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* st
                                          o.x_out.as<float>(),
                                          o.next_in.as<Next>(),
                                          o.next_c_noise.as<float>()};
-  const bool packs =
-      d.per_image % kQuad == 0 && is_aligned<kQuad>(args.start, args.x, args.f, args.history[0],
-                                                    args.history[1], args.denoised, args.x_out, args.next_in);
+  const bool packs = can_pack<kQuad>({d.per_image}, args.start, args.x, args.f, args.history[0],
+                                     args.history[1], args.denoised, args.x_out, args.next_in);
   launch(packs ? sde_update_kernel<F, Next, kQuad> : sde_update_kernel<F, Next, 1>,
          map_config("sde_update", d.n, d.per_image, kQuad), stream, args);
 }

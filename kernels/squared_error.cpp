@@ -31,7 +31,7 @@ double sum_of_squares(const T* __restrict y, const A* __restrict target, int64_t
   return sums[0];
 }
 
-struct Scratch {
+struct SquaredErrorScratch {
   std::vector<double> sums;
 };
 
@@ -52,7 +52,7 @@ void squared_error_forward(CpuStream& stream, int n, int64_t per_sample, const S
     const A *targets = o.target.as<A>(), *weights = o.weight.as<A>();
     A* losses = loss.as<A>();
     const int64_t pieces = div_up(per_sample, kPiece);
-    auto& sums = stream.state<Scratch>().sums;
+    auto& sums = stream.state<SquaredErrorScratch>().sums;
     sums.resize(std::max(sums.size(), size_t(n) * pieces));
     parallel_each(stream, n * pieces, [&](int64_t task) {
       const int64_t begin = task % pieces * kPiece, start = task / pieces * per_sample + begin;

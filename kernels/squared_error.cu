@@ -7,7 +7,7 @@
 namespace ito::kernels {
 
 inline constexpr int kErrorThreads = 512;
-inline constexpr int kErrorVector = kPackWidth<float>;  // the targets'
+inline constexpr int kErrorPack = kPackWidth<float>;  // the targets'
 
 /// A block sums a sample. V > 1: per_sample is a multiple of V.
 template <class T, int V>
@@ -62,12 +62,12 @@ void squared_error_forward(CudaStream& stream, int n, int64_t per_sample, const 
     using T = decltype(t);
     const T* const ys = o.y.as<T>();
     const float* const targets = o.target.as<float>();
-    const bool packs = per_sample % kErrorVector == 0 && is_aligned<kErrorVector>(ys, targets);
+    const bool packs = can_pack<kErrorPack>({per_sample}, ys, targets);
     LaunchConfig config;
     config.grid = dim3(unsigned(n));
     config.block = dim3(kErrorThreads);
     config.shared_bytes = shared_size<Sum64>(kErrorThreads);
-    launch(packs ? squared_error_forward_kernel<T, kErrorVector> : squared_error_forward_kernel<T, 1>, config,
+    launch(packs ? squared_error_forward_kernel<T, kErrorPack> : squared_error_forward_kernel<T, 1>, config,
            stream, per_sample, ys, targets, o.weight.as<float>(), loss.as<float>());
     config.grid = dim3(1);
     launch(squared_error_total_kernel, config, stream, n, loss.as<float>(), total.as<float>());
@@ -82,10 +82,10 @@ void squared_error_backward(CudaStream& stream, int n, int64_t per_sample, In dt
     const T* const ys = o.y.as<T>();
     const float* const targets = o.target.as<float>();
     T* const result = dy.as<T>();
-    launch_map<kErrorVector>(
-        "squared_error", stream, n, per_sample, is_aligned<kErrorVector>(ys, targets, result),
-        squared_error_backward_kernel<T, kErrorVector>, squared_error_backward_kernel<T, 1>, per_sample,
-        dtotal.as<float>(), ys, targets, o.weight.as<float>(), result);
+    launch_map<kErrorPack>("squared_error", stream, n, per_sample,
+                           is_aligned<kErrorPack>(ys, targets, result),
+                           squared_error_backward_kernel<T, kErrorPack>, squared_error_backward_kernel<T, 1>,
+                           per_sample, dtotal.as<float>(), ys, targets, o.weight.as<float>(), result);
   });
 }
 

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using namespace ito::tests;
 
 /// A folder of its own for each test case; commands run inside it.
-struct Place : TempFolder {
+struct ProgramFolder : TempFolder {
   Ended run(const std::string& command) const { return run_program(path(), command); }
   void faces(int count = 40) const {
     REQUIRE(run("make_faces faces --count " + std::to_string(count) + " --seed 3").code == 0);
@@ -45,7 +45,7 @@ const std::string kTiny =
     " faces --preset tiny --batch 4 --warmup 2 --sample-count 4 --sample-steps 3 --sample-every 100 ";
 
 /// One line on standard error, exit code 1, and the line says `part`.
-void refused(const Place& place, const std::string& command, const std::string& part) {
+void refused(const ProgramFolder& place, const std::string& command, const std::string& part) {
   CAPTURE(command);
   const Ended o = place.run(command);
   CAPTURE(o.err);
@@ -55,7 +55,7 @@ void refused(const Place& place, const std::string& command, const std::string& 
 }
 
 TEST_CASE("a run from faces to samples, and the same command again") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   const std::string train = "train_celeba" + kTiny + "--steps 6 --save-every 4 --out run";
   const Ended first = place.run(train);
@@ -120,7 +120,7 @@ TEST_CASE("a run from faces to samples, and the same command again") {
 }
 
 TEST_CASE("two runs with the same flags write the same bytes; dry runs write nothing") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   for (const char* out : {"a", "b"}) {
     const std::string name = out;
@@ -138,7 +138,7 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
 }
 
 TEST_CASE("the same flags as in an earlier version write the same options") {
-  const Place place;
+  const ProgramFolder place;
   place.faces(60);
   const std::string common =
       "train_celeba faces --batch 2 --steps 1 --sample-count 0 --validate-count 0 --threads 1 ";
@@ -162,7 +162,7 @@ TEST_CASE("the same flags as in an earlier version write the same options") {
 }
 
 TEST_CASE("without --preset the device chooses, and a run that goes on keeps its own; numbers are decimal") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   const std::string flags = " --batch 04 --warmup 2 --sample-count 0 --threads 1 ";
   const Ended first = place.run("train_celeba faces --size 16" + flags + "--steps 01 --out chosen");
@@ -180,7 +180,7 @@ TEST_CASE("without --preset the device chooses, and a run that goes on keeps its
 
 TEST_CASE(
     "what is validated on is reported; a run that diverges says so and leaves its last good checkpoint") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   const std::string train = "train_celeba" + kTiny + "--save-every 1 --out run --max-bad-steps 2 ";
   const Ended good = place.run(train + "--steps 2 --split all");
@@ -205,7 +205,7 @@ TEST_CASE(
 
 TEST_CASE(
     "a valid split that cannot be read is an error: validation never changes to other images by itself") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   std::ifstream partition(place.path() / "faces/list_eval_partition.txt");
   int spoiled = 0;
@@ -217,7 +217,7 @@ TEST_CASE(
 }
 
 TEST_CASE("every preset's objective and every SDE trains and samples") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   for (const std::string flags :
        {"--sde vp --prediction noise", "--sde sub-vp --prediction v --weighting min-snr",
@@ -242,7 +242,7 @@ TEST_CASE("every preset's objective and every SDE trains and samples") {
 }
 
 TEST_CASE("inspect shows checkpoints, data and the bare network") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --out run").code == 0);
   const Ended checkpoint = place.run("inspect checkpoint run/checkpoints/step-00000001");
@@ -270,7 +270,7 @@ TEST_CASE("inspect shows checkpoints, data and the bare network") {
 }
 
 TEST_CASE("Ctrl-C saves, and the same command goes on") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   const std::string train = ITO_APP_DIR "/train_celeba" + kTiny + "--steps 100000 --out run";
   const std::string line =
@@ -283,7 +283,7 @@ TEST_CASE("Ctrl-C saves, and the same command goes on") {
 }
 
 TEST_CASE("another crop or size is refused with both names: a run's, and that of samples in a folder") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --out face").code == 0);
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --crop none --out whole").code == 0);
@@ -306,7 +306,7 @@ TEST_CASE("another crop or size is refused with both names: a run's, and that of
 }
 
 TEST_CASE("mistakes are named in one line, and nothing is lost") {
-  const Place place;
+  const ProgramFolder place;
   place.faces();
   refused(place, "train_celeba nowhere", "make_faces");
   fs::create_directories(place.path() / "empty");

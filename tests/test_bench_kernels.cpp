@@ -178,12 +178,12 @@ TEST_CASE("a GPU is looked at while it works") {
     std::ofstream(program) << "#!/bin/sh\nsleep 0.1\n" << answer << "\n";
     std::filesystem::permissions(program, std::filesystem::perms::owner_all);
     setenv("PATH", (folder.path().string() + ":" + path).c_str(), 1);
-    Machine::Observed result = observe_gpu([&] { ++worked; });
+    MachineInfo::Observed result = observe_gpu([&] { ++worked; });
     setenv("PATH", path.c_str(), 1);
     return result;
   };
   int worked = 0;
-  Machine machine;
+  MachineInfo machine;
   machine.gpu = "A card", machine.driver = machine.runtime = "13.0";
   CHECK(machine.text() == "A card (driver for CUDA 13.0, runtime 13.0)");
   machine.observed = observed("echo '580.65.06, 1755, 2619'", worked);

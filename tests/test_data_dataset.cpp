@@ -38,6 +38,8 @@ TEST_CASE("CelebA: split, crop, attributes, and a second opening from the cache"
   CHECK(first.names() == std::vector<std::string>{"000001.jpg", "000004.jpg", "000007.jpg", "000010.jpg"});
   CHECK(first.attribute_names() == std::vector<std::string>{"Smiling", "Wearing_Hat"});
   CHECK(first.attributes() == std::vector<int8_t>{1, -1, -1, 1, 1, -1, -1, 1});
+  CHECK(first.attribute("Wearing_Hat") == std::vector<float>{-1, 1, -1, 1});
+  CHECK(contains(error_of([&] { first.attribute("Smilling"); }), "did you mean \"Smiling\""));
   CHECK(first.skipped().empty());
   CHECK(first.notes().empty());
   CHECK(progress.front() == std::pair<size_t, size_t>{0, 4});
@@ -97,6 +99,7 @@ TEST_CASE("a folder of mixed pictures, not square") {
   CHECK(dataset.crop() == "none");
   CHECK(dataset.names() == std::vector<std::string>{"a/00.png", "a/01.png", "a/02.png", "b.jpg", "c.pgm"});
   CHECK(dataset.attributes().empty());
+  CHECK(contains(error_of([&] { dataset.attribute("Smiling"); }), "there is no list of attributes"));
   CHECK(holds(dataset, 0, resize(picture(50, 40, 0), {0, 1, 50, 38}, {32, 24})));
   CHECK(int(dataset.pixels()[4 * 24 * 32 * 3 + 77]) == 'g');
 }

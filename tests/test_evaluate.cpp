@@ -25,7 +25,7 @@ using doctest::Approx;
 using nlohmann::json;
 
 /// A folder of its own for each test case; commands run inside it.
-struct Place : TempFolder {
+struct EvaluateFolder : TempFolder {
   std::string out, err;  // of the last command
 
   int run(const std::string& command) {
@@ -94,7 +94,7 @@ model::FeatureStatistics statistics_of(const model::InceptionFeatures& network, 
 }  // namespace
 
 TEST_CASE("with weights every number is there, and is what the networks and the metrics give") {
-  Place place;
+  EvaluateFolder place;
   constexpr int kMade = 10, kReal = 7;
   write_pictures(place / "made", 0, kMade), write_pictures(place / "real", 50, kReal);
   engine::Device device;
@@ -131,7 +131,7 @@ TEST_CASE("with weights every number is there, and is what the networks and the 
 }
 
 TEST_CASE("training measures the FID that is measured afterwards") {
-  Place place;
+  EvaluateFolder place;
   write_pictures(place / "real", 0, 9, 16, 16);
   engine::Device device;
   RandomWeights inception;
@@ -166,7 +166,7 @@ TEST_CASE("training measures the FID that is measured afterwards") {
 }
 
 TEST_CASE("two folders without weights: what needs none is measured, and where to get the rest is printed") {
-  Place place;
+  EvaluateFolder place;
   write_pictures(place / "made", 0, 20), write_pictures(place / "real", 50, 31);
   const json r = place.evaluate("made --reference real --seed 3 --html r.html");
   const model::MeanAndError ours = similarity_of(0, 20, 10000, 3), real = similarity_of(50, 31, 10000, 3);
@@ -192,7 +192,7 @@ TEST_CASE("two folders without weights: what needs none is measured, and where t
 }
 
 TEST_CASE("statistics of others are compared without weights, stored or deflated") {
-  Place place;
+  EvaluateFolder place;
   const auto a = statistics_of(recipe_features(1, 300, 24)),
              b = statistics_of(recipe_features(2, 200, 24, 0.25, 1.125));
   write_statistics(place / "a.npz", a, false), write_statistics(place / "b.npz", b, true);
@@ -214,7 +214,7 @@ TEST_CASE("statistics of others are compared without weights, stored or deflated
 }
 
 TEST_CASE("a checkpoint is sampled in memory: the files of ./sample give the same numbers") {
-  Place place;
+  EvaluateFolder place;
   write_pictures(place / "faces", 0, 8);
   REQUIRE(
       place.run("train_celeba faces --preset tiny --size 48 --batch 2 --steps 1 --warmup 1 --sample-count 1 "
@@ -229,7 +229,7 @@ TEST_CASE("a checkpoint is sampled in memory: the files of ./sample give the sam
 }
 
 TEST_CASE("CelebA is cut as the generated side is; another crop or size is refused with both") {
-  Place place;
+  EvaluateFolder place;
   const fs::path tree = place / "celeba/img_align_celeba";
   fs::create_directories(tree);
   for (int i = 1; i <= 6; ++i) {
@@ -250,7 +250,7 @@ TEST_CASE("CelebA is cut as the generated side is; another crop or size is refus
 }
 
 TEST_CASE("what cannot be measured is refused in one line, before the work") {
-  Place place;
+  EvaluateFolder place;
   write_pictures(place / "made", 0, 4), write_pictures(place / "small", 0, 4, 48, 48);
   place.refused("nowhere", "nowhere: there is no such file or folder");
   put(place / "junk.pth", "no weights");  // the sides are looked at first

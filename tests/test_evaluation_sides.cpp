@@ -18,11 +18,11 @@ using namespace tests;
 using nlohmann::json;
 
 /// A folder with sides in it, opened by name.
-struct Place : TempFolder {
+struct SidesFolder : TempFolder {
   SideOptions options;
   engine::Device device;
 
-  Place() { options.cache = (path() / "cache").string(), options.threads = 1; }
+  SidesFolder() { options.cache = (path() / "cache").string(), options.threads = 1; }
   std::string at(const std::string& name) const { return (path() / name).string(); }
   Side open(const std::string& name) { return open_side(at(name), options, device); }
   std::string refusal(const std::string& name) {
@@ -73,7 +73,7 @@ TEST_CASE("of more images than are wanted the seed chooses some, the same again,
 }
 
 TEST_CASE("a folder of pictures: its images, and nothing that it does not know") {
-  Place place;
+  SidesFolder place;
   write_pictures(place / "made", 0, 30, 48, 64);
   const Side all = place.open("made");
   CHECK(all.identity.kind == "folder");
@@ -93,7 +93,7 @@ TEST_CASE("a folder of pictures: its images, and nothing that it does not know")
 }
 
 TEST_CASE("a few unreadable pictures of many are left out of all numbers, and named") {
-  Place place;
+  SidesFolder place;
   write_pictures(place / "made", 0, 20), write_pictures(place / "whole", 0, 20);
   put(place / "made/1008.gif", "GIF89a");  // of another format: no picture that could be expected
   put(place / "made/1007x.png", "\x89PNG\r\n\x1a\n");
@@ -113,7 +113,7 @@ TEST_CASE("a few unreadable pictures of many are left out of all numbers, and na
 }
 
 TEST_CASE("what is no side is refused") {
-  Place place;
+  SidesFolder place;
   CHECK(contains(place.refusal("nowhere"), "nowhere: there is no such file or folder"));
   write_pictures(place / "one", 0, 1, 16, 16);
   CHECK(contains(place.refusal("one"), "one: one image is too few: every number compares at least two"));
@@ -131,7 +131,7 @@ TEST_CASE("what is no side is refused") {
 }
 
 TEST_CASE("images in an .npz are the folder's") {
-  Place place;
+  SidesFolder place;
   write_pictures(place / "made", 0, 9);
   std::vector<uint8_t> pixels;
   for (int i = 0; i < 9; ++i) {
@@ -153,7 +153,7 @@ TEST_CASE("images in an .npz are the folder's") {
 }
 
 TEST_CASE("arrays of other forms are refused, with a command that makes an .npz of them") {
-  Place place;
+  SidesFolder place;
   const std::vector<uint8_t> pixels(2 * 48 * 48 * 3, 7);
   place.write("one.npz", "arr_0", {1, 48, 48, 3}, pixels.data());
   place.write("nchw.npz", "arr_0", {2, 3, 48, 48}, pixels.data());
@@ -179,7 +179,7 @@ TEST_CASE("arrays of other forms are refused, with a command that makes an .npz 
 }
 
 TEST_CASE("stored statistics and features: what they are, and what cannot be") {
-  Place place;
+  SidesFolder place;
   const auto a = statistics_of(recipe_features(1, 30, 24));
   const auto refusal = [&](auto change) {
     auto wrong = a;
@@ -206,7 +206,7 @@ TEST_CASE("stored statistics and features: what they are, and what cannot be") {
 
 TEST_CASE(
     "sides of another size, crop or network are refused, with both; what is not known is not compared") {
-  Place place;
+  SidesFolder place;
   write_pictures(place / "made", 0, 4), write_pictures(place / "small", 0, 4, 48, 48);
   write_statistics(place / "s24.npz", statistics_of(recipe_features(1, 30, 24)), false);
   write_statistics(place / "s32.npz", statistics_of(recipe_features(1, 40, 32)), false);
@@ -226,7 +226,7 @@ TEST_CASE(
 }
 
 TEST_CASE("CelebA is cut as the other side is, unless something else is asked for") {
-  Place place;
+  SidesFolder place;
   const std::filesystem::path tree = place / "celeba/img_align_celeba";
   std::filesystem::create_directories(tree);
   for (int i = 1; i <= 6; ++i) data::write_jpeg(tree / cat("00000", i, ".jpg"), picture(i, 218, 178));
@@ -244,7 +244,7 @@ TEST_CASE("CelebA is cut as the other side is, unless something else is asked fo
 }
 
 TEST_CASE("images too small for MS-SSIM-3 have none, and the report says why") {
-  Place place;
+  SidesFolder place;
   write_pictures(place / "made", 0, 4, 32, 32);
   const Side side = place.open("made");
   EvaluationReport report;
@@ -256,7 +256,7 @@ TEST_CASE("images too small for MS-SSIM-3 have none, and the report says why") {
 }
 
 TEST_CASE("the report: what identifies the sides, a row a figure, and only what is known in the JSON") {
-  Place place;
+  SidesFolder place;
   write_pictures(place / "made", 0, 4, 16, 16);
   write_statistics(place / "real.npz", statistics_of(recipe_features(1, 30, 24)), false);
   Side made = place.open("made");

@@ -15,9 +15,9 @@ namespace fs = std::filesystem;
 constexpr size_t kMiB = size_t(1) << 20;
 
 /// A machine of 1000 MiB free, whose process is in the group that `cgroup` says.
-struct Machine {
+struct FakeMachine {
   tests::TempFolder root;
-  explicit Machine(const std::string& cgroup) {
+  explicit FakeMachine(const std::string& cgroup) {
     put("proc/meminfo", "MemTotal: 9999999 kB\nMemFree: 1 kB\nMemAvailable: 1024000 kB\n");
     put("proc/self/cgroup", cgroup);
   }
@@ -31,7 +31,7 @@ struct Machine {
 std::string mebibytes(size_t n) { return std::to_string(n * kMiB) + "\n"; }
 
 TEST_CASE("available is what Linux says it is, or what a group of processes has left, whichever is less") {
-  const Machine m("0::/job/step\n");
+  const FakeMachine m("0::/job/step\n");
   CHECK(m.available() == 1000 * kMiB);
   m.put("sys/fs/cgroup/job/step/memory.max", "max\n");
   m.put("sys/fs/cgroup/job/step/memory.current", mebibytes(400));
@@ -49,11 +49,11 @@ TEST_CASE("available is what Linux says it is, or what a group of processes has 
 }
 
 TEST_CASE("a container sees its own group at the mount's root; the first version of groups has other files") {
-  const Machine container("0::/docker/0123\n");
+  const FakeMachine container("0::/docker/0123\n");
   container.put("sys/fs/cgroup/memory.max", mebibytes(300));
   container.put("sys/fs/cgroup/memory.current", mebibytes(100));
   CHECK(container.available() == 200 * kMiB);
-  const Machine old("5:cpu:/a\n4:memory:/a\n");
+  const FakeMachine old("5:cpu:/a\n4:memory:/a\n");
   old.put("sys/fs/cgroup/memory/a/memory.limit_in_bytes", mebibytes(300));
   old.put("sys/fs/cgroup/memory/a/memory.usage_in_bytes", mebibytes(200));
   old.put("sys/fs/cgroup/memory/a/memory.stat", "inactive_file 7\ntotal_inactive_file " + mebibytes(50));

@@ -18,19 +18,19 @@ using namespace tests;
 
 const std::string kTiny = " --preset tiny --batch 4 --sample-count 0 --validate-count 0 --threads 1 ";
 
-struct Place : TempFolder {
+struct ProgramFolder : TempFolder {
   Ended run(const std::string& command) const { return run_program(path(), command); }
 };
 
 /// What a user types into bash, in this folder.
-Ended in_bash(const Place& place, const std::string& line) {
+Ended in_bash(const ProgramFolder& place, const std::string& line) {
   put(place / "line.sh", line);
   const int status =
       std::system(("cd '" + place.path().string() + "' && bash line.sh >out.txt 2>err.txt").c_str());
   return {WEXITSTATUS(status), io::read_file(place / "out.txt"), io::read_file(place / "err.txt")};
 }
 
-void refused(const Place& place, const std::string& command, const std::vector<std::string>& parts) {
+void refused(const ProgramFolder& place, const std::string& command, const std::vector<std::string>& parts) {
   const Ended o = place.run(command);
   CAPTURE(command);
   CAPTURE(o.err);
@@ -39,7 +39,7 @@ void refused(const Place& place, const std::string& command, const std::vector<s
 }
 
 TEST_CASE("a run knows its images: others are refused with both places, the same ones may lie elsewhere") {
-  const Place place;
+  const ProgramFolder place;
   put_pictures(place / "cats/images", 8, 1), put_pictures(place / "dogs/images", 8, 2);
   const std::string cats = "train_celeba cats/images" + kTiny, dogs = "train_celeba dogs/images" + kTiny;
   REQUIRE(place.run(cats + "--steps 1").code == 0);
@@ -73,7 +73,7 @@ TEST_CASE("a run knows its images: others are refused with both places, the same
 }
 
 TEST_CASE("a path in a command can be pasted, and one that is no text can be written down and compared") {
-  const Place place;
+  const ProgramFolder place;
   put_pictures(place / "faces", 8);
   const std::string name = "it's caf\xe9 1";
   const std::string out = shell_quoted(name);
@@ -98,7 +98,7 @@ TEST_CASE("a path in a command can be pasted, and one that is no text can be wri
 }
 
 TEST_CASE("samples go into no folder that holds the user's pictures") {
-  const Place place;
+  const ProgramFolder place;
   put_pictures(place / "faces", 8);
   REQUIRE(place.run("train_celeba faces" + kTiny + "--steps 1 --out run").code == 0);
   const std::string sample = "sample --run run --steps 2 --count 1 --threads 1 --out ";
@@ -111,7 +111,7 @@ TEST_CASE("samples go into no folder that holds the user's pictures") {
 }
 
 TEST_CASE("of pictures that are all the same no sigma follows") {
-  const Place place;
+  const ProgramFolder place;
   put_pictures(place / "faces", 1, 1, 64);
   fs::copy(place / "faces/000.png", place / "faces/001.png");
   const Ended o = place.run("inspect data faces");

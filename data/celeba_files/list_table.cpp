@@ -126,7 +126,7 @@ std::string joined(const std::vector<Text>& texts) {
 }
 
 /// Which cell of a line holds the picture's name, and which hold the columns.
-struct Shape {
+struct CellPositions {
   size_t cells = 0, picture = 0;
   std::vector<size_t> at;
 };
@@ -136,19 +136,19 @@ size_t index_of(const std::vector<std::string_view>& cells, std::string_view nam
 }
 
 /// From the header. A column without a name is the row's number, as pandas writes it.
-Shape read_header(const Lines& lines, const ListRules& rules, std::vector<std::string>& columns) {
+CellPositions read_header(const Lines& lines, const ListRules& rules, std::vector<std::string>& columns) {
   const std::vector<std::string_view>& header = lines.cells;
   if (header.size() > kMostColumns)
     lines.fail_here(cat("it names ", header.size(), " columns, at most ", kMostColumns,
                         " are read; download the list again"));
-  Shape shape;
-  shape.picture = index_of(header, kPictureColumn);
-  const bool named = shape.picture < header.size();
+  CellPositions positions;
+  positions.picture = index_of(header, kPictureColumn);
+  const bool named = positions.picture < header.size();
   if (!named && lines.has_separators())
     lines.fail_here(
         cat("no column is called ", kPictureColumn, "; they are ", joined(header).substr(0, 200)));
-  if (!named) shape.picture = 0;
-  shape.cells = header.size() + !named;
+  if (!named) positions.picture = 0;
+  positions.cells = header.size() + !named;
   columns = rules.columns;
   std::set<std::string_view> seen;
   for (const std::string_view name : header) {
@@ -159,27 +159,27 @@ Shape read_header(const Lines& lines, const ListRules& rules, std::vector<std::s
   for (const std::string& name : columns) {
     const size_t at = index_of(header, name);
     if (at == header.size()) missing.push_back(name);
-    shape.at.push_back(at + !named);
+    positions.at.push_back(at + !named);
   }
   if (!missing.empty())
     lines.fail_here(
         cat("no column is called ", joined(missing), "; they are ", joined(header).substr(0, 200)));
   if (columns.empty()) lines.fail_here(cat("there is no column of ", rules.noun));
-  return shape;
+  return positions;
 }
 
-Shape without_header(const Lines& lines, const ListRules& rules, std::vector<std::string>& columns) {
+CellPositions without_header(const Lines& lines, const ListRules& rules, std::vector<std::string>& columns) {
   if (rules.columns.size() != 1) lines.fail_here(cat("no line before it names the ", rules.noun));
   columns = rules.columns;
   return {2, 0, {1}};
 }
 
-void add_row(const Lines& lines, const Shape& shape, const ListRules& rules, ListTable& table) {
-  if (lines.cells.size() != shape.cells)
-    lines.fail_here(cat(lines.cells.size() - 1, " values for ", shape.cells - 1, " ", rules.noun));
-  table.pictures.emplace_back(picture_stem(lines.cells[shape.picture]));
-  for (size_t c = 0; c < shape.at.size(); ++c) {
-    const std::string_view cell = lines.cells[shape.at[c]];
+void add_row(const Lines& lines, const CellPositions& positions, const ListRules& rules, ListTable& table) {
+  if (lines.cells.size() != positions.cells)
+    lines.fail_here(cat(lines.cells.size() - 1, " values for ", positions.cells - 1, " ", rules.noun));
+  table.pictures.emplace_back(picture_stem(lines.cells[positions.picture]));
+  for (size_t c = 0; c < positions.at.size(); ++c) {
+    const std::string_view cell = lines.cells[positions.at[c]];
     int32_t value = 0;
     if (!parse_number(cell, value) || value < rules.lowest || value > rules.highest)
       lines.fail_here(cat("'", cell.substr(0, 40), "' for ", table.columns[c], ", where ", rules.expected,
@@ -222,16 +222,16 @@ ListTable parse_list(std::string_view text, const std::string& place, const List
   if (more && lines.cells.size() == 1 && parse_number(lines.cells[0], count)) more = lines.next();
   if (!more) fail(cat(place, ": holds no ", rules.noun, "; download the list again"));
   const bool headed = !has_picture_ending(lines.cells[0]);
-  const Shape shape =
+  const CellPositions positions =
       headed ? read_header(lines, rules, table.columns) : without_header(lines, rules, table.columns);
   if (headed) more = lines.next();
   std::vector<size_t> numbers;
   for (; more; more = lines.next()) {
-    add_row(lines, shape, rules, table);
+    add_row(lines, positions, rules, table);
     numbers.push_back(lines.number());
   }
   const std::optional<size_t> second = sort_rows(table);
-  if (second) fail_second(Lines(text, place), numbers[*second], shape.picture);
+  if (second) fail_second(Lines(text, place), numbers[*second], positions.picture);
   return table;
 }
 

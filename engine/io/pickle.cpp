@@ -16,9 +16,9 @@ constexpr uint64_t kMostInstructions = 1 << 18;  // a tensor takes about 40
 constexpr std::string_view kOrderedDict = "collections\nOrderedDict";
 
 /// Executes the instructions on a stack of values, a list of marks in it, and a memo of numbered values.
-class Machine {
+class Unpickler {
  public:
-  Machine(std::string_view bytes, std::span<const std::string_view> globals)
+  Unpickler(std::string_view bytes, std::span<const std::string_view> globals)
       : bytes_(bytes), globals_(globals) {}
 
   /// Returns the value that STOP leaves.
@@ -289,10 +289,10 @@ class Machine {
 }  // namespace
 
 Pickle::Pickle(std::string_view bytes, std::span<const std::string_view> globals) {
-  Machine machine(bytes, globals);
-  root_ = machine.run();
-  size_ = machine.position();
-  values_ = std::move(machine.values());
+  Unpickler unpickler(bytes, globals);
+  root_ = unpickler.run();
+  size_ = unpickler.position();
+  values_ = std::move(unpickler.values());
 }
 
 }  // namespace ito::io

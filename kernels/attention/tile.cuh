@@ -11,7 +11,7 @@
 /// one chunk, and what its block owns is read once.
 namespace ito::kernels::attention {
 
-struct Plan {
+struct Tiling {
   int tokens, channels, heads, width;
   int tiles, chunks;  // of a head
   float scale;        // 1 / sqrt(width)
@@ -19,37 +19,37 @@ struct Plan {
 };
 
 /// A block's part of the work.
-struct Place {
+struct TilePosition {
   int64_t head, base;  // number of the head; its first element in [N,T,C]
   int first, channel;  // own token, own channel of the result
 
-  __device__ Place(const Plan& plan, int width) {
-    const int64_t block = blockIdx.x, tile = block / plan.chunks;
-    channel = int(block % plan.chunks) * width;
-    first = int(tile % plan.tiles) * kOwn;
-    head = tile / plan.tiles;
-    base = head / plan.heads * plan.tokens * plan.channels + head % plan.heads * plan.width;
+  __device__ TilePosition(const Tiling& tiling, int width) {
+    const int64_t block = blockIdx.x, tile = block / tiling.chunks;
+    channel = int(block % tiling.chunks) * width;
+    first = int(tile % tiling.tiles) * kOwn;
+    head = tile / tiling.tiles;
+    base = head / tiling.heads * tiling.tokens * tiling.channels + head % tiling.heads * tiling.width;
   }
 };
 
 /// Rows first.. and channels channel.. of a head into shared memory; zeros where it has no such rows or
 /// channels.
 template <int kWidth, int kRows, class T>
-__device__ void load_tile(const Plan& plan, const T* x, int64_t base, int first, int channel,
+__device__ void load_tile(const Tiling& tiling, const T* x, int64_t base, int first, int channel,
                           const SharedArray<T>& tile) {
-  const auto copy = [&](auto vector) {
-    constexpr int V = decltype(vector)::value, kColumns = kWidth / V;
+  const auto copy = [&](auto pack_width) {
+    constexpr int V = decltype(pack_width)::value, kColumns = kWidth / V;
     static_assert(kWidth % V == 0, "a row of a tile is whole packs");
 #pragma unroll 2  // all the loads of a tile in flight at once would cost 60 registers
     for (int i = int(threadIdx.x); i < kRows * kColumns; i += kThreads) {
       const int row = i / kColumns, column = i % kColumns * V;
       Pack<T, V> pack{};
-      if (first + row < plan.tokens && channel + column < plan.width)
-        pack = load<V>(x + base + int64_t(first + row) * plan.channels + channel + column);
+      if (first + row < tiling.tokens && channel + column < tiling.width)
+        pack = load<V>(x + base + int64_t(first + row) * tiling.channels + channel + column);
       store_shared(&tile[row * kPitch<T, kWidth> + column], pack);
     }
   };
-  if (plan.packs)
+  if (tiling.packs)
     copy(Constant<kPackWidth<T>>{});
   else
     copy(Constant<1>{});
@@ -58,13 +58,14 @@ __device__ void load_tile(const Plan& plan, const T* x, int64_t base, int first,
 /// scores[own, other] = sum over the head's width of a[own, :] b[other, :]. `own` keeps the rows of `a` from
 /// one call to the next where they are one chunk.
 template <int kWidth, class T>
-__device__ void multiply_rows(const Plan& plan, const Place& place, const T* a, const SharedArray<T>& own,
-                              const T* b, const SharedArray<T>& other, int first, Scores& scores) {
-  for (int channel = 0; channel < plan.width; channel += kWidth) {
+__device__ void multiply_rows(const Tiling& tiling, const TilePosition& position, const T* a,
+                              const SharedArray<T>& own, const T* b, const SharedArray<T>& other, int first,
+                              Scores& scores) {
+  for (int channel = 0; channel < tiling.width; channel += kWidth) {
     __syncthreads();
-    if (first == 0 || plan.chunks > 1)
-      load_tile<kWidth, kOwn>(plan, a, place.base, place.first, channel, own);
-    load_tile<kWidth, kOther>(plan, b, place.base, first, channel, other);
+    if (first == 0 || tiling.chunks > 1)
+      load_tile<kWidth, kOwn>(tiling, a, position.base, position.first, channel, own);
+    load_tile<kWidth, kOther>(tiling, b, position.base, first, channel, other);
     __syncthreads();
     add_rows_product<kWidth>(own, other, scores);
   }
@@ -72,10 +73,10 @@ __device__ void multiply_rows(const Plan& plan, const Place& place, const T* a, 
 
 /// result[own, :] += p[own, other] b[other, :], over the block's chunk of channels.
 template <int kWidth, class T>
-__device__ void accumulate(const Plan& plan, const Place& place, const Scores& p, const T* b,
+__device__ void accumulate(const Tiling& tiling, const TilePosition& position, const Scores& p, const T* b,
                            const SharedArray<T>& other, int first, Result<kWidth>& result) {
   __syncthreads();
-  load_tile<kWidth, kOther>(plan, b, place.base, first, place.channel, other);
+  load_tile<kWidth, kOther>(tiling, b, position.base, first, position.channel, other);
   __syncthreads();
   add_product<kWidth>(p, other, result);
 }
@@ -89,22 +90,22 @@ __device__ inline int column_of(int j, int e) { return 8 * j + 2 * (int(threadId
 
 /// y[own rows, own channels] = result * factor of the row.
 template <int kWidth, class T>
-__device__ void write_rows(const Plan& plan, const Place& place, const Result<kWidth>& result,
+__device__ void write_rows(const Tiling& tiling, const TilePosition& position, const Result<kWidth>& result,
                            const float (&factor)[2], T* y) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int token = place.first + row_of(half);
-    if (token >= plan.tokens) continue;
-    T* const row = y + place.base + int64_t(token) * plan.channels;
+    const int token = position.first + row_of(half);
+    if (token >= tiling.tokens) continue;
+    T* const row = y + position.base + int64_t(token) * tiling.channels;
 #pragma unroll
     for (int j = 0; j < kWidth / 8; ++j) {
-      const int channel = place.channel + column_of(j, 0);
+      const int channel = position.channel + column_of(j, 0);
       const Pack<T, 2> pair{
           {narrow<T>(result[j][2 * half] * factor[half]), narrow<T>(result[j][2 * half + 1] * factor[half])}};
-      if (plan.packs && channel < plan.width) store(row + channel, pair);
-      if (plan.packs) continue;
+      if (tiling.packs && channel < tiling.width) store(row + channel, pair);
+      if (tiling.packs) continue;
       for (int e = 0; e < 2; ++e)
-        if (channel + e < plan.width) row[channel + e] = pair.v[e];
+        if (channel + e < tiling.width) row[channel + e] = pair.v[e];
     }
   }
 }
@@ -127,27 +128,27 @@ struct Query {
   float lse, delta;
 
   template <class T>
-  __device__ Query(const Plan& plan, const Place& place, const T* dy, const T* y, const float* lses,
-                   int token) {
-    const bool exists = token < plan.tokens;
-    const int64_t row = place.base + int64_t(token) * plan.channels;
-    lse = exists ? lses[place.head * plan.tokens + token] : 0.0f;
+  __device__ Query(const Tiling& tiling, const TilePosition& position, const T* dy, const T* y,
+                   const float* lses, int token) {
+    const bool exists = token < tiling.tokens;
+    const int64_t row = position.base + int64_t(token) * tiling.channels;
+    lse = exists ? lses[position.head * tiling.tokens + token] : 0.0f;
     delta = 0;
-    if (exists) add(plan, dy + row, y + row);
+    if (exists) add(tiling, dy + row, y + row);
     delta = quad_sum(delta);
   }
 
  private:
   /// The lane's share of a row's products: every fourth pack, whether read as one or element by element.
   template <class T>
-  __device__ void add(const Plan& plan, const T* dy, const T* y) {
+  __device__ void add(const Tiling& tiling, const T* dy, const T* y) {
     constexpr int V = kPackWidth<T>;
-    for (int c = int(threadIdx.x) % 4 * V; c < plan.width; c += 4 * V) {
+    for (int c = int(threadIdx.x) % 4 * V; c < tiling.width; c += 4 * V) {
       Pack<T, V> a{}, b{};
-      if (plan.packs)
+      if (tiling.packs)
         a = load<V>(dy + c), b = load<V>(y + c);
       else
-        for (int i = 0; i < V && c + i < plan.width; ++i) a.v[i] = dy[c + i], b.v[i] = y[c + i];
+        for (int i = 0; i < V && c + i < tiling.width; ++i) a.v[i] = dy[c + i], b.v[i] = y[c + i];
       const Pack<float, V> left = widen(a), right = widen(b);
       for (int i = 0; i < V; ++i) delta += left.v[i] * right.v[i];
     }

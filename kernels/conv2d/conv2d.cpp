@@ -29,7 +29,7 @@ bool is_pointwise(const Conv2dDims& d) {
 
 /// A fixed function of the policy and the shape without N, so that an image's bits never depend on its batch.
 const Algorithm& algorithm_for(const ConvPolicy& policy, const Conv2dDims& d, ConvPass pass) {
-  if (policy.winograd && winograd_pays(d, pass)) return kWinograd;
+  if (policy.comparison.winograd && winograd_pays(d, pass)) return kWinograd;
 #ifdef HAVE_ONEDNN
   // With one source and no gradient to sum, oneDNN's own 1x1 is as good.
   if (is_pointwise(d) && (d.c2 > 0 || pass == ConvPass::backward_weights)) return kPointwise;

@@ -43,18 +43,18 @@ namespace ito::kernels::conv2d {
 template <class Shape, class A, class B>
 struct Tiling {
   using T = typename A::Type;
-  static constexpr int kVector = kPackWidth<T>;
+  static constexpr int kWidth = kPackWidth<T>;
   using LayoutA = TileLayout<T, Shape::kM, Shape::kDepth, A::kAlongDepth>;
   using LayoutB = TileLayout<T, Shape::kN, Shape::kDepth, B::kAlongDepth>;
   using Product = std::conditional_t<std::is_same_v<T, float>, F32Product<Shape, LayoutA, LayoutB>,
                                      Bf16Product<Shape, LayoutA, LayoutB>>;
   using Stored = Pack<float, Product::kNeighbours>;
-  using Chunk = Pack<T, kVector>;
+  using TilePack = Pack<T, kWidth>;
 
   // The result passes through shared memory, to be written in rows. 8 more floats a row keep the four rows
   // that are written together apart.
   static constexpr int kResultRow = Shape::kN + 8;
-  static constexpr size_t kTileBytes = size_t(Shape::kStages) * (LayoutA::kChunks + LayoutB::kChunks) * 16;
+  static constexpr size_t kTileBytes = size_t(Shape::kStages) * (LayoutA::kPacks + LayoutB::kPacks) * 16;
   static constexpr size_t kResultBytes = size_t(Shape::kM) * kResultRow * sizeof(float);
   static constexpr size_t kSharedBytes = kTileBytes > kResultBytes ? kTileBytes : kResultBytes;
   static_assert(Shape::kStages >= 2, "while one tile is multiplied the next ones are on their way");
@@ -84,9 +84,9 @@ struct Work {
 template <class Shape, class Tiling, class Output>
 __device__ void write_result(const Output& output, int first_row, int first_column) {
   const auto result = SharedMemory().take<Pack<float, 4>>(Shape::kM * Tiling::kResultRow / 4);
-  constexpr int V = Output::kVector, kAcross = Shape::kN / V;
+  constexpr int V = Output::kWidth, kAcross = Shape::kN / V;
   static_assert(Shape::kN % V == 0 && V % 4 == 0,
-                "a row is whole vectors, and a vector is whole packs of four sums");
+                "a row is whole packs, and a pack is read as fours of sums");
   for (int i = int(threadIdx.x); i < Shape::kM * kAcross; i += Shape::kThreads) {
     const int row = i / kAcross, column = i % kAcross * V;
     const int to_row = first_row + row, to_column = first_column + column;
@@ -109,17 +109,17 @@ __device__ void write_result(const Output& output, int first_row, int first_colu
   }
 }
 
-/// The sums of a's lines from those of its threads: `thread_sums` of kVector neighbouring lines each.
+/// The sums of a's lines from those of its threads: `thread_sums` of kWidth neighbouring lines each.
 template <class Shape, class Tiling, class Output>
-__device__ void write_line_sums(const float (&thread_sums)[Tiling::kVector], const Output& output,
+__device__ void write_line_sums(const float (&thread_sums)[Tiling::kWidth], const Output& output,
                                 int first_row) {
-  constexpr int kParts = Shape::kThreads / Tiling::LayoutA::kRowChunks;
+  constexpr int kParts = Shape::kThreads / Tiling::LayoutA::kRowPacks;
   static_assert(!Tiling::LayoutA::kAlongDepth,
-                "a thread sums neighbouring lines, so a's chunks lie along them");
-  static_assert(Shape::kThreads * Tiling::kVector * sizeof(float) <= Tiling::kSharedBytes,
+                "a thread sums neighbouring lines, so a's packs lie along them");
+  static_assert(Shape::kThreads * Tiling::kWidth * sizeof(float) <= Tiling::kSharedBytes,
                 "the threads' sums take the place of the tiles in shared memory");
-  const auto slots = SharedMemory().take<float>(Shape::kThreads * Tiling::kVector);
-  for (int e = 0; e < Tiling::kVector; ++e) slots[int(threadIdx.x) * Tiling::kVector + e] = thread_sums[e];
+  const auto slots = SharedMemory().take<float>(Shape::kThreads * Tiling::kWidth);
+  for (int e = 0; e < Tiling::kWidth; ++e) slots[int(threadIdx.x) * Tiling::kWidth + e] = thread_sums[e];
   __syncthreads();
   for (int line = int(threadIdx.x); line < Shape::kM; line += Shape::kThreads) {
     float sum = 0;
@@ -135,20 +135,20 @@ __global__ void __launch_bounds__(Shape::kThreads)
   using Tiles = Tiling<Shape, A, B>;
   const Work::Block<Shape> block(work);
   SharedMemory shared;
-  const auto a_tiles = shared.take<typename Tiles::Chunk>(Shape::kStages * Tiles::LayoutA::kChunks);
-  const auto b_tiles = shared.take<typename Tiles::Chunk>(Shape::kStages * Tiles::LayoutB::kChunks);
+  const auto a_tiles = shared.take<typename Tiles::TilePack>(Shape::kStages * Tiles::LayoutA::kPacks);
+  const auto b_tiles = shared.take<typename Tiles::TilePack>(Shape::kStages * Tiles::LayoutB::kPacks);
   const TileLoader<A, typename Tiles::LayoutA, Shape::kThreads, packs_a> load_a(a, block.row);
   const TileLoader<B, typename Tiles::LayoutB, Shape::kThreads, packs_b> load_b(b, block.column);
   typename Tiles::Product product(output.rows - block.row, output.columns - block.column);
-  float line_sums[Tiles::kVector] = {};
+  float line_sums[Tiles::kWidth] = {};
   bool sums_lines = false;
   if constexpr (Output::kSumsLines) sums_lines = output.dbias && block.column == 0;
 
   const auto load = [&](int tile) {
     if (tile >= block.tiles) return;
     const int stage = tile % Shape::kStages, depth = block.first_depth + tile * Shape::kDepth;
-    load_a.load(a_tiles, stage * Tiles::LayoutA::kChunks, depth);
-    load_b.load(b_tiles, stage * Tiles::LayoutB::kChunks, depth);
+    load_a.load(a_tiles, stage * Tiles::LayoutA::kPacks, depth);
+    load_b.load(b_tiles, stage * Tiles::LayoutB::kPacks, depth);
   };
   for (int tile = 0; tile < Shape::kStages - 1; ++tile) load(tile), cp_commit();
   for (int tile = 0; tile < block.tiles; ++tile) {
@@ -157,9 +157,9 @@ __global__ void __launch_bounds__(Shape::kThreads)
     load(tile + Shape::kStages - 1);
     cp_commit();
     const int stage = tile % Shape::kStages;
-    product.add(a_tiles, stage * Tiles::LayoutA::kChunks, b_tiles, stage * Tiles::LayoutB::kChunks);
+    product.add(a_tiles, stage * Tiles::LayoutA::kPacks, b_tiles, stage * Tiles::LayoutB::kPacks);
     if constexpr (Output::kSumsLines)
-      if (sums_lines) load_a.add_to(line_sums, a_tiles, stage * Tiles::LayoutA::kChunks);
+      if (sums_lines) load_a.add_to(line_sums, a_tiles, stage * Tiles::LayoutA::kPacks);
   }
   __syncthreads();
 

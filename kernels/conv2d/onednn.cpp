@@ -17,7 +17,7 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 
 /// An array of the caller's that is a primitive's argument, or some of its channels.
-struct Piece {
+struct ArgumentPart {
   memory::desc ours, theirs;  // the array itself; its place in the argument, from the argument's first byte
   dnnl::reorder reorder;
 };
@@ -28,12 +28,12 @@ struct Argument {
   int index;
   bool result;
   memory::desc theirs;
-  std::vector<Piece> pieces;
+  std::vector<ArgumentPart> pieces;
   bool copied = false;
   size_t offset = 0;
 };
 
-struct Plan {
+struct PreparedPass {
   dnnl::primitive primitive;
   std::vector<Argument> arguments;
   memory::desc scratch;
@@ -41,10 +41,10 @@ struct Plan {
 };
 
 /// What the stream keeps.
-struct State {
+struct OnednnState {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
-  std::map<std::array<int, 15>, Plan> plans;
+  std::map<std::array<int, 15>, PreparedPass> passes;
 };
 
 dnnl::primitive_attr user_scratchpad() {
@@ -94,84 +94,85 @@ Argument argument(const dnnl::engine& engine, int index, bool result, const memo
 }
 
 /// Gives the copies and the scratchpad their places in the workspace.
-void lay_out(Plan& plan) {
+void lay_out(PreparedPass& prepared) {
   Carver carver(nullptr);
-  for (Argument& a : plan.arguments) {
+  for (Argument& a : prepared.arguments) {
     a.offset = carver.used();
     if (a.copied) carver.take<std::byte>(a.theirs.get_size());
   }
-  plan.scratch_offset = carver.used();
-  carver.take<std::byte>(plan.scratch.get_size());
-  plan.bytes = carver.used();
+  prepared.scratch_offset = carver.used();
+  carver.take<std::byte>(prepared.scratch.get_size());
+  prepared.bytes = carver.used();
 }
 
 template <class Pd>
-void set_primitive(Plan& plan, const Pd& pd) {
-  plan.primitive = dnnl::primitive(pd);
-  plan.scratch = pd.scratchpad_desc();
+void set_primitive(PreparedPass& prepared, const Pd& pd) {
+  prepared.primitive = dnnl::primitive(pd);
+  prepared.scratch = pd.scratchpad_desc();
 }
 
-Plan make_plan(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, bool bias) {
+PreparedPass prepare(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, bool bias) {
   const Descriptors t(d);
   const auto attr = user_scratchpad();
   const memory::desc bias_desc = bias ? t.bias : memory::desc();
   const std::vector<memory::desc> sources = d.c2 > 0 ? std::vector{t.x1, t.x2} : std::vector{t.x1};
-  Plan plan;
+  PreparedPass prepared;
   const auto add = [&](int index, bool result, const memory::desc& theirs,
                        const std::vector<memory::desc>& ours) {
-    plan.arguments.push_back(argument(engine, index, result, theirs, ours));
+    prepared.arguments.push_back(argument(engine, index, result, theirs, ours));
   };
   const bool only_forward = pass == ConvPass::forward;
   const api::ForwardPd forward =
       api::forward(engine, t.geometry, t.x, t.any_w, only_forward ? bias_desc : memory::desc(), t.y, attr);
   if (only_forward) {
-    set_primitive<api::ForwardPd>(plan, forward);
+    set_primitive<api::ForwardPd>(prepared, forward);
     add(DNNL_ARG_SRC, false, forward.src_desc(), sources);
     add(DNNL_ARG_WEIGHTS, false, forward.weights_desc(), {t.w});
     add(DNNL_ARG_DST, true, forward.dst_desc(), {t.y});
     if (bias) add(DNNL_ARG_BIAS, false, t.bias, {t.bias});
   } else if (pass == ConvPass::backward_data) {
     const auto pd = api::backward_data(engine, t.geometry, t.x, t.any_w, t.y, forward, attr);
-    set_primitive(plan, pd);
+    set_primitive(prepared, pd);
     add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
     add(DNNL_ARG_WEIGHTS, false, pd.weights_desc(), {t.w});
     add(DNNL_ARG_DIFF_SRC, true, pd.diff_src_desc(), sources);
   } else {
     const auto pd = api::backward_weights(engine, t.geometry, t.x, t.any_w, bias_desc, t.y, forward, attr);
-    set_primitive(plan, pd);
+    set_primitive(prepared, pd);
     add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
     add(DNNL_ARG_SRC, false, pd.src_desc(), sources);
     add(DNNL_ARG_DIFF_WEIGHTS, true, pd.diff_weights_desc(), {t.w});
     if (bias) add(DNNL_ARG_DIFF_BIAS, true, t.bias, {t.bias});
   }
-  lay_out(plan);
-  return plan;
+  lay_out(prepared);
+  return prepared;
 }
 
-Plan& plan_for(CpuStream& stream, const Conv2dDims& d, ConvPass pass, bool bias) {
+PreparedPass& prepared_pass(CpuStream& stream, const Conv2dDims& d, ConvPass pass, bool bias) {
   // A primitive is made for, and must run on, as many threads as OpenMP would give.
   omp_set_num_threads(stream.threads());
-  State& state = stream.state<State>();
+  OnednnState& state = stream.state<OnednnState>();
   const std::array<int, 15> key{d.n,        d.h,          d.w,         d.c1,      d.c2,
                                 d.k,        d.r,          d.s,         d.stride,  d.pad_top,
                                 d.pad_left, d.pad_bottom, d.pad_right, int(pass), bias};
-  const auto found = state.plans.find(key);
-  if (found != state.plans.end()) return found->second;
-  return state.plans.emplace(key, make_plan(state.engine, d, pass, bias)).first->second;
+  const auto found = state.passes.find(key);
+  if (found != state.passes.end()) return found->second;
+  return state.passes.emplace(key, prepare(state.engine, d, pass, bias)).first->second;
 }
 
 /// Copies in what needs it, runs, copies out. `pointers`: the pieces of all arguments, in their order in the
-/// plan; a null result is not wanted.
-void run(State& state, const Plan& plan, const std::vector<const float*>& pointers, std::byte* workspace) {
+/// pass; a null result is not wanted.
+void run(OnednnState& state, const PreparedPass& prepared, const std::vector<const float*>& pointers,
+         std::byte* workspace) {
   const auto bind = [&](const memory::desc& desc, const void* at) {
     return memory(desc, state.engine, const_cast<void*>(at));
   };
   std::unordered_map<int, memory> bound{
-      {DNNL_ARG_SCRATCHPAD, bind(plan.scratch, workspace + plan.scratch_offset)}};
+      {DNNL_ARG_SCRATCHPAD, bind(prepared.scratch, workspace + prepared.scratch_offset)}};
   const auto copy = [&](bool results) {
     size_t next = 0;
-    for (const Argument& a : plan.arguments) {
-      for (const Piece& piece : a.pieces) {
+    for (const Argument& a : prepared.arguments) {
+      for (const ArgumentPart& piece : a.pieces) {
         const float* const ours = pointers[next++];
         if (!a.copied || a.result != results || !ours) continue;
         memory from = bind(piece.ours, ours), to = bind(piece.theirs, workspace + a.offset);
@@ -182,12 +183,12 @@ void run(State& state, const Plan& plan, const std::vector<const float*>& pointe
   };
   copy(false);
   size_t next = 0;
-  for (const Argument& a : plan.arguments) {
+  for (const Argument& a : prepared.arguments) {
     const void* const at = a.copied ? static_cast<const void*>(workspace + a.offset) : pointers[next];
     bound.emplace(a.index, bind(a.theirs, at));
     next += a.pieces.size();
   }
-  plan.primitive.execute(state.stream, bound);
+  prepared.primitive.execute(state.stream, bound);
   copy(true);
   state.stream.wait();
 }
@@ -195,8 +196,8 @@ void run(State& state, const Plan& plan, const std::vector<const float*>& pointe
 /// With a bias, which may need more than without.
 size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
   const bool bias_matters = pass != ConvPass::backward_data;
-  const size_t plain = plan_for(stream, d, pass, false).bytes;
-  return bias_matters ? std::max(plain, plan_for(stream, d, pass, true).bytes) : plain;
+  const size_t plain = prepared_pass(stream, d, pass, false).bytes;
+  return bias_matters ? std::max(plain, prepared_pass(stream, d, pass, true).bytes) : plain;
 }
 
 std::vector<const float*> list(std::initializer_list<const float*> pieces, const Conv2dDims& d,
@@ -208,20 +209,20 @@ std::vector<const float*> list(std::initializer_list<const float*> pieces, const
 }
 
 void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {
-  const Plan& plan = plan_for(stream, d, ConvPass::forward, a.bias != nullptr);
-  run(stream.state<State>(), plan, list({a.x, a.x2, a.w, a.y}, d, 1, a.bias), workspace);
+  const PreparedPass& prepared = prepared_pass(stream, d, ConvPass::forward, a.bias != nullptr);
+  run(stream.state<OnednnState>(), prepared, list({a.x, a.x2, a.w, a.y}, d, 1, a.bias), workspace);
 }
 
 void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<float>& a,
                    std::byte* workspace) {
-  const Plan& plan = plan_for(stream, d, ConvPass::backward_data, false);
-  run(stream.state<State>(), plan, list({a.dy, a.w, a.dx, a.dx2}, d, 3, nullptr), workspace);
+  const PreparedPass& prepared = prepared_pass(stream, d, ConvPass::backward_data, false);
+  run(stream.state<OnednnState>(), prepared, list({a.dy, a.w, a.dx, a.dx2}, d, 3, nullptr), workspace);
 }
 
 void backward_weights(CpuStream& stream, const Conv2dDims& d, const BackwardWeights<float>& a,
                       std::byte* workspace) {
-  const Plan& plan = plan_for(stream, d, ConvPass::backward_weights, a.dbias != nullptr);
-  run(stream.state<State>(), plan, list({a.dy, a.x, a.x2, a.dw}, d, 2, a.dbias), workspace);
+  const PreparedPass& prepared = prepared_pass(stream, d, ConvPass::backward_weights, a.dbias != nullptr);
+  run(stream.state<OnednnState>(), prepared, list({a.dy, a.x, a.x2, a.dw}, d, 2, a.dbias), workspace);
 }
 
 }  // namespace

@@ -8,13 +8,13 @@ namespace ito::kernels::conv2d {
 /// y [pixels,K] = sums + bias[k] + shift[n,k] + residual[pixel,k], rounded once.
 template <class T>
 struct ForwardOutput {
-  static constexpr int kVector = kPackWidth<T>;
+  static constexpr int kWidth = kPackWidth<T>;
   static constexpr bool kSumsLines = false;
   T* y;
   const float* bias;
   const T *shift, *residual;
   int rows, columns;
-  bool packs;  // kVector neighbours are aligned, and none is beyond the columns
+  bool packs;  // kWidth neighbours are aligned, and none is beyond the columns
   FastDivmod per_image;
 
   template <int V>
@@ -48,7 +48,7 @@ struct ForwardOutput {
 /// stride); columns are channels from first_channel on.
 template <class T>
 struct DataOutput {
-  static constexpr int kVector = kPackWidth<T>;
+  static constexpr int kWidth = kPackWidth<T>;
   static constexpr bool kSumsLines = false;
   T *dx, *dx2;
   int c1, c2, first_channel, height, width, stride, first_y, first_x;
@@ -70,7 +70,7 @@ struct DataOutput {
 
 /// dw [K, R S C], and dbias [K] as the sums of the lines of dy; one copy of both for each part of the depth.
 struct WeightOutput {
-  static constexpr int kVector = 4;
+  static constexpr int kWidth = 4;
   static constexpr bool kSumsLines = true;
   float *dw, *dbias;  // dbias null: not wanted
   int rows, columns;

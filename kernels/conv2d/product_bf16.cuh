@@ -35,8 +35,8 @@ class Fragments {
   /// Of 16 lines and 16 depths, by number.
   __device__ void read(uint32_t (&to)[4], const SharedArray<Pack<bf16, 8>>& tiles, int offset, int block,
                        int step) const {
-    // 16 rows on, chunks are exchanged as before.
-    constexpr int kRows = 16 * Layout::kRowChunks;
+    // 16 rows on, packs are exchanged as before.
+    constexpr int kRows = 16 * Layout::kRowPacks;
     if constexpr (Layout::kAlongDepth)
       ldmatrix_x4(to, tiles[offset + slots_[step] + block * kRows].v);
     else
@@ -53,7 +53,7 @@ class Fragments {
 template <class Shape, class LayoutA, class LayoutB>
 class Bf16Product {
  public:
-  using Chunk = Pack<bf16, 8>;
+  using TilePack = Pack<bf16, 8>;
   static constexpr int kNeighbours = 2;
 
   /// Every tile is computed whole: a warp's lanes have to stay together.
@@ -64,8 +64,8 @@ class Bf16Product {
         a_(row_, lane_),
         b_(column_, lane_) {}
 
-  __device__ void add(const SharedArray<Chunk>& a_tiles, int a_offset, const SharedArray<Chunk>& b_tiles,
-                      int b_offset) {
+  __device__ void add(const SharedArray<TilePack>& a_tiles, int a_offset,
+                      const SharedArray<TilePack>& b_tiles, int b_offset) {
     // Two sets of fragments: the next step's are on their way while this one's are multiplied.
     uint32_t a[2][kRows][4], b[2][kColumns][4];
     const auto read_step = [&](int step) {

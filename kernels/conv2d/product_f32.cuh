@@ -22,7 +22,7 @@ struct F32Shape {
 template <class Shape, class LayoutA, class LayoutB>
 class F32Product {
  public:
-  using Chunk = Pack<float, 4>;
+  using TilePack = Pack<float, 4>;
   static constexpr int kNeighbours = 1;
 
   /// rows, columns: of the tile, those that exist.
@@ -31,8 +31,8 @@ class F32Product {
         column_(int(threadIdx.x) % kAcross),
         works_(number<LayoutA, kDown>(row_, 0) < rows && number<LayoutB, kAcross>(column_, 0) < columns) {}
 
-  __device__ void add(const SharedArray<Chunk>& a_tiles, int a_offset, const SharedArray<Chunk>& b_tiles,
-                      int b_offset) {
+  __device__ void add(const SharedArray<TilePack>& a_tiles, int a_offset,
+                      const SharedArray<TilePack>& b_tiles, int b_offset) {
     if (!works_) return;
 #pragma unroll
     for (int depth = 0; depth < Shape::kDepth; depth += 4) {
@@ -62,7 +62,7 @@ class F32Product {
  private:
   static constexpr int kDown = Shape::kM / Shape::kRows, kAcross = Shape::kN / Shape::kColumns;
 
-  /// The i-th line of thread number `thread`, such that neighbouring threads read neighbouring chunks.
+  /// The i-th line of thread number `thread`, such that neighbouring threads read neighbouring packs.
   template <class Layout, int threads>
   static __device__ int number(int thread, int i) {
     return Layout::kAlongDepth ? thread + i * threads : (thread + i / 4 * threads) * 4 + i % 4;
@@ -70,19 +70,19 @@ class F32Product {
 
   /// Four depths of this thread's lines, by accesses of 16 bytes.
   template <class Layout, int threads, int count>
-  static __device__ void read(float (&to)[4][count], const SharedArray<Chunk>& tiles, int offset, int thread,
-                              int depth) {
+  static __device__ void read(float (&to)[4][count], const SharedArray<TilePack>& tiles, int offset,
+                              int thread, int depth) {
     static_assert(count % 4 == 0 || Layout::kAlongDepth,
-                  "chunks along the lines hold four of a thread's lines");
+                  "packs along the lines hold four of a thread's lines");
 #pragma unroll
     for (int i = 0; i < count; i += Layout::kAlongDepth ? 1 : 4) {
 #pragma unroll
       for (int d = 0; d < 4; d += Layout::kAlongDepth ? 4 : 1) {
         const int slot = Layout::kAlongDepth ? Layout::slot(thread + i * threads, depth / 4)
                                              : Layout::slot(depth + d, thread + i / 4 * threads);
-        const Chunk chunk = tiles[offset + slot];
+        const TilePack pack = tiles[offset + slot];
 #pragma unroll
-        for (int e = 0; e < 4; ++e) (Layout::kAlongDepth ? to[e][i] : to[d][i + e]) = chunk.v[e];
+        for (int e = 0; e < 4; ++e) (Layout::kAlongDepth ? to[e][i] : to[d][i + e]) = pack.v[e];
       }
     }
   }

@@ -74,11 +74,11 @@ void gather_outputs(const Conv2dDims& d, const float* dy, int n, int first, int 
 }
 
 /// What a pass keeps in the workspace.
-struct Layout {
+struct StripsWorkspace {
   float *columns, *weights = nullptr, *dw = nullptr, *dbias = nullptr;  // columns, dw, dbias: one a thread
   size_t columns_stride = 0, bytes = 0;
 
-  Layout(CpuStream& stream, const Conv2dDims& d, ConvPass pass, std::byte* workspace) {
+  StripsWorkspace(CpuStream& stream, const Conv2dDims& d, ConvPass pass, std::byte* workspace) {
     Carver carver(workspace);
     const bool data = pass == ConvPass::backward_data;
     const size_t row_length = size_t(d.r) * d.s * (data ? d.k : d.c());
@@ -94,7 +94,7 @@ struct Layout {
 };
 
 size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
-  return Layout(stream, d, pass, nullptr).bytes;
+  return StripsWorkspace(stream, d, pass, nullptr).bytes;
 }
 
 /// body(thread, strip) for each strip; a thread's strips are consecutive, so that which sums it makes is
@@ -111,7 +111,7 @@ void for_strips(CpuStream& stream, const Strips& strips, Body&& body) {
 }
 
 void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {
-  const Layout layout(stream, d, ConvPass::forward, workspace);
+  const StripsWorkspace layout(stream, d, ConvPass::forward, workspace);
   const Strips strips = output_strips(d);
   const int row_length = d.r * d.s * d.c();
   const ConstView w(a.w, d.k, row_length);
@@ -127,7 +127,7 @@ void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, st
 
 void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<float>& a,
                    std::byte* workspace) {
-  const Layout layout(stream, d, ConvPass::backward_data, workspace);
+  const StripsWorkspace layout(stream, d, ConvPass::backward_data, workspace);
   const Strips strips = input_strips(d);
   const int taps = d.r * d.s;
   for (int k = 0; k < d.k; ++k) {  // [K, R*S, C] -> [R*S, K, C], the order of gather_outputs
@@ -150,7 +150,7 @@ void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<fl
 
 void backward_weights(CpuStream& stream, const Conv2dDims& d, const BackwardWeights<float>& a,
                       std::byte* workspace) {
-  const Layout layout(stream, d, ConvPass::backward_weights, workspace);
+  const StripsWorkspace layout(stream, d, ConvPass::backward_weights, workspace);
   const Strips strips = output_strips(d);
   const int row_length = d.r * d.s * d.c(), threads = stream.threads();
   const size_t dw_count = size_t(d.k) * row_length;

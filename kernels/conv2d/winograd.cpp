@@ -24,12 +24,12 @@ int depth(const Pass& pass) { return lines(pass.sources[0].channels) + lines(pas
 
 /// Where a pass's parts lie in the workspace. Points of filters: [panel][36][depth][16], planes a line
 /// further apart than they are long for the reason given at `plane`.
-struct Layout {
+struct WinogradWorkspace {
   ptrdiff_t filter_plane, inputs_size;
   float *zeros, *filters, *inputs, *products;  // inputs, products: one a thread
   size_t bytes;
 
-  Layout(CpuStream& stream, const Pass& pass, std::byte* workspace)
+  WinogradWorkspace(CpuStream& stream, const Pass& pass, std::byte* workspace)
       : filter_plane((ptrdiff_t(depth(pass)) * kLine + 1) * kLine),
         inputs_size(ptrdiff_t(depth(pass)) * chunk(kBlock)) {
     Carver carver(workspace);
@@ -64,7 +64,7 @@ struct Taps {
 };
 
 /// One panel of the filters' points.
-void transform_filters(const Pass& pass, const Layout& layout, const Panel& panel) {
+void transform_filters(const Pass& pass, const WinogradWorkspace& layout, const Panel& panel) {
   float* to = layout.filter_panel(panel.index);
   int before = 0;
   for (const Source& source : pass.sources) {
@@ -130,8 +130,8 @@ void prefetch_outputs(const Tiles& tiles, const Panel& panel, int tile) {
 }
 
 /// The panel's products for `tiles` tiles, at point i: [tile][16].
-void multiply_point(const Pass& pass, const Layout& layout, int panel, int i, int tiles, const float* inputs,
-                    float* products) {
+void multiply_point(const Pass& pass, const WinogradWorkspace& layout, int panel, int i, int tiles,
+                    const float* inputs, float* products) {
   const float* const b = layout.filter_panel(panel) + i * layout.filter_plane;
   for_row_groups(tiles, [&]<int rows>(int row) {
     const ptrdiff_t at = i * plane(kBlock) + row * kLine;
@@ -146,8 +146,8 @@ void multiply_point(const Pass& pass, const Layout& layout, int panel, int i, in
 }
 
 /// Tiles [first, last) through the three stages.
-void run_block(const Pass& pass, const Layout& layout, const Tiles& tiles, int first, int last, float* inputs,
-               float* products) {
+void run_block(const Pass& pass, const WinogradWorkspace& layout, const Tiles& tiles, int first, int last,
+               float* inputs, float* products) {
   const auto pass_on = [](int, Vec v) { return v; };
   float* points = inputs;
   for (const Source& source : pass.sources) {
@@ -167,13 +167,13 @@ void run_block(const Pass& pass, const Layout& layout, const Tiles& tiles, int f
 }
 
 void run_pass(CpuStream& stream, const Conv2dDims& d, const Pass& pass, std::byte* workspace) {
-  const Layout layout(stream, pass, workspace);
+  const WinogradWorkspace layout(stream, pass, workspace);
   const Tiles tiles(d);
   const int threads = stream.threads(), count = tiles.count(), blocks = div_up(count, kBlock);
   // Runs of neighbours, so that a block's prefetch is for its own thread; several, so that one busy core does not
   // hold up all.
   const int run = std::max(1, blocks / (8 * threads));
-  std::fill_n(layout.zeros, Layout::widest(pass), 0.0f);
+  std::fill_n(layout.zeros, WinogradWorkspace::widest(pass), 0.0f);
 #pragma omp parallel num_threads(threads)
   {
     const int thread = omp_get_thread_num();
@@ -195,7 +195,7 @@ void run_pass(CpuStream& stream, const Conv2dDims& d, const Pass& pass, std::byt
 size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass kind) {
   if (kind == ConvPass::backward_weights) return weights_workspace_bytes(stream, d);
   const Pass pass = kind == ConvPass::forward ? forward_pass(d, {}) : backward_pass(d, {});
-  return Layout(stream, pass, nullptr).bytes;
+  return WinogradWorkspace(stream, pass, nullptr).bytes;
 }
 
 void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {

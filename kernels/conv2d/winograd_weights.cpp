@@ -18,13 +18,13 @@ constexpr int kBlock = 32;
 constexpr int kSquare = kLine * kLine;
 
 /// Where a thread's parts lie in the workspace. Sums: [36][K / 16][C / 16][16 of K][16 of C].
-struct Layout {
+struct WeightsWorkspace {
   int threads, c_lines, k_lines;
   ptrdiff_t sum_plane, share;  // share: floats of one thread
   float *zeros, *shares;
   size_t bytes;
 
-  Layout(CpuStream& stream, const Conv2dDims& d, std::byte* workspace)
+  WeightsWorkspace(CpuStream& stream, const Conv2dDims& d, std::byte* workspace)
       : threads(stream.threads()), c_lines(lines(d.c1) + lines(d.c2)), k_lines(lines(d.k)) {
     sum_plane = ptrdiff_t(k_lines) * c_lines * kSquare;
     share = kPoints * sum_plane + ptrdiff_t(c_lines + k_lines) * chunk(kBlock) + k_lines * kLine;
@@ -40,7 +40,8 @@ struct Layout {
 };
 
 /// sums += gradients^T inputs, for each of the 36 points.
-void add_block(const Layout& layout, int tiles, const float* gradients, const float* inputs, float* sums) {
+void add_block(const WeightsWorkspace& layout, int tiles, const float* gradients, const float* inputs,
+               float* sums) {
   for (int i = 0; i < kPoints; ++i) {
     for (int k = 0; k < layout.k_lines; ++k) {
       const float* const a = gradients + k * chunk(kBlock) + i * plane(kBlock);
@@ -53,8 +54,8 @@ void add_block(const Layout& layout, int tiles, const float* gradients, const fl
 }
 
 /// The sums of one thread's tiles.
-void sum_tiles(const Layout& layout, const Tiles& tiles, const Source (&sources)[2], const Source& dy,
-               int thread) {
+void sum_tiles(const WeightsWorkspace& layout, const Tiles& tiles, const Source (&sources)[2],
+               const Source& dy, int thread) {
   float* const sums = layout.sums(thread);
   float* const bias_sums = layout.bias_sums(thread);
   std::fill_n(sums, kPoints * layout.sum_plane, 0.0f);
@@ -82,7 +83,7 @@ void sum_tiles(const Layout& layout, const Tiles& tiles, const Source (&sources)
 
 /// dw[k, :, :, c..] for the vector of channels at `column` of the sums; `count` of them count, `c_total` is
 /// C.
-void filter_gradient(const Layout& layout, int k, int column, int count, int c_total, float* dw) {
+void filter_gradient(const WeightsWorkspace& layout, int k, int column, int count, int c_total, float* dw) {
   const ptrdiff_t square = ptrdiff_t(k / kLine) * layout.c_lines + column / kLine;
   const float* const sums = layout.sums(0) + square * kSquare + k % kLine * kLine + column % kLine;
   const auto read = [&](int i, int j) {
@@ -99,12 +100,12 @@ void filter_gradient(const Layout& layout, int k, int column, int count, int c_t
 }  // namespace
 
 size_t weights_workspace_bytes(CpuStream& stream, const Conv2dDims& d) {
-  return Layout(stream, d, nullptr).bytes;
+  return WeightsWorkspace(stream, d, nullptr).bytes;
 }
 
 void backward_weights(CpuStream& stream, const Conv2dDims& d, const BackwardWeights<float>& a,
                       std::byte* workspace) {
-  const Layout layout(stream, d, workspace);
+  const WeightsWorkspace layout(stream, d, workspace);
   const Tiles tiles(d);
   const Source sources[2] = {{a.x, d.c1}, {a.x2, d.c2}};
   std::fill_n(layout.zeros, std::max({d.c1, d.c2, d.k}), 0.0f);

@@ -18,12 +18,12 @@ int64_t output_pixels(const Conv2dDims& d) { return int64_t(d.n) * d.out_h() * d
 int filter_size(const Conv2dDims& d) { return d.r * d.s * d.c(); }
 
 /// The pieces of a pass's workspace.
-struct Scratch {
+struct CudnnWorkspace {
   void *library, *source, *weights, *sums;
   size_t bytes;
 
-  Scratch(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
-          void* memory = nullptr) {
+  CudnnWorkspace(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvPass pass, int algorithm,
+                 void* memory = nullptr) {
     const size_t size = size_of(dtype);
     Carver workspace(memory, kWorkspaceAlign);
     library =
@@ -70,18 +70,18 @@ int cudnn_algorithms(CudaStream& stream, const Conv2dDims& d, DType dtype, ConvP
 size_t cudnn_workspace_bytes(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
                              ConvPass pass) {
   check_cuda_dtype("cudnn", dtype);
-  return Scratch(stream, d, dtype, pass, policy.cudnn_algorithm).bytes;
+  return CudnnWorkspace(stream, d, dtype, pass, policy.comparison.cudnn_algorithm).bytes;
 }
 
 void cudnn_forward(CudaStream& stream, const ConvPolicy& policy, const Conv2dDims& d, const ConvForward& o) {
   check_cuda_dtype("cudnn", o.x.dtype);
-  const int algorithm = policy.cudnn_algorithm;
-  const Scratch scratch(stream, d, o.x.dtype, ConvPass::forward, algorithm, o.workspace.data);
+  const int algorithm = policy.comparison.cudnn_algorithm;
+  const CudnnWorkspace pieces(stream, d, o.x.dtype, ConvPass::forward, algorithm, o.workspace.data);
   convolve(stream, one_source(d), o.x.dtype, ConvPass::forward, algorithm,
-           {.a = join(stream, d, o.x, o.x2, scratch.source),
-            .b = rounded_weights(stream, d, o.w, o.x.dtype, scratch.weights),
+           {.a = join(stream, d, o.x, o.x2, pieces.source),
+            .b = rounded_weights(stream, d, o.w, o.x.dtype, pieces.weights),
             .result = o.y.data,
-            .workspace = scratch.library});
+            .workspace = pieces.library});
   if (!o.epilogue) return;
   const Epilogue epilogue{.bias = o.epilogue.bias,
                           .shift = o.epilogue.shift,
@@ -94,14 +94,14 @@ void cudnn_backward_data(CudaStream& stream, const ConvPolicy& policy, const Con
                          const ConvBackwardData& o) {
   const DType dtype = o.dy.dtype;
   check_cuda_dtype("cudnn", dtype);
-  const int algorithm = policy.cudnn_algorithm;
-  const Scratch scratch(stream, d, dtype, ConvPass::backward_data, algorithm, o.workspace.data);
-  void* const whole = d.c2 > 0 ? scratch.source : o.dx.data;
+  const int algorithm = policy.comparison.cudnn_algorithm;
+  const CudnnWorkspace pieces(stream, d, dtype, ConvPass::backward_data, algorithm, o.workspace.data);
+  void* const whole = d.c2 > 0 ? pieces.source : o.dx.data;
   convolve(stream, one_source(d), dtype, ConvPass::backward_data, algorithm,
            {.a = o.dy.data,
-            .b = rounded_weights(stream, d, o.w, dtype, scratch.weights),
+            .b = rounded_weights(stream, d, o.w, dtype, pieces.weights),
             .result = whole,
-            .workspace = scratch.library});
+            .workspace = pieces.library});
   if (d.c2 == 0) return;
   const In left{whole, dtype}, right{static_cast<std::byte*>(whole) + size_of(dtype) * d.c1, dtype};
   if (o.dx) copy_columns(stream, input_pixels(d), d.c1, left, d.c(), o.dx, d.c1);
@@ -112,17 +112,17 @@ void cudnn_backward_weights(CudaStream& stream, const ConvPolicy& policy, const 
                             const ConvBackwardWeights& o) {
   const DType dtype = o.x.dtype;
   check_cuda_dtype("cudnn", dtype);
-  const int algorithm = policy.cudnn_algorithm;
-  const Scratch scratch(stream, d, dtype, ConvPass::backward_weights, algorithm, o.workspace.data);
-  void* const narrow_dw = dtype == DType::f32 ? o.dw.data : scratch.weights;
+  const int algorithm = policy.comparison.cudnn_algorithm;
+  const CudnnWorkspace pieces(stream, d, dtype, ConvPass::backward_weights, algorithm, o.workspace.data);
+  void* const narrow_dw = dtype == DType::f32 ? o.dw.data : pieces.weights;
   convolve(stream, one_source(d), dtype, ConvPass::backward_weights, algorithm,
            {.a = o.dy.data,
-            .b = join(stream, d, o.x, o.x2, scratch.source),
+            .b = join(stream, d, o.x, o.x2, pieces.source),
             .result = narrow_dw,
-            .workspace = scratch.library});
+            .workspace = pieces.library});
   if (narrow_dw != o.dw.data)
     copy_columns(stream, d.k, filter_size(d), {narrow_dw, dtype}, filter_size(d), o.dw, filter_size(d));
-  if (o.dbias) column_sums(stream, output_pixels(d), d.k, o.dy, o.dbias.as<float>(), scratch.sums);
+  if (o.dbias) column_sums(stream, output_pixels(d), d.k, o.dy, o.dbias.as<float>(), pieces.sums);
 }
 
 }  // namespace ito::kernels

@@ -66,21 +66,21 @@ cublasLtHandle_t handle_of(CudaStream& stream) {
 cudaDataType_t type_of(DType t) { return t == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
 /// A row-major [rows,columns] matrix, which cuBLASLt reads by columns: as its transpose.
-struct Layout {
+struct MatrixLayout {
   cublasLtMatrixLayout_t handle = nullptr;
-  Layout(DType dtype, int rows, int columns) {
+  MatrixLayout(DType dtype, int rows, int columns) {
     check(cublaslt().create_layout(&handle, type_of(dtype), uint64_t(columns), uint64_t(rows), columns),
           "describe a matrix");
   }
-  ~Layout() { cublaslt().destroy_layout(handle); }
-  Layout(const Layout&) = delete;
-  Layout& operator=(const Layout&) = delete;
+  ~MatrixLayout() { cublaslt().destroy_layout(handle); }
+  MatrixLayout(const MatrixLayout&) = delete;
+  MatrixLayout& operator=(const MatrixLayout&) = delete;
 };
 
 /// The operands in cuBLASLt's order: c^T = b^T a^T.
-struct Layouts {
-  Layout b, a, c;
-  explicit Layouts(const Product& p)
+struct ProductLayouts {
+  MatrixLayout b, a, c;
+  explicit ProductLayouts(const Product& p)
       : b(p.b.dtype, p.b_transposed ? p.columns : p.depth, p.b_transposed ? p.depth : p.columns),
         a(p.a.dtype, p.a_transposed ? p.depth : p.rows, p.a_transposed ? p.rows : p.depth),
         c(p.c.dtype, p.rows, p.columns) {}
@@ -131,12 +131,12 @@ struct Preference {
 /// The fastest of those listed for a usual number of rows that can do these rows, too: the rows grow with the
 /// batch, and the choice may not depend on that.
 cublasLtMatmulAlgo_t choose_algorithm(cublasLtHandle_t handle, const Product& p, const Operation& operation,
-                                      const Layouts& layouts) {
+                                      const ProductLayouts& layouts) {
   constexpr int kMost = 16, kUsualRows = 8192;
   Product usual = p;
   if (!p.a_transposed)
     usual.rows = kUsualRows;  // else p is a weight gradient, whose rows are not the batch's
-  const Layouts usual_layouts(usual);
+  const ProductLayouts usual_layouts(usual);
   const Preference preference;
   cublasLtMatmulHeuristicResult_t list[kMost] = {};
   int found = 0;
@@ -160,7 +160,7 @@ cublasLtMatmulAlgo_t choose_algorithm(cublasLtHandle_t handle, const Product& p,
 void multiply(CudaStream& stream, const Product& p, void* workspace) {
   const cublasLtHandle_t handle = handle_of(stream);
   const Operation operation(p);
-  const Layouts layouts(p);
+  const ProductLayouts layouts(p);
   const cublasLtMatmulAlgo_t algorithm = choose_algorithm(handle, p, operation, layouts);
   const float one = 1, zero = 0;
   check(cublaslt().multiply(handle, operation.handle, &one, p.b.data, layouts.b.handle, p.a.data,

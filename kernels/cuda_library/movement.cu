@@ -11,24 +11,24 @@ namespace ito::kernels::cuda_library {
 
 inline constexpr int kThreads = 256, kPack = 4;
 
-/// A thread's first element: V neighbouring columns of a row. Grid: vectors of all rows.
+/// A thread's first element: V neighbouring columns of a row. Grid: packs of all rows.
 struct Element {
   int64_t row;
   int column;
   bool exists;
   __device__ Element(int64_t rows, int columns, int width) {
-    const int64_t vector = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-    const int vectors = columns / width;
-    row = vector / vectors;
-    column = int(vector % vectors) * width;
+    const int64_t pack = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+    const int packs = columns / width;
+    row = pack / packs;
+    column = int(pack % packs) * width;
     exists = row < rows;
   }
 };
 
 inline LaunchConfig config_of(int64_t rows, int columns, int width) {
-  const int64_t vectors = rows * (columns / width);
+  const int64_t packs = rows * (columns / width);
   LaunchConfig config;
-  config.grid = dim3(unsigned(div_up(vectors, kThreads)));
+  config.grid = dim3(unsigned(div_up(packs, kThreads)));
   config.block = dim3(kThreads);
   return config;
 }

@@ -12,7 +12,7 @@
 
 /// How GroupNorm's work is divided. A block takes a slice of one image: `slice` neighbouring channels, which are whole
 /// groups and at least a memory sector wide, in all pixels. Its threads form a table, rows x columns. A thread owns one
-/// vector of V channels in every rows-th pixel, so what it needs of a channel stays in its registers, and what it puts
+/// pack of V channels in every rows-th pixel, so what it needs of a channel stays in its registers, and what it puts
 /// into shared memory only the thread itself reads again. A thread has enough pixels that the sums over threads and
 /// the numbers of each channel cost little in comparison.
 namespace ito::kernels::group_norm {
@@ -22,13 +22,13 @@ inline constexpr int kFewThreads = 128;  // of a block, at least where the group
 inline constexpr int kSectorBytes = 32, kLineBytes = 128;
 static_assert(kThreads % kWarpSize == 0,
               "the launch rounds a block's threads up to whole warps, at most to kThreads");
-static_assert(kFewThreads <= kThreads, "a slice with enough vectors for kFewThreads has to exist");
+static_assert(kFewThreads <= kThreads, "a slice with enough packs for kFewThreads has to exist");
 /// Pixels of a thread, in images of fewer and of at least kManyPixels.
 inline constexpr int kFewEach = 8, kManyEach = 16, kManyPixels = 1024;
-inline constexpr int kInFlight = 4;  // vectors that a thread loads before it uses the first
+inline constexpr int kInFlight = 4;  // packs that a thread loads before it uses the first
 
 /// How a launch is divided; the same for all blocks.
-struct Plan {
+struct Slicing {
   int hw, c1, c2, groups, group_channels;
   float eps;
   Activation activation;
@@ -37,18 +37,18 @@ struct Plan {
   int shared_pixels;  // that the block keeps in shared memory, of each tensor
 };
 
-/// A block's slice and a thread's place in it.
-struct Place {
-  int n, first_channel, channels, vectors;
+/// A block's slice and a thread's position in it.
+struct SlicePosition {
+  int n, first_channel, channels, packs;
   int row, column;  // row >= rows: the thread has no part in the table
 
-  __device__ Place(const Plan& plan, int width) {
+  __device__ SlicePosition(const Slicing& slicing, int width) {
     n = int(blockIdx.y);
-    first_channel = int(blockIdx.x) * plan.slice;
-    channels = min(plan.slice, plan.c1 + plan.c2 - first_channel);
-    vectors = channels / width;
-    row = int(threadIdx.x) / plan.columns;
-    column = int(threadIdx.x) % plan.columns;
+    first_channel = int(blockIdx.x) * slicing.slice;
+    channels = min(slicing.slice, slicing.c1 + slicing.c2 - first_channel);
+    packs = channels / width;
+    row = int(threadIdx.x) / slicing.columns;
+    column = int(threadIdx.x) % slicing.columns;
   }
 };
 
@@ -62,69 +62,70 @@ struct Column {
 
 /// The column at `channel` of the concatenation of x [N,HW,c1] and x2 [N,HW,c2] along channels.
 template <class T>
-__device__ Column<T> concat_column(const Plan& plan, T* x, T* x2, int n, int channel) {
-  const bool second = channel >= plan.c1;
-  const int width = second ? plan.c2 : plan.c1;
+__device__ Column<T> concat_column(const Slicing& slicing, T* x, T* x2, int n, int channel) {
+  const bool second = channel >= slicing.c1;
+  const int width = second ? slicing.c2 : slicing.c1;
   T* const base = second ? x2 : x;
-  return {base ? base + int64_t(n) * plan.hw * width + (second ? channel - plan.c1 : channel) : nullptr,
+  return {base ? base + int64_t(n) * slicing.hw * width + (second ? channel - slicing.c1 : channel) : nullptr,
           width};
 }
 /// The column at `channel` of a tensor [N,HW,C].
 template <class T>
-__device__ Column<T> tensor_column(const Plan& plan, T* y, int n, int channel) {
-  const int width = plan.c1 + plan.c2;
-  return {y + int64_t(n) * plan.hw * width + channel, width};
+__device__ Column<T> tensor_column(const Slicing& slicing, T* y, int n, int channel) {
+  const int width = slicing.c1 + slicing.c2;
+  return {y + int64_t(n) * slicing.hw * width + channel, width};
 }
 
-/// Calls use(pixel, v) for the thread's pixels from `first` on, v[k] being the vector of columns[k] there.
+/// Calls use(pixel, v) for the thread's pixels from `first` on, v[k] being the pack of columns[k] there.
 template <int V, class T, int N, class Use>
-__device__ void each_pixel(const Plan& plan, int first, const Column<const T> (&columns)[N], Use use) {
-  static_assert(N <= kInFlight, "a thread loads a vector of each tensor at a time, or more");
+__device__ void each_pixel(const Slicing& slicing, int first, const Column<const T> (&columns)[N], Use use) {
+  static_assert(N <= kInFlight, "a thread loads a pack of each tensor at a time, or more");
   constexpr int kBatch = kInFlight / N;
-  for (; first < plan.hw; first += kBatch * plan.rows) {
+  for (; first < slicing.hw; first += kBatch * slicing.rows) {
     Pack<T, V> batch[kBatch][N];
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
-      const int pixel = first + b * plan.rows;
-      if (pixel >= plan.hw) continue;
+      const int pixel = first + b * slicing.rows;
+      if (pixel >= slicing.hw) continue;
 #pragma unroll
       for (int k = 0; k < N; ++k) batch[b][k] = load<V>(columns[k].at(pixel));
     }
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
-      const int pixel = first + b * plan.rows;
-      if (pixel < plan.hw) use(pixel, batch[b]);
+      const int pixel = first + b * slicing.rows;
+      if (pixel < slicing.hw) use(pixel, batch[b]);
     }
   }
 }
 
-/// The part of N tensors' slices that a block keeps in shared memory. A thread sees its own vectors of it.
+/// The part of N tensors' slices that a block keeps in shared memory. A thread sees its own packs of it.
 template <class T, int V, int N>
 class SharedSlice {
  public:
   using Columns = Column<const T>[N];
 
-  __device__ SharedSlice(const Plan& plan, const Place& place, SharedMemory& shared)
-      : plan_(plan), place_(place), memory_(shared.take<Pack<T, V>>(N * plan.shared_pixels * place.vectors)) {
-    part_ = div_up(div_up(plan.shared_pixels - place.row, plan.rows), kParts) * plan.rows;
+  __device__ SharedSlice(const Slicing& slicing, const SlicePosition& position, SharedMemory& shared)
+      : slicing_(slicing),
+        position_(position),
+        memory_(shared.take<Pack<T, V>>(N * slicing.shared_pixels * position.packs)) {
+    part_ = div_up(div_up(slicing.shared_pixels - position.row, slicing.rows), kParts) * slicing.rows;
   }
 
   /// Calls use(v) for all of the thread's pixels, and keeps those that there is room for.
   template <class Use>
-  __device__ void read(const Columns& columns, int vector, Use use) const {
+  __device__ void read(const Columns& columns, int pack, Use use) const {
     if constexpr (sizeof(Pack<T, V>) == 16) {
       // All that is kept is copied at once, past registers and the L1 cache, neither of which has room for it.
       for (int part = 0; part < kParts; ++part) {
         each_of(part, [&](int pixel) {
-          for (int k = 0; k < N; ++k)
-            cp_async16(&memory_[slot(k, vector, pixel)], columns[k].at(pixel), true);
+          for (int k = 0; k < N; ++k) cp_async16(&memory_[slot(k, pack, pixel)], columns[k].at(pixel), true);
         });
         cp_commit();
       }
       const auto use_part = [&](int part) {
         each_of(part, [&](int pixel) {
           Pack<T, V> value[N];
-          get(value, vector, pixel);
+          get(value, pack, pixel);
           use(value);
         });
       };
@@ -133,13 +134,13 @@ class SharedSlice {
       cp_wait<2>(), use_part(1);
       cp_wait<1>(), use_part(2);
       cp_wait<0>(), use_part(3);
-      each_pixel<V>(plan_, plan_.shared_pixels + place_.row, columns,
+      each_pixel<V>(slicing_, slicing_.shared_pixels + position_.row, columns,
                     [&](int, const Pack<T, V>(&value)[N]) { use(value); });
     } else {
-      each_pixel<V>(plan_, place_.row, columns, [&](int pixel, const Pack<T, V>(&value)[N]) {
+      each_pixel<V>(slicing_, position_.row, columns, [&](int pixel, const Pack<T, V>(&value)[N]) {
         use(value);
-        if (pixel >= plan_.shared_pixels) return;
-        for (int k = 0; k < N; ++k) memory_[slot(k, vector, pixel)] = value[k];
+        if (pixel >= slicing_.shared_pixels) return;
+        for (int k = 0; k < N; ++k) memory_[slot(k, pack, pixel)] = value[k];
       });
     }
   }
@@ -147,12 +148,12 @@ class SharedSlice {
   /// Calls use(pixel, v) for the thread's pixels again, first for those that are not kept: they were read last, so the
   /// caches still have them.
   template <class Use>
-  __device__ void read_again(const Columns& columns, int vector, Use use) const {
-    each_pixel<V>(plan_, plan_.shared_pixels + place_.row, columns, use);
+  __device__ void read_again(const Columns& columns, int pack, Use use) const {
+    each_pixel<V>(slicing_, slicing_.shared_pixels + position_.row, columns, use);
 #pragma unroll 4
-    for (int pixel = place_.row; pixel < plan_.shared_pixels; pixel += plan_.rows) {
+    for (int pixel = position_.row; pixel < slicing_.shared_pixels; pixel += slicing_.rows) {
       Pack<T, V> value[N];
-      get(value, vector, pixel);
+      get(value, pack, pixel);
       use(pixel, value);
     }
   }
@@ -160,21 +161,21 @@ class SharedSlice {
  private:
   static constexpr int kParts = 4;
 
-  __device__ int slot(int k, int vector, int pixel) const {
-    return (k * plan_.shared_pixels + pixel) * place_.vectors + vector;
+  __device__ int slot(int k, int pack, int pixel) const {
+    return (k * slicing_.shared_pixels + pixel) * position_.packs + pack;
   }
-  __device__ void get(Pack<T, V> (&value)[N], int vector, int pixel) const {
-    for (int k = 0; k < N; ++k) value[k] = memory_[slot(k, vector, pixel)];
+  __device__ void get(Pack<T, V> (&value)[N], int pack, int pixel) const {
+    for (int k = 0; k < N; ++k) value[k] = memory_[slot(k, pack, pixel)];
   }
   /// Calls use(pixel) for the thread's pixels in one of the parts that it waits for one by one.
   template <class Use>
   __device__ void each_of(int part, Use use) const {
-    const int end = min(plan_.shared_pixels, place_.row + (part + 1) * part_);
-    for (int pixel = place_.row + part * part_; pixel < end; pixel += plan_.rows) use(pixel);
+    const int end = min(slicing_.shared_pixels, position_.row + (part + 1) * part_);
+    for (int pixel = position_.row + part * part_; pixel < end; pixel += slicing_.rows) use(pixel);
   }
 
-  const Plan& plan_;
-  const Place& place_;
+  const Slicing& slicing_;
+  const SlicePosition& position_;
   SharedArray<Pack<T, V>> memory_;
   int part_;
 };
@@ -187,7 +188,7 @@ void visit_sources(const GroupNormDims& d, std::initializer_list<const void*> op
 }
 
 struct Cut {
-  Plan plan;
+  Slicing slicing;
   LaunchConfig config;
 };
 
@@ -204,15 +205,15 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
   };
   int block_groups = 1;
   while (block_groups < d.groups && !good(block_groups * group_channels)) ++block_groups;
-  const int slice = block_groups * group_channels, vectors = slice / V;
-  const int columns = std::min(vectors, kThreads), rows = std::clamp(kThreads / columns, 1, most_rows);
+  const int slice = block_groups * group_channels, packs = slice / V;
+  const int columns = std::min(packs, kThreads), rows = std::clamp(kThreads / columns, 1, most_rows);
   const size_t work = shared_size<char>(slot_bytes * rows * columns) + numbers * shared_size<float>(slice) +
                       2 * shared_size<float>(block_groups);
   if (work > shared_limit)
     fail(cat("group_norm: a group of ", group_channels, " channels needs ", work >> 10,
              " KiB of shared memory, and a block has ", shared_limit >> 10, ": use more groups"));
   // All pixels, or as many of the threads' rows of them as there is room for.
-  const size_t pixel_bytes = tensors * vectors * sizeof(Pack<T, V>);
+  const size_t pixel_bytes = tensors * packs * sizeof(Pack<T, V>);
   const size_t room = shared_limit > work + 16 ? (shared_limit - work - 16) / pixel_bytes : 0;
   const int shared_pixels = room >= size_t(d.hw) ? d.hw : int(room) / rows * rows;
   Cut result{
@@ -220,7 +221,7 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
       {}};
   result.config.grid = dim3(unsigned(div_up(d.c(), slice)), unsigned(d.n));
   result.config.block = dim3(unsigned(align_up(rows * columns, kWarpSize)));
-  result.config.shared_bytes = work + shared_size<Pack<T, V>>(size_t(shared_pixels) * tensors * vectors);
+  result.config.shared_bytes = work + shared_size<Pack<T, V>>(size_t(shared_pixels) * tensors * packs);
   return result;
 }
 
@@ -229,7 +230,7 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
 /// twice anyway and slices are a cache line wide. The choice is made for an H100 whatever the card, so that results
 /// have the same bits on all of them.
 template <class T, int V>
-Cut make_plan(const GroupNormDims& d, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
+Cut make_slicing(const GroupNormDims& d, size_t slot_bytes, int tensors, int numbers, size_t shared_limit) {
   constexpr size_t kUsualLimit = 227 * 1024, kReserved = 1024;  // of a multiprocessor less, and of each block
   const auto of_width = [&](int width, size_t limit) {
     return cut<T, V>(d, width, slot_bytes, tensors, numbers, limit);
@@ -237,7 +238,7 @@ Cut make_plan(const GroupNormDims& d, size_t slot_bytes, int tensors, int number
   int width = 2 * kSectorBytes;
   if (2 * (of_width(width, kUsualLimit).config.shared_bytes + kReserved) > kUsualLimit + kReserved) {
     width = kSectorBytes;
-    if (of_width(width, kUsualLimit).plan.shared_pixels < d.hw) width = kLineBytes;
+    if (of_width(width, kUsualLimit).slicing.shared_pixels < d.hw) width = kLineBytes;
   }
   return of_width(width, shared_limit);
 }

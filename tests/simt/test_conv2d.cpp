@@ -38,30 +38,30 @@ const std::vector<Conv2dDims> kShapes{
 #if defined(ITO_SIMT)
 namespace {
 
-/// Eight chunks of 16 bytes that pass at a time have to lie in different banks: a row's and the next ones',
+/// Eight packs of 16 bytes that pass at a time have to lie in different banks: a row's and the next ones',
 /// as they are written, and those of one number in eight neighbouring rows, as they are read.
 template <class T, int lines, int depths, bool along_depth>
 void check_banks() {
   using Layout = conv2d::TileLayout<T, lines, depths, along_depth>;
   CAPTURE(Layout::kRows);
-  CAPTURE(Layout::kRowChunks);
+  CAPTURE(Layout::kRowPacks);
   unsigned slots_used = 0;
-  std::vector<bool> taken(Layout::kChunks);
-  for (int first = 0; first < Layout::kChunks; first += 8) {
+  std::vector<bool> taken(Layout::kPacks);
+  for (int first = 0; first < Layout::kPacks; first += 8) {
     unsigned banks = 0;
     for (int i = first; i < first + 8; ++i) {
-      const int slot = Layout::slot(i / Layout::kRowChunks, i % Layout::kRowChunks);
+      const int slot = Layout::slot(i / Layout::kRowPacks, i % Layout::kRowPacks);
       banks |= 1u << slot % 8;
       slots_used += !taken[size_t(slot)];
       taken[size_t(slot)] = true;
     }
     CHECK(banks == 0xff);
   }
-  CHECK(slots_used == Layout::kChunks);
+  CHECK(slots_used == Layout::kPacks);
   for (int row = 0; row < Layout::kRows; row += 8)
-    for (int chunk = 0; chunk < Layout::kRowChunks; ++chunk) {
+    for (int pack = 0; pack < Layout::kRowPacks; ++pack) {
       unsigned banks = 0;
-      for (int i = 0; i < 8; ++i) banks |= 1u << Layout::slot(row + i, chunk) % 8;
+      for (int i = 0; i < 8; ++i) banks |= 1u << Layout::slot(row + i, pack) % 8;
       CHECK(banks == 0xff);
     }
 }

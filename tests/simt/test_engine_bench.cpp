@@ -121,7 +121,7 @@ TEST_CASE("every case runs on CUDA, and its baseline computes the same") {
       CHECK(measurements.back().ours.repeats == 1);
       check_baseline(device, c.prepare(operands), dtype == DType::f32 ? 1e-5 : 0.02);
     }
-    const Machine machine = machine_of(device);
+    const MachineInfo machine = machine_of(device);
     const auto json = nlohmann::json::parse(to_json(machine, "A test", ceilings, measurements));
     CHECK(json["machine"]["gpu"] == device.name());
     CHECK(json["machine"].contains("driver"));

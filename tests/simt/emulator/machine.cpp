@@ -28,7 +28,7 @@ Machine& machine() {
   return one;
 }
 
-void report_misaligned(const void* p, size_t bytes, const Place& place) {
+void report_misaligned(const void* p, size_t bytes, const SourceLocation& place) {
   machine().report(cat("misaligned address: ", reinterpret_cast<uintptr_t>(p) % bytes,
                        " bytes past a multiple of the ", bytes, " accessed"),
                    place);
@@ -164,7 +164,7 @@ void Machine::leave_thread() {
   pause();
 }
 
-void Machine::barrier(const Place& place) {
+void Machine::barrier(const SourceLocation& place) {
   if (alive_ < count_) report("barrier after other threads of the block have returned", place);
   if (at_barrier_ > 0 && !(barrier_ == place))
     report(cat("divergent barrier: other threads wait at ", barrier_), place);
@@ -182,7 +182,7 @@ void Machine::barrier(const Place& place) {
   sanitizer::acquire(passed);
 }
 
-void Machine::collective(uint32_t mask, void* mine, Combine combine, const Place& place) {
+void Machine::collective(uint32_t mask, void* mine, Combine combine, const SourceLocation& place) {
   const unsigned lane = current_->number % 32, number = current_->number / 32;
   if (!(mask >> lane & 1))
     report(cat("lane ", lane, " calls a collective whose mask ", hex(mask), " leaves it out"), place);
@@ -246,7 +246,7 @@ bool Machine::is_shared(const void* p, size_t bytes) const {
   return at >= shared && at + bytes <= shared + launch_.shared_bytes;
 }
 
-void Machine::check_array(const void* p, size_t bytes, const Place& place) {
+void Machine::check_array(const void* p, size_t bytes, const SourceLocation& place) {
   const auto* const at = static_cast<const unsigned char*>(p);
   for (const Array& array : current_->arrays) {
     if (at < array.begin || at >= array.begin + array.bytes) continue;
@@ -263,13 +263,13 @@ void Machine::fence() {
   sanitizer::release(&fence_);
 }
 
-void Machine::record(std::string what, const Place& place, const Thread& thread) {
+void Machine::record(std::string what, const SourceLocation& place, const Thread& thread) {
   if (!error_.empty()) return;
   error_ = cat(launch_.kernel, ": ", place, ": ", what, " (block ", text(blockIdx), ", thread ",
                text(thread.index), ")");
 }
 
-void Machine::report(std::string what, const Place& place) {
+void Machine::report(std::string what, const SourceLocation& place) {
   record(std::move(what), place,
          *current_);  // nothing on this stack is destroyed any more: leave it nothing to free
   for (;;) pause();

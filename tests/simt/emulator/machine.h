@@ -11,9 +11,9 @@
 
 #include "tests/simt/emulator/async.h"
 #include "tests/simt/emulator/fiber.h"
-#include "tests/simt/emulator/place.h"
 #include "tests/simt/emulator/ready_set.h"
 #include "tests/simt/emulator/sanitizer.h"
+#include "tests/simt/emulator/source_location.h"
 #include "tests/simt/include/vector_types.h"
 
 /// Executes CUDA kernels on a CPU, for tests: one cluster at a time (a cluster is one block today), each CUDA
@@ -87,9 +87,9 @@ class Machine {
   const std::string& kernel() const { return launch_.kernel; }
 
   // What a running thread asks for.
-  void barrier(const Place&);
+  void barrier(const SourceLocation&);
   /// A warp collective: waits for every lane of `mask`; the last one combines what all have brought.
-  void collective(uint32_t mask, void* mine, Combine, const Place&);
+  void collective(uint32_t mask, void* mine, Combine, const SourceLocation&);
   int lane() const { return int(current_->number % 32); }
   AsyncCopies& async_copies() { return current_->async; }
   unsigned char* shared() { return team_->shared.get(); }
@@ -98,11 +98,11 @@ class Machine {
   /// The running thread has cut an array out of the block's shared memory.
   void note_array(const unsigned char* begin, size_t bytes) { current_->arrays.push_back({begin, bytes}); }
   /// Reports an access to shared memory that does not stay in one of the running thread's arrays.
-  void check_array(const void* p, size_t bytes, const Place&);
+  void check_array(const void* p, size_t bytes, const SourceLocation&);
   /// What came before it in the threads that have passed one, is seen by those that pass one later.
   void fence();
   /// Ends the launch with a Violation. Never returns to the thread: what its stack owns is not freed.
-  [[noreturn]] void report(std::string what, const Place&);
+  [[noreturn]] void report(std::string what, const SourceLocation&);
 
  private:
   enum class State : uint8_t { running, barrier, warp, done };
@@ -116,14 +116,14 @@ class Machine {
     uint3 index{};
     unsigned number = 0;           // of the thread in its block
     State state = State::running;  // or what it waited for last
-    Place place{};                 // where
+    SourceLocation place{};        // where
     AsyncCopies async;
     std::vector<Array> arrays;  // of the block's shared memory, as this thread has cut it
   };
   /// Lanes of one warp that wait for each other.
   struct Meeting {
     uint32_t mask, arrived;
-    Place place;
+    SourceLocation place;
     Combine combine;
     char* met;  // for ThreadSanitizer: what its lanes are ordered by
   };
@@ -163,7 +163,7 @@ class Machine {
   unsigned next_thread();
   bool try_complete(unsigned warp, int meeting);
   void explain_deadlock();
-  void record(std::string what, const Place&, const Thread&);
+  void record(std::string what, const SourceLocation&, const Thread&);
 
   Schedule schedule_;
   uint64_t random_state_ = 0;
@@ -176,7 +176,7 @@ class Machine {
   Thread* current_ = nullptr;
   ReadySet ready_;
   unsigned at_barrier_ = 0, alive_ = 0;
-  Place barrier_{};
+  SourceLocation barrier_{};
   unsigned barriers_ = 0;
   char begun_, fence_;  // for ThreadSanitizer
   std::string error_;
@@ -186,19 +186,19 @@ class Machine {
 /// name it.
 Machine& machine();
 
-[[noreturn]] void report_misaligned(const void*, size_t bytes, const Place&);
+[[noreturn]] void report_misaligned(const void*, size_t bytes, const SourceLocation&);
 /// Of an address from which so many bytes (a power of two) are moved at once.
-inline void check_aligned(const void* p, size_t bytes, const Place& place) {
+inline void check_aligned(const void* p, size_t bytes, const SourceLocation& place) {
   if (reinterpret_cast<uintptr_t>(p) & (bytes - 1)) report_misaligned(p, bytes, place);
 }
 
 /// Of an access that is wider than an element: its first one was checked, or it is not in shared memory.
-inline void check_within_array(const void* p, size_t bytes, const Place& place) {
+inline void check_within_array(const void* p, size_t bytes, const SourceLocation& place) {
   if (machine().is_shared(p, 1)) machine().check_array(p, bytes, place);
 }
 
 /// Of a write that goes to global memory whatever the address.
-inline void check_global(const void* p, size_t bytes, const Place& place) {
+inline void check_global(const void* p, size_t bytes, const SourceLocation& place) {
   if (machine().is_shared(p, bytes))
     machine().report("a write to global memory got an address in shared memory", place);
 }

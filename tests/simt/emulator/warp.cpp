@@ -74,7 +74,7 @@ void combine_ldmatrix(Lanes& lanes) {
 }
 
 template <bool kTransposed>
-void ldmatrix(uint32_t* result, const bf16* row, const Place& place) {
+void ldmatrix(uint32_t* result, const bf16* row, const SourceLocation& place) {
   constexpr size_t kRowBytes = 16;
   check_aligned(row, kRowBytes, place);
   if (!machine().is_shared(row, kRowBytes))
@@ -121,24 +121,24 @@ void combine_mma(Lanes& lanes) {
 
 }  // namespace
 
-uint64_t shuffle(uint32_t mask, uint64_t value, int source, const Place& place) {
+uint64_t shuffle(uint32_t mask, uint64_t value, int source, const SourceLocation& place) {
   Shuffled mine{value, source, 0};
   machine().collective(mask, &mine, combine_shuffle, place);
   return mine.received;
 }
 
-uint32_t ballot(uint32_t mask, bool vote, const Place& place) {
+uint32_t ballot(uint32_t mask, bool vote, const SourceLocation& place) {
   Vote mine{vote, 0};
   machine().collective(mask, &mine, combine_votes, place);
   return mine.all;
 }
 
-void sync_warp(uint32_t mask, const Place& place) {
+void sync_warp(uint32_t mask, const SourceLocation& place) {
   machine().collective(
       mask, nullptr, [](Lanes&) {}, place);
 }
 
-void cp_async16(void* to, const void* from, bool valid, const Place& place) {
+void cp_async16(void* to, const void* from, bool valid, const SourceLocation& place) {
   check_aligned(to, AsyncCopies::kBytes, place);
   if (!machine().is_shared(to, AsyncCopies::kBytes))
     machine().report("cp_async16 writes outside the block's shared memory", place);
@@ -151,14 +151,14 @@ void cp_async16(void* to, const void* from, bool valid, const Place& place) {
   machine().async_copies().issue(to, valid ? from : nullptr);
 }
 
-void ldmatrix_x4(uint32_t (&matrices)[4], const bf16* row, const Place& place) {
+void ldmatrix_x4(uint32_t (&matrices)[4], const bf16* row, const SourceLocation& place) {
   ldmatrix<false>(matrices, row, place);
 }
-void ldmatrix_x4_trans(uint32_t (&matrices)[4], const bf16* row, const Place& place) {
+void ldmatrix_x4_trans(uint32_t (&matrices)[4], const bf16* row, const SourceLocation& place) {
   ldmatrix<true>(matrices, row, place);
 }
 
-void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const Place& place) {
+void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const SourceLocation& place) {
   Product mine{d, a, b};
   machine().collective(kWholeWarp, &mine, combine_mma, place);
 }

@@ -10,20 +10,20 @@
 namespace simt {
 
 /// Each lane of `mask` gives a value and gets that of lane `source`.
-uint64_t shuffle(uint32_t mask, uint64_t value, int source, const Place&);
+uint64_t shuffle(uint32_t mask, uint64_t value, int source, const SourceLocation&);
 /// The lanes of `mask` whose vote is true.
-uint32_t ballot(uint32_t mask, bool vote, const Place&);
-void sync_warp(uint32_t mask, const Place&);
+uint32_t ballot(uint32_t mask, bool vote, const SourceLocation&);
+void sync_warp(uint32_t mask, const SourceLocation&);
 
-void cp_async16(void* to, const void* from, bool valid, const Place& = {});
+void cp_async16(void* to, const void* from, bool valid, const SourceLocation& = {});
 inline void cp_commit() { machine().async_copies().commit(); }
 template <int N>
 void cp_wait() {
   machine().async_copies().wait(N);
 }
 
-void ldmatrix_x4(uint32_t (&matrices)[4], const ito::bf16* row, const Place& = {});
-void ldmatrix_x4_trans(uint32_t (&matrices)[4], const ito::bf16* row, const Place& = {});
-void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const Place& = {});
+void ldmatrix_x4(uint32_t (&matrices)[4], const ito::bf16* row, const SourceLocation& = {});
+void ldmatrix_x4_trans(uint32_t (&matrices)[4], const ito::bf16* row, const SourceLocation& = {});
+void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const SourceLocation& = {});
 
 }  // namespace simt

@@ -21,11 +21,13 @@
 
 // ---- barriers and warp collectives ----
 
-inline void __syncthreads(const simt::Place& place = {}) { simt::machine().barrier(place); }
-inline void __syncwarp(unsigned mask = ~0u, const simt::Place& place = {}) { simt::sync_warp(mask, place); }
+inline void __syncthreads(const simt::SourceLocation& place = {}) { simt::machine().barrier(place); }
+inline void __syncwarp(unsigned mask = ~0u, const simt::SourceLocation& place = {}) {
+  simt::sync_warp(mask, place);
+}
 
 template <class T>
-T __shfl_sync(unsigned mask, T value, int source, const simt::Place& place = {}) {
+T __shfl_sync(unsigned mask, T value, int source, const simt::SourceLocation& place = {}) {
   static_assert(sizeof(T) <= 8, "a shuffle moves at most 8 bytes");
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof(T));
@@ -34,28 +36,28 @@ T __shfl_sync(unsigned mask, T value, int source, const simt::Place& place = {})
   return value;
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int distance, const simt::Place& place = {}) {
+T __shfl_xor_sync(unsigned mask, T value, int distance, const simt::SourceLocation& place = {}) {
   return __shfl_sync(mask, value, simt::machine().lane() ^ distance, place);
 }
 /// Lanes whose source lies outside the warp keep their own value.
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned distance, const simt::Place& place = {}) {
+T __shfl_down_sync(unsigned mask, T value, unsigned distance, const simt::SourceLocation& place = {}) {
   const int lane = simt::machine().lane(), source = lane + int(distance);
   return __shfl_sync(mask, value, source < 32 ? source : lane, place);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned distance, const simt::Place& place = {}) {
+T __shfl_up_sync(unsigned mask, T value, unsigned distance, const simt::SourceLocation& place = {}) {
   const int lane = simt::machine().lane(), source = lane - int(distance);
   return __shfl_sync(mask, value, source >= 0 ? source : lane, place);
 }
 
-inline unsigned __ballot_sync(unsigned mask, bool vote, const simt::Place& place = {}) {
+inline unsigned __ballot_sync(unsigned mask, bool vote, const simt::SourceLocation& place = {}) {
   return simt::ballot(mask, vote, place);
 }
-inline int __any_sync(unsigned mask, bool vote, const simt::Place& place = {}) {
+inline int __any_sync(unsigned mask, bool vote, const simt::SourceLocation& place = {}) {
   return simt::ballot(mask, vote, place) != 0;
 }
-inline int __all_sync(unsigned mask, bool vote, const simt::Place& place = {}) {
+inline int __all_sync(unsigned mask, bool vote, const simt::SourceLocation& place = {}) {
   return simt::ballot(mask, !vote, place) == 0;
 }
 
