@@ -40,7 +40,13 @@ void sum_pixels(const T* x, int pixels, int c, A* __restrict sum) {
 
 }  // namespace
 
+void check_pointwise(const char* op, int64_t samples, int64_t per_sample) {
+  if (samples < 1 || per_sample < 1)
+    fail(cat(op, ": ", samples, " samples of ", per_sample, " elements; both must be positive"));
+}
+
 void activation_forward(CpuStream& stream, int64_t count, Activation activation, In x, Out y) {
+  check_pointwise("activation", 1, count);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     const T* from = x.as<T>();
@@ -55,6 +61,7 @@ void activation_forward(CpuStream& stream, int64_t count, Activation activation,
 }
 
 void activation_backward(CpuStream& stream, int64_t count, Activation activation, In dy, In x, Out dx) {
+  check_pointwise("activation", 1, count);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
@@ -71,6 +78,7 @@ void activation_backward(CpuStream& stream, int64_t count, Activation activation
 }
 
 void add_scaled(CpuStream& stream, int64_t count, double alpha, In a, double beta, In b, Out y) {
+  check_pointwise("add_scaled", 1, count);
   visit(a.dtype, [&](auto t) {
     visit(y.dtype, [&](auto u) {
       using T = decltype(t);
@@ -81,6 +89,7 @@ void add_scaled(CpuStream& stream, int64_t count, double alpha, In a, double bet
 }
 
 void fill(CpuStream& stream, int64_t count, double value, Out y) {
+  check_pointwise("fill", 1, count);
   visit(y.dtype, [&](auto t) {
     using T = decltype(t);
     T* const to = y.as<T>();
@@ -91,6 +100,7 @@ void fill(CpuStream& stream, int64_t count, double value, Out y) {
 }
 
 void add_channels_forward(CpuStream& stream, int n, int hw, int c, In x, In bias, Out y) {
+  check_pointwise("add_channels", n, int64_t(hw) * c);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
@@ -111,6 +121,7 @@ void add_channels_forward(CpuStream& stream, int n, int hw, int c, In x, In bias
 }
 
 void add_channels_backward(CpuStream& stream, int n, int hw, int c, In dy, Out dbias) {
+  check_pointwise("add_channels", n, int64_t(hw) * c);
   visit(dy.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;
@@ -139,6 +150,7 @@ void add_channels_backward(CpuStream& stream, int n, int hw, int c, In dy, Out d
 }
 
 void scale_samples(CpuStream& stream, int n, int64_t per_sample, In x, In scale, Out y) {
+  check_pointwise("scale_samples", n, per_sample);
   visit(x.dtype, [&](auto t) {
     using T = decltype(t);
     using A = arithmetic_t<T>;

@@ -127,6 +127,7 @@ __global__ void __launch_bounds__(kMapThreads)
 }
 
 void activation_forward(CudaStream& stream, int64_t count, Activation activation, In x, Out y) {
+  check_pointwise("activation", 1, count);
   visit_cuda("activation", x.dtype, [&](auto t) {
     using T = decltype(t);
     visit(activation, [&](auto act) {
@@ -141,6 +142,7 @@ void activation_forward(CudaStream& stream, int64_t count, Activation activation
 }
 
 void activation_backward(CudaStream& stream, int64_t count, Activation activation, In dy, In x, Out dx) {
+  check_pointwise("activation", 1, count);
   visit_cuda("activation", x.dtype, [&](auto t) {
     using T = decltype(t);
     visit(activation, [&](auto act) {
@@ -155,6 +157,7 @@ void activation_backward(CudaStream& stream, int64_t count, Activation activatio
 }
 
 void add_scaled(CudaStream& stream, int64_t count, double alpha, In a, double beta, In b, Out y) {
+  check_pointwise("add_scaled", 1, count);
   visit_cuda("add_scaled", a.dtype, [&](auto t) {
     visit_cuda("add_scaled", y.dtype, [&](auto u) {
       using T = decltype(t);
@@ -170,6 +173,7 @@ void add_scaled(CudaStream& stream, int64_t count, double alpha, In a, double be
 }
 
 void fill(CudaStream& stream, int64_t count, double value, Out y) {
+  check_pointwise("fill", 1, count);
   visit_cuda("fill", y.dtype, [&](auto t) {
     using T = decltype(t);
     constexpr int V = kPackWidth<T>;
@@ -180,6 +184,7 @@ void fill(CudaStream& stream, int64_t count, double value, Out y) {
 }
 
 void add_channels_forward(CudaStream& stream, int n, int hw, int c, In x, In bias, Out y) {
+  check_pointwise("add_channels", n, int64_t(hw) * c);
   check_index("add_channels", int64_t(hw) * c);
   visit_cuda("add_channels", x.dtype, [&](auto t) {
     using T = decltype(t);
@@ -205,6 +210,7 @@ void sum_channels(CudaStream& stream, int n, int hw, int c, const T* dy, T* dbia
 }  // namespace
 
 void add_channels_backward(CudaStream& stream, int n, int hw, int c, In dy, Out dbias) {
+  check_pointwise("add_channels", n, int64_t(hw) * c);
   visit_cuda("add_channels", dy.dtype, [&](auto t) {
     using T = decltype(t);
     constexpr int V = kPackWidth<T>;
@@ -215,6 +221,7 @@ void add_channels_backward(CudaStream& stream, int n, int hw, int c, In dy, Out 
 }
 
 void scale_samples(CudaStream& stream, int n, int64_t per_sample, In x, In scale, Out y) {
+  check_pointwise("scale_samples", n, per_sample);
   visit_cuda("scale_samples", x.dtype, [&](auto t) {
     using T = decltype(t);
     constexpr int V = kPackWidth<T>;

@@ -33,4 +33,7 @@ void add_channels_backward(CudaStream&, int n, int hw, int c, In dy, Out dbias);
 void scale_samples(CpuStream&, int n, int64_t per_sample, In x, In scale, Out y);
 void scale_samples(CudaStream&, int n, int64_t per_sample, In x, In scale, Out y);
 
+/// Error: a number of samples or elements that is not positive.
+void check_pointwise(const char* op, int64_t samples, int64_t per_sample);
+
 }  // namespace ito::kernels

@@ -268,3 +268,15 @@ TEST_CASE_TEMPLATE("Fourier features and sinusoidal embedding", T, float, bf16, 
     check_close(y, expected, epsilon<T>(), epsilon<A>() + 1e-12);
   }
 }
+
+TEST_CASE("maps over nothing are errors") {
+  CpuStream stream(1);
+  Array<float> x(4), y(4);
+  CHECK_THROWS_AS(activation_forward(stream, 0, Activation::relu, x.in(), y.out()), Error);
+  CHECK_THROWS_AS(activation_backward(stream, -1, Activation::relu, x.in(), x.in(), y.out()), Error);
+  CHECK_THROWS_AS(add_scaled(stream, 0, 1, x.in(), 0, {}, y.out()), Error);
+  CHECK_THROWS_AS(fill(stream, 0, 1, y.out()), Error);
+  CHECK_THROWS_AS(add_channels_forward(stream, 0, 2, 2, x.in(), x.in(), y.out()), Error);
+  CHECK_THROWS_AS(add_channels_backward(stream, 2, 0, 2, x.in(), y.out()), Error);
+  CHECK_THROWS_AS(scale_samples(stream, 2, 0, x.in(), x.in(), y.out()), Error);
+}

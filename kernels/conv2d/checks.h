@@ -14,7 +14,7 @@ inline std::string shape_of(const Conv2dDims& d) {
              d.pad_bottom, ", right ", d.pad_right, ")");
 }
 
-inline void check(const Conv2dDims& d) {
+inline void check_dims(const Conv2dDims& d) {
   const bool sizes = d.n > 0 && d.h > 0 && d.w > 0 && d.c1 > 0 && d.c2 >= 0 && d.k > 0 && d.r > 0 && d.s > 0;
   const bool padding = d.pad_top >= 0 && d.pad_left >= 0 && d.pad_bottom >= 0 && d.pad_right >= 0;
   if (!sizes || !padding || d.stride < 1) fail(cat("conv2d: sizes must be positive: ", shape_of(d)));

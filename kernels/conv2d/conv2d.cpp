@@ -103,7 +103,7 @@ void add_epilogue(CpuStream& stream, const Conv2dDims& d, const ConvEpilogue& e,
 
 std::byte* checked(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
                    ConvPass pass, Out workspace) {
-  check(d);
+  check_dims(d);
   return check_workspace(d, conv2d_workspace_bytes(stream, policy, d, dtype, pass), workspace);
 }
 
@@ -111,13 +111,13 @@ std::byte* checked(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims
 
 size_t conv2d_workspace_bytes(CpuStream& stream, const ConvPolicy& policy, const Conv2dDims& d, DType dtype,
                               ConvPass pass) {
-  check(d);
+  check_dims(d);
   if (dtype == DType::f64) return 0;
   return Emulated(d, dtype, nullptr).bytes + algorithm_for(policy, d, pass).workspace_bytes(stream, d, pass);
 }
 
 const char* conv2d_algorithm(const ConvPolicy& policy, const Conv2dDims& d, DType dtype, ConvPass pass) {
-  check(d);
+  check_dims(d);
   return dtype == DType::f64 ? "reference" : algorithm_for(policy, d, pass).name;
 }
 

@@ -41,7 +41,7 @@ const bf16* filters_as(CudaStream& stream, const Conv2dDims& d, In w, std::byte*
 }  // namespace conv2d
 
 void conv2d::check_cuda_shape(const Conv2dDims& d, DType dtype) {
-  check(d);
+  check_dims(d);
   check_cuda_dtype("conv2d", dtype);
   const int64_t x = int64_t(d.n) * d.h * d.w, y = int64_t(d.n) * d.out_h() * d.out_w();
   const int64_t entries = int64_t(d.r) * d.s * std::max(d.c(), d.k);

@@ -24,7 +24,7 @@ enum class NoiseCondition {
 
 /// Everything that joins network and denoiser at one level, with xbar = x_t / a = x_0 + sigma z:
 ///   D(xbar; sigma) = c_skip xbar + c_out F(c_in xbar; c_noise),
-/// and the perfect answer D = x_0 is F = target_x0 x_0 + target_z z.
+/// and the perfect denoised image D = x_0 is F = target_x0 x_0 + target_z z.
 /// The denoiser determines the score: grad log p_t(x_t) = (a D - x_t) / s^2.
 struct Scaling {
   double c_skip = 0, c_out = 1, c_in = 1, c_noise = 0;

@@ -57,7 +57,7 @@ Sampler::Sampler(engine::Device& device, const Denoiser& denoiser, const Sampler
   const int64_t asked = denoiser.guided ? 2 * chunk : chunk;
   for (Tensor& state : states_) state = Tensor::persistent(device, shape, DType::f32);
   for (int i = 0; ring_ > 1 && i < ring_; ++i)
-    answers_.push_back(Tensor::persistent(device, shape, DType::f32));
+    denoised_.push_back(Tensor::persistent(device, shape, DType::f32));
   input_ = Tensor::persistent(device, {asked, image[0], image[1], image[2]}, denoiser.compute);
   c_noise_ = Tensor::persistent(device, {asked}, DType::f32);
   seeds_ = engine::Buffer<uint64_t>(device, size_t(chunk));
@@ -143,9 +143,9 @@ void Sampler::run_stage(const Wiring& w) {
   kernels::SdeUpdateOperands o{};
   o.start = states_[w.start].in(), o.x = states_[w.at].in(), o.f = f.in();
   for (int k = 0; k < w.history; ++k)
-    o.history[k] = answers_[size_t(w.newest + ring_ - 1 - k) % size_t(ring_)].in();
+    o.history[k] = denoised_[size_t(w.newest + ring_ - 1 - k) % size_t(ring_)].in();
   o.seeds = seeds_.data();
-  if (w.newest >= 0) o.denoised = answers_[size_t(w.newest)].out();
+  if (w.newest >= 0) o.denoised = denoised_[size_t(w.newest)].out();
   o.x_out = states_[w.out].out(), o.next_in = input_.out(), o.next_c_noise = c_noise_.out();
   update(o, w.history, Purpose::sampler_noise);
 }

@@ -52,7 +52,7 @@ class Sampler {
   /// Which buffers a stage works on: stages that agree in it are one captured step.
   struct Wiring {
     int at, start, out;   // of states_: where the network is asked, the step's start, the result
-    int newest, history;  // of answers_: where D_0 goes (-1: nowhere), how many older ones are read
+    int newest, history;  // of denoised_: where D_0 goes (-1: nowhere), how many older ones are read
     bool operator<(const Wiring& o) const {
       return std::tie(at, start, out, newest, history) < std::tie(o.at, o.start, o.out, o.newest, o.history);
     }
@@ -70,9 +70,9 @@ class Sampler {
   Denoiser denoiser_;
   SamplerPlan plan_;
   engine::Shape image_;
-  int chunk_, ring_ = 1;                // ring_: how many answers are kept
+  int chunk_, ring_ = 1;                // ring_: how many denoised images are kept
   Tensor states_[2], input_, c_noise_;  // [N,H,W,C], [M,H,W,C], [M]
-  std::vector<Tensor> answers_;         // [N,H,W,C] each
+  std::vector<Tensor> denoised_;        // [N,H,W,C] each
   engine::Buffer<uint64_t> seeds_;
   engine::Buffer<kernels::SdeStep> table_, current_;  // all stages' numbers; those of the running one
   std::map<Wiring, std::unique_ptr<engine::CapturedStep>> steps_;
