@@ -12,6 +12,7 @@
 #include "kernels/base/clock.h"
 #include "kernels/base/math.h"
 #include "model/diffusion/sampler.h"
+#include "model/diffusion/sampler_options.h"
 
 namespace ito::apps {
 namespace {
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 /// What is asked of ./sample.
 struct Request {
   model::SamplerOptions sampler;
+  bool list_samplers = false;
   std::string run, checkpoint, out, seeds;
   int count = 64;
   DeviceRequest device;
@@ -29,6 +31,7 @@ struct Request {
 template <FieldsOf<Request> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   fields(o.sampler, visit);
+  visit(o.list_samplers, Field("list_samplers", "print what each sampler is, and do nothing else"));
   visit(o.run, Field("run", "a training run's folder; its newest checkpoint is used")
                    .otherwise("the newest run below runs/"));
   visit(o.checkpoint, Field("checkpoint", "one checkpoint's folder"));
@@ -74,6 +77,7 @@ struct Interrupted {};
 
 struct Job {
   const model::LoadedModel& loaded;
+  const model::SamplerSettings& sampler;
   const model::SamplerPlan& plan;
   std::vector<uint64_t> seeds;
   fs::path out;
@@ -170,19 +174,19 @@ void finish(const Job& job, const Made& made, double seconds) {
               << ": a grid of more would be too large a picture\n";
 }
 
-void describe(const Request& f, const Job& job, const fs::path& checkpoint, engine::Device& device) {
+void describe(const Job& job, const fs::path& checkpoint, engine::Device& device) {
   const model::TrainingOptions& o = job.loaded.options;
   std::cout << "model      " << checkpoint.string() << " (" << o.preset << ", " << o.network.width << "x"
             << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
-            << "sampling   " << job.seeds.size() << " images, " << name_of(f.sampler.sampler) << ", "
-            << f.sampler.steps << " steps, on " << where(device) << "\n";
+            << "sampling   " << job.seeds.size() << " images, " << model::text_of(job.sampler) << "\n"
+            << "device     " << where(device) << "\n";
   const double each = time_evaluation(device, job.loaded.denoiser(), job.plan, job.image(), job.chunk);
   std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
 /// The folder's note, with the seeds that it already has of this sampling.
-SampleNote note_of(const Request& f, const model::LoadedModel& loaded, const fs::path& checkpoint,
-                   const fs::path& out) {
+SampleNote note_of(const model::SamplerSettings& sampler, const model::LoadedModel& loaded,
+                   const fs::path& checkpoint, const fs::path& out) {
   const model::TrainingOptions& o = loaded.options;
   SampleNote note;
   fs::path folder = fs::absolute(checkpoint).lexically_normal();
@@ -190,7 +194,7 @@ SampleNote note_of(const Request& f, const model::LoadedModel& loaded, const fs:
   const bool in_run = folder.parent_path().filename() == "checkpoints";
   note.run = (in_run ? folder.parent_path().parent_path() : folder).filename().string();
   note.step = loaded.step;
-  note.sampler = name_of(f.sampler.sampler), note.sampler_steps = f.sampler.steps;
+  note.sampling = model::facts_of(sampler);
   note.crop = o.crop, note.height = o.network.height, note.width = o.network.width;
   const std::optional<SampleNote> there = read_sample_note(out);
   if (there && same_sampling(*there, note)) note.seeds = there->seeds;
@@ -198,20 +202,26 @@ SampleNote note_of(const Request& f, const model::LoadedModel& loaded, const fs:
 }
 
 int sample(const Request& f) {
+  if (f.list_samplers) {
+    std::cout << model::sampler_table();
+    return 0;
+  }
   const engine::DeviceOptions where_to_run = device_options(f.device);
   const std::vector<uint64_t> seeds = chosen_seeds(f);
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
   engine::Device device(where_to_run);
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
-  const model::SamplerPlan plan = model::make_sampler_plan(f.sampler, loaded.sde);
+  const model::SamplerSettings sampler =
+      model::settle(f.sampler, loaded.options.diffusion.preconditioning.prediction);
+  const model::SamplerPlan plan = model::make_sampler_plan(sampler, loaded.sde);
   const model::NetworkConfig& net = loaded.options.network;
   const int chunk = model::sample_chunk(device, loaded.denoiser(), {net.height, net.width, net.channels});
   const fs::path out = output_folder(f, checkpoint);
   check_own_pictures(out);
   check_same_pictures(out, loaded.options.crop, net.height, net.width);
-  Job job{loaded, plan, seeds, out, chunk, note_of(f, loaded, checkpoint, out)};
+  Job job{loaded, sampler, plan, seeds, out, chunk, note_of(sampler, loaded, checkpoint, out)};
   fs::create_directories(job.out);
-  describe(f, job, checkpoint, device);
+  describe(job, checkpoint, device);
   const double start = now();
   const Made made = run(device, job);
   if (made.images == 0)

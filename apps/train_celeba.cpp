@@ -116,8 +116,8 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
                           const model::ImageSet& images, const std::optional<RunFid>& fid) {
   if (const auto begun = options_of_run(run_path(f))) return begun->steps;
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
-  // An image of a grid takes 2 steps - 1 evaluations, each about a third of a training pass.
-  const double grid = grid_images(o) * (2.0 * o.sample_steps - 1) / (3 * rate);
+  // Each evaluation of an image of a grid takes about a third of a training pass.
+  const double grid = grid_images(o) * double(model::evaluations_of(model::grid_sampler(o))) / (3 * rate);
   // An image of a validation takes one evaluation.
   const double validation = o.validate_count / (3 * rate);
   const double measuring = fid ? fid->seconds(rate) : 0;
@@ -135,8 +135,9 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
 std::optional<RunFid> open_fid(const TrainingRequest& f, const model::TrainingOptions& o,
                                engine::Device& device, const model::ImageSet& images) {
   if (f.fid_every == 0) return std::nullopt;
-  std::optional<RunFid> fid(std::in_place, device, RunFid::Options{f.inception, f.fid_count, o.sample_steps},
-                            images);
+  std::optional<RunFid> fid(
+      std::in_place, device,
+      RunFid::Options{f.inception, f.fid_count, model::evaluations_of(model::grid_sampler(o))}, images);
   std::cout << "fid        of " << thousands(fid->count()) << " images every " << thousands(f.fid_every)
             << " steps: " << fid->cost() << "\n";
   for (const std::string& note : fid->notes()) std::cout << "note       " << note << "\n";
@@ -153,12 +154,13 @@ std::optional<double> measure_fid(RunFid& fid, model::Trainer& trainer, LiveLine
   return value;
 }
 
-/// The texts of a grid as run_session draws it: seeds 0.. by Heun.
-data::PngTexts texts_of_grid(const std::filesystem::path& run, int64_t step, int sampler_steps, int count) {
+/// The texts of a grid as run_session draws it: seeds 0.. by the run's sampler.
+data::PngTexts texts_of_grid(const std::filesystem::path& run, int64_t step, const model::TrainingOptions& o,
+                             int count) {
   SampleNote note;
   note.run = (std::filesystem::absolute(run) / "").lexically_normal().parent_path().filename().string();
   note.step = step;
-  note.sampler = name_of(model::SamplerKind::heun), note.sampler_steps = sampler_steps;
+  note.sampling = model::facts_of(model::grid_sampler(o));
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
   return texts_of(note, seeds);
@@ -236,7 +238,7 @@ int train(const Flags& flags) {
                          int h, int w) {
     data::write_png(path,
                     data::make_grid(pixels.data(), size_t(count), h, w, data::grid_columns(size_t(count))),
-                    texts_of_grid(folder.path(), trainer.step_number(), options.sample_steps, count));
+                    texts_of_grid(folder.path(), trainer.step_number(), options, count));
   };
   hooks.most_in_grid = grid_images(options);
   if (hooks.most_in_grid < options.sample_count)

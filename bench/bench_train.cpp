@@ -13,6 +13,7 @@
 #include "kernels/base/names.h"
 #include "kernels/base/process_memory.h"
 #include "model/diffusion/sampler.h"
+#include "model/diffusion/sampler_options.h"
 #include "model/training/run_journal.h"
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
@@ -100,8 +101,9 @@ double step_time(Device& device, model::Trainer& trainer, Stopwatch& watch) {
 double evaluation_time(Device& device, model::Trainer& trainer, const Setting& setting, Stopwatch& watch) {
   const model::TrainingOptions& o = trainer.options();
   const int steps = device.backend() == Backend::cpu ? 1 : kSamplerStepsOnGpu;
-  const model::SamplerPlan plan =
-      model::make_sampler_plan({model::SamplerKind::heun, steps}, model::make_sde(o.diffusion.sde));
+  const model::SamplerPlan plan = model::make_sampler_plan(
+      {.sampler = model::SamplerKind::heun, .steps = steps, .grid = model::Grid::karras},
+      model::make_sde(o.diffusion.sde));
   const engine::Shape image{o.network.height, o.network.width, o.network.channels};
   model::Sampler sampler(
       device, model::network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, setting.dtype}),

@@ -88,14 +88,14 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   const auto many = place.files("many"), one = place.files("one");
   CHECK(many.size() == 5);  // three images, the grid and what they are
   const auto note = nlohmann::json::parse(many.at("samples.json"));
-  CHECK(note == nlohmann::json({{"run", "run"},
-                                {"step", 8},
-                                {"sampler", "euler-maruyama"},
-                                {"sampler_steps", 4},
-                                {"seeds", {0, 1, 2}},
-                                {"crop", "ddim128"},
-                                {"height", 16},
-                                {"width", 16}}));
+  CHECK(note ==
+        nlohmann::json({{"run", "run"},
+                        {"step", 8},
+                        {"sampling", {"sampler heun", "steps 4", "grid karras", "rho 7", "clip none"}},
+                        {"seeds", {0, 1, 2}},
+                        {"crop", "ddim128"},
+                        {"height", 16},
+                        {"width", 16}}));
   REQUIRE(place.run("sample --run run --steps 4 --seeds 7 --out many").code == 0);  // of the same sampling
   CHECK(nlohmann::json::parse(place.files("many").at("samples.json")).at("seeds") ==
         nlohmann::json({0, 1, 2, 7}));
@@ -113,7 +113,8 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   };
   says("one/000002.png",
        "size       16 wide, 16 high\ncolours    RGB (colour type 2), 8 bits\n"
-       "seed       2\nrun        run\nstep       8\nsampler    euler-maruyama\nsteps      4\n");
+       "seed       2\nrun        run\nstep       8\nsampler    heun\nsteps      4\ngrid       karras\nrho    "
+       "    7\nclip       none\n");
   says("heun/grid.png", "seeds      0-1\nrun        run\nstep       8\nsampler    heun\nsteps      3\n");
   says("run/samples/step-00000006.png",
        "seeds      0-3\nrun        run\nstep       6\nsampler    heun\nsteps      3\n");

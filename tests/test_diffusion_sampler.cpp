@@ -4,51 +4,26 @@
 #include <vector>
 
 #include "kernels/base/error.h"
-#include "model/diffusion/sampler_plan.h"
-#include "model/diffusion/schedule.h"
+#include "model/diffusion/forward_chain.h"
+#include "model/diffusion/sampler_options.h"
+#include "plan_runs.h"
 
 using namespace ito;
 using namespace ito::model;
 using doctest::Approx;
+using tests::GaussianRun;
+using tests::square;
 
 namespace {
 
-double square(double x) { return x * x; }
-
-/// D for pixels N(0, .25) is this times xbar.
-double gaussian_denoiser(double sigma) { return 0.25 / (0.25 + sigma * sigma); }
-
-/// What a plan makes of pixels N(0, .25) with the exact denoiser, the state being linear in what it started
-/// from: the gain from there, and the variance of all noise added since.
-struct Outcome {
-  double gain = 1, noise_variance = 0;
-};
-
-/// Valid for plans whose noise does not enter a two-stage step (Euler-Maruyama, Heun without churn).
-Outcome run_on_gaussian(const SamplerPlan& plan) {
-  Outcome x, start;
-  double previous = 0;  // D_1 as a multiple of the original state
-  for (const Stage& stage : plan.stages) {
-    REQUIRE(stage.noise_before == 0);
-    if (!stage.from_start) start = x;
-    const double denoised = gaussian_denoiser(stage.level.sigma) * x.gain;
-    const double of_start = stage.update.a + stage.update.b[0] * gaussian_denoiser(stage.level.sigma);
-    x.gain = stage.update.a * start.gain + stage.update.b[0] * denoised + stage.update.b[1] * previous;
-    x.noise_variance = square(of_start) * start.noise_variance + square(stage.update.c);
-    previous = denoised;
-  }
-  return x;
-}
-
-double output_stddev(const SamplerPlan& plan) {
-  const Outcome x = run_on_gaussian(plan);
-  return std::sqrt(square(x.gain * plan.prior_sigma) + x.noise_variance);
-}
+double output_stddev(const SamplerPlan& plan) { return GaussianRun(plan).stddev(); }
 
 double output_stddev(const Sde& sde, int steps, FinalStep final_step) {
-  EulerMaruyamaOptions o;
-  o.steps = steps, o.final_step = final_step;
-  return output_stddev(euler_maruyama_plan(sde, o));
+  return output_stddev(euler_maruyama_plan(sde, noise_levels(sde, Grid::uniform, steps), final_step));
+}
+
+SamplerPlan edm_heun(const Sde& sde, int steps, const Churn& churn = {}) {
+  return heun_plan(sde, noise_levels(sde, Grid::karras, steps), churn);
 }
 
 /// score_sde's loop: its own grid, but steps of 1/N; the state is x_t itself, the last noise
@@ -59,53 +34,33 @@ double repository_stddev(const Sde& sde, int steps, double t_end) {
   for (double t : times) {
     const NoiseLevel level = sde.at(t);
     const Update u = euler_maruyama(sde, level, 1.0 / steps);
-    const double gain = u.a + u.b[0] * gaussian_denoiser(level.sigma) / level.mean;
+    const double gain = u.a + u.b[0] * tests::gaussian_denoiser(level.sigma) / level.mean;
     variance = square(gain) * variance + (t == times.back() ? 0 : square(u.c));
   }
   return std::sqrt(variance);
 }
 
-/// Three Gaussians on a line, as "images" of one pixel: the exact D, and the exact probability flow. In one
-/// dimension the flow keeps every point's quantile, so the point that is at x at level sigma ends where
-/// the data's quantile is.
-struct Mixture {
-  double weight[3] = {0.3, 0.5, 0.2}, centre[3] = {-0.7, 0.1, 0.8}, stddev[3] = {0.1, 0.2, 0.05};
+/// Entries of a discrete chain as levels, in that order.
+Levels levels_of(const ForwardChain& chain, const std::vector<int>& entries) {
+  Levels levels;
+  for (int i : entries) {
+    const LinearGaussian& q = chain.marginal(i);
+    levels.push_back({double(i) / (chain.size() - 1), q.scale, q.stddev, q.stddev / q.scale});
+  }
+  return levels;
+}
 
-  double denoise(double x, double sigma) const {
-    double total = 0, sum = 0;
-    for (int k = 0; k < 3; ++k) {
-      const double own = square(stddev[k]), variance = own + sigma * sigma;
-      const double density =
-          weight[k] / std::sqrt(variance) * std::exp(-0.5 * square(x - centre[k]) / variance);
-      total += density;
-      sum += density * (centre[k] + own / variance * (x - centre[k]));
-    }
-    return sum / total;
-  }
-  double quantile(double x, double sigma) const {
-    double p = 0;
-    for (int k = 0; k < 3; ++k)
-      p += weight[k] * 0.5 * std::erfc((centre[k] - x) / std::sqrt(2 * (square(stddev[k]) + sigma * sigma)));
-    return p;
-  }
-  double point_at(double p, double sigma) const {
-    double low = -10 * (1 + sigma), high = 10 * (1 + sigma);
-    for (int i = 0; i < 200; ++i) (quantile(0.5 * (low + high), sigma) < p ? low : high) = 0.5 * (low + high);
-    return 0.5 * (low + high);
-  }
-};
+/// Every k-th entry of a chain from the last such one down: DDIM's "uniform" indices.
+std::vector<int> every(int k, int n) {
+  std::vector<int> entries;
+  for (int i = (n - 1) / k * k; i >= 0; i -= k) entries.push_back(i);
+  return entries;
+}
 
-/// One noise-free plan on one number.
-template <class Denoiser>
-double run(const SamplerPlan& plan, double x, Denoiser denoise) {
-  double start = x, previous = 0;
-  for (const Stage& stage : plan.stages) {
-    if (!stage.from_start) start = x;
-    const double denoised = denoise(x, stage.level.sigma);
-    x = stage.update.a * start + stage.update.b[0] * denoised + stage.update.b[1] * previous;
-    previous = denoised;
-  }
-  return x;
+/// DDIM's program starts at x ~ N(0, 1) whatever the first level's variance is.
+SamplerPlan from_unit_noise(SamplerPlan plan) {
+  plan.prior_sigma = 1 / plan.stages[0].level.mean;
+  return plan;
 }
 
 }  // namespace
@@ -160,29 +115,25 @@ TEST_CASE("Gaussian pixels: 1000 steps and the final denoising, every SDE") {
 
 TEST_CASE("Euler-Maruyama's plan: grid, prior, levels, the three final steps") {
   for (const Sde& sde : {Sde(), Sde(Vp{}), Sde(SubVp{}), Sde(Simple{})}) {
-    EulerMaruyamaOptions o;
-    o.steps = 50;
-    const SamplerPlan plan = euler_maruyama_plan(sde, o);
+    const Levels levels = noise_levels(sde, Grid::uniform, 50);
+    const SamplerPlan plan = euler_maruyama_plan(sde, levels, FinalStep::denoise);
     CHECK(plan.evaluations() == 50);
-    CHECK(plan.prior_sigma == sde.prior_stddev() / sde.mean(1));
+    CHECK(plan.prior_sigma == sde.at(1).sigma);
     CHECK(plan.stages.front().level.t == 1);
     CHECK(plan.stages.back().level.t == sde.sampling_end());
     const Update& last = plan.stages.back().update;
     CHECK((last.a == 0 && last.b[0] == 1 && last.c == 0));
-    o.final_step = FinalStep::noisy;
-    const Update noisy = euler_maruyama_plan(sde, o).stages.back().update;
-    o.final_step = FinalStep::mean;
-    const Update mean = euler_maruyama_plan(sde, o).stages.back().update;
+    const Update noisy = euler_maruyama_plan(sde, levels, FinalStep::noisy).stages.back().update;
+    const Update mean = euler_maruyama_plan(sde, levels, FinalStep::mean).stages.back().update;
     CHECK(noisy.c > 0);
     CHECK(mean.c == 0);
     CHECK((noisy.a == mean.a && noisy.b[0] == mean.b[0]));
     for (const Stage& stage : plan.stages) CHECK((stage.noise_before == 0 && !stage.from_start));
   }
-  EulerMaruyamaOptions one;
-  one.steps = 1;
-  CHECK(euler_maruyama_plan(Sde(), one).evaluations() == 1);
-  one.steps = 0;
-  CHECK_THROWS_AS(euler_maruyama_plan(Sde(), one), Error);
+  const auto one = noise_levels(Sde(), Grid::uniform, 1);
+  CHECK(euler_maruyama_plan(Sde(), one, FinalStep::noisy).evaluations() == 1);
+  CHECK_THROWS_AS(noise_levels(Sde(), Grid::uniform, 0), Error);
+  CHECK_THROWS_AS(euler_maruyama_plan(Sde(), {}, FinalStep::mean), Error);
 }
 
 TEST_CASE("Heun's two halves are algorithm 1's lines") {
@@ -201,7 +152,7 @@ TEST_CASE("Heun's two halves are algorithm 1's lines") {
 }
 
 TEST_CASE("Heun's plan: evaluations, levels, range by SDE") {
-  const SamplerPlan plan = heun_plan(Sde(), heun_options(Sde(), 18));
+  const SamplerPlan plan = edm_heun(Sde(), 18);
   CHECK(plan.evaluations() == 35);
   CHECK(plan.prior_sigma == 80);
   const std::vector<double> sigmas = karras_sigmas(18, 0.002, 80);
@@ -211,17 +162,16 @@ TEST_CASE("Heun's plan: evaluations, levels, range by SDE") {
     CHECK(plan.stages[i].noise_before == 0);
     CHECK(plan.stages[i].update.c == 0);
   }
-  CHECK(heun_options(Sde(Simple{25})).sigma_max == Sde(Simple{25}).stddev(1));
-  CHECK(heun_options(Sde(Simple{25})).sigma_min == 0.002);
-  CHECK(heun_options(Sde(Ve{0.01, 50})).sigma_min == 0.01);
-  CHECK(heun_options(Sde(Vp{})).sigma_max == 80);
-  CHECK(heun_plan(Sde(), heun_options(Sde(), 1)).evaluations() == 1);
+  CHECK(edm_range(Sde(Simple{25})).most == Sde(Simple{25}).stddev(1));
+  CHECK(edm_range(Sde(Simple{25})).least == 0.002);
+  CHECK(edm_range(Sde(Ve{0.01, 50})).least == 0.01);
+  CHECK(edm_range(Sde(Vp{})).most == 80);
+  CHECK(edm_heun(Sde(), 1).evaluations() == 1);
 }
 
 TEST_CASE("churn raises the level and adds exactly the noise of the difference") {
-  HeunOptions o;
-  o.steps = 256, o.churn = 40, o.churn_min = 0.05, o.churn_max = 50, o.churn_noise = 1.003;
-  const SamplerPlan plan = heun_plan(Sde(), o);
+  Churn churn{40, 0.05, 50, 1.003};
+  const SamplerPlan plan = edm_heun(Sde(), 256, churn);
   const std::vector<double> sigmas = karras_sigmas(256, 0.002, 80);
   int churned = 0;
   size_t at = 0;
@@ -236,52 +186,134 @@ TEST_CASE("churn raises the level and adds exactly the noise of the difference")
   }
   CHECK(at == plan.stages.size());
   CHECK((churned > 100 && churned < 256));
-  o.churn = 1e9;  // limited to sqrt(2) - 1
-  CHECK(heun_plan(Sde(), o).stages[100].level.sigma / sigmas[50] == Approx(std::sqrt(2.0)).epsilon(1e-14));
-  o.churn = -1;
-  CHECK_THROWS_AS(heun_plan(Sde(), o), Error);
+  churn.amount = 1e9;  // limited to sqrt(2) - 1
+  CHECK(edm_heun(Sde(), 256, churn).stages[100].level.sigma / sigmas[50] ==
+        Approx(std::sqrt(2.0)).epsilon(1e-14));
+  churn.amount = -1;
+  CHECK_THROWS_AS(edm_heun(Sde(), 256, churn), Error);
 }
 
 TEST_CASE("Gaussian pixels: Heun ends where the probability flow does, with second-order convergence") {
   const double exact = std::sqrt(0.25 / (0.25 + 6400));
   double previous = 0;
   for (int steps : {18, 36, 72, 144}) {
-    const double error =
-        std::abs(run_on_gaussian(heun_plan(Sde(), heun_options(Sde(), steps))).gain / exact - 1);
+    const double error = std::abs(GaussianRun(edm_heun(Sde(), steps)).gain() / 80 / exact - 1);
     CAPTURE(steps);
     if (previous > 0) CHECK(previous / error > 3.4);
     previous = error;
   }
 }
 
-TEST_CASE("Heun converges with order 2 to the exact flow of a Gaussian mixture") {
-  const Mixture mixture;
-  double previous = 0;
-  // The last step, from sigma_min to 0, is Euler's: it costs sigma_min^2 / (2 .05^2) of a narrow component's
-  // width.
-  for (int steps : {32, 64, 128, 256, 512}) {
-    HeunOptions o;
-    o.steps = steps, o.sigma_min = 2e-4;
-    const SamplerPlan plan = heun_plan(Sde(), o);
-    double worst = 0;
-    for (double p = 0.025; p < 1; p += 0.05) {
-      const double end =
-          run(plan, mixture.point_at(p, 80), [&](double x, double s) { return mixture.denoise(x, s); });
-      worst = std::max(worst, std::abs(end - mixture.point_at(p, 0)));
+TEST_CASE("Gaussian pixels: reverse diffusion, ancestral sampling and the corrector, as score_sde has them") {
+  const Sde ve(Ve{0.01, 90});
+  const auto levels = [&](int n) { return noise_levels(ve, Grid::uniform, n); };
+  const auto reverse = [&](int n, FinalStep f) { return reverse_diffusion_plan(ve, levels(n), f); };
+  CHECK(std::abs(output_stddev(reverse(100, FinalStep::mean)) - .523801) < 1e-6);
+  CHECK(std::abs(output_stddev(reverse(1000, FinalStep::mean)) - .502188) < 1e-6);
+  CHECK(std::abs(output_stddev(reverse(1000, FinalStep::noisy)) - .502287) < 1e-6);
+  CHECK(std::abs(output_stddev(ancestral_plan(ve, levels(100), Variance::small)) - .477778) < 1e-6);
+  CHECK(std::abs(output_stddev(ancestral_plan(ve, levels(1000), Variance::small)) - .497631) < 1e-6);
+  CHECK(std::abs(output_stddev(with_corrector(reverse(1000, FinalStep::mean), 1, 0.17)) - .507072) < 1e-6);
+  const Sde vp{Vp{}};
+  const Levels ddpm = levels_of(ForwardChain::vp(), every(1, 1000));
+  CHECK(std::abs(output_stddev(ancestral_plan(vp, ddpm, Variance::large)) - .500752) < 1e-6);
+}
+
+TEST_CASE("Gaussian pixels: DDIM shrinks the variance of few steps as its own program does") {
+  const ForwardChain chain = ForwardChain::vp();
+  const auto stddev = [&](int steps, double eta) {
+    return output_stddev(from_unit_noise(ddim_plan(levels_of(chain, every(1000 / steps, 1000)), eta)));
+  };
+  const int steps[] = {10, 20, 50, 100, 1000};
+  const double flow[] = {.374128, .433734, .472439, .485981, .498495};
+  for (int i = 0; i < 5; ++i) CHECK(std::abs(stddev(steps[i], 0) - flow[i]) < 1e-6);
+  CHECK(std::abs(stddev(10, 1) - .333263) < 1e-6);
+  CHECK(std::abs(stddev(50, 1) - .444123) < 1e-6);
+  CHECK(std::abs(stddev(100, 1) - .468256) < 1e-6);
+  CHECK(std::abs(stddev(1000, 1) - .496110) < 1e-6);
+  for (const auto& [n, expected] : {std::pair{10, .424521}, {50, .485274}}) {  // its "quadratic" indices
+    std::vector<int> entries;
+    for (int i = n - 1; i >= 0; --i) {
+      const int entry = int(square(std::sqrt(800.0) * i / (n - 1)));
+      if (entries.empty() || entries.back() != entry) entries.push_back(entry);
     }
-    CAPTURE(steps);
-    if (previous > 0) CHECK(previous / worst > 3.8);
-    previous = worst;
+    CHECK(std::abs(output_stddev(from_unit_noise(ddim_plan(levels_of(chain, entries), 0))) - expected) <
+          1e-6);
   }
 }
 
-TEST_CASE("samplers and final steps by name; coefficients for the kernel") {
-  CHECK(make_sampler_plan({SamplerKind::heun, 18}, Sde()).evaluations() == 35);
-  CHECK(make_sampler_plan({SamplerKind::euler_maruyama, 1000}, Sde(Vp{})).evaluations() == 1000);
-  CHECK_THROWS_WITH_AS(parse_name<SamplerKind>("huen"),
-                       "unknown sampler \"huen\"; did you mean \"heun\"? Known: euler-maruyama, heun", Error);
-  for (FinalStep f : {FinalStep::denoise, FinalStep::mean, FinalStep::noisy})
-    CHECK(parse_name<FinalStep>(name_of(f)) == f);
+TEST_CASE("DDPM's posterior, in its own notation") {
+  const ForwardChain chain = ForwardChain::vp();
+  const Levels levels = levels_of(chain, {700, 640});
+  const double x_t = 1.1, x0 = -0.3, z = 0.8;
+  const double abar = chain.alpha_bar(700), next = chain.alpha_bar(640), beta = 1 - abar / next;
+  const double mean =
+      std::sqrt(next) * beta / (1 - abar) * x0 + std::sqrt(abar / next) * (1 - next) / (1 - abar) * x_t;
+  const auto stepped = [&](const Update& u) {  // of x_t
+    return (u.a * x_t / levels[0].mean + u.b[0] * x0 + u.c * z) * levels[1].mean;
+  };
+  CHECK(stepped(ancestral(levels[0].sigma, levels[1].sigma, 1)) ==
+        Approx(mean + std::sqrt(beta * (1 - next) / (1 - abar)) * z).epsilon(1e-12));
+  CHECK(stepped(ancestral_large(levels[0], levels[1])) == Approx(mean + std::sqrt(beta) * z).epsilon(1e-12));
+  const double score = (std::sqrt(abar) * x0 - x_t) / (1 - abar);
+  CHECK(stepped(reverse_diffusion(levels[0], levels[1], true)) ==
+        Approx((2 - std::sqrt(1 - beta)) * x_t + beta * score + std::sqrt(beta) * z).epsilon(1e-12));
+}
+
+TEST_CASE("a corrector of snr 0 moves nothing, and samplers that cannot have one say so") {
+  const Sde vp{Vp{}};
+  const SamplerPlan plan = ancestral_plan(vp, noise_levels(vp, Grid::uniform, 20), Variance::small);
+  const SamplerPlan corrected = with_corrector(plan, 2, 0);
+  CHECK(corrected.evaluations() == 60);
+  CHECK(output_stddev(corrected) == output_stddev(plan));
+  CHECK(corrected.stages[3].langevin.alpha ==
+        Approx(square(plan.stages[1].level.mean / plan.stages[2].level.mean)).epsilon(1e-14));
+  CHECK_THROWS_AS(with_corrector(edm_heun(Sde(), 4), 1, 0.1), Error);
+  CHECK_THROWS_AS(with_corrector(plan, -1, 0.1), Error);
+}
+
+TEST_CASE("grids: ends, order, spacing, any number of steps") {
+  for (const Sde& sde : {Sde(), Sde(Vp{}), Sde(SubVp{}), Sde(Simple{})})
+    for (const Named<Grid>& row : Names<Grid>::kTable)
+      for (int n : {1, 2, 3, 7, 30, 999, 1000, 1500}) {
+        CAPTURE(std::string(row.name));
+        CAPTURE(n);
+        const Levels levels = noise_levels(sde, row.value, n);
+        REQUIRE(int(levels.size()) == n);
+        const bool whole =
+            row.value == Grid::uniform || row.value == Grid::quadratic || row.value == Grid::log_snr;
+        const SigmaRange range = edm_range(sde);
+        CHECK(levels[0].sigma == Approx(whole ? sde.at(1).sigma : range.most).epsilon(1e-12));
+        if (n > 1)
+          CHECK(levels.back().sigma ==
+                Approx(whole ? sde.at(sde.sampling_end()).sigma : range.least).epsilon(1e-9));
+        bool falls = true;
+        for (size_t i = 1; i < levels.size(); ++i) falls &= levels[i].sigma < levels[i - 1].sigma;
+        CHECK(falls);
+      }
+  const Levels quadratic = noise_levels(Sde(Vp{}), Grid::quadratic, 5);
+  CHECK(std::sqrt(quadratic[1].t) - std::sqrt(quadratic[2].t) ==
+        Approx(std::sqrt(quadratic[3].t) - std::sqrt(quadratic[4].t)).epsilon(1e-12));
+  const Levels karras = noise_levels(Sde(), Grid::karras, 5, 3);
+  CHECK(std::cbrt(karras[0].sigma) - std::cbrt(karras[1].sigma) ==
+        Approx(std::cbrt(karras[3].sigma) - std::cbrt(karras[4].sigma)).epsilon(1e-12));
+  const Levels exponential = noise_levels(Sde(), Grid::exponential, 5);
+  CHECK(exponential[0].sigma / exponential[1].sigma ==
+        Approx(exponential[3].sigma / exponential[4].sigma).epsilon(1e-12));
+}
+
+TEST_CASE("what samplers need of the SDE and of their numbers") {
+  const Sde sub_vp{SubVp{}};
+  const Levels levels = noise_levels(sub_vp, Grid::uniform, 4);
+  CHECK_THROWS_AS(reverse_diffusion_plan(sub_vp, levels, FinalStep::mean), Error);
+  CHECK_THROWS_AS(ancestral_plan(Sde(), noise_levels(Sde(), Grid::uniform, 4), Variance::large), Error);
+  CHECK_THROWS_AS(ddim_plan(levels, 1.5), Error);
+  CHECK_THROWS_AS(ddim_plan({levels[2], levels[1]}, 0), Error);
+  CHECK_THROWS_AS(dpm_solver_plan({levels[2], levels[1]}, {}), Error);
+  CHECK_THROWS_AS(unipc_plan({}, {}), Error);
+}
+
+TEST_CASE("coefficients for the kernel") {
   Update u;
   CHECK(u.terms() == 0);
   u.a = 0.1, u.b[1] = 0.2, u.c = 0.3;

@@ -11,6 +11,7 @@
 #include "model/metrics/inception.h"
 #include "model/metrics/lpips.h"
 #include "model/metrics/ms_ssim.h"
+#include "model/metrics/pixel_features.h"
 #include "model/metrics/random_pairs.h"
 #include "tests/evaluation_helpers.h"
 #include "tests/program.h"
@@ -107,7 +108,7 @@ TEST_CASE("with weights every number is there, and is what the networks and the 
   const json r =
       place.evaluate("made --reference real --html r.html --save-stats s.npz --inception-score" + networks);
   for (const char* key : {"fid", "fid_floor", "kid", "precision", "recall", "density", "coverage",
-                          "diversity", "ms_ssim3", "vendi"}) {
+                          "diversity", "ms_ssim3", "vendi", "fd_pixels8", "fd_pixels8_floor"}) {
     CAPTURE(key);
     CHECK(r.at(key).is_number());
   }
@@ -175,6 +176,19 @@ TEST_CASE("two folders without weights: what needs none is measured, and where t
   CHECK(about.at("spread").get<double>() == Approx(ours.error).epsilon(1e-12));
   CHECK(about.at("reference").get<double>() == Approx(real.mean).epsilon(1e-12));
   CHECK(about.at("ratio").get<double>() == Approx((1 - ours.mean) / (1 - real.mean)).epsilon(1e-12));
+  const auto means = [](int first, int count) {
+    model::FeatureSums sums(model::kPixelFeatures);
+    for (int i = first; i < first + count; ++i) {
+      float features[model::kPixelFeatures];
+      model::pixel_features(picture(i, 64, 64).rgb.data(), 64, 64, features);
+      sums.add({features, 1, model::kPixelFeatures});
+    }
+    return sums.statistics();
+  };
+  CHECK(r.at("fd_pixels8").get<double>() ==
+        Approx(frechet_distance(means(0, 20), means(50, 31))).epsilon(1e-9));
+  CHECK(r.at("fd_pixels8_floor").is_number());
+  CHECK(contains(place.out, "FD-pixels8 "));
   for (const char* key :
        {"fid", "fid_floor", "kid", "precision", "recall", "density", "coverage", "diversity", "vendi"}) {
     CAPTURE(key);

@@ -12,6 +12,7 @@
 #include "model/metrics/kernel_distance.h"
 #include "model/metrics/ms_ssim.h"
 #include "model/metrics/neighbours.h"
+#include "model/metrics/pixel_features.h"
 #include "model/metrics/random_pairs.h"
 #include "model/metrics/vendi.h"
 #include "tests/helpers.h"
@@ -242,3 +243,45 @@ TEST_CASE("random pairs: no number twice, chosen by the seed; a mean with its er
 }
 
 }  // namespace ito::tests
+
+TEST_CASE("8x8 means: whole boxes, boxes of parts of pixels, and their distance") {
+  const auto picture = [](int height, int width) {
+    std::vector<uint8_t> pixels;
+    for (int i = 0; i < height * width * 3; ++i)
+      pixels.push_back(uint8_t(random_uniform({3, Purpose::test, 0, uint32_t(height)}, uint32_t(i)) * 256));
+    return pixels;
+  };
+  for (const auto& [height, width] : {std::pair{8, 8}, {16, 24}, {10, 13}, {9, 100}}) {
+    CAPTURE(height);
+    const std::vector<uint8_t> pixels = picture(height, width);
+    float features[kPixelFeatures];
+    std::fill_n(features, kPixelFeatures, std::numeric_limits<float>::quiet_NaN());
+    pixel_features(pixels.data(), height, width, features);
+    // Every pixel repeated eight times a side: then every box has whole pixels, height x width of them.
+    int wrong = 0;
+    for (int box = 0; box < 64; ++box)
+      for (int c = 0; c < 3; ++c) {
+        double sum = 0;
+        for (int y = box / 8 * height; y < (box / 8 + 1) * height; ++y)
+          for (int x = box % 8 * width; x < (box % 8 + 1) * width; ++x)
+            sum += pixels[size_t((y / 8 * width + x / 8) * 3 + c)];
+        wrong += !(std::abs(features[box * 3 + c] - (sum / (height * width) / 127.5 - 1)) < 1e-6);
+      }
+    CHECK(wrong == 0);
+  }
+  float features[kPixelFeatures];
+  CHECK_THROWS_WITH_AS(pixel_features(nullptr, 7, 9, features),
+                       "8x8 means need an image of 8x8 pixels or more, not 7x9", Error);
+  // A set that is 5 levels brighter everywhere: only the means differ.
+  FeatureSums dark(kPixelFeatures), bright(kPixelFeatures);
+  for (uint32_t image = 0; image < 40; ++image) {
+    std::vector<uint8_t> pixels(8 * 8 * 3);
+    for (size_t i = 0; i < pixels.size(); ++i)
+      pixels[i] = uint8_t(random_uniform({4, Purpose::test, 0, image}, uint32_t(i)) * 200);
+    pixel_features(pixels.data(), 8, 8, features), dark.add({features, 1, kPixelFeatures});
+    for (uint8_t& p : pixels) p = uint8_t(p + 5);
+    pixel_features(pixels.data(), 8, 8, features), bright.add({features, 1, kPixelFeatures});
+  }
+  const double expected = kPixelFeatures * (5 / 127.5) * (5 / 127.5);
+  CHECK(frechet_distance(dark.statistics(), bright.statistics()) == Approx(expected).epsilon(1e-4));
+}

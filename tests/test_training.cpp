@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "model/diffusion/sampler.h"
+#include "model/diffusion/sampler_options.h"
 #include "model/training/checkpoint.h"
 #include "model/training/session.h"
 #include "model/unet/presets.h"
@@ -118,7 +119,8 @@ TEST_CASE("a sample depends on its seed alone, and a model that is damaged is re
   engine::Device device;
   const LoadedModel loaded = load_model(device, checkpoint);
   CHECK(loaded.step == 4);
-  const SamplerPlan plan = make_sampler_plan({SamplerKind::euler_maruyama, 5}, loaded.sde);
+  const SamplerPlan plan =
+      make_sampler_plan({.sampler = SamplerKind::euler_maruyama, .steps = 5}, loaded.sde);
   const auto images = [&](std::vector<uint64_t> seeds) {
     return sample_images(device, loaded.denoiser(), plan, {16, 16, 3}, seeds);
   };

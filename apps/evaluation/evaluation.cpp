@@ -7,6 +7,7 @@
 #include "apps/console/number_text.h"
 #include "apps/console/stopping.h"
 #include "apps/evaluation/features.h"
+#include "apps/evaluation/pixel_distance.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
@@ -234,6 +235,7 @@ Evaluation evaluate(const Side& generated, const Side* reference, const MetricNe
   add_neighbours(e, ours, theirs);
   add_diversity(e, generated, reference, networks, options);
   add_scores(e, ours, theirs);
+  add_pixel_distance(e, generated, reference, options);
   e.generated_statistics = ours.statistics;
   return e;
 }

@@ -17,20 +17,19 @@ namespace {
 constexpr int64_t kImagesAtOnce = 32, kFeatures = model::Inception::kFeatures,
                   kClasses = model::Inception::kClasses;
 
-/// A random half of 0..count-1, marked.
-std::vector<char> random_half(int64_t count, uint64_t seed) {
-  std::vector<char> marks(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count / 2; ++i)
-    marks[size_t(permuted_index(seed, 2, uint64_t(i), uint64_t(count)))] = 1;
-  return marks;
-}
-
 /// How many images statistics are of; files of statistics do not say.
 std::optional<int64_t> known_count(const model::FeatureStatistics& s) {
   return s.count > 0 ? std::optional(s.count) : std::nullopt;
 }
 
 }  // namespace
+
+std::vector<char> random_half(int64_t count, uint64_t seed) {
+  std::vector<char> marks(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count / 2; ++i)
+    marks[size_t(permuted_index(seed, 2, uint64_t(i), uint64_t(count)))] = 1;
+  return marks;
+}
 
 void FeatureWork::expect(const Side& side) {
   if (networks_.inception && side.images) total_ += side.used;

@@ -10,6 +10,9 @@
 
 namespace ito::apps {
 
+/// A random half of 0 .. count - 1, marked by 1.
+std::vector<char> random_half(int64_t count, uint64_t seed);
+
 /// What is known about a side's features.
 struct SideFeatures {
   std::optional<int64_t> count;  // images behind the statistics, if known

@@ -16,9 +16,6 @@ namespace {
 
 constexpr int64_t kImagesAtOnce = 32, kFeatures = model::Inception::kFeatures;
 
-/// Evaluations of the network for one image by so many steps of Heun.
-double evaluations(int steps) { return 2.0 * steps - 1; }
-
 }  // namespace
 
 RunFid::RunFid(engine::Device& device, const Options& options, const model::ImageSet& images)
@@ -43,15 +40,14 @@ RunFid::RunFid(engine::Device& device, const Options& options, const model::Imag
 
 std::string RunFid::cost() const {
   // An evaluation is about a third of what learning from an image takes.
-  const double images = double(count()) * evaluations(options_.sampler_steps) / 3;
+  const double images = double(count()) * double(options_.evaluations) / 3;
   const std::string looking = duration(seconds_per_image_ * double(count()));
   return cat("drawing ", thousands(count()), " images takes as long as learning from ",
              thousands(std::llround(images)), ", looking at them ", looking, " (the first time twice that)");
 }
 
 double RunFid::seconds(double images_per_second) const {
-  return double(count()) *
-         (evaluations(options_.sampler_steps) / (3 * images_per_second) + seconds_per_image_);
+  return double(count()) * (double(options_.evaluations) / (3 * images_per_second) + seconds_per_image_);
 }
 
 template <class Read>
@@ -84,11 +80,10 @@ std::optional<double> RunFid::measure(model::Trainer& trainer, LiveLine& line) {
   struct Interrupted {};
   std::vector<uint8_t> drawn;
   try {
-    drawn =
-        model::sample_ema(device_, trainer, seeds, options_.sampler_steps, [&](int64_t done, int64_t total) {
-          if (interrupted()) throw Interrupted();
-          line.show(cat("fid        drawing, ", done * 100 / total, " %"));
-        });
+    drawn = model::sample_ema(device_, trainer, seeds, [&](int64_t done, int64_t total) {
+      if (interrupted()) throw Interrupted();
+      line.show(cat("fid        drawing, ", done * 100 / total, " %"));
+    });
   } catch (const Interrupted&) {
     return std::nullopt;
   }

@@ -12,14 +12,14 @@
 namespace ito::apps {
 
 /// FID of a run under way: what its averaged weights draw against the images it learns from, as
-/// `./evaluate RUN --reference DATA --count N --sampler heun` measures it (seeds 0.., the same choice of
+/// `./evaluate RUN --reference DATA --count N` measures it with the sampler of the run's grids (seeds 0.., the same choice of
 /// images).
 class RunFid {
  public:
   struct Options {
     std::string inception;  // file of the FID network's weights
     int64_t count;          // images of each side, at least 2
-    int sampler_steps;
+    int64_t evaluations;    // of the network, in drawing an image
   };
   /// Opens the network, which then stays on the device. Error: the file is not named, is missing or is of another
   /// network; fewer than two images.

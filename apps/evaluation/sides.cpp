@@ -76,6 +76,16 @@ class CutImages : public SideImages {
   std::vector<int64_t> numbers_;
 };
 
+model::SamplerSettings settings_of(const model::LoadedModel& loaded, const SideOptions& o) {
+  return model::settle(o.sampler, loaded.options.diffusion.preconditioning.prediction);
+}
+
+/// The sampler and its options: "sampler", "sampler steps", "sampler grid" ...
+void add_sampling(Side& side, const model::SamplerFacts& sampling) {
+  for (const auto& [name, value] : sampling)
+    side.identity.facts.emplace_back(name == "sampler" ? name : "sampler " + name, value);
+}
+
 /// What a checkpoint draws from seeds 0 .. count - 1, quantised as the files of ./sample would be.
 class DrawnImages : public SideImages {
  public:
@@ -83,7 +93,7 @@ class DrawnImages : public SideImages {
       : SideImages({loaded.options.network.width, loaded.options.network.height}),
         device_(device),
         loaded_(std::move(loaded)),
-        plan_(model::make_sampler_plan(options.sampler, loaded_.sde)),
+        plan_(model::make_sampler_plan(settings_of(loaded_, options), loaded_.sde)),
         count_(options.count) {}
   void prepare() override {
     std::vector<uint64_t> seeds(static_cast<size_t>(count_));
@@ -197,10 +207,8 @@ void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side)
                              " are not of the sampling that samples.json describes: left out"));
   if (list.names.empty()) fail(cat(side.place(), ": its samples.json lists none of the images in it"));
   if (!note.crop.empty()) side.identity.crop = note.crop;
-  side.identity.facts = {{"run", note.run},
-                         {"step", cat(note.step)},
-                         {"sampler", note.sampler},
-                         {"sampler steps", cat(note.sampler_steps)}};
+  side.identity.facts = {{"run", note.run}, {"step", cat(note.step)}};
+  add_sampling(side, note.sampling);
 }
 
 /// Any folder or zip, its images as they are.
@@ -249,12 +257,10 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
   model::LoadedModel loaded = model::load_model(device, folder);
   side.identity.kind = "checkpoint", side.identity.crop = loaded.options.crop;
   side.available = side.used = o.count;
-  side.identity.facts = {{"checkpoint", folder.string()},
-                         {"preset", loaded.options.preset},
-                         {"step", cat(loaded.step)},
-                         {"sampler", std::string(name_of(o.sampler.sampler))},
-                         {"sampler steps", cat(o.sampler.steps)},
-                         {"seeds", cat("0-", o.count - 1)}};
+  side.identity.facts = {
+      {"checkpoint", folder.string()}, {"preset", loaded.options.preset}, {"step", cat(loaded.step)}};
+  add_sampling(side, model::facts_of(settings_of(loaded, o)));
+  side.identity.facts.emplace_back("seeds", cat("0-", o.count - 1));
   side.images = std::make_shared<DrawnImages>(device, std::move(loaded), o);
 }
 

@@ -11,7 +11,7 @@
 
 #include "data/cache/image_cache.h"
 #include "engine/device.h"
-#include "model/diffusion/sampler_plan.h"
+#include "model/diffusion/sampler_options.h"
 #include "model/metrics/frechet.h"
 
 /// The two sets of images that ./evaluate compares, in any of the forms in which people have them.

@@ -32,28 +32,45 @@ std::string seeds_text(const std::vector<uint64_t>& seeds) {
   return text;
 }
 
+/// "sampling": ["sampler heun", "steps 18", ...]; earlier versions wrote the sampler and its steps alone.
+void read_sampling(const nlohmann::json& json, model::SamplerFacts& sampling) {
+  if (!json.contains("sampling")) {
+    std::string sampler;
+    int steps = 0;
+    take(json, "sampler", sampler), take(json, "sampler_steps", steps);
+    sampling = {{"sampler", sampler}, {"steps", cat(steps)}};
+    return;
+  }
+  std::vector<std::string> lines;
+  take(json, "sampling", lines);
+  for (const std::string& line : lines) {
+    const size_t space = std::min(line.find(' '), line.size());
+    sampling.emplace_back(line.substr(0, space), line.substr(std::min(space + 1, line.size())));
+  }
+}
+
 }  // namespace
 
 void write_sample_note(const fs::path& folder, const SampleNote& note) {
-  const nlohmann::json json = {{"run", note.run},         {"step", note.step},
-                               {"sampler", note.sampler}, {"sampler_steps", note.sampler_steps},
-                               {"seeds", note.seeds},     {"crop", note.crop},
-                               {"height", note.height},   {"width", note.width}};
+  nlohmann::json sampling = nlohmann::json::array();
+  for (const auto& [name, value] : note.sampling) sampling.push_back(cat(name, " ", value));
+  const nlohmann::json json = {{"run", note.run},     {"step", note.step}, {"sampling", sampling},
+                               {"seeds", note.seeds}, {"crop", note.crop}, {"height", note.height},
+                               {"width", note.width}};
   io::write_file_atomic(folder / kNote, io::json_text(json, 2) + "\n");
 }
 
 bool same_sampling(const SampleNote& a, const SampleNote& b) {
-  return as_utf8(a.run) == as_utf8(b.run) && a.step == b.step && a.sampler == b.sampler &&
-         a.sampler_steps == b.sampler_steps && a.crop == b.crop && a.height == b.height && a.width == b.width;
+  return as_utf8(a.run) == as_utf8(b.run) && a.step == b.step && a.sampling == b.sampling &&
+         a.crop == b.crop && a.height == b.height && a.width == b.width;
 }
 
 data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds) {
-  return {{seeds.size() == 1 ? "seed" : "seeds", seeds_text(seeds)},
-          {"run", note.run},
-          {"step", cat(note.step)},
-          {"sampler", note.sampler},
-          {"steps", cat(note.sampler_steps)},
-          {"version", cat("Ito ", version_text())}};
+  data::PngTexts texts = {
+      {seeds.size() == 1 ? "seed" : "seeds", seeds_text(seeds)}, {"run", note.run}, {"step", cat(note.step)}};
+  texts.insert(texts.end(), note.sampling.begin(), note.sampling.end());
+  texts.emplace_back("version", cat("Ito ", version_text()));
+  return texts;
 }
 
 std::optional<SampleNote> read_sample_note(const fs::path& folder) {
@@ -63,7 +80,7 @@ std::optional<SampleNote> read_sample_note(const fs::path& folder) {
     const auto json = nlohmann::json::parse(io::read_file(file));
     SampleNote note;
     take(json, "run", note.run), take(json, "step", note.step);
-    take(json, "sampler", note.sampler), take(json, "sampler_steps", note.sampler_steps);
+    read_sampling(json, note.sampling);
     std::vector<uint64_t> seeds;
     take(json, "seeds", seeds);
     note.seeds.insert(seeds.begin(), seeds.end());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/pictures/png_text.h"
+#include "model/diffusion/sampler_options.h"
 
 namespace ito::apps {
 
@@ -15,9 +16,8 @@ namespace ito::apps {
 struct SampleNote {
   std::string run;  // the run folder's own name; or that of a checkpoint outside a run
   int64_t step = 0;
-  std::string sampler;
-  int sampler_steps = 0;
-  std::set<uint64_t> seeds;  // 000005.png is seed 5's; all seeds of one sampling, over several calls
+  model::SamplerFacts sampling;  // options of the sampler and their values, the sampler first
+  std::set<uint64_t> seeds;      // 000005.png is seed 5's; all seeds of one sampling, over several calls
   std::string crop;
   int height = 0, width = 0;
 };
@@ -27,8 +27,8 @@ void write_sample_note(const std::filesystem::path& folder, const SampleNote& no
 /// Whether two notes are of the same run, step, sampler and kind of pictures, so that their images belong together.
 bool same_sampling(const SampleNote&, const SampleNote&);
 
-/// The texts of a PNG of these seeds (one picture's, or a grid's): the seeds, run, step, sampler, its steps and this
-/// program's version.
+/// The texts of a PNG of these seeds (one picture's, or a grid's): the seeds, run, step, the sampler with its options, and
+/// this program's version.
 data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds);
 
 /// The note in a folder; nothing if it has no samples.json. Error: that file is not such a note.

@@ -1,14 +1,48 @@
 #include "model/diffusion/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/base/error.h"
 
 namespace ito::model {
+namespace {
+
+void check_count(int n) {
+  if (n < 1) fail(cat("sampling needs at least 1 step, not ", n));
+}
+
+/// n numbers from `first` to `last`, evenly spaced, both of them exact.
+std::vector<double> evenly(int n, double first, double last) {
+  check_count(n);
+  std::vector<double> points(static_cast<size_t>(n), first);
+  for (int i = 1; i < n; ++i) points[size_t(i)] = first + (last - first) * i / (n - 1);
+  if (n > 1) points.back() = last;
+  return points;
+}
+
+template <class Transform>
+std::vector<double> transformed(std::vector<double> points, double first, double last, Transform transform) {
+  std::transform(points.begin(), points.end(), points.begin(), transform);
+  points.front() = first;  // not rounded by the transform
+  if (points.size() > 1) points.back() = last;
+  return points;
+}
+
+std::vector<double> exponential_sigmas(int n, const SigmaRange& range) {
+  return transformed(evenly(n, std::log(range.most), std::log(range.least)), range.most, range.least,
+                     [](double x) { return std::exp(x); });
+}
+
+std::vector<double> quadratic_times(int n, double t_end) {
+  return transformed(evenly(n, 1, std::sqrt(t_end)), 1, t_end, [](double root) { return root * root; });
+}
+
+}  // namespace
 
 std::vector<double> uniform_times(int n, double t_end) {
-  if (n < 1) fail(cat("sampling needs at least 1 step, not ", n));
   if (!(t_end > 0 && t_end < 1)) fail(cat("a time grid ends inside (0, 1), not at ", t_end));
+  check_count(n);
   std::vector<double> times(static_cast<size_t>(n), 1.0);
   for (int i = 1; i < n; ++i) times[size_t(i)] = 1 - (1 - t_end) * i / (n - 1);
   if (n > 1) times.back() = t_end;
@@ -16,7 +50,7 @@ std::vector<double> uniform_times(int n, double t_end) {
 }
 
 std::vector<double> karras_sigmas(int n, double sigma_min, double sigma_max, double rho) {
-  if (n < 1) fail(cat("sampling needs at least 1 step, not ", n));
+  check_count(n);
   if (!(sigma_min > 0 && sigma_max > sigma_min && rho > 0))
     fail(cat("a noise schedule needs 0 < sigma_min < sigma_max and rho > 0, not ", sigma_min, ", ", sigma_max,
              ", ", rho));
@@ -26,6 +60,41 @@ std::vector<double> karras_sigmas(int n, double sigma_min, double sigma_max, dou
   if (n > 1) sigmas.back() = sigma_min;
   sigmas.push_back(0);
   return sigmas;
+}
+
+SigmaRange edm_range(const Sde& sde) {
+  return {std::max(Ve{}.sigma_min, sde.stddev(0) / sde.mean(0)), std::min(Ve{}.sigma_max, sde.at(1).sigma)};
+}
+
+std::vector<NoiseLevel> noise_levels(const Sde& sde, Grid grid, int n, double rho) {
+  std::vector<NoiseLevel> levels;
+  const auto from_times = [&](const std::vector<double>& times) {
+    for (double t : times) levels.push_back(sde.at(t));
+  };
+  const auto from_sigmas = [&](const std::vector<double>& sigmas) {
+    for (double sigma : sigmas) levels.push_back(sde.at_sigma(sigma));
+  };
+  switch (grid) {
+    case Grid::uniform:
+      from_times(uniform_times(n, sde.sampling_end()));
+      break;
+    case Grid::quadratic:
+      from_times(quadratic_times(n, sde.sampling_end()));
+      break;
+    case Grid::log_snr:
+      from_sigmas(exponential_sigmas(n, {sde.at(sde.sampling_end()).sigma, sde.at(1).sigma}));
+      break;
+    case Grid::karras: {
+      std::vector<double> sigmas = karras_sigmas(n, edm_range(sde).least, edm_range(sde).most, rho);
+      sigmas.pop_back();
+      from_sigmas(sigmas);
+      break;
+    }
+    case Grid::exponential:
+      from_sigmas(exponential_sigmas(n, edm_range(sde)));
+      break;
+  }
+  return levels;
 }
 
 }  // namespace ito::model

@@ -2,6 +2,9 @@
 
 #include <vector>
 
+#include "kernels/base/names.h"
+#include "model/diffusion/sde.h"
+
 namespace ito::model {
 
 /// n points t_i = linspace(1, t_end, n), falling; {1} for n = 1. They stand for n evaluations: n - 1 steps
@@ -12,4 +15,35 @@ std::vector<double> uniform_times(int n, double t_end);
 /// Errors: n < 1, not 0 < sigma_min < sigma_max, rho <= 0. Source: arXiv:2206.00364, eq. 5.
 std::vector<double> karras_sigmas(int n, double sigma_min, double sigma_max, double rho = 7);
 
+/// Where a sampler evaluates the denoiser: evenly spaced in
+enum class Grid : uint8_t {
+  uniform,      // t, from 1 to the SDE's sampling_end()
+  quadratic,    // sqrt(t), over the same range (DDIM, arXiv:2010.02502)
+  log_snr,      // ln sigma, over the same range (DPM-Solver, arXiv:2206.00927)
+  karras,       // sigma^(1/rho), over EDM's range of noise (arXiv:2206.00364)
+  exponential,  // ln sigma, over EDM's range
+};
+
+/// The least and the most noise that a sampler visits.
+struct SigmaRange {
+  double least, most;
+};
+/// EDM's range [.002, 80], cut to the SDE's own [sigma(0), sigma(1)]: a network is never evaluated at levels that
+/// it has not seen.
+SigmaRange edm_range(const Sde&);
+
+/// n levels of a grid, from the most noise to the least. rho: of karras. Errors as above.
+std::vector<NoiseLevel> noise_levels(const Sde&, Grid, int n, double rho = 7);
+
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::Grid> {
+  using Grid = model::Grid;
+  static constexpr std::string_view kKind = "grid of noise levels";
+  static constexpr Named<Grid> kTable[] = {{"uniform", Grid::uniform},
+                                           {"karras", Grid::karras},
+                                           {"quadratic", Grid::quadratic},
+                                           {"log-snr", Grid::log_snr},
+                                           {"exponential", Grid::exponential}};
+};

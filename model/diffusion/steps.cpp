@@ -14,7 +14,7 @@ int Update::terms() const {
 
 void Update::write_to(kernels::SdeStep& step) const {
   step.a = float(a);
-  for (int k = 0; k < kTerms; ++k) step.b[k] = float(b[k]);
+  for (size_t k = 0; k < std::size(step.b); ++k) step.b[k] = float(b[k]);
   step.c = float(c);
 }
 
@@ -55,6 +55,42 @@ Update flow_heun(double from, double to) {
   update.a = r;
   update.b[0] = 0.5 * (1 - r) / r;
   update.b[1] = 0.5 * (1 - r) * (2 * r - 1) / r;
+  return update;
+}
+
+Update reverse_diffusion(const NoiseLevel& from, const NoiseLevel& to, bool vp) {
+  if (!vp) {
+    Update update = ancestral(from.sigma, to.sigma, 1);  // their means agree
+    update.c = std::sqrt((from.sigma - to.sigma) * (from.sigma + to.sigma));
+    return update;
+  }
+  const double ratio = from.mean / to.mean, beta = (1 - ratio) * (1 + ratio);
+  const double pull = beta / (from.stddev * from.stddev);  // of the score: pull (a D - x)
+  Update update;
+  update.a = 2 - ratio - pull;
+  update.b[0] = pull * from.mean;
+  update.c = std::sqrt(beta);
+  return rescaled(update, from.mean, to.mean);
+}
+
+Update ancestral(double from, double to, double eta) {
+  if (!(from > to && to >= 0))
+    fail(cat("an ancestral step needs falling noise levels sigma >= 0, not ", from, " and ", to));
+  if (!(eta >= 0 && eta <= 1)) fail(cat("eta must be from 0 to 1, is ", eta));
+  const double posterior = to * std::sqrt((from - to) * (from + to)) / from;
+  Update update;
+  update.c = eta * posterior;
+  // down^2 = to^2 - eta^2 posterior^2, written so that nothing cancels: to^2 - posterior^2 = (to^2 / from)^2.
+  const double down = std::hypot(to * to / from, std::sqrt((1 - eta) * (1 + eta)) * posterior);
+  update.a = down / from;
+  update.b[0] = 1 - down / from;
+  return update;
+}
+
+Update ancestral_large(const NoiseLevel& from, const NoiseLevel& to) {
+  Update update = ancestral(from.sigma, to.sigma, 1);
+  const double ratio = from.mean / to.mean;
+  update.c = std::sqrt((1 - ratio) * (1 + ratio)) / to.mean;
   return update;
 }
 

@@ -9,9 +9,9 @@ namespace ito::model {
 
 /// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2 those before.
 struct Update {
-  static constexpr int kTerms = 1 + kernels::kSdeHistory;
+  static constexpr int kTerms = 4;
   double a = 1;
-  double b[kTerms] = {0, 0, 0};
+  double b[kTerms] = {};
   double c = 0;
 
   /// How many of b are in use: up to the last one that is not 0.
@@ -37,5 +37,20 @@ Update flow_euler(double from, double to);
 ///   x' = x + (to - from) (d + d') / 2,  d = (x - D_1) / from,  d' = (y - D_0) / to,
 /// where y is the first half's result, D_0 = D(y; to), D_1 = D(x; from). Needs to > 0. Source: lines 7 and 8.
 Update flow_heun(double from, double to);
+
+/// A step of the reverse chain whose forward chain has the SDE's marginals at the two levels (arXiv:2011.13456, appendix
+/// E): where f = 0, x' = x + (from^2 - to^2) score + sqrt(from^2 - to^2) z; under VP, where `vp`,
+///   x'_t = (2 - sqrt(1 - beta)) x_t + beta score + sqrt(beta) z,  beta = 1 - (a_from / a_to)^2.
+/// to with sigma = 0 is the image itself.
+Update reverse_diffusion(const NoiseLevel& from, const NoiseLevel& to, bool vp);
+
+/// DDIM's step (arXiv:2010.02502, eq. 12), which in the coordinates xbar is the same for every SDE:
+///   x' = D_0 + down (x - D_0) / from + up z,  up = eta to sqrt(from^2 - to^2) / from,  down^2 = to^2 - up^2.
+/// eta 0 is a step of the probability flow, flow_euler; eta 1 is the exact posterior q(x' | x, x_0 = D_0), which is
+/// ancestral sampling: DDPM's under VP (the smaller of its variances), SMLD's under VE.
+Update ancestral(double from, double to, double eta);
+
+/// DDPM's ancestral step with the larger variance, beta = 1 - (a_from / a_to)^2 (arXiv:2006.11239, section 3.2); VP.
+Update ancestral_large(const NoiseLevel& from, const NoiseLevel& to);
 
 }  // namespace ito::model

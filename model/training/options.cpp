@@ -69,6 +69,10 @@ void check(const TrainingOptions& o) {
                   {"a smaller {batch}", "a smaller {accumulate}"});
 }
 
+SamplerSettings grid_sampler(const TrainingOptions& options) {
+  return settle({.steps = options.sample_steps}, options.diffusion.preconditioning.prediction);
+}
+
 engine::DType compute_type(const TrainingOptions& options) {
   return options.precision == Precision::bf16 ? engine::DType::bf16 : engine::DType::f32;
 }

@@ -9,7 +9,7 @@
 #include "kernels/conv_policy.h"
 #include "model/diffusion/noise_level.h"
 #include "model/diffusion/objective.h"
-#include "model/diffusion/sampler_plan.h"
+#include "model/diffusion/sampler_options.h"
 #include "model/unet/config.h"
 
 namespace ito::model {
@@ -64,7 +64,7 @@ struct TrainingOptions {
   kernels::Provider conv = kernels::Provider::own;
   std::string crop = "none";
   int64_t save_every = 1000, sample_every = 1000;
-  int sample_count = 64, sample_steps = HeunOptions{}.steps;
+  int sample_count = 64, sample_steps = 18;
   int keep = 2;
   int64_t validate_every = 0;
   int validate_count = 256;
@@ -90,7 +90,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.save_every, Field("save_every", "steps between checkpoints", kSteps).may_change());
   visit(o.sample_every, Field("sample_every", "steps between sample grids", kSteps).may_change());
   visit(o.sample_count, Field("sample_count", "images of a grid; 0: none", from(0).to(1000000)).may_change());
-  visit(o.sample_steps, Field("sample_steps", "Heun steps of a grid", kSamplerSteps).may_change());
+  visit(o.sample_steps, Field("sample_steps", "sampler steps of a grid", kSamplerSteps).may_change());
   visit(o.keep,
         Field("keep", "newest checkpoints kept, next to the best one", from(1).to(1000000)).may_change());
   visit(o.validate_every,
@@ -129,6 +129,9 @@ void check(const TrainingOptions& options);
 
 /// Sets the number of steps and, with it, the end of the learning rate's decay.
 void set_steps(TrainingOptions& options, int64_t steps);
+
+/// How grids and FID during training are drawn: by the sampler that suits what the network predicts.
+SamplerSettings grid_sampler(const TrainingOptions& options);
 
 /// The type that the network computes in.
 engine::DType compute_type(const TrainingOptions& options);

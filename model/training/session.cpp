@@ -153,8 +153,7 @@ void Session::draw_grid() {
   const int count = std::min(options_.sample_count, hooks_.most_in_grid);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  const auto pixels =
-      sample_ema(device_, trainer_, seeds, options_.sample_steps, [&](int64_t, int64_t) { give_way(); });
+  const auto pixels = sample_ema(device_, trainer_, seeds, [&](int64_t, int64_t) { give_way(); });
   hooks_.write_grid(path, pixels, count, options_.network.height, options_.network.width);
   journal_->grid(trainer_.step_number(), path);
 }
@@ -311,13 +310,12 @@ SessionResult Session::run() {
 }  // namespace
 
 std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const std::vector<uint64_t>& seeds,
-                                int steps, const SampleProgress& progress) {
+                                const SampleProgress& progress) {
   const TrainingOptions& o = trainer.options();
-  const Sde sde = make_sde(o.diffusion.sde);
   return sample_images(
       device, network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, compute_type(o)}),
-      heun_plan(sde, heun_options(sde, steps)), {o.network.height, o.network.width, o.network.channels},
-      seeds, progress);
+      make_sampler_plan(grid_sampler(o), make_sde(o.diffusion.sde)),
+      {o.network.height, o.network.width, o.network.channels}, seeds, progress);
 }
 
 SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder,

@@ -49,8 +49,8 @@ struct SessionResult {
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 
-/// Images of these seeds from the EMA weights, by Heun. u8 [seeds,H,W,C].
-std::vector<uint8_t> sample_ema(engine::Device&, Trainer&, const std::vector<uint64_t>& seeds, int steps,
+/// Images of these seeds from the EMA weights, by grid_sampler(). u8 [seeds,H,W,C].
+std::vector<uint8_t> sample_ema(engine::Device&, Trainer&, const std::vector<uint64_t>& seeds,
                                 const SampleProgress& progress = {});
 
 }  // namespace ito::model

@@ -4,6 +4,7 @@
 
 #include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
+#include "model/diffusion/sampler_options.h"
 #include "model/unet/presets.h"
 #include "tests/op_evaluation.h"
 #include "tests/simt/device_array.h"
@@ -44,11 +45,18 @@ struct Model {
   engine::Shape image() const { return {config.height, config.width, 3}; }
 };
 
-SamplerPlan plan_of(const char* name, int steps) {
-  if (std::string(name) != "churn") return make_sampler_plan({parse_name<SamplerKind>(name), steps}, Sde());
-  HeunOptions o = heun_options(Sde(), steps);
-  o.churn = 10;
-  return heun_plan(Sde(), o);
+/// A sampler by name with its own options; heun, when asked for as "churn", with churn.
+SamplerPlan plan_of(const std::string& name, int steps) {
+  SamplerOptions o;
+  o.sampler = name == "churn" ? SamplerKind::heun : parse_name<SamplerKind>(name), o.steps = steps;
+  if (name == "churn") o.churn = 10;
+  return make_sampler_plan(settle(o, Prediction::edm), Sde());
+}
+
+std::vector<std::string> every_sampler() {
+  std::vector<std::string> names = names_of<SamplerKind>();
+  names.push_back("churn");
+  return names;
 }
 
 std::vector<double> sampled(Model& m, const Denoiser& denoiser, const SamplerPlan& plan,
@@ -58,7 +66,7 @@ std::vector<double> sampled(Model& m, const Denoiser& denoiser, const SamplerPla
 }
 
 TEST_CASE("every sampler on CUDA makes the CPU's images") {
-  for (const char* name : {"euler-maruyama", "heun", "churn"}) {
+  for (const std::string& name : every_sampler()) {
     CAPTURE(name);
     const SamplerPlan plan = plan_of(name, 5);
     Model cpu(Backend::cpu), cuda(Backend::cuda);
@@ -70,7 +78,7 @@ TEST_CASE("every sampler on CUDA makes the CPU's images") {
 }
 
 TEST_CASE("replayed stages equal launched ones bit for bit") {
-  for (const char* name : {"euler-maruyama", "heun", "churn"})
+  for (const std::string& name : every_sampler())
     for (DType compute : {DType::f32, DType::bf16}) {
       CAPTURE(name);
       const SamplerPlan plan = plan_of(name, 7);

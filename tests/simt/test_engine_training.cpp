@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "model/diffusion/sampler.h"
+#include "model/diffusion/sampler_options.h"
 #include "model/training/checkpoint.h"
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
@@ -133,7 +134,8 @@ TEST_CASE("a run that was killed goes on bit for bit, with dropout, accumulation
 
 TEST_CASE("a checkpoint that one device wrote goes on, and is sampled, on the other") {
   const Run run(8);
-  const SamplerPlan plan = make_sampler_plan({SamplerKind::heun, 2}, Sde());
+  const SamplerPlan plan =
+      make_sampler_plan({.sampler = SamplerKind::heun, .steps = 2, .grid = Grid::karras}, Sde());
   for (Backend from : {Backend::cuda, Backend::cpu}) {
     const Backend to = from == Backend::cuda ? Backend::cpu : Backend::cuda;
     TempFolder folder;

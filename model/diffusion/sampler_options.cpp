@@ -1,0 +1,209 @@
+#include "model/diffusion/sampler_options.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "kernels/base/error.h"
+
+namespace ito::model {
+namespace {
+
+/// Options that are for some samplers only.
+enum Takes : unsigned { kEta = 1, kVariance = 2, kOrder = 4, kLowerOrder = 8, kChurn = 16, kFinal = 32 };
+
+using Kind = SamplerKind;
+constexpr bool kYes = true, kNo = false;
+
+// kind, summary, stochastic, order, evaluations a step, steps, grid, eta, takes
+constexpr SamplerInfo kSamplers[] = {
+    {Kind::euler_maruyama, "the reverse SDE as it is written; many steps, forgives a rough model", kYes, 1, 1,
+     1000, Grid::uniform, 0, kFinal},
+    {Kind::reverse_diffusion, "the reverse of the discretised SDE (score_sde); not for sub-vp", kYes, 1, 1,
+     1000, Grid::uniform, 0, kFinal},
+    {Kind::ancestral, "exact steps of the reverse chain: DDPM under vp, SMLD under ve", kYes, 1, 1, 1000,
+     Grid::uniform, 0, kVariance},
+    {Kind::ddim, "from the probability flow (eta 0) to ancestral sampling (eta 1)", kNo, 1, 1, 50,
+     Grid::uniform, 0, kEta},
+    {Kind::euler, "the probability flow in its simplest form", kNo, 1, 1, 50, Grid::karras, 0, kChurn},
+    {Kind::heun, "EDM's sampler of the probability flow", kNo, 2, 2, 18, Grid::karras, 0, kChurn},
+    {Kind::euler_ancestral, "Euler's step and fresh noise (k-diffusion's euler_a)", kYes, 1, 1, 100,
+     Grid::karras, 1, kEta},
+    {Kind::dpmpp_2m, "DPM-Solver++, two results a step: few steps", kNo, 2, 1, 20, Grid::karras, 0, 0},
+    {Kind::dpmpp_3m, "DPM-Solver++, three results a step: the fewest steps", kNo, 3, 1, 20, Grid::karras, 0,
+     kLowerOrder},
+    {Kind::dpmpp_2m_sde, "the reverse SDE by DPM-Solver++", kYes, 2, 1, 50, Grid::karras, 1, kEta},
+    {Kind::dpmpp_3m_sde, "the reverse SDE by DPM-Solver++, third order", kYes, 3, 1, 50, Grid::karras, 1,
+     kEta | kLowerOrder},
+    {Kind::unipc, "predictor and corrector on the same evaluation: the fewest steps", kNo, 3, 1, 20,
+     Grid::karras, 0, kOrder | kLowerOrder},
+};
+
+/// The samplers that take an option, "ddim, euler-ancestral or dpm++2m-sde".
+std::string takers(unsigned option) {
+  std::vector<std::string> names;
+  for (const SamplerInfo& info : kSamplers)
+    if (info.takes & option) names.emplace_back(name_of(info.kind));
+  return list_of(names);
+}
+
+/// Fails if an option is given that does nothing with the sampler.
+void check_taken(const SamplerInfo& info, bool given, unsigned option, const char* name) {
+  if (!given || (info.takes & option)) return;
+  fail_advising(cat(name, " does nothing with the sampler ", name_of(info.kind)),
+                {cat("no {", name, "}"), cat("{sampler} ", takers(option))});
+}
+
+void check_options(const SamplerOptions& o, const SamplerInfo& info) {
+  check_taken(info, o.eta.has_value(), kEta, "eta");
+  check_taken(info, o.variance.has_value(), kVariance, "variance");
+  check_taken(info, o.order.has_value(), kOrder, "order");
+  check_taken(info, o.lower_order_final, kLowerOrder, "lower_order_final");
+  check_taken(info, o.churn.has_value(), kChurn, "churn");
+  check_taken(info, o.final_step.has_value(), kFinal, "final");
+  const bool range = o.churn_min || o.churn_max || o.churn_noise;
+  if (range && !(o.churn && *o.churn > 0))
+    fail_advising("a range or a factor of churn does nothing without churn", {"{churn} 40, for example"});
+  if (o.rho && o.grid.value_or(info.grid) != Grid::karras)
+    fail_advising("rho does nothing without the grid karras", {"{grid} karras", "no {rho}"});
+  if (o.steps && o.evaluations)
+    fail_advising("a number of steps and one of evaluations exclude each other",
+                  {"only {steps}", "only {evaluations}"});
+  if (o.snr && o.corrector.value_or(0) == 0)
+    fail_advising("snr does nothing without a corrector", {"{corrector} 1", "no {snr}"});
+}
+
+bool is_stochastic(const SamplerSettings& s) {
+  const bool takes_eta = info_of(s.sampler).takes & kEta;
+  return takes_eta ? s.eta > 0 : info_of(s.sampler).stochastic;
+}
+
+/// The most steps that take at most so many evaluations.
+int steps_within(int evaluations, const SamplerSettings& s) {
+  if (s.sampler == Kind::heun) return (evaluations + 1) / 2;
+  const int steps = evaluations / (1 + s.corrector);
+  if (steps < 1)
+    fail_advising(cat("a step and its ", s.corrector, " corrections take ", 1 + s.corrector, " evaluations, ",
+                      evaluations, " are allowed"),
+                  {cat("{evaluations} ", 1 + s.corrector), "a smaller {corrector}"});
+  return steps;
+}
+
+}  // namespace
+
+const SamplerInfo& info_of(SamplerKind kind) {
+  for (const SamplerInfo& info : kSamplers)
+    if (info.kind == kind) return info;
+  fail("a sampler is missing in the table");
+}
+
+std::string sampler_table() {
+  char line[200];
+  std::string table;
+  const auto add = [&](const char* name, const char* noise, const char* order, const char* evaluations,
+                       const char* steps, const char* grid, const char* summary) {
+    std::snprintf(line, sizeof line, "%-18s %-5s %5s %11s %5s  %-11s  %s\n", name, noise, order, evaluations,
+                  steps, grid, summary);
+    table += line;
+  };
+  add("sampler", "noise", "order", "evaluations", "steps", "grid", "");
+  for (const SamplerInfo& info : kSamplers)
+    add(std::string(name_of(info.kind)).c_str(), info.stochastic ? "yes" : "no", cat(info.order).c_str(),
+        cat(info.evaluations, " a step").c_str(), cat(info.steps).c_str(),
+        std::string(name_of(info.grid)).c_str(), info.summary);
+  return table;
+}
+
+SamplerSettings settle(const SamplerOptions& o, Prediction prediction) {
+  const bool smooth = prediction == Prediction::edm || prediction == Prediction::v;
+  SamplerSettings s;
+  s.sampler = o.sampler.value_or(smooth ? Kind::heun : Kind::euler_maruyama);
+  const SamplerInfo& info = info_of(s.sampler);
+  check_options(o, info);
+  s.grid = o.grid.value_or(info.grid);
+  s.rho = o.rho.value_or(s.rho), s.eta = o.eta.value_or(info.eta);
+  s.order = o.order.value_or(info.order), s.variance = o.variance.value_or(s.variance);
+  s.churn.amount = o.churn.value_or(0), s.churn.least = o.churn_min.value_or(s.churn.least);
+  s.churn.most = o.churn_max.value_or(s.churn.most), s.churn.noise = o.churn_noise.value_or(s.churn.noise);
+  s.lower_order_final = o.lower_order_final;
+  s.final_step = o.final_step.value_or(s.final_step);
+  s.corrector = o.corrector.value_or(0), s.snr = o.snr.value_or(s.snr);
+  if (s.corrector > 0 && !is_stochastic(s))
+    fail_advising(cat("a corrector adds noise, and the sampler ", name_of(s.sampler), " adds none"),
+                  {"no {corrector}", "{sampler} reverse-diffusion, for example"});
+  s.clip = o.clip ? Clip::parse(*o.clip) : Clip{smooth ? Clip::Kind::none : Clip::Kind::fixed};
+  s.steps = o.evaluations ? steps_within(*o.evaluations, s) : o.steps.value_or(info.steps);
+  return s;
+}
+
+SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
+  const Levels levels = noise_levels(sde, s.grid, s.steps, s.rho);
+  const auto plan = [&]() -> SamplerPlan {
+    switch (s.sampler) {
+      case Kind::euler_maruyama:
+        return euler_maruyama_plan(sde, levels, s.final_step);
+      case Kind::reverse_diffusion:
+        return reverse_diffusion_plan(sde, levels, s.final_step);
+      case Kind::ancestral:
+        return ancestral_plan(sde, levels, s.variance);
+      case Kind::ddim:
+      case Kind::euler_ancestral:
+        return ddim_plan(levels, s.eta);
+      case Kind::euler:
+        return euler_plan(sde, levels, s.churn);
+      case Kind::heun:
+        return heun_plan(sde, levels, s.churn);
+      case Kind::dpmpp_2m:
+      case Kind::dpmpp_3m:
+      case Kind::dpmpp_2m_sde:
+      case Kind::dpmpp_3m_sde:
+        return dpm_solver_plan(levels, {info_of(s.sampler).order, s.eta, s.lower_order_final});
+      case Kind::unipc:
+        return unipc_plan(levels, {s.order, 0, s.lower_order_final});
+    }
+    fail("a sampler is missing here");
+  }();
+  SamplerPlan made = s.corrector > 0 ? with_corrector(plan, s.corrector, s.snr) : plan;
+  made.clip = s.clip;
+  return made;
+}
+
+SamplerFacts facts_of(const SamplerSettings& s) {
+  const unsigned takes = info_of(s.sampler).takes;
+  SamplerFacts facts = {{"sampler", std::string(name_of(s.sampler))},
+                        {"steps", cat(s.steps)},
+                        {"grid", std::string(name_of(s.grid))}};
+  const auto add = [&](bool matters, const char* name, const std::string& value) {
+    if (matters) facts.emplace_back(name, value);
+  };
+  add(s.grid == Grid::karras, "rho", shortest_text(s.rho));
+  add(takes & kEta, "eta", shortest_text(s.eta));
+  add(takes & kVariance, "variance", std::string(name_of(s.variance)));
+  add(takes & kOrder, "order", cat(s.order));
+  add(s.lower_order_final, "lower_order_final", "true");
+  const bool churned = (takes & kChurn) && s.churn.amount > 0;
+  add(churned, "churn", shortest_text(s.churn.amount));
+  add(churned, "churn_min", shortest_text(s.churn.least));
+  add(churned, "churn_max", shortest_text(s.churn.most));
+  add(churned, "churn_noise", shortest_text(s.churn.noise));
+  add(takes & kFinal, "final", std::string(name_of(s.final_step)));
+  add(s.corrector > 0, "corrector", cat(s.corrector));
+  add(s.corrector > 0, "snr", shortest_text(s.snr));
+  add(true, "clip", s.clip.text());
+  return facts;
+}
+
+std::string text_of(const SamplerSettings& s) {
+  std::string text;
+  for (const auto& [name, value] : facts_of(s))
+    text += name == "sampler" ? value
+            : name == "steps" ? cat(", ", value, value == "1" ? " step" : " steps")
+                              : cat(", ", name, " ", value);
+  return text;
+}
+
+int64_t evaluations_of(const SamplerSettings& s) {
+  const int64_t each = info_of(s.sampler).evaluations + s.corrector;
+  return s.steps * each - (info_of(s.sampler).evaluations - 1);  // Heun's last step takes one
+}
+
+}  // namespace ito::model

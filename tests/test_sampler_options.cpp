@@ -1,0 +1,133 @@
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "helpers.h"
+#include "model/diffusion/sampler_options.h"
+
+/// What a user asks of a sampler, and what becomes of it.
+namespace ito::tests {
+namespace {
+
+using namespace model;
+
+SamplerSettings settled(const SamplerOptions& o, Prediction prediction = Prediction::edm) {
+  return settle(o, prediction);
+}
+
+SamplerOptions of(SamplerKind kind) { return {.sampler = kind}; }
+
+TEST_CASE(
+    "every sampler has a row, its own number of steps and grid, and makes a plan for the SDEs it is defined "
+    "for") {
+  for (const Named<SamplerKind>& row : Names<SamplerKind>::kTable) {
+    CAPTURE(std::string(row.name));
+    const SamplerSettings s = settled(of(row.value));
+    const SamplerInfo& info = info_of(row.value);
+    CHECK(s.steps == info.steps);
+    CHECK(s.grid == info.grid);
+    CHECK(contains(sampler_table(), "\n" + std::string(row.name) + " "));
+    for (const Sde& sde : {Sde(), Sde(Vp{}), Sde(SubVp{}), Sde(Simple{267})}) {
+      if (row.value == SamplerKind::reverse_diffusion && sde.equations().index() == 2) continue;
+      const SamplerPlan plan = make_sampler_plan(s, sde);
+      CHECK(plan.evaluations() == s.steps * info.evaluations - (info.evaluations - 1));
+      bool noise = false;
+      for (const Stage& stage : plan.stages) noise |= stage.update.c != 0 || stage.noise_before != 0;
+      CHECK(noise == info.stochastic);
+    }
+  }
+  CHECK_THROWS_WITH_AS(
+      parse_name<SamplerKind>("huen"),
+      doctest::Contains("unknown sampler \"huen\"; did you mean \"heun\"? Known: euler-maruyama,"), Error);
+}
+
+TEST_CASE("a sampler and clipping that suit the model, unless they are chosen") {
+  CHECK(settled({}).clip.kind == Clip::Kind::none);
+  CHECK(settled({}, Prediction::noise).clip.kind == Clip::Kind::fixed);
+  CHECK(settled({}, Prediction::v).sampler == SamplerKind::heun);
+  CHECK(settled({}, Prediction::score_scaled).sampler == SamplerKind::euler_maruyama);
+  CHECK(settled({.clip = "none"}, Prediction::noise).clip.kind == Clip::Kind::none);
+  const Clip dynamic = settled({.clip = "0.99"}).clip;
+  CHECK((dynamic.kind == Clip::Kind::dynamic && dynamic.quantile == 0.99 && dynamic.text() == "0.99"));
+  for (const char* bad : {"", "0", "1.5", "-1", "nan", "0.9x", "Static"})
+    CHECK(contains(error_of([&] { Clip::parse(bad); }),
+                   "clip must be none, static or a quantile above 0 and at most 1, is"));
+}
+
+TEST_CASE("a budget of evaluations becomes steps") {
+  const auto steps = [](SamplerOptions o, int evaluations) {
+    o.evaluations = evaluations;
+    return settled(o).steps;
+  };
+  CHECK(steps(of(SamplerKind::heun), 35) == 18);
+  CHECK(steps(of(SamplerKind::heun), 36) == 18);
+  CHECK(steps(of(SamplerKind::heun), 1) == 1);
+  CHECK(steps(of(SamplerKind::dpmpp_2m), 20) == 20);
+  SamplerOptions corrected = of(SamplerKind::reverse_diffusion);
+  corrected.corrector = 2;
+  CHECK(steps(corrected, 100) == 33);
+  CHECK(contains(error_of([&] { steps(corrected, 2); }),
+                 "a step and its 2 corrections take 3 evaluations, 2 are allowed"));
+  CHECK(contains(error_of([&] { settled({.steps = 3, .evaluations = 3}); }), "exclude each other"));
+}
+
+TEST_CASE("an option that does nothing with the sampler is refused") {
+  struct Row {
+    SamplerOptions options;
+    std::string text;
+  };
+  const Row rows[] = {
+      {{.sampler = SamplerKind::heun, .eta = 0.5}, "eta does nothing with the sampler heun"},
+      {{.sampler = SamplerKind::ddim, .order = 2}, "order does nothing with the sampler ddim"},
+      {{.sampler = SamplerKind::heun, .variance = Variance::large},
+       "variance does nothing with the sampler heun"},
+      {{.sampler = SamplerKind::ddim, .churn = 1}, "churn does nothing with the sampler ddim"},
+      {{.sampler = SamplerKind::heun, .churn_min = 1}, "does nothing without churn"},
+      {{.sampler = SamplerKind::heun, .churn = 0, .churn_noise = 2}, "does nothing without churn"},
+      {{.sampler = SamplerKind::dpmpp_2m, .lower_order_final = true}, "lower_order_final does nothing with"},
+      {{.sampler = SamplerKind::ancestral, .final_step = FinalStep::mean},
+       "final does nothing with the sampler ancestral"},
+      {{.sampler = SamplerKind::ddim, .rho = 5}, "rho does nothing without the grid karras"},
+      {{.sampler = SamplerKind::ancestral, .snr = 0.1}, "snr does nothing without a corrector"},
+      {{.sampler = SamplerKind::heun, .corrector = 1},
+       "a corrector adds noise, and the sampler heun adds none"},
+      {{.sampler = SamplerKind::ddim, .corrector = 1},
+       "a corrector adds noise, and the sampler ddim adds none"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.text);
+    CHECK(contains(error_of([&] { settled(row.options); }), row.text));
+  }
+  CHECK(settled({.sampler = SamplerKind::ddim, .eta = 1, .corrector = 1}).corrector == 1);
+  CHECK(settled({.sampler = SamplerKind::ddim, .grid = Grid::karras, .rho = 5}).rho == 5);
+}
+
+TEST_CASE("facts tell samplings apart, and name only what matters") {
+  using Facts = std::vector<std::pair<std::string, std::string>>;
+  CHECK(facts_of(settled(of(SamplerKind::heun))) ==
+        Facts{{"sampler", "heun"}, {"steps", "18"}, {"grid", "karras"}, {"rho", "7"}, {"clip", "none"}});
+  CHECK(facts_of(settled({.sampler = SamplerKind::ancestral, .steps = 7, .corrector = 1},
+                         Prediction::noise)) == Facts{{"sampler", "ancestral"},
+                                                      {"steps", "7"},
+                                                      {"grid", "uniform"},
+                                                      {"variance", "small"},
+                                                      {"corrector", "1"},
+                                                      {"snr", "0.16"},
+                                                      {"clip", "static"}});
+  std::set<Facts> all;
+  const SamplerOptions each[] = {{},
+                                 {.steps = 5},
+                                 {.grid = Grid::uniform},
+                                 {.rho = 5},
+                                 {.churn = 1},
+                                 {.churn = 1, .churn_min = 1},
+                                 {.churn = 1, .churn_max = 1},
+                                 {.churn = 1, .churn_noise = 2},
+                                 {.clip = "static"},
+                                 {.clip = "0.9"}};
+  for (SamplerOptions o : each) o.sampler = SamplerKind::heun, all.insert(facts_of(settled(o)));
+  CHECK(all.size() == std::size(each));
+}
+
+}  // namespace
+}  // namespace ito::tests
