@@ -5,6 +5,7 @@
 
 #include "kernels/base/clock.h"
 #include "kernels/base/file.h"
+#include "model/training/attribute_request.h"
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
 #include "model/training/run_journal.h"
@@ -314,10 +315,11 @@ std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const 
                                 int steps, const SampleProgress& progress) {
   const TrainingOptions& o = trainer.options();
   const Sde sde = make_sde(o.diffusion.sde);
-  return sample_images(
-      device, network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, compute_type(o)}),
-      heun_plan(sde, heun_options(sde, steps)), {o.network.height, o.network.width, o.network.channels},
-      seeds, progress);
+  return sample_images(device,
+                       varied_denoiser(device, trainer.ema_network(),
+                                       {o.diffusion.preconditioning, compute_type(o)}, trainer.attributes()),
+                       heun_plan(sde, heun_options(sde, steps)),
+                       {o.network.height, o.network.width, o.network.channels}, seeds, progress);
 }
 
 SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder,
