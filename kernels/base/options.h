@@ -58,7 +58,7 @@ struct Field {
   bool changes = false;   // a run that goes on may have another value
   bool is_newer = false;  // older files lack it, and mean the default
   bool is_required = false;
-  bool is_bare = false;            // the flag stands alone, or has its value behind an equals sign
+  bool is_bare = false;            // the flag is given alone, or with its value behind an equals sign
   std::string bare_value;          // of a flag that may be bare: what --help shows, "[=NAME,...]"
   std::vector<std::string> names;  // those that are allowed of a text or an enum; empty: any
 

@@ -123,7 +123,7 @@ std::vector<std::string> differences(const TrainingOptions& there, const Trainin
   };
   std::vector<std::string> result;
   for (const auto& [path, value] : values)
-    if (!may_change.count(path) && value.first != value.second)
+    if (!may_change.count(path) && text(value.first) != text(value.second))  // as they are in files
       result.push_back(cat(path.substr(path.rfind('/') + 1), ": ", text(value.first), " there, ",
                            text(value.second), " now"));
   return result;

@@ -172,10 +172,7 @@ function optionWords(v) {
   if (v === null) return "none";
   if (typeof v === "boolean") return v ? "yes" : "no";
   if (typeof v === "number") return String(Number(v.toPrecision(7)));  // some come from single precision
-  if (!Array.isArray(v)) return String(v);
-  const most = 6, first = v.length > most && typeof v[0] === "string" ? 3 : v.length;  // 40 attributes are too many
-  const words = v.slice(0, first).map(optionWords).join(", ");
-  return first === v.length ? words : `${words} and ${v.length - first} more: ${v.length} in all`;
+  return Array.isArray(v) ? v.map(optionWords).join(", ") : String(v);
 }
 
 function optionTable(title, options) {
