@@ -87,13 +87,25 @@ double root_mean_square(const std::vector<float>& values) {
   return std::sqrt(sum / std::max<double>(1, double(values.size())));
 }
 
+/// Prints which attributes the network is conditioned on, if any, and how many images they were of.
+void print_condition(const model::LoadedModel& loaded) {
+  const model::AttributeRows& rows = loaded.attributes;
+  if (!rows.empty())
+    std::cout << "attributes " << model::short_list(rows.names()) << "; of " << thousands(rows.count())
+              << " training images\n";
+  else if (const int k = loaded.options.network.condition)
+    std::cout << "attributes " << k << ", not named: the checkpoint is from before it held them\n";
+}
+
 int inspect_checkpoint(const CheckpointRequest& f) {
   const fs::path folder = find_checkpoint(f.folder, "");
   engine::Device device;
   const model::LoadedModel loaded = model::load_model(device, folder);  // and checks it
   const io::SafetensorsReader reader(folder / "unet/diffusion_pytorch_model.safetensors");
   std::cout << folder.string() << ": step " << thousands(loaded.step) << ", preset " << loaded.options.preset
-            << ", " << thousands(loaded.store->trainable_count()) << " parameters\n\n";
+            << ", " << thousands(loaded.store->trainable_count()) << " parameters\n";
+  print_condition(loaded);
+  std::cout << "\n";
   for (const io::TensorInfo& tensor : reader.tensors()) {
     char line[200];
     std::snprintf(line, sizeof line, "  %-56s %-4s %-20s rms %.4g\n", tensor.name.c_str(),
@@ -150,8 +162,11 @@ void print_splits(const std::string& folder) {
   }
 }
 
+/// Prints which attributes the pictures have, if any, and how many have each.
 void print_attributes(const data::Dataset& images) {
   const std::vector<std::string>& names = images.attribute_names();
+  if (names.empty()) return;
+  std::cout << "attributes " << model::short_list(names) << "; the pictures that have each:\n";
   const std::vector<double> shares = data::attribute_shares(images.attributes(), names.size());
   for (size_t a = 0; a < names.size(); ++a) {
     char line[80];
@@ -202,7 +217,7 @@ int inspect_data(const DataRequest& f) {
   print_channels(images, threads);
   print_distance(images, threads);
   print_people(images);
-  if (!images.attributes().empty()) print_attributes(images);
+  print_attributes(images);
   constexpr int kColumns = 12, kRows = 8;
   data::write_png(
       f.sheet,

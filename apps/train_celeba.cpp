@@ -26,8 +26,8 @@ namespace {
 model::ImageSet image_set(const data::Dataset& images, const model::TrainingOptions& options) {
   model::ImageSet set{
       images.pixels(), int64_t(images.count()), images.height(), images.width(), 3, images.crop(), {}};
-  if (options.network.condition)
-    set.conditions.assign(images.attributes().begin(), images.attributes().end());
+  const std::vector<int8_t> rows = images.attribute_columns(options.attributes);
+  set.conditions.assign(rows.begin(), rows.end());
   return set;
 }
 
@@ -37,6 +37,7 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << o.network.height << ", crop " << images.crop() << ", split " << images.split() << "\n"
             << "network    " << o.preset << ": " << thousands(size.parameters) << " parameters, "
             << cat(std::round(size.forward_flops * 1e-7) / 100) << " GFLOP forward\n"
+            << (o.attributes.empty() ? "" : cat("attributes ", model::short_list(o.attributes), "\n"))
             << "objective  " << name_of(o.diffusion.sde.kind) << ", "
             << name_of(o.diffusion.preconditioning.prediction) << " prediction, "
             << name_of(o.diffusion.weighting) << " weighting, " << name_of(o.diffusion.draw.kind)
@@ -62,7 +63,8 @@ std::string progress_text(const model::Progress& p) {
 
 /// Prints options, memory and time of a run, without writing anything: memory from a dry run of a step, time from three
 /// real steps.
-int dry_run(engine::Device& device, model::Trainer& trainer, const model::NetworkSize& size) {
+int dry_run(const TrainingRequest& f, engine::Device& device, model::Trainer& trainer,
+            const model::NetworkSize& size) {
   const double base = resident_bytes();
   const model::MemoryPlan plan = trainer.plan();
   const model::TrainingOptions& o = trainer.options();
@@ -86,7 +88,7 @@ int dry_run(engine::Device& device, model::Trainer& trainer, const model::Networ
             << " steps at " << std::lround(images / best) << " images/s ("
             << std::lround(3 * size.forward_flops * images / best * 1e-9)
             << " GFLOP/s); grids and saving not included\n"
-            << "options    " << flags_text(o) << "\n";
+            << "options    " << flags_text(f, o) << "\n";
   return 0;
 }
 
@@ -220,7 +222,7 @@ int train(const Flags& flags) {
     set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
-  if (request.dry_run) return dry_run(device, trainer, size);
+  if (request.dry_run) return dry_run(request, device, trainer, size);
 
   const std::string out = run_path(request);
   const model::RunFolder folder(out);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "data/cache/decode_all.h"
+#include "data/celeba_files/lists.h"
 #include "data/list_pictures.h"
 #include "data/pictures/file_kind.h"
 #include "kernels/base/commands.h"
@@ -135,6 +136,20 @@ void note_unknown(const ImageCache& cache, const std::string& list, std::vector<
     notes.push_back(cat(values, " attribute(s) of ", partly, " picture(s) are 0 in ", list, ", unknown"));
 }
 
+/// The attribute's column. Error: no such attribute.
+size_t place_of(const std::string& name, const std::vector<std::string>& known) {
+  const auto found = std::find(known.begin(), known.end(), name);
+  if (found == known.end()) fail_unknown_name("attribute", name, known);
+  return size_t(found - known.begin());
+}
+
+/// Error: the list of attributes lacks one of these.
+void check_attributes(const ImageList& list, const std::vector<std::string>& names) {
+  if (names.empty() || list.attribute_list.empty()) return;
+  const Attributes known = read_attributes(list.attribute_list, {});
+  for (const std::string& name : names) place_of(name, known.names);
+}
+
 DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
   DecodeOptions resolved;
   const bool celeba = list.kind == "celeba";
@@ -156,14 +171,21 @@ DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
 }  // namespace
 
 std::vector<float> Dataset::attribute(const std::string& name) const {
-  const auto& known = attribute_names();
-  const auto found = std::find(known.begin(), known.end(), name);
-  if (known.empty()) fail(cat(root_.string(), ": there is no list of attributes, so none is \"", name, "\""));
-  if (found == known.end()) fail_unknown_name("attribute", name, known);
-  std::vector<float> column(count());
+  const std::vector<int8_t> column = attribute_columns({name});
+  return {column.begin(), column.end()};
+}
+
+std::vector<int8_t> Dataset::attribute_columns(const std::vector<std::string>& names) const {
+  const std::vector<std::string>& known = attribute_names();
+  if (known.empty() && !names.empty())
+    fail(cat(root_.string(), ": there is no list of attributes, so none is \"", names[0], "\""));
+  std::vector<size_t> places;
+  for (const std::string& name : names) places.push_back(place_of(name, known));
+  std::vector<int8_t> columns;
+  columns.reserve(count() * names.size());
   for (size_t i = 0; i < count(); ++i)
-    column[i] = attributes()[i * known.size() + size_t(found - known.begin())];
-  return column;
+    for (const size_t place : places) columns.push_back(attributes()[i * known.size() + place]);
+  return columns;
 }
 
 std::string Dataset::content_hash() const { return hex(cache_.content_hash); }
@@ -182,6 +204,7 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
                              options.check_all};
   std::optional<ImageCache> cache = read_or_note(file, request, list.notes);
   if (!cache) {
+    check_attributes(list, options.attributes);
     make_cache_folder(file.parent_path());
     PartialCache partial(file, options.waiting, options.warn);
     std::vector<std::string> same_notes;

@@ -21,8 +21,9 @@ struct DatasetOptions {
   int width = 64;
   int size_step = 1;  // sizes that errors advise are multiples of it
   std::filesystem::path cache_dir = ".cache";
-  int threads = 0;         // for decoding and checking; 0: every core
-  bool check_all = false;  // read every pixel of a cache, even of one that was checked before
+  int threads = 0;                      // for decoding and checking; 0: every core
+  bool check_all = false;               // read every pixel of a cache, even of one that was checked before
+  std::vector<std::string> attributes;  // that a list of attributes must have: found out before any decoding
   /// Called on the caller's thread if pictures must be decoded: `starting` once before, with a forecast; then
   /// `progress`, first with (done, total), where done > 0 if an interrupted process had begun. What progress throws
   /// ends the decoding; the next opening goes on from there.
@@ -52,6 +53,8 @@ class Dataset {
   const std::vector<std::string>& attribute_names() const { return cache_.attribute_names; }
   /// [count], the column of one attribute. Error: no such attribute (says which there are).
   std::vector<float> attribute(const std::string& name) const;
+  /// [count, names], the columns of these attributes in this order. Error: no such attribute (says which there are).
+  std::vector<int8_t> attribute_columns(const std::vector<std::string>& names) const;
   /// [count] numbers from 1 on, or 0 if the list has no line for the picture; empty without the list.
   const std::vector<int32_t>& identities() const { return cache_.identities; }
   /// [count, kLandmarks] pixels of the whole picture (data/celeba_files/lists.h), before the crop; or empty.

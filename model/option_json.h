@@ -12,7 +12,7 @@
 /// Options as JSON: visitors over fields() (kernels/base/options.h). A name is a string, a struct of options an object.
 namespace ito::model {
 
-/// Fills `json`, an object, with every field.
+/// Fills `json`, an object, with every field; a list that is empty is left out, as older files lack it.
 struct WriteJson {
   nlohmann::json& json;
 
@@ -20,12 +20,19 @@ struct WriteJson {
   void operator()(const T& value, const Field& field) const {
     if constexpr (Nameable<T>)
       json[field.name] = name_of(value);
+    else if constexpr (is_list<T>)
+      write_list(value, field);
     else
       json[field.name] = value;
   }
   template <class Options>
   void object(const char* name, const Options& options) const {
     fields(options, WriteJson{json[name]});
+  }
+
+ private:
+  void write_list(const std::vector<std::string>& values, const Field& field) const {
+    if (!values.empty()) json[field.name] = values;
   }
 };
 
@@ -66,6 +73,8 @@ struct ReadJson {
       if constexpr (is_whole<T>) readable = fits<T>(*found);
       if (readable) value = found->template get<T>();
       if (!readable || !field.range.holds(value)) refuse(field, allowed_text<T>(field.range), *found);
+    } else if constexpr (is_list<T>) {
+      take(json, field.name.c_str(), value);
     } else {
       if (!found->is_string()) refuse(field, "a text", *found);
       value = parse_option<T>(field.name, found->template get<std::string>(), field.range);

@@ -138,6 +138,66 @@ TEST_CASE("two runs with the same flags write the same bytes; dry runs write not
   CHECK_FALSE(fs::exists(place.path() / "c"));
 }
 
+TEST_CASE("a run on chosen attributes, in every layout that has them; what names none is refused at once") {
+  const ProgramFolder place;
+  const std::string flags =
+      " --preset tiny --size 8 --batch 2 --steps 1 --sample-count 0 --validate-count 0 --threads 1 ";
+  std::map<std::string, std::string> rows;
+  for (const std::string layout : {"official", "folders", "torchvision", "kaggle", "zip"}) {
+    CAPTURE(layout);
+    REQUIRE(place.run("make_faces " + layout + " --count 30 --seed 3 --layout " + layout).code == 0);
+    const Ended o =
+        place.run("train_celeba --attributes=Smiling,Eyeglasses " + layout + flags + "--out run-" + layout);
+    CAPTURE(o.err);
+    REQUIRE(o.code == 0);
+    CHECK(contains(o.out, "attributes Smiling, Eyeglasses\n"));
+    rows[place.files("run-" + layout).at("checkpoints/step-00000001/attributes.safetensors")] += layout + " ";
+  }
+  CHECK(rows.size() == 1);
+  const std::string train = "train_celeba official" + flags;
+  const Ended other = place.run(train + "--attributes=Smiling --out run-official");
+  CHECK(other.code == 1);
+  CHECK(contains(other.err, "attributes: [\"Smiling\",\"Eyeglasses\"] there, [\"Smiling\"] now\n"));
+  refused(place, train + "--attributes=Smiling,Eyglasses --cache new --out no",
+          "unknown attribute \"Eyglasses\"; did you mean \"Eyeglasses\"");
+  CHECK_FALSE(fs::exists(place.path() / "new"));  // nothing was decoded for it
+  refused(place, train + "--attributes=Smiling,Smiling --out no", "names Smiling twice");
+  fs::remove(place.path() / "official/list_attr_celeba.txt");
+  refused(place, train + "--attributes=Smiling --out no", "--attributes needs CelebA's list_attr_celeba.txt");
+  CHECK_FALSE(fs::exists(place.path() / "no"));
+}
+
+TEST_CASE("what a run is conditioned on is shown, and a checkpoint that has moved still has it") {
+  const ProgramFolder place;
+  place.faces();
+  const std::string train = "train_celeba" + kTiny + "--steps 2 ";
+  const Ended dry = place.run(train + "--attributes=Smiling,Male --out dry --dry-run");
+  CHECK(contains(dry.out, " --attributes=Smiling,Male "));
+  REQUIRE(place.run(train + "--attributes=Smiling,Male --out two").code == 0);
+  const Ended all = place.run(train + "--attributes --out all");
+  CAPTURE(all.err);
+  REQUIRE(all.code == 0);
+  CHECK(
+      contains(all.out, "attributes 5_o_Clock_Shadow, Arched_Eyebrows, Attractive and 37 more: 40 in all\n"));
+  CHECK(place.pixels("all/samples") != place.pixels("two/samples"));
+  const fs::path moved = place.path() / "moved";
+  fs::rename(place.path() / "two/checkpoints/step-00000002", moved);
+  fs::remove_all(place.path() / "two");
+  CHECK(contains(place.run("inspect checkpoint moved").out,
+                 "\nattributes Smiling, Male; of 32 training images\n"));
+  CHECK(contains(place.run("inspect data faces --size 16").out,
+                 "\nattributes 5_o_Clock_Shadow, Arched_Eyebrows, Attractive and 37 more: 40 in all; "));
+  const Ended drawn = place.run("evaluate moved --count 2 --sampler heun --steps 2");
+  CAPTURE(drawn.err);
+  CHECK(drawn.code == 0);
+  CHECK(contains(drawn.out, "Smiling, Male; those of 32 training images, chosen by the seeds"));
+  fs::resize_file(moved / "attributes.safetensors", 100);
+  refused(place, "sample --checkpoint moved --count 1",
+          "attributes.safetensors, the attributes that a model was");
+  fs::remove(moved / "attributes.safetensors");
+  refused(place, "evaluate moved --count 2", "moved has no attributes.safetensors");
+}
+
 TEST_CASE("the same flags as in an earlier version write the same options") {
   const ProgramFolder place;
   place.faces(60);

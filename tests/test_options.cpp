@@ -107,6 +107,41 @@ TEST_CASE("options that a file lacks since they are newer than it mean their def
       contains(error_of([&] { model::training_options_from_json(without("\"keep\"")); }), "keep is missing"));
 }
 
+TEST_CASE(
+    "a run from before attributes had names is read, written with the same bytes, and goes on with them") {
+  const std::string text = io::read_file(fixture("options/document/options.json"));
+  const size_t begin = text.find("  \"attributes\": ["), end = text.find("],\n", begin) + 3;
+  REQUIRE(begin != std::string::npos);
+  const std::string older = std::string(text).erase(begin, end - begin);
+  const model::TrainingOptions then = model::training_options_from_json(older),
+                               now = model::training_options_from_json(text);
+  CHECK((then.attributes.empty() && then.network.condition == 40 && now.attributes.size() == 40));
+  CHECK(model::to_json(then) == older);
+  CHECK(model::differences(then, now).empty());
+  check(then);
+
+  model::TrainingOptions other = now;
+  std::swap(other.attributes[0], other.attributes[1]);
+  const auto changes = model::differences(now, other);
+  REQUIRE(changes.size() == 1);
+  CHECK(contains(changes[0], "attributes: [\"5_o_Clock_Shadow\",\"Arched_Eyebrows\""));
+  other.attributes = {"Smiling", "Male"};
+  CHECK(contains(error_of([&] { check(other); }), "condition of 40 numbers, and attributes names 2"));
+  other.network.condition = 2;
+  const auto fewer = model::differences(then, other);
+  REQUIRE(fewer.size() == 2);
+  CHECK(fewer[0] == "attributes: absent there, [\"Smiling\",\"Male\"] now");
+  CHECK(fewer[1] == "ito_condition: 40 there, 2 now");
+  const auto with = [&](const std::string& value) {
+    std::string changed = older;
+    changed.insert(begin, "  \"attributes\": " + value + ",\n");
+    return error_of([&] { model::training_options_from_json(changed); });
+  };
+  CHECK(with("[\"Male\"]") == "");
+  CHECK(contains(with("\"Male\""), "attributes must be a list"));
+  CHECK(contains(with("[\"Male\", 1]"), "type must be string"));
+}
+
 TEST_CASE("what is no option of this version is refused by name, at every depth") {
   const std::string text = io::read_file(fixture("options/plain/options.json"));
   for (const std::string object : {"{", "\"diffusion\": {", "\"optimizer\": {"}) {

@@ -26,6 +26,37 @@ Chosen chosen(const std::string& arguments, Backend backend) {
   return result;
 }
 
+TEST_CASE(
+    "--attributes is all of them, or the list that an equals sign joins to it; never the word after it") {
+  const auto request = [](const std::string& arguments) {
+    CLI::App app{"", "train_celeba"};
+    Flags flags(app);
+    add_flags(flags);
+    app.parse(arguments);
+    return training_request(flags);
+  };
+  using Names = std::vector<std::string>;
+  CHECK_FALSE(request("data/x").attributes);
+  for (const char* all : {"--attributes data/x", "data/x --attributes", "--attributes --batch 2 data/x"}) {
+    CAPTURE(all);
+    CHECK(request(all).attributes == "");
+    CHECK(request(all).data == "data/x");
+    CHECK(named_attributes(request(all)).empty());
+  }
+  for (const char* two :
+       {"--attributes=Smiling,Eyeglasses data/x", "data/x --attributes=Smiling,Eyeglasses"}) {
+    CAPTURE(two);
+    CHECK(request(two).data == "data/x");
+    CHECK(named_attributes(request(two)) == Names{"Smiling", "Eyeglasses"});
+  }
+  const auto error = [&](const std::string& list) {
+    return tests::error_of([&] { request("data/x --attributes=" + list); });
+  };
+  CHECK(error("Male,Smiling,Male") == "--attributes=Male,Smiling,Male names Male twice");
+  for (const char* list : {"Male,", ",Male", ",", "Male,,Young"})
+    CHECK(tests::contains(error(list), "is not a list like Smiling,Eyeglasses"));
+}
+
 TEST_CASE("the preset fits the device, unless it is asked for") {
   CHECK(chosen("", Backend::cpu).options.preset == "small");
   CHECK(chosen("", Backend::cuda).options.preset == "celeba64");

@@ -2,6 +2,13 @@
 
 namespace ito::apps {
 
+namespace {
+
+/// What CLI11 gives as the value of a flag that is given without one.
+constexpr const char* kBare = "true";
+
+}  // namespace
+
 void Flags::add_flag(bool, const Field& field) {
   const std::string flag = field.flag;
   if (flag.empty()) return;
@@ -15,13 +22,14 @@ void Flags::add_text(const Field& field, const std::string& what, const std::str
   if (flag.empty()) return;
   CLI::Option* option = app_->add_option_function<std::string>(
       flag,
-      [this, flag](const std::string& text) {
+      [this, flag, bare = field.is_bare](const std::string& text) {
         // Usually a shell variable that is not set.
         if (text.empty()) fail(flag + ": its value is empty; give one, or leave the flag out");
-        given_[flag] = text;
+        given_[flag] = bare && text == kBare ? "" : text;
       },
       help);
-  option->type_name(what)->required(field.is_required);
+  option->type_name(field.is_bare ? field.bare_value : what)->required(field.is_required);
+  if (field.is_bare) option->expected(0);  // takes no word of its own, but what an equals sign joins to it
   if (!shown.empty() && !field.is_required) option->default_str(shown);
 }
 

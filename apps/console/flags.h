@@ -44,7 +44,7 @@ class Flags {
     Flags& flags;
     template <class T>
     void operator()(const T& value, const Field& field) const {
-      flags.add_flag(value, field);
+      if constexpr (!is_list<T>) flags.add_flag(value, field);
     }
     template <class Options>
     void object(const char*, const Options& options) const {
@@ -57,7 +57,9 @@ class Flags {
     void operator()(T& value, const Field& field) const {
       const auto found = flags.given_.find(field.flag);
       if (found == flags.given_.end()) return;
-      if constexpr (std::is_same_v<T, bool>)
+      if constexpr (is_list<T>)
+        return;
+      else if constexpr (std::is_same_v<T, bool>)
         value = field.flag.rfind("--no-", 0) != 0;
       else if constexpr (is_optional<T>)
         value = flags.parsed<typename T::value_type>(field, found->second);

@@ -129,7 +129,8 @@ std::string markdown(const CLI::App& app, const std::string& name) {
     const bool positional = option->get_positional();
     const std::string flag = option->get_name(positional);
     if (option->get_group().empty() || flag == "--help" || flag == "--version") continue;
-    const std::string type = option->get_items_expected() ? " " + option->get_type_name() : "";
+    // A value that may be left out is joined by its equals sign: "--attributes[=NAME,...]".
+    const std::string type = (option->get_items_expected() ? " " : "") + option->get_type_name();
     const std::string shown = option->get_default_str();
     text += cat("| `", flag, positional ? "" : type, "` | ", cell(option->get_description()), " | ",
                 shown.empty() ? (option->get_required() ? "needed" : "") : cat("`", shown, "`"), " |\n");

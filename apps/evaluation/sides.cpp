@@ -101,7 +101,7 @@ class DrawnImages : public SideImages {
     LiveLine line;
     const double start = now();
     pixels_ = model::sample_images(
-        device_, loaded_.denoiser(), plan_, {size().height, size().width, 3}, seeds,
+        device_, loaded_.varied_denoiser(), plan_, {size().height, size().width, 3}, seeds,
         [&](int64_t done, int64_t total) {
           stop_if_interrupted("nothing was written");
           const double left = (now() - start) / double(done) * double(total - done);
@@ -261,6 +261,13 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
       {"checkpoint", folder.string()}, {"preset", loaded.options.preset}, {"step", cat(loaded.step)}};
   add_sampling(side, model::facts_of(settings_of(loaded, o)));
   side.identity.facts.emplace_back("seeds", cat("0-", o.count - 1));
+  if (!loaded.attributes.empty())
+    side.identity.facts.emplace_back(
+        "attributes", cat(model::short_list(loaded.attributes.names()), "; those of ",
+                          thousands(loaded.attributes.count()), " training images, chosen by the seeds"));
+  else if (loaded.options.network.condition)
+    side.notes.push_back(
+        cat(folder.string(), " is from before checkpoints held attributes: drawn without any"));
   side.images = std::make_shared<DrawnImages>(device, std::move(loaded), o);
 }
 

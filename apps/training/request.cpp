@@ -1,5 +1,6 @@
 #include "apps/training/request.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
@@ -79,6 +80,7 @@ data::Dataset open_split(const TrainingRequest& f, const TrainingOptions& o, con
   options.height = o.network.height, options.width = o.network.width;
   options.cache_dir = f.cache;
   options.threads = f.threads;
+  options.attributes = named_attributes(f);
   return open_pictures(f.data, options);
 }
 
@@ -94,6 +96,7 @@ TrainingRequest training_request(const Flags& flags) {
   flags.read_into(f);
   if (int(flags.given("--steps")) + int(flags.given("--epochs")) + int(flags.given("--minutes")) > 1)
     fail("give one of --steps, --epochs and --minutes");
+  named_attributes(f);
   if (f.fid_every == 0 && !f.inception.empty()) fail("--inception does nothing without --fid-every N");
   if (f.fid_every == 0 && flags.given("--fid-count")) fail("--fid-count does nothing without --fid-every N");
   return f;
@@ -138,14 +141,14 @@ TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine:
   return o;
 }
 
-std::string flags_text(const TrainingOptions& options) {
+std::string flags_text(const TrainingRequest& f, const TrainingOptions& options) {
   std::string text;
   size_t column = 11;
   const FlagsText flags{text, column};
   flags.add("--preset " + options.preset);
   flags.add(cat("--size ", options.network.height, "x", options.network.width));
   flags.add("--crop " + options.crop);
-  if (options.network.condition) flags.add("--attributes");
+  if (f.attributes) flags.add(cat("--attributes", f.attributes->empty() ? "" : "=", *f.attributes));
   fields(options, flags);
   return text;
 }
@@ -170,6 +173,18 @@ std::optional<data::Dataset> open_validation(const TrainingRequest& f, const Tra
   return {};
 }
 
+std::vector<std::string> named_attributes(const TrainingRequest& f) {
+  if (!f.attributes || f.attributes->empty()) return {};
+  std::vector<std::string> names = split_list(*f.attributes);
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty()) fail(cat("--attributes=", *f.attributes, " is not a list like Smiling,Eyeglasses"));
+    if (std::find(names.begin(), names.begin() + std::ptrdiff_t(i), names[i]) !=
+        names.begin() + std::ptrdiff_t(i))
+      fail(cat("--attributes=", *f.attributes, " names ", names[i], " twice"));
+  }
+  return names;
+}
+
 void complete(TrainingOptions& o, const TrainingRequest& f, const data::Dataset& images) {
   o.crop = images.crop();
   if (f.epochs) {
@@ -179,7 +194,9 @@ void complete(TrainingOptions& o, const TrainingRequest& f, const data::Dataset&
   if (f.attributes) {
     if (images.attributes().empty())
       fail("--attributes needs CelebA's list_attr_celeba.txt next to the images");
-    o.network.condition = int(images.attribute_names().size());
+    const std::vector<std::string> named = named_attributes(f);
+    o.attributes = named.empty() ? images.attribute_names() : named;
+    o.network.condition = int(o.attributes.size());
   }
   check(o);
 }

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/console/flags.h"
 #include "data/celeba_files/celeba.h"
@@ -22,7 +23,8 @@ struct TrainingRequest {
   std::string size, split, cache = "runs/cache", inception;
   std::optional<data::Crop> crop;
   data::Orientation orientation = data::Orientation::upright;
-  bool attributes = false, dry_run = false, new_data = false;
+  std::optional<std::string> attributes;  // "": all; else "NAME,NAME"
+  bool dry_run = false, new_data = false;
   int64_t fid_every = 0;
   int64_t fid_count = 1000;
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
@@ -54,7 +56,9 @@ void fields(Options& o, Visit&& visit) {
   visit(o.cache, Field("cache", "folder of the decoded images"));
   visit(o.new_data,
         Field("new_data", "a run that goes on learns from these images, though it began with others"));
-  visit(o.attributes, Field("attributes", "condition the network on CelebA's 40 attributes"));
+  visit(o.attributes,
+        Field("attributes", "condition the network on the pictures' attributes: CelebA's 40, or those named")
+            .may_be_bare("[=NAME,...]"));
   visit(o.fid_every,
         Field("fid_every", "steps between measurements of FID, which take long; 0: none (needs --inception)",
               from(0).to(engine::kMostSteps)));
@@ -84,13 +88,15 @@ data::Dataset open_images(const TrainingRequest& request, const model::TrainingO
 std::optional<data::Dataset> open_validation(const TrainingRequest& request,
                                              const model::TrainingOptions& options,
                                              const data::Dataset& images);
-/// Adds what the images determine: the crop's name, the steps of --epochs, the number of attributes.
+/// The names of --attributes=NAME,NAME; none where all are asked for. Error: one is empty, or given twice.
+std::vector<std::string> named_attributes(const TrainingRequest& request);
+/// Adds what the images determine: the crop's name, the steps of --epochs, the attributes' names.
 void complete(model::TrainingOptions& options, const TrainingRequest& request, const data::Dataset& images);
 /// --out, or runs/<folder>-<preset>.
 std::string run_path(const TrainingRequest& request);
 /// The options of the run in that folder, if one has begun.
 std::optional<model::TrainingOptions> options_of_run(const std::string& run);
 /// The flags that ask for these options of a run on these images, wrapped for a terminal.
-std::string flags_text(const model::TrainingOptions& options);
+std::string flags_text(const TrainingRequest& request, const model::TrainingOptions& options);
 
 }  // namespace ito::apps

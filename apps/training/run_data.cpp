@@ -49,7 +49,10 @@ RunData run_data(const TrainingRequest& request, const model::TrainingOptions& o
   if (path.filename().empty()) path = path.parent_path();  // "faces/" has an empty one
   Hash hash;
   hash.add(images.content_hash());
-  if (options.network.condition) hash.add(images.attributes().data(), images.attributes().size());
+  if (options.network.condition) {
+    const std::vector<int8_t> rows = images.attribute_columns(options.attributes);
+    hash.add(rows.data(), rows.size());
+  }
   return {as_utf8(path.string()), images.split(), int64_t(images.count()), hex(hash.value())};
 }
 
@@ -68,7 +71,8 @@ std::string check_run_data(const std::string& run, const RunData& now, const Tra
   const bool same_place = there->path == now.path && there->split == now.split && there->images == now.images;
   const std::string change =
       same_place ? cat("the run in ", run, " has learned from the images of ", now.path,
-                       ", and these are not the same any more, by their files or by --orientation")
+                       ", and these are not the same any more, by their files",
+                       options.network.condition ? ", their attributes" : "", " or by --orientation")
                  : cat("the run in ", run, " has learned from ", text_of(*there),
                        ", and these are other images: ", text_of(now));
   if (request.new_data) return change + "; it goes on with them (--new-data)";

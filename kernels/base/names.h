@@ -45,6 +45,17 @@ inline std::string nearest_name(std::string_view name, const std::vector<std::st
   fail(message, file, line);
 }
 
+/// The parts of a comma-separated list: "a,,b" has three, and "" one, which is empty.
+inline std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    parts.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
 /// One line of a table of names: the single place where an enumerator's spelling is written.
 template <class Value>
 struct Named {

@@ -58,6 +58,8 @@ struct Field {
   bool changes = false;   // a run that goes on may have another value
   bool is_newer = false;  // older files lack it, and mean the default
   bool is_required = false;
+  bool is_bare = false;            // the flag is given alone, or with its value behind an equals sign
+  std::string bare_value;          // of a flag that may be bare: what --help shows, "[=NAME,...]"
   std::vector<std::string> names;  // those that are allowed of a text or an enum; empty: any
 
   explicit Field(std::string name, std::string help = "", Range range = {});
@@ -68,6 +70,9 @@ struct Field {
   Field&& newer() && { return is_newer = true, std::move(*this); }
   Field&& one_of(std::vector<std::string> allowed) && { return names = std::move(allowed), std::move(*this); }
   Field&& required() && { return is_required = true, std::move(*this); }
+  /// "--attributes" alone sets an optional text to "", "--attributes=A,B" to "A,B". What follows it after a blank is
+  /// never its value. `shown` is how --help writes the value.
+  Field&& may_be_bare(const char* shown) && { return is_bare = true, bare_value = shown, std::move(*this); }
 };
 
 /// Options of one struct, constant or not: what fields() of that struct takes.
@@ -147,6 +152,10 @@ template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
+
+/// Texts of any number, such as names that are only known with the images. They are in files alone: a list has no flag.
+template <class T>
+inline constexpr bool is_list = std::is_same_v<T, std::vector<std::string>>;
 
 /// A visitor that fails at the first number outside of its range.
 struct CheckRanges {

@@ -5,6 +5,35 @@
 
 namespace ito::model {
 
+namespace {
+
+/// Writes the conditions of a chunk's images; the rest of the rows repeats the last, as the rest of a chunk its seed.
+void upload_rows(engine::Device& device, std::vector<float> conditions, size_t images, int64_t k,
+                 const Tensor& rows) {
+  if (images < 1 || images > size_t(kMostConditions))
+    fail(cat("a chunk under conditions has 1 to ", kMostConditions, " images, not ", images));
+  if (conditions.size() != images * size_t(k))
+    fail(cat("the model's condition has ", k, " numbers, ", conditions.size(), " are given for ", images,
+             " images"));
+  const std::vector<float> last(conditions.end() - k, conditions.end());
+  while (conditions.size() < size_t(rows.count()))
+    conditions.insert(conditions.end(), last.begin(), last.end());
+  device.upload(rows.data(), conditions.data(), rows.bytes());
+}
+
+/// [2N,K] of rows [N,K], twice one after the other.
+Tensor twice(const Tensor& rows) {
+  const int64_t n = rows.shape()[0], k = rows.shape()[1];
+  Tensor both(rows.device(), {2 * n, k}, rows.dtype());
+  rows.device().launch([&](auto& s) {
+    for (const int64_t first : {int64_t(0), n * k})
+      kernels::add_scaled(s, n * k, 1, rows.in(), 0, {}, both.slice(first, {n, k}).out());
+  });
+  return both;
+}
+
+}  // namespace
+
 Denoiser network_denoiser(const Network& network, const DenoiserOptions& options) {
   Denoiser denoiser;
   denoiser.scaling = [p = options.preconditioning](const NoiseLevel& level) { return p.at(level); };
@@ -16,29 +45,29 @@ Denoiser network_denoiser(const Network& network, const DenoiserOptions& options
 }
 
 Denoiser guided_denoiser(engine::Device& device, const Network& network, const DenoiserOptions& options,
-                         const std::vector<float>& condition, double guidance) {
+                         const ConditionsOf& conditions, double guidance) {
   const int64_t k = network.config().condition;
   if (k == 0) fail("this model was trained without a condition: it cannot be guided by one");
-  if (int64_t(condition.size()) != k)
-    fail(cat("the model's condition has ", k, " numbers, ", condition.size(), " are given"));
-  const Tensor one = Tensor::persistent(device, {k}, engine::DType::f32);  // [K]
-  device.upload(one.data(), condition.data(), one.bytes());
+  const Tensor rows = Tensor::persistent(device, {kMostConditions, k}, engine::DType::f32);
   Denoiser denoiser = network_denoiser(network, options);
   denoiser.guided = guidance != 1;
   denoiser.guidance = guidance;
-  denoiser.network = [&network, one, k, guided = denoiser.guided](const Tensor& input,
-                                                                  const Tensor& c_noise) {
-    engine::Device& device = input.device();
+  denoiser.prepare = [&device, conditions, rows, k](const std::vector<uint64_t>& seeds) {
+    upload_rows(device, conditions(seeds), seeds.size(), k, rows);
+  };
+  denoiser.network = [&network, rows, k, guided = denoiser.guided](const Tensor& input,
+                                                                   const Tensor& c_noise) {
     const int64_t m = input.shape()[0], shown = guided ? m / 2 : m;
-    Tensor conditions(device, {m, k}, engine::DType::f32);  // [M,K]: the same row for all images
-    Tensor keep(device, {m}, engine::DType::f32);           // [M]: 1 for the images that are shown it
-    device.launch([&](auto& s) {
-      kernels::fill(s, m * k, 0, conditions.out());
-      kernels::add_channels_forward(s, 1, int(m), int(k), conditions.in(), one.in(), conditions.out());
+    if (shown > kMostConditions)
+      fail(cat("a chunk under conditions has at most ", kMostConditions, " images, not ", shown));
+    const Tensor given = rows.slice(0, {shown, k});  // [N,K]
+    Tensor keep(input.device(), {m},
+                engine::DType::f32);  // [M]: 1 for the images that are shown their condition
+    input.device().launch([&](auto& s) {
       kernels::fill(s, shown, 1, keep.out());
       if (guided) kernels::fill(s, m - shown, 0, keep.slice(shown, {m - shown}).out());
     });
-    return network({input, c_noise, conditions, keep, {}});  // [M,H,W,C]
+    return network({input, c_noise, guided ? twice(given) : given, keep, {}});  // [M,H,W,C]
   };
   return denoiser;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "model/diffusion/preconditioning.h"
 #include "model/unet/network.h"
@@ -16,6 +18,9 @@ struct Denoiser {
   /// `guided`: F with the condition of all images, then without.
   std::function<Tensor(const Tensor& input, const Tensor& c_noise)> network;
   engine::DType compute = engine::DType::f32;
+  /// Called with a chunk's seeds before it is sampled: puts in place what the network reads besides the images, always
+  /// at the same address. Empty: there is nothing of the kind.
+  std::function<void(const std::vector<uint64_t>& seeds)> prepare;
   bool guided = false;
   double guidance = 1;  // F = F_null + guidance (F_cond - F_null), where guided (arXiv:2207.12598)
 };
@@ -29,9 +34,17 @@ struct DenoiserOptions {
 /// The network without a condition. It must outlive the denoiser.
 Denoiser network_denoiser(const Network& network, const DenoiserOptions& options);
 
-/// The network under a condition [K], with classifier-free guidance: guidance = 1 is plainly conditional and
-/// asks the network once, anything else asks it twice, in one doubled batch.
+/// The conditions [seeds,K] of the images of these seeds. A condition depends on its own seed alone.
+using ConditionsOf = std::function<std::vector<float>(const std::vector<uint64_t>& seeds)>;
+
+/// The most images of a chunk of a guided denoiser.
+inline constexpr int64_t kMostConditions = 64;
+
+/// The network with each image under its own condition, and with classifier-free guidance: guidance = 1 is plainly
+/// conditional and asks the network once, anything else asks it twice, in one doubled batch, whose second half is
+/// without a condition. `prepare` puts the chunk's conditions in place; before its first call they are 0. Error: the
+/// network was made without a condition; a chunk of more than kMostConditions images; `conditions` of another size.
 Denoiser guided_denoiser(engine::Device&, const Network& network, const DenoiserOptions& options,
-                         const std::vector<float>& condition, double guidance);
+                         const ConditionsOf& conditions, double guidance);
 
 }  // namespace ito::model

@@ -188,10 +188,12 @@ std::vector<uint8_t> sample_images(engine::Device& device, const Denoiser& denoi
   int64_t done = 0;
   for (size_t first = 0; first < seeds.size(); first += chunk) {
     const size_t last = std::min(first + chunk, seeds.size());
-    const std::vector<uint8_t> made =
-        sampler.sample({seeds.begin() + std::ptrdiff_t(first), seeds.begin() + std::ptrdiff_t(last)}, [&] {
-          if (progress) progress(++done, total);
-        });
+    const std::vector<uint64_t> some(seeds.begin() + std::ptrdiff_t(first),
+                                     seeds.begin() + std::ptrdiff_t(last));
+    if (denoiser.prepare) denoiser.prepare(some);
+    const std::vector<uint8_t> made = sampler.sample(some, [&] {
+      if (progress) progress(++done, total);
+    });
     pixels.insert(pixels.end(), made.begin(), made.end());
   }
   return pixels;

@@ -78,7 +78,7 @@ class Sampler {
   std::map<Wiring, std::unique_ptr<engine::CapturedStep>> steps_;
 };
 
-/// Samples any number of images, chunk by chunk.
+/// Samples any number of images, chunk by chunk, each prepared by the denoiser (Denoiser::prepare).
 std::vector<uint8_t> sample_images(engine::Device&, const Denoiser&, const SamplerPlan&,
                                    const engine::Shape& image, const std::vector<uint64_t>& seeds,
                                    const SampleProgress& progress = {});

@@ -19,6 +19,7 @@ constexpr const char* kConfig = "unet/config.json";
 constexpr const char* kOptions = "options.json";
 constexpr const char* kState = "state.safetensors";
 constexpr const char* kRecord = "record.json";
+constexpr const char* kAttributes = "attributes.safetensors";
 
 /// The names of what may be owed, with the members: what reads and what writes them agree.
 template <class Of, class Visit>
@@ -66,6 +67,20 @@ void check_agreement(const fs::path& folder, const NetworkConfig& network) {
              (folder / kOptions).string(), ": restore the one that was changed, or use another checkpoint"));
 }
 
+/// The rows that belong to the options' attributes; none where these have none.
+AttributeRows read_attributes(const fs::path& folder, const TrainingOptions& options) {
+  if (options.attributes.empty()) return {};
+  const fs::path file = folder / kAttributes;
+  if (!fs::exists(file))
+    fail(cat(folder.string(), " has no ", kAttributes,
+             ", the attributes of the images that it learned from: restore it, or use another checkpoint"));
+  AttributeRows rows = AttributeRows::load(file);
+  if (rows.names() != options.attributes)
+    fail(cat(file.string(), " holds other attributes than ", (folder / kOptions).string(),
+             " names: restore the one that was changed, or use another checkpoint"));
+  return rows;
+}
+
 }  // namespace
 
 void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointRecord& record) {
@@ -80,6 +95,7 @@ void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointR
                      {{"step", steps},
                       {"updates", std::to_string(trainer.updates())},
                       {"bad_steps", std::to_string(trainer.bad_steps())}});
+  if (!trainer.attributes().empty()) trainer.attributes().save(atomic.path() / kAttributes);
   write_record(atomic.path(), record);
   atomic.commit();
 }
@@ -126,6 +142,7 @@ LoadedModel load_model(engine::Device& device, const fs::path& folder) {
   LoadedModel model;
   model.options = read_options(folder);
   check_agreement(folder, model.options.network);
+  model.attributes = read_attributes(folder, model.options);
   model.options.network.dropout = 0;
   model.store = std::make_unique<engine::ParamStore>(device);
   model.network = std::make_unique<Network>(Scope(*model.store), model.options.network);
@@ -140,6 +157,27 @@ engine::DType LoadedModel::compute() const { return compute_type(options); }
 
 Denoiser LoadedModel::denoiser() const {
   return network_denoiser(*network, {options.diffusion.preconditioning, compute()});
+}
+
+Denoiser LoadedModel::varied_denoiser() const {
+  return model::varied_denoiser(store->device(), *network, {options.diffusion.preconditioning, compute()},
+                                attributes);
+}
+
+Denoiser LoadedModel::attribute_denoiser(const AttributeRequest& request, double guidance) const {
+  return model::attribute_denoiser(store->device(), *network, {options.diffusion.preconditioning, compute()},
+                                   request, guidance);
+}
+
+AttributeRequest LoadedModel::ask(const std::vector<std::string>& texts) const {
+  if (options.network.condition == 0)
+    fail("the model was trained without attributes, so that it cannot be asked for any; train one with them");
+  if (attributes.empty())
+    fail(
+        "the checkpoint is from before checkpoints held the attributes of the images that were learned from: "
+        "go "
+        "on with its training, by the same command and more steps, and use the checkpoint that this writes");
+  return {attributes, texts};
 }
 
 }  // namespace ito::model

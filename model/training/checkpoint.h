@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "model/diffusion/denoiser.h"
+#include "model/training/attribute_request.h"
 #include "model/training/options.h"
 #include "model/training/trainer.h"
 
@@ -14,6 +15,7 @@
 ///   options.json        the run's options: how to sample, how to go on
 ///   state.safetensors   masters, EMA, moments, step, updates, bad steps in a row
 ///   record.json         whether it was due, its validation loss, and what is still to be made
+///   attributes.safetensors   those of the images that it learned from, in a run with attributes (AttributeRows)
 /// Nothing in it depends on the time or on paths.
 namespace ito::model {
 
@@ -48,11 +50,20 @@ struct LoadedModel {
   std::unique_ptr<Network> network;
   int64_t step = 0;
   Sde sde;
+  AttributeRows attributes;  // empty: it has none, or is from before checkpoints held them
   engine::DType compute() const;
+  /// Without a condition.
   Denoiser denoiser() const;
+  /// Under attributes as varied as those that it was trained with; without a condition where `attributes` is empty.
+  Denoiser varied_denoiser() const;
+  /// Under the attributes that are asked for.
+  Denoiser attribute_denoiser(const AttributeRequest& request, double guidance) const;
+  /// What these texts ask of the model ("Smiling,-Eyeglasses"; parse_wanted). Error: it was trained without attributes,
+  /// or is from before checkpoints held them, and what AttributeRequest reports.
+  AttributeRequest ask(const std::vector<std::string>& texts) const;
 };
 /// Error: not a checkpoint, truncated, of another model, or with NaN; options.json and unet/config.json describe
-/// different networks.
+/// different networks; attributes are missing or damaged.
 LoadedModel load_model(engine::Device& device, const std::filesystem::path& folder);
 
 }  // namespace ito::model

@@ -1,5 +1,6 @@
 #include "model/training/options.h"
 
+#include <map>
 #include <set>
 
 #include "engine/io/json_text.h"
@@ -22,6 +23,17 @@ void ReadJson::object(const char* name, NetworkConfig& network) const {
 }
 
 namespace {
+
+/// Calls visit(path, value) for everything that is not an object, such as ("diffusion/sde", "ve").
+template <class Visit>
+void each_value(const json& object, const std::string& path, const Visit& visit) {
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_object())
+      each_value(value, path + name + "/", visit);
+    else
+      visit(path + name, value);
+  }
+}
 
 /// Collects the names of the fields that a run may change when it goes on.
 struct ChangingFields {
@@ -64,6 +76,9 @@ void check(const TrainingOptions& o) {
   check(o.network);
   fields(o, CheckRanges{});
   make_sde(o.diffusion.sde);
+  if (!o.attributes.empty() && int64_t(o.attributes.size()) != o.network.condition)
+    fail(cat("the network has a condition of ", o.network.condition, " numbers, and attributes names ",
+             o.attributes.size()));
   if (const int64_t images = int64_t(o.batch) * o.accumulate; images >= 1 << 20)
     fail_advising(cat("batch times accumulate must be below 1048576, is ", images),
                   {"a smaller {batch}", "a smaller {accumulate}"});
@@ -101,15 +116,20 @@ TrainingOptions training_options_from_json(const std::string& text) {
 std::vector<std::string> differences(const TrainingOptions& there, const TrainingOptions& now) {
   std::set<std::string> may_change;
   fields(now, ChangingFields{may_change});
-  const json a = json_of(there).flatten(), b = json_of(now).flatten();
+  // A run from before the names has all of its set's attributes, so that their number says it all.
+  if (there.attributes.empty() && there.network.condition == now.network.condition)
+    may_change.insert("attributes");
+  std::map<std::string, std::pair<json, json>> values;  // there and now; null where there is none
+  each_value(json_of(there), "", [&](const std::string& path, const json& v) { values[path].first = v; });
+  each_value(json_of(now), "", [&](const std::string& path, const json& v) { values[path].second = v; });
+  const auto text = [](const json& value) {
+    return value.is_null() ? std::string("absent") : io::json_text(value);
+  };
   std::vector<std::string> result;
-  for (const auto& [path, value] : b.items()) {
-    std::string name = path.substr(1);
-    if (may_change.count(name) || (a.contains(path) && a.at(path) == value)) continue;
-    name = name.substr(name.rfind('/') == std::string::npos ? 0 : name.rfind('/') + 1);
-    result.push_back(cat(name, ": ", a.contains(path) ? io::json_text(a.at(path)) : "absent", " there, ",
-                         io::json_text(value), " now"));
-  }
+  for (const auto& [path, value] : values)
+    if (!may_change.count(path) && text(value.first) != text(value.second))  // as they are in files
+      result.push_back(cat(path.substr(path.rfind('/') + 1), ": ", text(value.first), " there, ",
+                           text(value.second), " now"));
   return result;
 }
 

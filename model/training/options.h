@@ -60,6 +60,8 @@ struct TrainingOptions {
   uint64_t seed = 0;
   bool flip = true;
   double drop_condition = 0.1;
+  std::vector<std::string>
+      attributes;  // the condition's names, in its order; empty: none, or a run from before them
   Precision precision = Precision::f32;
   kernels::Provider conv = kernels::Provider::own;
   std::string crop = "none";
@@ -110,6 +112,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.flip, Field("flip", "never mirror images").as("--no-flip"));
   visit(o.drop_condition,
         Field("drop_condition", "share of images shown without their attributes", from(0).to(1)));
+  visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);
   visit.object("optimizer", o.optimizer);
 }
@@ -141,7 +144,7 @@ std::string to_json(const TrainingOptions& options);
 TrainingOptions training_options_from_json(const std::string& text);
 
 /// The options that differ between two runs, as "batch: 32 there, 64 now"; those that may change in a run that goes
-/// on are left out.
+/// on are left out, and so are the attributes' names where `there` is from before they were recorded.
 std::vector<std::string> differences(const TrainingOptions& there, const TrainingOptions& now);
 
 }  // namespace ito::model

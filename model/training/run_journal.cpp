@@ -11,6 +11,7 @@
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/file.h"
+#include "model/training/attribute_rows.h"
 
 namespace ito::model {
 
@@ -32,6 +33,13 @@ double number(const json& line, const char* name) {
   return found != line.end() && found->is_number() ? found->get<double>() : NAN;  // NaN is null in JSON
 }
 
+/// The options as the page shows them: forty names would be longer than all the rest.
+std::string shown_options(const TrainingOptions& options) {
+  json shown = json::parse(to_json(options));
+  if (!options.attributes.empty()) shown["attributes"] = short_list(options.attributes);
+  return io::json_text(shown);
+}
+
 /// Adds to the page what it shows of a line of the log, whether the line is written or read back.
 void show_line(RunPage& page, const json& line) {
   const int64_t step = line.value("step", int64_t(0));
@@ -50,7 +58,7 @@ void show_line(RunPage& page, const json& line) {
 RunJournal::RunJournal(const RunFolder& folder, const TrainingOptions& options, int64_t step, Note note)
     : folder_(folder.path()), first_step_(step), note_(std::move(note)) {
   page_.folder = fs::absolute(folder_).lexically_normal().string();
-  page_.options = to_json(options);
+  page_.options = shown_options(options);
   page_.step = step, page_.steps = options.steps, page_.saved = step;
   attempt(log_output_, [&] { resume_log(); });
   attempt(page_output_, [&] {

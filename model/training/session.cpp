@@ -5,6 +5,7 @@
 
 #include "kernels/base/clock.h"
 #include "kernels/base/file.h"
+#include "model/training/attribute_request.h"
 #include "model/training/checkpoint.h"
 #include "model/training/retention.h"
 #include "model/training/run_journal.h"
@@ -312,10 +313,11 @@ SessionResult Session::run() {
 std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const std::vector<uint64_t>& seeds,
                                 const SampleProgress& progress) {
   const TrainingOptions& o = trainer.options();
-  return sample_images(
-      device, network_denoiser(trainer.ema_network(), {o.diffusion.preconditioning, compute_type(o)}),
-      make_sampler_plan(grid_sampler(o), make_sde(o.diffusion.sde)),
-      {o.network.height, o.network.width, o.network.channels}, seeds, progress);
+  return sample_images(device,
+                       varied_denoiser(device, trainer.ema_network(),
+                                       {o.diffusion.preconditioning, compute_type(o)}, trainer.attributes()),
+                       make_sampler_plan(grid_sampler(o), make_sde(o.diffusion.sde)),
+                       {o.network.height, o.network.width, o.network.channels}, seeds, progress);
 }
 
 SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder,

@@ -38,6 +38,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
       captured_(device, [this] { run(); }) {
   check(options);
   check_images(options, images);
+  if (!options.attributes.empty()) attributes_ = {options.attributes, images.conditions};
   network_ = std::make_unique<Network>(Scope(store_), options.network);
   check_weights();
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));

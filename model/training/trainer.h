@@ -5,6 +5,7 @@
 
 #include "engine/buffer.h"
 #include "engine/captured_step.h"
+#include "model/training/attribute_rows.h"
 #include "model/training/batch_inputs.h"
 #include "model/training/batch_loss.h"
 #include "model/training/image_set.h"
@@ -60,6 +61,8 @@ class Trainer {
   const TrainingOptions& options() const { return options_; }
   const Objective& objective() const { return objective_; }
   const ImageSet& images() const { return images_; }
+  /// What the images' conditions mean; empty unless the options name the attributes.
+  const AttributeRows& attributes() const { return attributes_; }
   MemoryPlan plan();
   /// Before other work on the device between two steps (sampling a grid): the sealed plan is made again
   /// afterwards.
@@ -80,6 +83,7 @@ class Trainer {
   engine::Device& device_;
   TrainingOptions options_;
   ImageSet images_;
+  AttributeRows attributes_;
   Objective objective_;
   engine::ParamStore store_;
   std::unique_ptr<Network> network_, ema_network_;

@@ -61,6 +61,7 @@ std::vector<std::string> every_sampler() {
 
 std::vector<double> sampled(Model& m, const Denoiser& denoiser, const SamplerPlan& plan,
                             const std::vector<uint64_t>& seeds, int chunk) {
+  if (denoiser.prepare) denoiser.prepare(seeds);
   Sampler sampler(m.device, denoiser, plan, m.image(), chunk);
   return sampler.run(seeds).to_doubles();
 }
@@ -99,11 +100,34 @@ TEST_CASE("an image on CUDA depends on its seed alone") {
   CHECK(std::vector<double>(three.end() - ptrdiff_t(alone.size()), three.end()) == alone);
 }
 
+/// Another condition for each seed.
+std::vector<float> conditions_of(const std::vector<uint64_t>& seeds) {
+  std::vector<float> rows;
+  for (const uint64_t seed : seeds)
+    for (const float value : {1.0f, -1.0f, 0.25f * float(seed)}) rows.push_back(value);
+  return rows;
+}
+
+TEST_CASE("each image of a chunk has its own condition, guided or not, captured or not") {
+  const SamplerPlan plan = plan_of("heun", 3);
+  for (double w : {1.0, 3.0}) {
+    CAPTURE(w);
+    const auto guided = [&](Backend backend, bool capture, const std::vector<uint64_t>& seeds, int chunk) {
+      Model m(backend, DType::f32, 3, capture);
+      return sampled(m, guided_denoiser(m.device, *m.network, {}, conditions_of, w), plan, seeds, chunk);
+    };
+    const std::vector<double> three = guided(Backend::cuda, true, {4, 5, 11}, 3),
+                              last = guided(Backend::cuda, true, {11}, 1);
+    CHECK(three == guided(Backend::cuda, false, {4, 5, 11}, 3));
+    CHECK(distance(three, guided(Backend::cpu, true, {4, 5, 11}, 3)) < 1e-4);
+    CHECK(std::vector<double>(three.end() - ptrdiff_t(last.size()), three.end()) == last);
+  }
+}
+
 TEST_CASE("guidance: 1 is plainly conditional, 0 is unconditional, and both devices agree") {
   const SamplerPlan plan = plan_of("heun", 3);
-  const std::vector<float> condition = {1, -1, 0.5f};
   const auto guided = [&](Model& m, double w) {
-    return sampled(m, guided_denoiser(m.device, *m.network, {}, condition, w), plan, {4}, 1);
+    return sampled(m, guided_denoiser(m.device, *m.network, {}, conditions_of, w), plan, {4}, 1);
   };
   Model cpu(Backend::cpu, DType::f32, 3), cuda(Backend::cuda, DType::f32, 3);
   for (double w : {0.0, 1.0, 3.0}) {
