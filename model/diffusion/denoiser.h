@@ -17,7 +17,7 @@ struct Denoiser {
   std::function<Tensor(const Tensor& input, const Tensor& c_noise)> network;
   engine::DType compute = engine::DType::f32;
   bool guided = false;
-  double guidance = 1;  // F = F_null + guidance (F_cond - F_null), where guided (arXiv:2207.12598)
+  double guidance = 1;  // D = D_null + guidance (D_cond - D_null), where guided (arXiv:2207.12598)
 };
 
 /// What a network's denoiser needs besides the network.
