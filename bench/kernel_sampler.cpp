@@ -1,7 +1,8 @@
 #include "bench/kernel_cases.h"
 #include "engine/buffer.h"
+#include "kernels/langevin.h"
 #include "kernels/pointwise.h"
-#include "kernels/sde_update.h"
+#include "kernels/threshold.h"
 
 namespace ito::bench {
 
@@ -34,19 +35,19 @@ struct SamplerTensors {
   template <class Stream>
   void run(Stream& s) {
     kernels::SdeUpdateOperands o{};
-    o.start = x.in(), o.x = x.in(), o.f = f.in();
+    o.start = x.in(), o.x = x.in(), o.network.f = f.in();
     o.seeds = seeds.data();
-    o.x_out = result.out(), o.next_in = next.out();
+    o.x_out = result.out(), o.network.next_in = next.out();
     kernels::sde_update(s, dims, fused.data(), o);
   }
   template <class Stream>
   void run_unfused(Stream& s) {
     const int64_t n = x.count();
     if (f.dtype() == DType::f32) {
-      kernels::add_scaled(s, n, step.skip, x.in(), step.out, f.in(), denoised.out());
+      kernels::add_scaled(s, n, step.network.skip, x.in(), step.network.out, f.in(), denoised.out());
     } else {
       kernels::add_scaled(s, n, 1, f.in(), 0, {}, sum.out());
-      kernels::add_scaled(s, n, step.skip, x.in(), step.out, sum.in(), denoised.out());
+      kernels::add_scaled(s, n, step.network.skip, x.in(), step.network.out, sum.in(), denoised.out());
     }
     kernels::add_scaled(s, n, step.a, x.in(), step.b[0], denoised.in(), sum.out());
     if (step.c != 0) {
@@ -54,7 +55,7 @@ struct SamplerTensors {
       o.start = sum.in(), o.seeds = seeds.data(), o.x_out = sum.out();
       kernels::sde_update(s, dims, noise_only.data(), o);
     }
-    kernels::add_scaled(s, n, step.next_scale, sum.in(), 0, {}, next.out());
+    kernels::add_scaled(s, n, step.network.next_scale, sum.in(), 0, {}, next.out());
   }
 };
 
@@ -62,7 +63,7 @@ struct SamplerTensors {
 Case step_case(const Setting& setting, const char* name, const SdeStep& step) {
   const auto& net = setting.network;
   const Shape shape{setting.batch, net.height, net.width, net.channels};
-  const kernels::SdeUpdateDims d{setting.batch, net.height * net.width * net.channels, 0, false,
+  const kernels::SdeUpdateDims d{setting.batch, net.height * net.width * net.channels, 0,
                                  Purpose::sampler_noise};
   const DType dtype = setting.dtype;
   return {"sampler step",
@@ -82,14 +83,84 @@ Case step_case(const Setting& setting, const char* name, const SdeStep& step) {
           }};
 }
 
+/// The numbers of what follows a network's answer, and its tensors.
+struct AnswerTensors {
+  int n, per_image;
+  engine::Buffer<SdeStep> step;
+  engine::Buffer<kernels::LangevinStep> corrector;
+  engine::Buffer<uint64_t> seeds;
+  Tensor x, f, limit, norms, result, next;  // f and next in the network's dtype, the rest f32
+
+  AnswerTensors(Operands& operands, const Shape& shape, DType dtype)
+      : n(int(shape[0])), per_image(int(shape.count() / shape[0])) {
+    SdeStep numbers;  // any: none is special
+    numbers.network.skip = 0.3f, numbers.network.out = 0.7f;
+    kernels::LangevinStep langevin;
+    langevin.network = numbers.network, langevin.snr = 0.16f;
+    step = {operands.device(), {numbers}}, corrector = {operands.device(), {langevin}};
+    seeds = {operands.device(), std::vector<uint64_t>(size_t(n), 1)};
+    x = operands.normal(shape, DType::f32), f = operands.normal(shape, dtype);
+    limit = operands.zeros({n}, DType::f32), norms = operands.zeros({n, 2}, DType::f32);
+    result = operands.zeros(shape, DType::f32), next = operands.zeros(shape, dtype);
+  }
+  template <class Stream>
+  void find_limit(Stream& s) {
+    kernels::dynamic_limit(s, {n, per_image, 0.995}, step.data(), {.x = x.in(), .f = f.in(), .guide_f = {}},
+                           limit.out());
+  }
+  template <class Stream>
+  void correct(Stream& s) {
+    const kernels::LangevinOperands o{.x = x.in(),
+                                      .network = {.f = f.in(), .next_in = next.out()},
+                                      .seeds = seeds.data(),
+                                      .norms = norms.out(),
+                                      .x_out = result.out()};
+    kernels::langevin_norms(s, {n, per_image}, corrector.data(), o);
+    kernels::langevin_update(s, {n, per_image}, corrector.data(), o);
+  }
+};
+
+/// run(stream, tensors), which moves so many bytes an element.
+template <class Run>
+Case answer_case(const Setting& setting, const char* name, double bytes, Run run) {
+  const auto& net = setting.network;
+  const Shape shape{setting.batch, net.height, net.width, net.channels};
+  return {"sampler step",
+          name,
+          cat(shape[0], "x", shape[1], "x", shape[2], "x", shape[3]),
+          std::string(name_of(setting.dtype)),
+          0,
+          0,
+          double(shape.count()) * bytes,
+          [=, dtype = setting.dtype](Operands& operands) -> PreparedCase {
+            const auto t = std::make_shared<AnswerTensors>(operands, shape, dtype);
+            Device& device = operands.device();
+            return {[&device, t, run] { device.launch([&](auto& s) { run(s, *t); }); }, {}, {}};
+          }};
+}
+
+/// Reads x and F.
+Case limit_case(const Setting& setting) {
+  return answer_case(setting, "dynamic_limit", 4 + double(size_of(setting.dtype)),
+                     [](auto& stream, AnswerTensors& t) { t.find_limit(stream); });
+}
+
+/// Both launches: x and F are read twice, since the norms must be known before anything moves.
+Case langevin_case(const Setting& setting) {
+  return answer_case(setting, "langevin_norms, langevin_update", 12 + 3 * double(size_of(setting.dtype)),
+                     [](auto& stream, AnswerTensors& t) { t.correct(stream); });
+}
+
 }  // namespace
 
 Cases sampler_cases(const Setting& setting) {
   SdeStep step;  // any numbers: none is special
-  step.skip = 0.3f, step.out = 0.7f, step.a = 0.9f, step.b[0] = 0.1f, step.next_scale = 1.1f;
+  step.network.skip = 0.3f, step.network.out = 0.7f, step.network.next_scale = 1.1f;
+  step.a = 0.9f, step.b[0] = 0.1f;
   SdeStep noisy = step;
   noisy.c = 0.2f;
-  return {step_case(setting, "sde_update (noise)", noisy), step_case(setting, "sde_update (no noise)", step)};
+  return {step_case(setting, "sde_update (noise)", noisy), step_case(setting, "sde_update (no noise)", step),
+          limit_case(setting), langevin_case(setting)};
 }
 
 }  // namespace ito::bench

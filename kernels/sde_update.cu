@@ -1,9 +1,8 @@
-#include "kernels/cuda_map.cuh"
-#include "kernels/sde_update.h"
+#include "kernels/sde_denoise.cuh"
 
 // Bytes an element, f and next_in in bf16: start 4 (x is start, or read as well: 4), f 2 and each history 4
 // are read, x' 4, next_in 2 and, where later steps want it, D_0 4 are written. An Euler step moves 12,
-// DPM-Solver++ (2M) 20; guidance adds 4, a second f and next_in. All once, which is the minimum; noise moves
+// DPM-Solver++ (2M) 20; a guide adds 4, a second f and next_in. All once, which is the minimum; noise moves
 // nothing.
 namespace ito::kernels {
 
@@ -11,13 +10,12 @@ template <class F, class Next>
 struct SdeUpdateArguments {
   SdeUpdateDims dims;
   const SdeStep* step;
-  const float *start, *x;
-  const F* f;
+  const float* start;
+  SdeDenoiseArguments<F> denoise;
   const float* history[kSdeHistory];
   const uint64_t* seeds;
   float *denoised, *x_out;
-  Next* next_in;
-  float* next_c_noise;
+  SdeNextArguments<Next> network, guide;
 };
 
 namespace {
@@ -25,46 +23,33 @@ namespace {
 /// What is loaded for V elements. All of it before anything is stored: the result may alias an operand.
 template <class F, int V>
 struct SdeValues {
-  Pack<float, V> start{}, x{}, history[kSdeHistory]{};
-  Pack<F, V> f{}, null{};
+  Pack<float, V> start{}, history[kSdeHistory]{};
+  SdeDenoiseValues<F, V> denoise;
 
   template <class Next>
-  __device__ SdeValues(const SdeUpdateArguments<F, Next>& args, int64_t at) {
+  __device__ SdeValues(const SdeUpdateArguments<F, Next>& args, int64_t at) : denoise(args.denoise, at) {
     if (args.start) start = load<V>(args.start + at);
-    if (args.f) {
-      x = load<V>(args.x + at);
-      f = load<V>(args.f + at);
-      if (args.dims.guided) null = load<V>(args.f + int64_t(args.dims.n) * args.dims.per_image + at);
-    }
     for (int k = 0; k < kSdeHistory; ++k)
       if (k < args.dims.history) history[k] = load<V>(args.history[k] + at);
   }
-  /// The network's output F.
-  __device__ float output(int i, bool guided, float guidance) const {
-    if (!guided) return float(f.v[i]);
-    return float(null.v[i]) + guidance * (float(f.v[i]) - float(null.v[i]));
-  }
 };
 
-/// The results of V elements from `at` on; z: their normal numbers.
+/// The results of V elements of an image from `at` on; z: their normal numbers.
 template <int V, class F, class Next>
-__device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s, int64_t at,
+__device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s, int64_t image, int64_t at,
                        const float* z) {
   const SdeValues<F, V> value(args, at);
-  Pack<float, V> denoised, result;
-  Pack<Next, V> next;
+  const Pack<float, V> denoised = value.denoise.denoised(args.denoise, SdeDenoise<float>(s), image);
+  Pack<float, V> result;
   for (int i = 0; i < V; ++i) {
-    denoised.v[i] = s.skip * value.x.v[i] + s.out * value.output(i, args.dims.guided, s.guidance);
     float sum = s.a * value.start.v[i] + s.b[0] * denoised.v[i];
     for (int k = 0; k < kSdeHistory; ++k) sum += s.b[1 + k] * value.history[k].v[i];
     result.v[i] = sum + s.c * z[i];
-    next.v[i] = narrow<Next>(s.next_scale * result.v[i]);
   }
   store(args.x_out + at, result);
-  if (args.f && args.denoised) store(args.denoised + at, denoised);
-  if (!args.next_in) return;
-  store(args.next_in + at, next);
-  if (args.dims.guided) store(args.next_in + int64_t(args.dims.n) * args.dims.per_image + at, next);
+  if (args.denoise.f && args.denoised) store(args.denoised + at, denoised);
+  args.network.write(s.network, at, result);
+  args.guide.write(s.guide, at, result);
 }
 
 }  // namespace
@@ -80,10 +65,11 @@ __global__ void __launch_bounds__(kMapThreads) sde_update_kernel(SdeUpdateArgume
   if (s.c != 0)
     normal_block({args.seeds[image], args.dims.purpose, s.noise_step, 0}, uint32_t(first / kQuad), z);
   for (int k = 0; k < kQuad; k += V)
-    if (first + k < args.dims.per_image) update<V>(args, s, image * args.dims.per_image + first + k, z + k);
-  if (first > 0 || !args.next_c_noise) return;
-  args.next_c_noise[image] = s.next_c_noise;
-  if (args.dims.guided) args.next_c_noise[args.dims.n + image] = s.next_c_noise;
+    if (first + k < args.dims.per_image)
+      update<V>(args, s, image, image * args.dims.per_image + first + k, z + k);
+  if (first > 0) return;
+  args.network.write_condition(s.network, image);
+  args.guide.write_condition(s.guide, image);
 }
 
 namespace {
@@ -91,19 +77,21 @@ namespace {
 template <class F, class Next>
 void launch_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* step,
                    const SdeUpdateOperands& o) {
-  const SdeUpdateArguments<F, Next> args{d,
-                                         step,
-                                         o.start.as<float>(),
-                                         o.x.as<float>(),
-                                         o.f.as<F>(),
-                                         {o.history[0].as<float>(), o.history[1].as<float>()},
-                                         o.seeds,
-                                         o.denoised.as<float>(),
-                                         o.x_out.as<float>(),
-                                         o.next_in.as<Next>(),
-                                         o.next_c_noise.as<float>()};
-  const bool packs = can_pack<kQuad>({d.per_image}, args.start, args.x, args.f, args.history[0],
-                                     args.history[1], args.denoised, args.x_out, args.next_in);
+  const SdeUpdateArguments<F, Next> args{
+      d,
+      step,
+      o.start.as<float>(),
+      SdeDenoiseArguments<F>({o.x, o.network.f, o.guide.f, o.limit}),
+      {o.history[0].as<float>(), o.history[1].as<float>(), o.history[2].as<float>()},
+      o.seeds,
+      o.denoised.as<float>(),
+      o.x_out.as<float>(),
+      SdeNextArguments<Next>(o.network),
+      SdeNextArguments<Next>(o.guide)};
+  static_assert(kSdeHistory == 3, "the history is listed by hand here");
+  const bool packs = can_pack<kQuad>({d.per_image}, args.start, args.denoise.x, args.denoise.f,
+                                     args.denoise.guide_f, args.history[0], args.history[1], args.history[2],
+                                     args.denoised, args.x_out, args.network.next_in, args.guide.next_in);
   launch(packs ? sde_update_kernel<F, Next, kQuad> : sde_update_kernel<F, Next, 1>,
          map_config("sde_update", d.n, d.per_image, kQuad), stream, args);
 }
@@ -113,10 +101,8 @@ void launch_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* st
 void sde_update(CudaStream& stream, const SdeUpdateDims& d, const SdeStep* step, const SdeUpdateOperands& o) {
   check_sde_update(d, o);
   check_cuda_dtype("sde_update", o.x_out.dtype);
-  visit_cuda("sde_update", o.f.dtype, [&](auto f) {
-    visit_cuda("sde_update", o.next_in.dtype,
-               [&](auto next) { launch_update<decltype(f), decltype(next)>(stream, d, step, o); });
-  });
+  visit_sde_types("sde_update", o.network,
+                  [&](auto f, auto next) { launch_update<decltype(f), decltype(next)>(stream, d, step, o); });
 }
 
 }  // namespace ito::kernels

@@ -1,10 +1,10 @@
 #include <algorithm>
 
-#include "kernel_arrays.h"
 #include "kernels/adamw.h"
 #include "kernels/make_batch.h"
 #include "kernels/sde_update.h"
 #include "kernels/squared_error.h"
+#include "network_problem.h"
 
 using namespace ito;
 using namespace ito::kernels;
@@ -260,100 +260,81 @@ TEST_CASE("make_batch: black is -1, white is 1, rows longer than a tile") {
 
 namespace {
 
-/// A step's operands, and x' and D_0 in f64. f has the type F.
+/// A step's operands, and x' in f64.
 template <class A, class F>
-struct SdeProblem {
-  SdeUpdateDims d;
-  SdeStep s;
-  Array<A> start, x, d1, d2;
-  Array<F> f;
-  std::vector<uint64_t> seeds;
+struct SdeProblem : NetworkProblem<A, F> {
+  using Base = NetworkProblem<A, F>;
+  int history_count;
   bool prior = false;  // there is neither start nor f
+  SdeStep s;
+  Array<A> start;
+  std::vector<Array<A>> history;
 
-  SdeProblem(int n, int per_image, int history, bool guided = false)
-      : d{n, per_image, history, guided, Purpose::sampler_noise},
-        start(normals(size_t(n) * per_image, 1)),
-        x(normals(start.size(), 2)),
-        d1(normals(start.size(), 3)),
-        d2(normals(start.size(), 4)),
-        f(normals(start.size() * (guided ? 2 : 1), 5)) {
-    s.skip = 0.4f, s.out = -1.5f, s.a = 0.9f, s.c = 0.3f;
-    s.b[0] = 0.5f, s.b[1] = -0.25f, s.b[2] = 2;
-    s.next_scale = 0.125f, s.next_c_noise = -0.75f, s.noise_step = 5;
-    for (int i = 0; i < n; ++i) seeds.push_back(1000 + uint64_t(i) * (1ull << 33));
-  }
-
-  std::vector<double> denoised() const {
-    std::vector<double> result;
-    for (size_t i = 0; i < start.size() && !prior; ++i) {
-      const double null = d.guided ? f[start.size() + i] : 0;
-      const double answer = d.guided ? null + double(s.guidance) * (f[i] - null) : f[i];
-      result.push_back(double(s.skip) * x[i] + double(s.out) * answer);
-    }
-    return result;
+  SdeProblem(int n, int per_image, int history_count, bool guided = false)
+      : SdeProblem(Base(n, per_image, guided), history_count) {}
+  SdeProblem(const Base& base, int history_count)
+      : Base(base), history_count(history_count), start(normals(base.x.size(), 1)) {
+    s.a = 0.9f, s.c = 0.3f, s.noise_step = 5;
+    s.b[0] = 0.5f, s.b[1] = -0.25f, s.b[2] = 2, s.b[3] = -1.125f;
+    for (int k = 0; k < kSdeHistory; ++k) history.emplace_back(normals(start.size(), 10 + uint64_t(k)));
   }
 
   std::vector<double> expected() const {
-    const std::vector<double> d0 = denoised();
+    const std::vector<double> d0 = this->denoised();
     std::vector<double> result;
     for (size_t i = 0; i < start.size(); ++i) {
       double sum = prior ? 0 : double(s.a) * start[i] + double(s.b[0]) * d0[i];
-      if (d.history > 0) sum += double(s.b[1]) * d1[i];
-      if (d.history > 1) sum += double(s.b[2]) * d2[i];
-      const uint32_t e = uint32_t(i % d.per_image);
-      float z[4];
-      normal_block({seeds[i / d.per_image], d.purpose, s.noise_step, 0}, e / 4, z);
-      result.push_back(sum + double(s.c) * z[e % 4]);
+      for (int k = 0; k < history_count; ++k) sum += double(s.b[1 + k]) * history[size_t(k)][i];
+      result.push_back(sum + double(s.c) * this->noise(Purpose::sampler_noise, s.noise_step, i));
     }
     return result;
   }
 
-  SdeUpdateOperands operands(Out x_out, Out next_in = {}) const {
+  SdeUpdateOperands operands(Out x_out) const {
     SdeUpdateOperands o;
-    if (!prior) o.start = start.in(), o.x = x.in(), o.f = f.in();
-    if (d.history > 0) o.history[0] = d1.in();
-    if (d.history > 1) o.history[1] = d2.in();
-    o.seeds = seeds.data(), o.x_out = x_out, o.next_in = next_in;
+    if (!prior) o.start = start.in(), o.x = this->x.in(), o.network.f = this->f.in();
+    if (!prior && this->guided) o.guide.f = this->guide_f.in();
+    if (this->limits) o.limit = this->limit.in();
+    for (int k = 0; k < std::min(history_count, kSdeHistory); ++k) o.history[k] = history[size_t(k)].in();
+    o.seeds = this->seeds.data(), o.x_out = x_out;
     return o;
   }
 
   void run(const SdeUpdateOperands& o) const {
     CpuStream stream(2);
-    sde_update(stream, d, &s, o);
+    SdeStep step = s;
+    this->write_to(step);
+    sde_update(stream, {this->n, this->per_image, history_count, Purpose::sampler_noise}, &step, o);
   }
 };
 
-/// All results of a problem against f64. Numbers reach about 16, so that is what roundings are measured by.
-template <class A, class F>
+/// All results of a problem against f64. Numbers reach about 32, so that is what roundings are measured by.
+template <class Next, class A, class F>
 void check_sde(SdeProblem<A, F> p) {
-  CAPTURE(p.d.history);
-  CAPTURE(p.d.guided);
-  CAPTURE(p.s.guidance);
+  CAPTURE(p.history_count);
+  CAPTURE(p.guided);
+  CAPTURE(p.guidance);
+  CAPTURE(p.limits);
   CAPTURE(p.prior);
-  const size_t copies = p.d.guided ? 2 : 1;
   Array<A> y(p.start.size()), denoised(p.prior ? 0 : p.start.size());
-  Array<F> next(p.start.size() * copies);
-  Array<float> c_noise(copies * p.d.n);
-  SdeUpdateOperands o = p.operands(y.out(), next.out());
+  Array<Next> next(p.start.size()), guide_next(p.start.size());
+  Array<float> c_noise(size_t(p.n)), guide_c_noise(size_t(p.n));
+  SdeUpdateOperands o = p.operands(y.out());
   if (!p.prior) o.denoised = denoised.out();
-  o.next_c_noise = c_noise.out();
+  o.network.next_in = next.out(), o.network.next_c_noise = c_noise.out();
+  if (p.guided) o.guide.next_in = guide_next.out(), o.guide.next_c_noise = guide_c_noise.out();
   p.run(o);
-  check_close(y, p.expected(), 4 * epsilon<A>(), 32 * epsilon<float>() * p.s.c + 64 * epsilon<A>());
-  check_close(denoised, p.denoised(), 4 * epsilon<A>(), 64 * epsilon<A>());
-  std::vector<double> scaled;
-  for (size_t copy = 0; copy < copies; ++copy)
-    for (const double v : y.values()) scaled.push_back(0.125 * v);
-  check_close(next, scaled, epsilon<F>(), 0);  // an eighth is exact: the only rounding is F's
-  check_close(c_noise, std::vector<double>(copies * p.d.n, -0.75), 0, 0);
-  const bool in_place = !p.prior;
-  if (in_place) {
-    SdeProblem<A, F> q = p;
-    q.run(q.operands(q.start.out()));
-    CHECK(q.start.same_bits(y));
-    q = p;
-    q.run(q.operands(q.x.out()));
-    CHECK(q.x.same_bits(y));
-  }
+  check_close(y, p.expected(), 4 * epsilon<A>(), 32 * epsilon<float>() * p.s.c + 128 * epsilon<A>());
+  if (!p.prior) check_close(denoised, p.denoised(), 4 * epsilon<A>(), 128 * epsilon<A>());
+  check_next(p.network, y, next, c_noise);
+  if (p.guided) check_next(p.guide, y, guide_next, guide_c_noise);
+  if (p.prior) return;
+  SdeProblem<A, F> q = p;
+  q.run(q.operands(q.start.out()));
+  CHECK(q.start.same_bits(y));
+  q = p;
+  q.run(q.operands(q.x.out()));
+  CHECK(q.x.same_bits(y));
 }
 
 }  // namespace
@@ -361,18 +342,53 @@ void check_sde(SdeProblem<A, F> p) {
 TEST_CASE("sde_update: a network's output, its history, noise, and the network's next input") {
   const int d = 2048 + 4 + 1;  // a tile, and not a whole block of Philox
   for (int history = 0; history <= kSdeHistory; ++history) {
-    check_sde(SdeProblem<float, float>(3, d, history));
-    check_sde(SdeProblem<float, bf16>(3, d, history));
-    check_sde(SdeProblem<double, double>(3, d, history));
+    check_sde<float>(SdeProblem<float, float>(3, d, history));
+    check_sde<bf16>(SdeProblem<float, bf16>(3, d, history));
+    check_sde<double>(SdeProblem<double, double>(3, d, history));
   }
-  for (const float guidance : {0.0f, 1.0f, 2.5f}) {
-    const auto check_guided = [&](auto problem) {
-      problem.s.guidance = guidance;
-      check_sde(problem);
-    };
-    check_guided(SdeProblem<float, float>(3, d, 1, true));
-    check_guided(SdeProblem<float, bf16>(3, d, 1, true));
-    check_guided(SdeProblem<double, double>(3, d, 1, true));
+  check_sde<bf16>(SdeProblem<float, float>(3, d, 1));
+  check_sde<float>(SdeProblem<float, bf16>(3, d, 1));
+}
+
+TEST_CASE("sde_update: a guide with numbers of its own, and a limit after guidance") {
+  const int d = 2048 + 4 + 1;
+  for (const float guidance : {0.0f, 1.0f, 2.5f})
+    for (const bool limits : {false, true})
+      for (const bool guided : {false, true}) {
+        if (!guided && guidance != 1) continue;
+        const auto check = [&](auto next, auto problem) {
+          problem.guidance = guidance, problem.limits = limits;
+          check_sde<decltype(next)>(problem);
+          // Both sides of the limit are met, or this would test one of them.
+          if (!limits) return;
+          const std::vector<double> d0 = problem.denoised();
+          const auto clamped = std::count_if(d0.begin(), d0.end(), [](double v) { return std::abs(v) == 1; });
+          CHECK((clamped > 100 && clamped < std::ptrdiff_t(d0.size()) - 100));
+        };
+        check(float{}, SdeProblem<float, float>(3, d, 1, guided));
+        check(bf16{}, SdeProblem<float, bf16>(3, d, 3, guided));
+        check(double{}, SdeProblem<double, double>(3, d, 2, guided));
+      }
+}
+
+TEST_CASE("sde_update: a NaN is no number that a limit could clamp") {
+  const int d = 301;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const bool guided : {false, true}) {
+    SdeProblem<float, float> p(2, d, 0, guided);
+    p.limits = true;
+    p.f.data()[7] = nan;
+    p.limit.data()[1] = nan;
+    Array<float> y(p.start.size()), denoised(p.start.size());
+    SdeUpdateOperands o = p.operands(y.out());
+    o.denoised = denoised.out();
+    p.run(o);
+    int wrong = 0;
+    for (size_t i = 0; i < y.size(); ++i) {
+      const bool broken = i == 7 || i >= d;
+      wrong += std::isnan(y[i]) != broken || std::isnan(denoised[i]) != broken;
+    }
+    CHECK(wrong == 0);
   }
 }
 
@@ -380,27 +396,20 @@ TEST_CASE("sde_update: without start and network what remains is noise, a prior"
   for (const bool guided : {false, true}) {
     SdeProblem<float, bf16> p(3, 301, 0, guided);
     p.prior = true, p.s.c = 80;
-    check_sde(p);
+    check_sde<bf16>(p);
   }
 }
 
 TEST_CASE("sde_update: an image depends on its seed alone, and without noise on no seed") {
   const int d = 3001;
   for (const bool guided : {false, true}) {
-    SdeProblem<float, float> all(5, d, 2, guided);
-    all.s.guidance = 2;
+    SdeProblem<float, float> all(5, d, 3, guided);
+    all.guidance = 2, all.limits = true;
     Array<float> y(all.start.size());
     all.run(all.operands(y.out()));
-    SdeProblem<float, float> single(1, d, 2, guided);
-    single.s = all.s;
-    const auto image = [&](const Array<float>& a, std::initializer_list<int> numbers) {
-      std::vector<double> values;
-      for (const int i : numbers)
-        for (int e = 0; e < d; ++e) values.push_back(a[size_t(i) * d + e]);
-      return Array<float>(values);
-    };
-    single.start = image(all.start, {2}), single.x = image(all.x, {2}), single.d1 = image(all.d1, {2});
-    single.d2 = image(all.d2, {2}), single.f = guided ? image(all.f, {2, 7}) : image(all.f, {2});
+    SdeProblem<float, float> single(all.alone(2), 3);
+    single.start = all.part(all.start, 2);
+    for (size_t k = 0; k < kSdeHistory; ++k) single.history[k] = all.part(all.history[k], 2);
     const auto run = [&](uint64_t seed) {
       single.seeds = {seed};
       Array<float> result(d);
@@ -408,7 +417,7 @@ TEST_CASE("sde_update: an image depends on its seed alone, and without noise on 
       return result;
     };
     const Array<float> alone = run(all.seeds[2]);
-    CHECK(alone.same_bits(image(y, {2})));
+    CHECK(alone.same_bits(all.part(y, 2)));
     CHECK(!run(all.seeds[3]).same_bits(alone));
     single.s.c = 0;
     const Array<float> quiet = run(1);
@@ -421,25 +430,36 @@ TEST_CASE("sde_update: an image depends on its seed alone, and without noise on 
   }
 }
 
-TEST_CASE("sde_update says which operand is missing") {
-  SdeProblem<float, float> p(1, 8, 2);
+TEST_CASE("sde_update says which operand is missing, and which do not fit together") {
+  SdeProblem<float, float> p(1, 8, 2, true);
   Array<float> y(8);
+  Array<bf16> other(8);
   const SdeUpdateOperands whole = p.operands(y.out());
-  const auto without = [&](auto remove) {
+  const auto refused = [&](const char* why, auto change) {
     SdeUpdateOperands o = whole;
-    remove(o);
-    return [&p, o] { p.run(o); };
+    change(o);
+    CHECK_THROWS_WITH(p.run(o), why);
   };
-  CHECK_THROWS_WITH(without([](auto& o) { o.f = {}; })(),
-                    "sde_update: the network's output f and its input x are given together or not at all");
-  CHECK_THROWS_WITH(without([](auto& o) { o.x = {}; })(),
-                    "sde_update: the network's output f and its input x are given together or not at all");
-  CHECK_THROWS_WITH(without([](auto& o) { o.x_out = {}; })(), "sde_update: x_out is missing");
-  CHECK_THROWS_WITH(without([](auto& o) { o.history[1] = {}; })(), "sde_update: history 1 of 2 is missing");
-  CHECK_THROWS_WITH(without([](auto& o) { o.seeds = nullptr; })(),
-                    "sde_update: noise (c != 0) needs a seed for each image");
-  p.d.history = 3;
+  const char* const pair =
+      "sde_update: the network's output f and its input x are given together or not at all";
+  refused(pair, [](auto& o) { o.network.f = {}; });
+  refused(pair, [](auto& o) { o.x = {}; });
+  refused("sde_update: a guide's output f needs the network's", [](auto& o) { o.x = {}, o.network.f = {}; });
+  refused("sde_update: a guide's next input needs the network's",
+          [&](auto& o) { o.guide.next_in = y.out(); });
+  refused("sde_update: the network's output f is f32, its guide's bf16; they have one element type",
+          [&](auto& o) { o.guide.f = other.in(); });
+  refused("sde_update: the network's next input is f32, its guide's bf16; they have one element type",
+          [&](auto& o) { o.network.next_in = y.out(), o.guide.next_in = other.out(); });
+  refused("sde_update: a limit is of D_0, which needs the network's output f",
+          [&](auto& o) { o.x = {}, o.network.f = {}, o.guide.f = {}, o.limit = p.limit.in(); });
+  refused("sde_update: the limit is bf16, x is f32; they have one element type",
+          [&](auto& o) { o.limit = other.in(); });
+  refused("sde_update: x_out is missing", [](auto& o) { o.x_out = {}; });
+  refused("sde_update: history 1 of 2 is missing", [](auto& o) { o.history[1] = {}; });
+  refused("sde_update: noise (c != 0) needs a seed for each image", [](auto& o) { o.seeds = nullptr; });
+  p.history_count = 4;
   CHECK_THROWS_AS(p.run(whole), Error);
-  p.d.history = 2, p.d.n = 0;
+  p.history_count = 2, p.n = 0;
   CHECK_THROWS_AS(p.run(whole), Error);
 }

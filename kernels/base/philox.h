@@ -24,6 +24,7 @@ enum class Purpose : uint32_t {
   sampler_noise = 9,
   faces = 10,
   validation = 11,
+  corrector_noise = 12,
   attribute_row = 13,
   test = 63,
 };

@@ -22,7 +22,7 @@ struct Denoiser {
   /// at the same address. Empty: there is nothing of the kind.
   std::function<void(const std::vector<uint64_t>& seeds)> prepare;
   bool guided = false;
-  double guidance = 1;  // F = F_null + guidance (F_cond - F_null), where guided (arXiv:2207.12598)
+  double guidance = 1;  // D = D_null + guidance (D_cond - D_null), where guided (arXiv:2207.12598)
 };
 
 /// What a network's denoiser needs besides the network.

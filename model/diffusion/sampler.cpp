@@ -65,11 +65,21 @@ Sampler::Sampler(engine::Device& device, const Denoiser& denoiser, const Sampler
   make_steps();
 }
 
-/// What the stage's kernel prepares for the evaluation of stage `stage`: its input's scale and condition.
+/// What the stage's kernel prepares for the evaluation of stage `stage`: its input's scale and condition, the same for
+/// the guide.
 void Sampler::tell_next(size_t stage, SdeStep& step) const {
   if (stage == plan_.stages.size()) return;
   const Scaling scaling = denoiser_.scaling(plan_.stages[stage].level);
-  step.next_scale = float(scaling.c_in), step.next_c_noise = float(scaling.c_noise);
+  for (kernels::SdeNetwork* network : {&step.network, &step.guide})
+    network->next_scale = float(scaling.c_in), network->next_c_noise = float(scaling.c_noise);
+}
+
+/// Where the kernel writes the next evaluation's input. The guide's is the second half of the doubled batch.
+void Sampler::ask_next(kernels::SdeUpdateOperands& o) {
+  o.network.next_in = input_.out(), o.network.next_c_noise = c_noise_.out();
+  if (!denoiser_.guided) return;
+  o.guide.next_in = input_.slice(states_[0].count(), states_[0].shape()).out();
+  o.guide.next_c_noise = c_noise_.slice(chunk_, {chunk_}).out();
 }
 
 SdeStep Sampler::numbers_of(size_t i) const {
@@ -77,7 +87,8 @@ SdeStep Sampler::numbers_of(size_t i) const {
   const Scaling scaling = denoiser_.scaling(stage.level);
   SdeStep step;
   stage.update.write_to(step);
-  step.skip = float(scaling.c_skip), step.out = float(scaling.c_out),
+  step.network.skip = float(scaling.c_skip), step.network.out = float(scaling.c_out);
+  step.guide = step.network;
   step.guidance = float(denoiser_.guidance);
   step.noise_step = uint32_t(i);
   // Noise that the next stage wants before its evaluation is drawn here, from its own stream.
@@ -116,7 +127,7 @@ void Sampler::set_numbers(size_t index) {
 }
 
 void Sampler::update(const kernels::SdeUpdateOperands& operands, int history, Purpose purpose) {
-  const kernels::SdeUpdateDims dims{chunk_, int(image_.count()), history, denoiser_.guided, purpose};
+  const kernels::SdeUpdateDims dims{chunk_, int(image_.count()), history, purpose};
   device_.launch([&](auto& s) { kernels::sde_update(s, dims, current_.data(), operands); });
 }
 
@@ -129,7 +140,8 @@ void Sampler::begin(const std::vector<uint64_t>& seeds) {
   seeds_.write(all.data(), all.size());
   kernels::SdeUpdateOperands o{};
   o.seeds = seeds_.data();
-  o.x_out = states_[0].out(), o.next_in = input_.out(), o.next_c_noise = c_noise_.out();
+  o.x_out = states_[0].out();
+  ask_next(o);
   set_numbers(kPrior);
   update(o, 0, Purpose::prior);
   if (plan_.stages[0].noise_before == 0) return;
@@ -141,12 +153,15 @@ void Sampler::begin(const std::vector<uint64_t>& seeds) {
 void Sampler::run_stage(const Wiring& w) {
   const Tensor f = denoiser_.network(input_, c_noise_);  // [M,H,W,C]
   kernels::SdeUpdateOperands o{};
-  o.start = states_[w.start].in(), o.x = states_[w.at].in(), o.f = f.in();
+  o.start = states_[w.start].in(), o.x = states_[w.at].in();
+  o.network.f = f.in();
+  if (denoiser_.guided) o.guide.f = f.slice(states_[0].count(), states_[0].shape()).in();
   for (int k = 0; k < w.history; ++k)
     o.history[k] = denoised_[size_t(w.newest + ring_ - 1 - k) % size_t(ring_)].in();
   o.seeds = seeds_.data();
   if (w.newest >= 0) o.denoised = denoised_[size_t(w.newest)].out();
-  o.x_out = states_[w.out].out(), o.next_in = input_.out(), o.next_c_noise = c_noise_.out();
+  o.x_out = states_[w.out].out();
+  ask_next(o);
   update(o, w.history, Purpose::sampler_noise);
 }
 

@@ -60,6 +60,7 @@ class Sampler {
   void make_steps();
   kernels::SdeStep numbers_of(size_t stage) const;
   void tell_next(size_t stage, kernels::SdeStep&) const;
+  void ask_next(kernels::SdeUpdateOperands&);
   Wiring wiring_of(size_t stage, const Wiring& before) const;
   void begin(const std::vector<uint64_t>& seeds);
   void set_numbers(size_t index);

@@ -11,7 +11,7 @@
 ///
 ///   x = prior_sigma z
 ///   for each stage:  x += noise_before z;  unless from_start: start = x
-///                    D_0 = D(x; level.sigma), while D_1, D_2, D_3 are the denoised images before it
+///                    D_0 = D(x; level.sigma), while D_1, D_2 and D_3 are the denoised images before it
 ///                    x = a start + sum_k b[k] D_k + c z
 ///
 /// The state is xbar = x_t / a(t) = x_0 + sigma z for every SDE, as in EDM, and in the end the image itself.

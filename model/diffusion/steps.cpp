@@ -14,7 +14,7 @@ int Update::terms() const {
 
 void Update::write_to(kernels::SdeStep& step) const {
   step.a = float(a);
-  for (size_t k = 0; k < std::size(step.b); ++k) step.b[k] = float(b[k]);
+  for (int k = 0; k < kTerms; ++k) step.b[k] = float(b[k]);
   step.c = float(c);
 }
 

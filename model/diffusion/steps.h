@@ -7,9 +7,9 @@
 /// a step is a handful of numbers, and one kernel applies them all (kernels/sde_update.h).
 namespace ito::model {
 
-/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2 those before.
+/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2, D_3 those before.
 struct Update {
-  static constexpr int kTerms = 4;
+  static constexpr int kTerms = 1 + kernels::kSdeHistory;
   double a = 1;
   double b[kTerms] = {};
   double c = 0;

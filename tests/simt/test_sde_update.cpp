@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/sde_update.h"
 #include "tests/simt/compare.h"
@@ -18,9 +19,12 @@ constexpr double kRounding = 1.0 / (1 << 24);  // f32's
 struct Case {
   SdeUpdateDims dims;
   SdeStep step;
+  bool guided = false;
   bool prior = false;     // no start and no f
   size_t offset = 0;      // elements off the alignment of 16 bytes
   bool in_place = false;  // x' replaces start, which is where the network was asked
+  bool limits = false;
+  size_t count() const { return size_t(dims.n) * size_t(dims.per_image); }
 };
 
 std::vector<uint64_t> seeds_of(int n) {
@@ -32,25 +36,27 @@ std::vector<uint64_t> seeds_of(int n) {
 /// What a case is given, f rounded to its type.
 template <class F>
 struct Given {
-  std::vector<float> start, x, d1, d2;
-  std::vector<F> f;
+  std::vector<float> start, x, history[kSdeHistory], limit;
+  std::vector<F> f, guide_f;
   explicit Given(const Case& c) {
-    const size_t count = size_t(c.dims.n) * size_t(c.dims.per_image);
-    start = normals<float>(c.prior ? 0 : count, 0), x = c.in_place ? start : normals<float>(start.size(), 1);
-    d1 = normals<float>(c.dims.history > 0 ? count : 0, 2);
-    d2 = normals<float>(c.dims.history > 1 ? count : 0, 3);
-    f = normals<F>(start.size() * (c.dims.guided ? 2 : 1), 4);
+    start = normals<float>(c.prior ? 0 : c.count(), 0),
+    x = c.in_place ? start : normals<float>(start.size(), 1);
+    for (int k = 0; k < kSdeHistory; ++k)
+      history[k] = normals<float>(c.dims.history > k ? c.count() : 0, uint32_t(2 + k));
+    f = normals<F>(start.size(), 10), guide_f = normals<F>(c.guided ? start.size() : 0, 11);
+    for (int i = 0; c.limits && i < c.dims.n; ++i) limit.push_back(i % 2 ? 2.5f : 1.0f);
   }
 };
 
 template <class Next>
 struct Result {
-  std::vector<float> x, denoised, c_noise;
-  std::vector<Next> next;
+  std::vector<float> x, denoised, c_noise, guide_c_noise;
+  std::vector<Next> next, guide_next;
   bool operator==(const Result& r) const {
     using simt::same_bits;
     return same_bits(x, r.x) && same_bits(denoised, r.denoised) && same_bits(c_noise, r.c_noise) &&
-           same_bits(next, r.next);
+           same_bits(guide_c_noise, r.guide_c_noise) && same_bits(next, r.next) &&
+           same_bits(guide_next, r.guide_next);
   }
 };
 
@@ -58,28 +64,29 @@ template <class F, class Next>
 Result<Next> run(const Case& c, const Given<F>& given, const simt::Schedule& schedule) {
   simt::machine().set_schedule(schedule);
   CudaStream stream;
-  const size_t count = size_t(c.dims.n) * size_t(c.dims.per_image), copies = c.dims.guided ? 2 : 1;
+  const size_t guided = c.guided ? 1 : 0, n = size_t(c.dims.n);
   DeviceArray<float> start(stream, given.start, c.offset), x(stream, given.x, c.offset);
-  DeviceArray<float> d1(stream, given.d1, c.offset), d2(stream, given.d2, c.offset);
-  DeviceArray<F> f(stream, given.f, c.offset);
-  DeviceArray<float> to(stream, count, c.offset), denoised(stream, given.start.size(), c.offset);
-  DeviceArray<Next> next(stream, copies * count, c.offset);
-  DeviceArray<float> c_noise(stream, copies * size_t(c.dims.n));
+  DeviceArray<float> d1(stream, given.history[0], c.offset), d2(stream, given.history[1], c.offset);
+  DeviceArray<float> d3(stream, given.history[2], c.offset), limit(stream, given.limit);
+  DeviceArray<F> f(stream, given.f, c.offset), guide_f(stream, given.guide_f, c.offset);
+  DeviceArray<float> to(stream, c.count(), c.offset), denoised(stream, given.start.size(), c.offset);
+  DeviceArray<Next> next(stream, c.count(), c.offset), guide_next(stream, guided * c.count(), c.offset);
+  DeviceArray<float> c_noise(stream, n), guide_c_noise(stream, guided * n);
   DeviceArray<uint64_t> seeds(stream, c.step.c != 0 ? seeds_of(c.dims.n) : std::vector<uint64_t>{});
   DeviceArray<SdeStep> step(stream, std::vector<SdeStep>{c.step});
   DeviceArray<float>& out = c.in_place ? start : to;
   sde_update(stream, c.dims, step.data(),
              {.start = start.in(),
               .x = c.in_place ? start.in() : x.in(),
-              .f = f.in(),
-              .history = {d1.in(), d2.in()},
+              .network = {f.in(), next.out(), c_noise.out()},
+              .guide = {guide_f.in(), guide_next.out(), guide_c_noise.out()},
+              .history = {d1.in(), d2.in(), d3.in()},
+              .limit = limit.in(),
               .seeds = c.step.c != 0 ? seeds.data() : nullptr,
               .denoised = denoised.out(),
-              .x_out = out.out(),
-              .next_in = next.out(),
-              .next_c_noise = c_noise.out()});
+              .x_out = out.out()});
   if (!c.in_place) CHECK(simt::same_bits(start.read(), given.start));
-  return {out.read(), denoised.read(), c_noise.read(), next.read()};
+  return {out.read(), denoised.read(), c_noise.read(), guide_c_noise.read(), next.read(), guide_next.read()};
 }
 
 /// The CPU's answer in f64, and for each element of x' and D_0 the sum of its terms' magnitudes.
@@ -89,45 +96,63 @@ struct Reference {
 
   template <class F>
   Reference(const Case& c, const Given<F>& given) {
-    const size_t count = size_t(c.dims.n) * size_t(c.dims.per_image), copies = c.dims.guided ? 2 : 1;
-    F64Array start(given.start), at(given.x), f(given.f), d1(given.d1), d2(given.d2);
-    F64Array to(count), d0(start.v.size()), next_in(copies * count);
+    F64Array start(given.start), at(given.x), f(given.f), guide_f(given.guide_f), limit(given.limit);
+    F64Array d1(given.history[0]), d2(given.history[1]), d3(given.history[2]);
+    F64Array to(c.count()), d0(start.v.size());
     CpuStream stream(1);
     const auto seeds = seeds_of(c.dims.n);
     sde_update(stream, c.dims, &c.step,
                {.start = start.in(),
                 .x = at.in(),
-                .f = f.in(),
-                .history = {d1.in(), d2.in()},
+                .network = {.f = f.in()},
+                .guide = {.f = guide_f.in()},
+                .history = {d1.in(), d2.in(), d3.in()},
+                .limit = limit.in(),
                 .seeds = seeds.data(),
                 .denoised = d0.out(),
-                .x_out = to.out(),
-                .next_in = next_in.out()});
+                .x_out = to.out()});
     x = to.v, denoised = d0.v;
     const SdeStep& s = c.step;
-    for (size_t i = 0; i < count; ++i) {
-      double d = 0, sum = 6 * std::abs(s.c);  // a normal number is less than 6
+    const std::vector<double>* const history[] = {&d1.v, &d2.v, &d3.v};
+    for (size_t i = 0; i < c.count(); ++i) {
+      double sum = 6 * std::abs(s.c);  // a normal number is less than 6
       if (!c.prior) {
-        const double null = c.dims.guided ? std::abs(f.v[count + i]) : 0;
-        const double answer =
-            c.dims.guided ? null + std::abs(s.guidance) * (std::abs(f.v[i]) + null) : std::abs(f.v[i]);
-        d = std::abs(s.skip * at.v[i]) + std::abs(s.out) * answer;
+        double d = std::abs(s.network.skip * at.v[i]) + std::abs(s.network.out * f.v[i]);
+        if (c.guided) {
+          const double from = std::abs(s.guide.skip * at.v[i]) + std::abs(s.guide.out * guide_f.v[i]);
+          d = from + std::abs(s.guidance) * (d + from);
+        }
+        if (c.limits) d /= limit.v[i / size_t(c.dims.per_image)];
         sum += std::abs(s.a * start.v[i]) + std::abs(s.b[0]) * d;
         denoised_size.push_back(d);
       }
-      if (!d1.v.empty()) sum += std::abs(s.b[1] * d1.v[i]);
-      if (!d2.v.empty()) sum += std::abs(s.b[2] * d2.v[i]);
+      for (int k = 0; k < c.dims.history; ++k) sum += std::abs(s.b[1 + k] * (*history[k])[i]);
       x_size.push_back(sum);
     }
   }
 };
+
+/// Results that are not a network's next input and condition for x'.
+template <class Next>
+int count_wrong_next(const SdeNetwork& numbers, const std::vector<float>& x, const std::vector<Next>& next,
+                     const std::vector<float>& c_noise) {
+  int wrong = 0;
+  for (size_t i = 0; i < next.size(); ++i) {  // a product, and its rounding to its own type
+    const double exact = double(numbers.next_scale) * x[i];
+    const double tolerance = std::ldexp(1.01, sizeof(Next) == 2 ? -8 : -24) * std::abs(exact);
+    wrong += !(std::abs(double(float(next[i])) - exact) <= tolerance);
+  }
+  for (const float c : c_noise) wrong += !(c == numbers.next_c_noise);
+  return wrong;
+}
 
 template <class F, class Next>
 void check_case(const Case& c) {
   CAPTURE(c.dims.n);
   CAPTURE(c.dims.per_image);
   CAPTURE(c.dims.history);
-  CAPTURE(c.dims.guided);
+  CAPTURE(c.guided);
+  CAPTURE(c.limits);
   CAPTURE(c.step.guidance);
   CAPTURE(c.prior);
   CAPTURE(c.offset);
@@ -137,32 +162,30 @@ void check_case(const Case& c) {
   for (const simt::Schedule& schedule : simt::all_schedules())
     CHECK(run<F, Next>(c, given, schedule) == first);
   const Reference expected(c, given);
-  const size_t count = first.x.size();
   int wrong = 0;
-  for (size_t i = 0; i < first.denoised.size(); ++i)  // three products and three additions at most
+  // D_network and D_guide have two roundings; their difference, its product, the sum and the division one each.
+  for (size_t i = 0; i < first.denoised.size(); ++i)
     wrong +=
         !(std::abs(first.denoised[i] - expected.denoised[i]) <= 6 * kRounding * expected.denoised_size[i]);
-  for (size_t i = 0; i < count; ++i)  // those, five products and four additions; 4 ulp of a normal number
+  // Those, a product and five additions; 4 ulp of a normal number.
+  for (size_t i = 0; i < first.x.size(); ++i)
     wrong += !(std::abs(first.x[i] - expected.x[i]) <= 16 * kRounding * expected.x_size[i]);
-  for (size_t i = 0; i < first.next.size(); ++i) {  // one more product, and its rounding to its own type
-    const double next = double(c.step.next_scale) * first.x[i % count];
-    const double tolerance = std::ldexp(1.01, sizeof(Next) == 2 ? -8 : -24) * std::abs(next);
-    wrong += !(std::abs(double(float(first.next[i])) - next) <= tolerance);
-  }
-  for (const float c_noise : first.c_noise) wrong += !(c_noise == c.step.next_c_noise);
+  wrong += count_wrong_next(c.step.network, first.x, first.next, first.c_noise);
+  wrong += count_wrong_next(c.step.guide, first.x, first.guide_next, first.guide_c_noise);
   CHECK(wrong == 0);
 }
 
 SdeStep all_terms(float guidance = 1, float c = 0.6f) {
   SdeStep s;
-  s.skip = 0.3f, s.out = -1.7f, s.guidance = guidance, s.a = 0.75f;
-  s.b[0] = 0.5f, s.b[1] = -1.25f, s.b[2] = 0.3f;
-  s.c = c, s.next_scale = 0.9f, s.next_c_noise = -1.375f, s.noise_step = 5;
+  s.network = {0.3f, -1.7f, 0.9f, -1.375f}, s.guide = {-0.4f, 0.6f, 1.3f, 2.25f};
+  s.guidance = guidance, s.a = 0.75f;
+  s.b[0] = 0.5f, s.b[1] = -1.25f, s.b[2] = 0.3f, s.b[3] = 1.1f;
+  s.c = c, s.noise_step = 5;
   return s;
 }
 
-SdeUpdateDims dims(int n, int per_image, int history, bool guided) {
-  return {n, per_image, history, guided, Purpose::sampler_noise};
+SdeUpdateDims dims(int n, int per_image, int history) {
+  return {n, per_image, history, Purpose::sampler_noise};
 }
 
 }  // namespace
@@ -170,31 +193,57 @@ SdeUpdateDims dims(int n, int per_image, int history, bool guided) {
 TEST_CASE("sde_update agrees with the CPU in f64") {
   for (const auto& [n, d] : {std::pair{1, 1}, {2, 7}, {3, 64}, {2, 1027}, {1, 4100}})
     for (int history = 0; history <= kSdeHistory; ++history) {
-      check_case<float, float>({dims(n, d, history, false), all_terms()});
-      check_case<bf16, bf16>({dims(n, d, history, false), all_terms()});
+      check_case<float, float>({dims(n, d, history), all_terms()});
+      check_case<bf16, bf16>({dims(n, d, history), all_terms()});
     }
-  check_case<float, bf16>({dims(2, 1028, 1, false), all_terms()});
-  check_case<bf16, float>({dims(2, 1028, 1, false), all_terms()});
+  check_case<float, bf16>({dims(2, 1028, 1), all_terms()});
+  check_case<bf16, float>({dims(2, 1028, 1), all_terms()});
 }
 
-TEST_CASE("sde_update combines a guided network's two answers") {
+TEST_CASE("sde_update leads away from a guide, which has numbers of its own") {
   for (const float guidance : {0.0f, 1.0f, 2.5f})
     for (const int d : {37, 64}) {
-      check_case<float, float>({dims(3, d, 2, true), all_terms(guidance)});
-      check_case<bf16, bf16>({dims(3, d, 2, true), all_terms(guidance)});
+      check_case<float, float>({dims(3, d, 3), all_terms(guidance), true});
+      check_case<bf16, bf16>({dims(3, d, 2), all_terms(guidance), true});
     }
-  check_case<bf16, bf16>({dims(2, 64, 0, true), all_terms(2, 0), false, 1});
+  check_case<bf16, float>({dims(3, 64, 1), all_terms(2), true});
+  check_case<bf16, bf16>({.dims = dims(2, 64, 0), .step = all_terms(2, 0), .guided = true, .offset = 1});
+}
+
+TEST_CASE("sde_update clamps D_0 to its image's limit, but no NaN") {
+  for (const bool guided : {false, true})
+    for (const int d : {37, 64}) {
+      check_case<float, bf16>(
+          {.dims = dims(3, d, 1), .step = all_terms(1.5f), .guided = guided, .limits = true});
+      check_case<bf16, float>({.dims = dims(3, d, 0),
+                               .step = all_terms(1.5f),
+                               .guided = guided,
+                               .in_place = true,
+                               .limits = true});
+      Case c{.dims = dims(2, d, 0), .step = all_terms(1.5f), .guided = guided, .limits = true};
+      Given<float> given(c);
+      given.f[5] = given.limit[1] = std::numeric_limits<float>::quiet_NaN();
+      const Result<float> result = run<float, float>(c, given, {});
+      int wrong = 0, clamped = 0;
+      for (size_t i = 0; i < result.x.size(); ++i) {
+        const bool broken = i == 5 || i >= size_t(d);
+        wrong += std::isnan(result.x[i]) != broken || std::isnan(result.denoised[i]) != broken;
+        clamped += std::abs(result.denoised[i]) == 1;
+      }
+      CHECK(wrong == 0);
+      CHECK((clamped > 0 && clamped < d));
+    }
 }
 
 TEST_CASE("sde_update: the prior, no noise, in place, unaligned") {
   for (const int d : {65, 128}) {
-    check_case<float, float>({dims(2, d, 0, false), all_terms(), true});
-    check_case<float, bf16>({dims(2, d, 0, true), all_terms(), true});
-    check_case<float, float>({dims(2, d, 1, false), all_terms(1, 0)});  // and no seeds
-    check_case<float, float>({dims(2, d, 1, false), all_terms(), false, 0, true});
-    check_case<bf16, bf16>({dims(2, d, 1, true), all_terms(3), false, 0, true});
-    check_case<bf16, float>({dims(2, d, 2, false), all_terms(), false, 1});
-    check_case<float, float>({dims(2, d, 2, false), all_terms(), false, 3, true});
+    check_case<float, float>({.dims = dims(2, d, 0), .step = all_terms(), .prior = true});
+    check_case<float, bf16>({.dims = dims(2, d, 0), .step = all_terms(), .guided = true, .prior = true});
+    check_case<float, float>({dims(2, d, 1), all_terms(1, 0)});  // and no seeds
+    check_case<float, float>({.dims = dims(2, d, 1), .step = all_terms(), .in_place = true});
+    check_case<bf16, bf16>({.dims = dims(2, d, 1), .step = all_terms(3), .guided = true, .in_place = true});
+    check_case<bf16, float>({.dims = dims(2, d, 2), .step = all_terms(), .offset = 1});
+    check_case<float, float>({.dims = dims(2, d, 3), .step = all_terms(), .offset = 3, .in_place = true});
   }
 }
 
@@ -210,9 +259,9 @@ TEST_CASE("the noise is Box-Muller's of the CPU's Philox integers, within 4 ulp,
     DeviceArray<SdeStep> step(stream, std::vector<SdeStep>{noise});
     SdeUpdateOperands o;
     o.seeds = seeds.data(), o.x_out = out.out();
-    sde_update(stream, {n, d, 0, false, Purpose::prior}, step.data(), o);
+    sde_update(stream, {n, d, 0, Purpose::prior}, step.data(), o);
     o.seeds += 2, o.x_out = one.out();
-    sde_update(stream, {1, d, 0, false, Purpose::prior}, step.data(), o);
+    sde_update(stream, {1, d, 0, Purpose::prior}, step.data(), o);
     const auto all = out.read();
     CHECK(simt::same_bits(one.read(), {all.end() - d, all.end()}));
     int wrong = 0;
@@ -238,13 +287,13 @@ TEST_CASE("sde_update refuses what it cannot do") {
   const Out x64{&f64, DType::f64}, x32{&x, DType::f32};
   const SdeStep step;
   const auto update = [&](const SdeUpdateDims& d, const Operands& o) { sde_update(stream, d, &step, o); };
-  const SdeUpdateDims one = dims(1, 1, 0, false);
+  const SdeUpdateDims one = dims(1, 1, 0);
   CHECK_THROWS_WITH(update(one, Operands{.x_out = x64}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
-  CHECK_THROWS_WITH(update(one, Operands{.start = x32, .x = x32, .f = x64, .x_out = x32}),
+  CHECK_THROWS_WITH(update(one, Operands{.start = x32, .x = x32, .network = {.f = x64}, .x_out = x32}),
                     "sde_update: f64 exists on the CPU only; on CUDA use f32 or bf16");
   CHECK_THROWS_WITH(update(one, Operands{.start = x32, .x_out = {}}), "sde_update: x_out is missing");
-  CHECK_THROWS_WITH(update(dims(1, 1, 1, false), Operands{.start = x32, .x_out = x32}),
+  CHECK_THROWS_WITH(update(dims(1, 1, 1), Operands{.start = x32, .x_out = x32}),
                     "sde_update: history 0 of 1 is missing");
-  CHECK_THROWS_AS(update(dims(70000, 1, 0, false), Operands{.start = x32, .x_out = x32}), ito::Error);
+  CHECK_THROWS_AS(update(dims(70000, 1, 0), Operands{.start = x32, .x_out = x32}), ito::Error);
 }
