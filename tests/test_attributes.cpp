@@ -341,21 +341,22 @@ TEST_CASE("grids are drawn under rows of the training, each image by its seed al
   run.options.network.dropout = 0;
   run.options.optimizer.ema.decay = 0;
   run.options.drop_condition = 0;
+  run.options.sample_steps = 3;
   Trainer trainer(device, run.options, run.shown());
   for (int i = 0; i < 30; ++i) trainer.step();
   trainer.pause();
   const std::vector<uint64_t> seeds = {0, 1, 2, 3, 4, 5, 6, 7, 8, 90};  // more than a chunk
-  const std::vector<uint8_t> many = sample_ema(device, trainer, seeds, 3);
+  const std::vector<uint8_t> many = sample_ema(device, trainer, seeds);
   const size_t each = many.size() / seeds.size();
   const auto of = [&](size_t i) {
     return std::vector<uint8_t>(many.begin() + ptrdiff_t(i * each), many.begin() + ptrdiff_t((i + 1) * each));
   };
-  const std::vector<uint8_t> five = sample_ema(device, trainer, {8, 90, 3, 1, 2}, 3);
-  for (size_t i = 0; i < seeds.size(); ++i) CHECK(sample_ema(device, trainer, {seeds[i]}, 3) == of(i));
+  const std::vector<uint8_t> five = sample_ema(device, trainer, {8, 90, 3, 1, 2});
+  for (size_t i = 0; i < seeds.size(); ++i) CHECK(sample_ema(device, trainer, {seeds[i]}) == of(i));
   CHECK(std::equal(five.begin() + ptrdiff_t(each), five.begin() + ptrdiff_t(2 * each), of(9).begin()));
 
   const Sde sde = make_sde(run.options.diffusion.sde);
-  const SamplerPlan plan = heun_plan(sde, heun_options(sde, 3));
+  const SamplerPlan plan = make_sampler_plan(grid_sampler(trainer.options()), sde);
   const DenoiserOptions denoising{run.options.diffusion.preconditioning, engine::DType::f32};
   const engine::Shape image{SmallRun::kSize, SmallRun::kSize, 3};
   CHECK(many !=
@@ -365,12 +366,12 @@ TEST_CASE("grids are drawn under rows of the training, each image by its seed al
     // The same image, given its row by hand.
     const std::vector<float> row = trainer.attributes().row(varied.row_for(seeds[i]));
     const Denoiser given = guided_denoiser(
-        device, trainer.ema_network(), denoising, [&](const auto&) { return row; }, 1);
+        device, trainer.ema_network(), denoising, [&](const auto&) { return row; }, {});
     CHECK(sample_images(device, given, plan, image, {seeds[i]}) == of(i));
   }
   const std::vector<float> other = {1, 1, 1};
   const Denoiser changed = guided_denoiser(
-      device, trainer.ema_network(), denoising, [&](const auto&) { return other; }, 1);
+      device, trainer.ema_network(), denoising, [&](const auto&) { return other; }, {});
   REQUIRE(trainer.attributes().row(varied.row_for(seeds[2])) != other);
   CHECK(sample_images(device, changed, plan, image, {seeds[2]}) != of(2));
 }
@@ -381,7 +382,7 @@ TEST_CASE("conditions that are not one for each image are refused") {
   Trainer trainer(device, run.options, run.shown());
   const auto error = [&](size_t rows, size_t seeds) {
     const Denoiser denoiser = guided_denoiser(
-        device, trainer.ema_network(), {}, [=](const auto&) { return std::vector<float>(rows * 3); }, 1);
+        device, trainer.ema_network(), {}, [=](const auto&) { return std::vector<float>(rows * 3); }, {});
     return error_of([&] { denoiser.prepare(std::vector<uint64_t>(seeds)); });
   };
   CHECK(error(2, 2) == "");

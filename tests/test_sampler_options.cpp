@@ -89,6 +89,8 @@ TEST_CASE("an option that does nothing with the sampler is refused") {
        "final does nothing with the sampler ancestral"},
       {{.sampler = SamplerKind::ddim, .rho = 5}, "rho does nothing without the grid karras"},
       {{.sampler = SamplerKind::ancestral, .snr = 0.1}, "snr does nothing without a corrector"},
+      {{.sampler = SamplerKind::ancestral, .snr_norm = SnrNorm::batch},
+       "snr_norm does nothing without a corrector"},
       {{.sampler = SamplerKind::heun, .corrector = 1},
        "a corrector adds noise, and the sampler heun adds none"},
       {{.sampler = SamplerKind::ddim, .corrector = 1},
@@ -113,6 +115,7 @@ TEST_CASE("facts tell samplings apart, and name only what matters") {
                                                       {"variance", "small"},
                                                       {"corrector", "1"},
                                                       {"snr", "0.16"},
+                                                      {"snr_norm", "sample"},
                                                       {"clip", "static"}});
   std::set<Facts> all;
   const SamplerOptions each[] = {{},

@@ -45,19 +45,19 @@ Denoiser network_denoiser(const Network& network, const DenoiserOptions& options
 }
 
 Denoiser guided_denoiser(engine::Device& device, const Network& network, const DenoiserOptions& options,
-                         const ConditionsOf& conditions, double guidance) {
+                         const ConditionsOf& conditions, const Guidance& guidance) {
   const int64_t k = network.config().condition;
   if (k == 0) fail("this model was trained without a condition: it cannot be guided by one");
   const Tensor rows = Tensor::persistent(device, {kMostConditions, k}, engine::DType::f32);
   Denoiser denoiser = network_denoiser(network, options);
-  denoiser.guided = guidance != 1;
+  denoiser.doubled = guidance.weight != 1;
   denoiser.guidance = guidance;
   denoiser.prepare = [&device, conditions, rows, k](const std::vector<uint64_t>& seeds) {
     upload_rows(device, conditions(seeds), seeds.size(), k, rows);
   };
-  denoiser.network = [&network, rows, k, guided = denoiser.guided](const Tensor& input,
-                                                                   const Tensor& c_noise) {
-    const int64_t m = input.shape()[0], shown = guided ? m / 2 : m;
+  denoiser.network = [&network, rows, k, doubled = denoiser.doubled](const Tensor& input,
+                                                                     const Tensor& c_noise) {
+    const int64_t m = input.shape()[0], shown = doubled ? m / 2 : m;
     if (shown > kMostConditions)
       fail(cat("a chunk under conditions has at most ", kMostConditions, " images, not ", shown));
     const Tensor given = rows.slice(0, {shown, k});  // [N,K]
@@ -65,10 +65,26 @@ Denoiser guided_denoiser(engine::Device& device, const Network& network, const D
                 engine::DType::f32);  // [M]: 1 for the images that are shown their condition
     input.device().launch([&](auto& s) {
       kernels::fill(s, shown, 1, keep.out());
-      if (guided) kernels::fill(s, m - shown, 0, keep.slice(shown, {m - shown}).out());
+      if (doubled) kernels::fill(s, m - shown, 0, keep.slice(shown, {m - shown}).out());
     });
-    return network({input, c_noise, guided ? twice(given) : given, keep, {}});  // [M,H,W,C]
+    return network({input, c_noise, doubled ? twice(given) : given, keep, {}});  // [M,H,W,C]
   };
+  return denoiser;
+}
+
+Denoiser autoguided(Denoiser denoiser, Denoiser guide, const Guidance& guidance) {
+  if (denoiser.guided() || guide.guided())
+    fail("a denoiser that is guided already is neither guided nor a guide");
+  if (denoiser.compute != guide.compute)
+    fail(cat("a guide computes in the type of what it guides, ", name_of(denoiser.compute), ", not ",
+             name_of(guide.compute)));
+  if (guidance.weight == 1) return denoiser;
+  denoiser.guidance = guidance;
+  denoiser.prepare = [first = denoiser.prepare, second = guide.prepare](const std::vector<uint64_t>& seeds) {
+    if (first) first(seeds);
+    if (second) second(seeds);
+  };
+  denoiser.guide = std::make_shared<const Denoiser>(std::move(guide));
   return denoiser;
 }
 

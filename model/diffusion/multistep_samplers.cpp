@@ -25,7 +25,8 @@ void check(const Levels& levels, const Multistep& o) {
 /// One stage a level: step(i) for all but the last one, whose result is D.
 template <class Step>
 SamplerPlan multistep_plan(const Levels& levels, Step step) {
-  SamplerPlan plan{levels[0].sigma, {}, {}};
+  SamplerPlan plan;
+  plan.prior_sigma = levels[0].sigma;
   for (size_t i = 0; i < levels.size(); ++i) {
     Stage stage;
     stage.level = levels[i];

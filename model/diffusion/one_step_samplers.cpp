@@ -23,7 +23,8 @@ bool is_vp(const Sde& sde) { return std::holds_alternative<Vp>(sde.equations());
 template <class Step>
 SamplerPlan one_step_plan(const Levels& levels, Step step) {
   if (levels.empty()) fail("a sampler needs at least one noise level");
-  SamplerPlan plan{levels[0].sigma, {}, {}};
+  SamplerPlan plan;
+  plan.prior_sigma = levels[0].sigma;
   for (size_t i = 0; i < levels.size(); ++i) {
     Stage stage;
     stage.level = levels[i];
@@ -48,7 +49,8 @@ SamplerPlan flow_plan(const Sde& sde, const Levels& levels, const Churn& churn, 
   if (!(churn.amount >= 0 && churn.noise >= 0))
     fail(cat("churn and its noise factor must not be negative, not ", churn.amount, " and ", churn.noise));
   if (levels.empty()) fail("a sampler needs at least one noise level");
-  SamplerPlan plan{levels[0].sigma, {}, {}};
+  SamplerPlan plan;
+  plan.prior_sigma = levels[0].sigma;
   for (size_t i = 0; i < levels.size(); ++i) {
     const double sigma = levels[i].sigma, from = churned(sigma, levels.size(), churn);
     const NoiseLevel to = i + 1 < levels.size() ? levels[i + 1] : kImage;

@@ -10,6 +10,7 @@
 #include "engine/buffer.h"
 #include "engine/captured_step.h"
 #include "kernels/base/error.h"
+#include "kernels/langevin.h"
 #include "model/diffusion/denoiser.h"
 #include "model/diffusion/sampler_plan.h"
 
@@ -28,22 +29,37 @@ class NotFinite : public Error {
 /// Called after every stage with the number done and the number to do over all chunks.
 using SampleProgress = std::function<void(int64_t done, int64_t total)>;
 
+/// What a caller of the sampler may want besides images.
+struct SampleHooks {
+  std::function<void()> after_stage = {};
+  const float* noise = nullptr;  // [seeds,H,W,C] of unit variance, instead of the seeds' own prior
+  /// Called after each stage that is not a corrector's with the denoised images D_0 [chunk,H,W,C], on the device.
+  std::function<void(size_t stage, const Tensor& denoised)> look = {};
+};
+
+/// Numbers about [-1, 1] as pixels: round-half-up of 127.5 x + 127.5, clamped to 0..255. NotFinite if one is not.
+std::vector<uint8_t> quantised(const std::vector<float>& numbers);
+
 /// Runs one plan for chunks of images of shape image = [H,W,C]; image i depends on its seed alone: its prior
-/// is the stream (seed, prior, 0, 0), the noise of stage k the stream (seed, sampler_noise, k, 0). A stage is
-/// the network and one kernel, which reads the stage's numbers from the device's memory; on a GPU both are
-/// captured and replayed.
+/// is the stream (seed, prior, 0, 0), the noise of step k the stream (seed, sampler_noise, k, 0), that of correction k
+/// (seed, corrector_noise, k, 0), so that a corrector leaves the steps' noise as it is. A stage is
+/// the network and one kernel (two with a corrector or dynamic thresholding), which reads the stage's numbers from the
+/// device's memory; on a GPU all are captured and replayed.
 class Sampler {
  public:
   Sampler(engine::Device&, const Denoiser&, const SamplerPlan&, const engine::Shape& image, int chunk);
   Sampler(const Sampler&) = delete;  // its steps hold its address
   Sampler& operator=(const Sampler&) = delete;
 
-  /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): u8 [N,H,W,C] pixels,
-  /// round-half-up of 127.5 x + 127.5, clamped to 0..255. NotFinite if a number is not.
-  std::vector<uint8_t> sample(const std::vector<uint64_t>& seeds,
-                              const std::function<void()>& after_stage = {});
-  /// Samples the same images, as the numbers about [-1,1] with which the plan ends: [chunk,H,W,C] f32 on the device.
-  Tensor run(const std::vector<uint64_t>& seeds, const std::function<void()>& after_stage = {});
+  /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): f32 [N,H,W,C], as the plan ends.
+  /// NotFinite, naming the step, if a number is not.
+  std::vector<float> numbers(const std::vector<uint64_t>& seeds, const SampleHooks& hooks = {});
+  /// The same as pixels, u8.
+  std::vector<uint8_t> sample(const std::vector<uint64_t>& seeds, const SampleHooks& hooks = {}) {
+    return quantised(numbers(seeds, hooks));
+  }
+  /// The same on the device, unchecked: [chunk,H,W,C].
+  Tensor run(const std::vector<uint64_t>& seeds, const SampleHooks& hooks = {});
 
   int chunk() const { return chunk_; }
   int64_t stages() const { return int64_t(plan_.stages.size()); }
@@ -53,29 +69,44 @@ class Sampler {
   struct Wiring {
     int at, start, out;   // of states_: where the network is asked, the step's start, the result
     int newest, history;  // of denoised_: where D_0 goes (-1: nowhere), how many older ones are read
+    bool corrects;
     bool operator<(const Wiring& o) const {
-      return std::tie(at, start, out, newest, history) < std::tie(o.at, o.start, o.out, o.newest, o.history);
+      return std::tie(at, start, out, newest, history, corrects) <
+             std::tie(o.at, o.start, o.out, o.newest, o.history, o.corrects);
     }
   };
-  void make_steps();
+  void make_buffers();
+  void make_tables();
   kernels::SdeStep numbers_of(size_t stage) const;
-  void tell_next(size_t stage, kernels::SdeStep&) const;
-  void ask_next(kernels::SdeUpdateOperands&);
+  kernels::LangevinStep correction_of(size_t stage) const;
+  template <class Step>
+  void set_networks(size_t stage, Step&) const;
+  template <class Step>
+  void tell_next(size_t stage, Step&) const;
+  template <class Operands>
+  void ask_next(Operands&);
   Wiring wiring_of(size_t stage, const Wiring& before) const;
-  void begin(const std::vector<uint64_t>& seeds);
+  void begin(const std::vector<uint64_t>& seeds, const float* noise);
   void set_numbers(size_t index);
   void run_stage(const Wiring&);
+  void run_correction(const Wiring&, const Tensor& f, const Tensor& guide_f);
   void update(const kernels::SdeUpdateOperands&, int history, Purpose);
+  [[noreturn]] void fail_not_finite(const std::vector<uint64_t>& seeds, const SampleHooks&);
 
   engine::Device& device_;
   Denoiser denoiser_;
   SamplerPlan plan_;
   engine::Shape image_;
   int chunk_, ring_ = 1;                // ring_: how many denoised images are kept
+  std::vector<uint32_t> ordinal_;       // of each stage among those of its kind: steps, or corrections
   Tensor states_[2], input_, c_noise_;  // [N,H,W,C], [M,H,W,C], [M]
+  Tensor guide_input_, guide_c_noise_;  // the guide's: the second half of the above, or its own
+  Tensor limit_, norms_;                // [N], [N,2]; undefined where the plan needs none
   std::vector<Tensor> denoised_;        // [N,H,W,C] each
+  bool looking_ = false;                // D_0 is kept for SampleHooks::look
   engine::Buffer<uint64_t> seeds_;
   engine::Buffer<kernels::SdeStep> table_, current_;  // all stages' numbers; those of the running one
+  engine::Buffer<kernels::LangevinStep> corrections_, current_correction_;
   std::map<Wiring, std::unique_ptr<engine::CapturedStep>> steps_;
 };
 

@@ -68,8 +68,11 @@ void check_options(const SamplerOptions& o, const SamplerInfo& info) {
   if (o.steps && o.evaluations)
     fail_advising("a number of steps and one of evaluations exclude each other",
                   {"only {steps}", "only {evaluations}"});
-  if (o.snr && o.corrector.value_or(0) == 0)
-    fail_advising("snr does nothing without a corrector", {"{corrector} 1", "no {snr}"});
+  if (o.corrector.value_or(0) == 0) {
+    if (o.snr) fail_advising("snr does nothing without a corrector", {"{corrector} 1", "no {snr}"});
+    if (o.snr_norm)
+      fail_advising("snr_norm does nothing without a corrector", {"{corrector} 1", "no {snr_norm}"});
+  }
 }
 
 bool is_stochastic(const SamplerSettings& s) {
@@ -126,7 +129,8 @@ SamplerSettings settle(const SamplerOptions& o, Prediction prediction) {
   s.churn.most = o.churn_max.value_or(s.churn.most), s.churn.noise = o.churn_noise.value_or(s.churn.noise);
   s.lower_order_final = o.lower_order_final;
   s.final_step = o.final_step.value_or(s.final_step);
-  s.corrector = o.corrector.value_or(0), s.snr = o.snr.value_or(s.snr);
+  s.corrector = o.corrector.value_or(0), s.snr = o.snr.value_or(s.snr),
+  s.snr_norm = o.snr_norm.value_or(s.snr_norm);
   if (s.corrector > 0 && !is_stochastic(s))
     fail_advising(cat("a corrector adds noise, and the sampler ", name_of(s.sampler), " adds none"),
                   {"no {corrector}", "{sampler} reverse-diffusion, for example"});
@@ -163,7 +167,8 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
     fail("a sampler is missing here");
   }();
   SamplerPlan made = s.corrector > 0 ? with_corrector(plan, s.corrector, s.snr) : plan;
-  made.clip = s.clip;
+  made.batch_norms = s.snr_norm == SnrNorm::batch;
+  made.clip = s.clip, made.name = name_of(s.sampler);
   return made;
 }
 
@@ -188,6 +193,7 @@ SamplerFacts facts_of(const SamplerSettings& s) {
   add(takes & kFinal, "final", std::string(name_of(s.final_step)));
   add(s.corrector > 0, "corrector", cat(s.corrector));
   add(s.corrector > 0, "snr", shortest_text(s.snr));
+  add(s.corrector > 0, "snr_norm", std::string(name_of(s.snr_norm)));
   add(true, "clip", s.clip.text());
   return facts;
 }

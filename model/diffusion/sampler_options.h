@@ -29,6 +29,10 @@ enum class SamplerKind : uint8_t {
   unipc,
 };
 
+/// Of what a corrector's step depends on: each image's own norms, or their means over the images sampled together, as
+/// score_sde has it; then an image depends on the others.
+enum class SnrNorm : uint8_t { sample, batch };
+
 inline constexpr Range kSamplerSteps = from(1).to(1000000);
 
 /// A sampler as a user asks for it. What is not given is the sampler's own choice.
@@ -44,6 +48,7 @@ struct SamplerOptions {
   std::optional<FinalStep> final_step = {};
   std::optional<int> corrector = {};
   std::optional<double> snr = {};
+  std::optional<SnrNorm> snr_norm = {};
   std::optional<std::string> clip = {};
 };
 
@@ -78,6 +83,9 @@ void fields(Options& o, Visit&& visit) {
         Field("corrector", "Langevin steps before each step of a stochastic sampler", from(0).to(1000))
             .otherwise("0"));
   visit(o.snr, Field("snr", "signal-to-noise ratio of the corrector", from(0).to(1000)).otherwise("0.16"));
+  visit(o.snr_norm,
+        Field("snr_norm", "of what the corrector's steps depend on (batch: images then depend on each other)")
+            .otherwise("sample"));
   visit(o.clip, Field("clip",
                       "denoised images: none; static, to -1 .. 1; or a quantile such as 0.995, dynamic "
                       "thresholding")
@@ -97,6 +105,7 @@ struct SamplerSettings {
   FinalStep final_step = FinalStep::denoise;
   int corrector = 0;
   double snr = 0.16;
+  SnrNorm snr_norm = SnrNorm::sample;
   Clip clip = {};
 };
 
@@ -132,6 +141,13 @@ std::string text_of(const SamplerSettings&);
 int64_t evaluations_of(const SamplerSettings&);
 
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::SnrNorm> {
+  using SnrNorm = model::SnrNorm;
+  static constexpr std::string_view kKind = "norm";
+  static constexpr Named<SnrNorm> kTable[] = {{"sample", SnrNorm::sample}, {"batch", SnrNorm::batch}};
+};
 
 template <>
 struct ito::Names<ito::model::SamplerKind> {

@@ -24,7 +24,8 @@ SamplerPlan with_corrector(const SamplerPlan& plan, int corrections, double snr)
   if (corrections < 0 || !(snr >= 0))
     fail(cat("a corrector takes 0 steps or more and a signal-to-noise ratio of 0 or more, not ", corrections,
              " and ", snr));
-  SamplerPlan corrected{plan.prior_sigma, {}, plan.clip};
+  SamplerPlan corrected = plan;
+  corrected.stages.clear();
   for (size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& stage = plan.stages[i];
     if (stage.from_start || stage.noise_before != 0)

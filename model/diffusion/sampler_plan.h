@@ -48,6 +48,9 @@ struct SamplerPlan {
   double prior_sigma = 0;
   std::vector<Stage> stages;
   Clip clip = {};
+  bool batch_norms =
+      false;              // a corrector's norms are means over the images sampled together, as in score_sde
+  std::string name = {};  // of the sampler, for errors
 
   /// Denoiser evaluations per image.
   int evaluations() const { return int(stages.size()); }

@@ -85,7 +85,7 @@ std::vector<float> AttributeRequest::conditions(const std::vector<uint64_t>& see
 }
 
 Denoiser attribute_denoiser(engine::Device& device, const Network& network, const DenoiserOptions& options,
-                            AttributeRequest request, double guidance) {
+                            AttributeRequest request, const Guidance& guidance) {
   const auto kept = std::make_shared<const AttributeRequest>(std::move(request));
   return guided_denoiser(
       device, network, options,
@@ -95,7 +95,7 @@ Denoiser attribute_denoiser(engine::Device& device, const Network& network, cons
 Denoiser varied_denoiser(engine::Device& device, const Network& network, const DenoiserOptions& options,
                          const AttributeRows& rows) {
   if (rows.empty()) return network_denoiser(network, options);
-  return attribute_denoiser(device, network, options, AttributeRequest(rows, {}), 1);
+  return attribute_denoiser(device, network, options, AttributeRequest(rows, {}), {});
 }
 
 }  // namespace ito::model

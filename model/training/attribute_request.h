@@ -59,7 +59,7 @@ class AttributeRequest {
 
 /// What draws the faces that `request` asks for.
 Denoiser attribute_denoiser(engine::Device&, const Network& network, const DenoiserOptions& options,
-                            AttributeRequest request, double guidance);
+                            AttributeRequest request, const Guidance& guidance);
 
 /// What draws faces as the network has learned them: under the attributes of images that it was trained with, chosen by
 /// the seeds; without a condition where there are no rows.

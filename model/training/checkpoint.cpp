@@ -164,7 +164,7 @@ Denoiser LoadedModel::varied_denoiser() const {
                                 attributes);
 }
 
-Denoiser LoadedModel::attribute_denoiser(const AttributeRequest& request, double guidance) const {
+Denoiser LoadedModel::attribute_denoiser(const AttributeRequest& request, const Guidance& guidance) const {
   return model::attribute_denoiser(store->device(), *network, {options.diffusion.preconditioning, compute()},
                                    request, guidance);
 }

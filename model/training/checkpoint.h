@@ -57,7 +57,7 @@ struct LoadedModel {
   /// Under attributes as varied as those that it was trained with; without a condition where `attributes` is empty.
   Denoiser varied_denoiser() const;
   /// Under the attributes that are asked for.
-  Denoiser attribute_denoiser(const AttributeRequest& request, double guidance) const;
+  Denoiser attribute_denoiser(const AttributeRequest& request, const Guidance& guidance) const;
   /// What these texts ask of the model ("Smiling,-Eyeglasses"; parse_wanted). Error: it was trained without attributes,
   /// or is from before checkpoints held them, and what AttributeRequest reports.
   AttributeRequest ask(const std::vector<std::string>& texts) const;

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
@@ -114,7 +115,8 @@ TEST_CASE("each image of a chunk has its own condition, guided or not, captured 
     CAPTURE(w);
     const auto guided = [&](Backend backend, bool capture, const std::vector<uint64_t>& seeds, int chunk) {
       Model m(backend, DType::f32, 3, capture);
-      return sampled(m, guided_denoiser(m.device, *m.network, {}, conditions_of, w), plan, seeds, chunk);
+      return sampled(m, guided_denoiser(m.device, *m.network, {}, conditions_of, {.weight = w}), plan, seeds,
+                     chunk);
     };
     const std::vector<double> three = guided(Backend::cuda, true, {4, 5, 11}, 3),
                               last = guided(Backend::cuda, true, {11}, 1);
@@ -127,7 +129,7 @@ TEST_CASE("each image of a chunk has its own condition, guided or not, captured 
 TEST_CASE("guidance: 1 is plainly conditional, 0 is unconditional, and both devices agree") {
   const SamplerPlan plan = plan_of("heun", 3);
   const auto guided = [&](Model& m, double w) {
-    return sampled(m, guided_denoiser(m.device, *m.network, {}, conditions_of, w), plan, {4}, 1);
+    return sampled(m, guided_denoiser(m.device, *m.network, {}, conditions_of, {.weight = w}), plan, {4}, 1);
   };
   Model cpu(Backend::cpu, DType::f32, 3), cuda(Backend::cuda, DType::f32, 3);
   for (double w : {0.0, 1.0, 3.0}) {
@@ -138,6 +140,132 @@ TEST_CASE("guidance: 1 is plainly conditional, 0 is unconditional, and both devi
   const auto null = sampled(cuda, network_denoiser(*cuda.network, {}), plan, {4}, 1);
   CHECK(distance(guided(cuda, 0), null) < 1e-5);
   CHECK(distance(guided(cuda, 1), null) > 1e-3);
+}
+
+/// Settings of a sampler's options, as every case below samples them: on the CPU, launched and captured on CUDA, and each
+/// image alone.
+void check_devices(const SamplerPlan& plan, const std::function<Denoiser(Model&)>& denoiser_of) {
+  const std::vector<uint64_t> seeds = {3, 8, 9};
+  const auto images = [&](Backend backend, bool capture, const std::vector<uint64_t>& of, int chunk) {
+    Model m(backend, DType::f32, 3, capture);
+    return sampled(m, denoiser_of(m), plan, of, chunk);
+  };
+  const auto three = images(Backend::cuda, true, seeds, 3), alone = images(Backend::cuda, true, {9}, 1);
+  CHECK(three == images(Backend::cuda, false, seeds, 3));
+  CHECK(distance(three, images(Backend::cpu, false, seeds, 3)) < 1e-4);
+  if (!plan.batch_norms)
+    CHECK(std::vector<double>(three.end() - ptrdiff_t(alone.size()), three.end()) == alone);
+}
+
+Denoiser plain(Model& m) { return network_denoiser(*m.network, {}); }
+
+SamplerPlan plan_of(const SamplerOptions& o) { return make_sampler_plan(settle(o, Prediction::edm), Sde()); }
+
+TEST_CASE("a corrector, per image and per batch; clipping, static and dynamic") {
+  check_devices(plan_of({.sampler = SamplerKind::reverse_diffusion, .steps = 4, .corrector = 2}), plain);
+  check_devices(plan_of({.sampler = SamplerKind::dpmpp_2m_sde, .steps = 4, .corrector = 1, .clip = "0.9"}),
+                plain);
+  check_devices(
+      plan_of({.sampler = SamplerKind::ancestral, .steps = 4, .corrector = 1, .snr_norm = SnrNorm::batch}),
+      plain);
+  check_devices(plan_of({.sampler = SamplerKind::heun, .steps = 4, .clip = "static"}), plain);
+  check_devices(plan_of({.sampler = SamplerKind::unipc, .steps = 6, .clip = "0.95"}), plain);
+}
+
+TEST_CASE("a corrector of snr 0 leaves the predictor's images, bit for bit; clipping bounds them") {
+  for (const Backend backend : {Backend::cpu, Backend::cuda}) {
+    Model m(backend);
+    const auto images = [&](const SamplerOptions& o) { return sampled(m, plain(m), plan_of(o), {5, 6}, 2); };
+    CHECK(images({.sampler = SamplerKind::ancestral, .steps = 4}) ==
+          images({.sampler = SamplerKind::ancestral, .steps = 4, .corrector = 2, .snr = 0}));
+    const auto largest = [](const std::vector<double>& x) {
+      double most = 0;
+      for (double v : x) most = std::max(most, std::abs(v));
+      return most;
+    };
+    CHECK(largest(images({.sampler = SamplerKind::dpmpp_2m, .steps = 4})) > 1);  // random weights
+    CHECK(largest(images({.sampler = SamplerKind::dpmpp_2m, .steps = 4, .clip = "static"})) <= 1);
+    CHECK(largest(images({.sampler = SamplerKind::dpmpp_2m, .steps = 4, .clip = "0.5"})) <= 1);
+  }
+}
+
+TEST_CASE("autoguidance by another network, with and without conditions, within an interval") {
+  // The guide: another network with other weights and another prediction, on the same device as the model.
+  struct Other {
+    engine::ParamStore store;
+    std::unique_ptr<Network> network;
+    explicit Other(Model& m) : store(m.device) {
+      NetworkConfig config = m.config;
+      config.condition = 0;
+      network = std::make_unique<Network>(Scope(store), config);
+      store.allocate(engine::ParamStore::Use::inference, 77);
+    }
+  };
+  std::vector<std::unique_ptr<Other>> others;
+  const auto guided = [&](Model& m, const Guidance& guidance) {
+    others.push_back(std::make_unique<Other>(m));
+    DenoiserOptions x0;
+    x0.preconditioning.prediction = Prediction::x0;
+    return autoguided(guided_denoiser(m.device, *m.network, {}, conditions_of, {}),
+                      network_denoiser(*others.back()->network, x0), guidance);
+  };
+  const SamplerPlan plan = plan_of({.sampler = SamplerKind::dpmpp_3m, .steps = 5});
+  check_devices(plan, [&](Model& m) { return guided(m, {.weight = 2}); });
+  check_devices(plan, [&](Model& m) { return guided(m, {.weight = 2, .least = 0.1, .most = 5}); });
+  Model m(Backend::cpu, DType::f32, 3);
+  const auto images = [&](const Guidance& g) { return sampled(m, guided(m, g), plan, {4, 5}, 2); };
+  const auto unguided =
+      sampled(m, guided_denoiser(m.device, *m.network, {}, conditions_of, {}), plan, {4, 5}, 2);
+  CHECK(images({.weight = 1}) == unguided);
+  CHECK(distance(images({.weight = 2, .least = 1e3, .most = 2e3}), unguided) < 1e-5);  // no level is in there
+  CHECK(distance(images({.weight = 2}), unguided) > 1e-3);
+  CHECK(distance(images({.weight = 2}), images({.weight = 2, .least = 0.1, .most = 5})) > 1e-3);
+  CHECK_THROWS_AS(
+      autoguided(guided_denoiser(m.device, *m.network, {}, conditions_of, {.weight = 2}), plain(m), {2}),
+      Error);
+  CHECK_THROWS_AS(autoguided(plain(m), network_denoiser(*m.network, {{}, DType::bf16}), {2}), Error);
+}
+
+TEST_CASE("given noise is scaled by the prior's deviation; the denoised images can be looked at") {
+  for (const Backend backend : {Backend::cpu, Backend::cuda}) {
+    Model m(backend);
+    const SamplerPlan plan = plan_of({.sampler = SamplerKind::heun, .steps = 3});
+    const size_t count = size_t(m.image().count());
+    std::vector<float> noise;
+    for (const uint64_t seed : {7, 8})
+      for (uint32_t e = 0; e < count; ++e)
+        noise.push_back(float(random_normal({seed, Purpose::prior, 0, 0}, e)));
+    Sampler sampler(m.device, plain(m), plan, m.image(), 4);
+    const std::vector<float> drawn = sampler.numbers({7, 8});
+    std::vector<size_t> stages;
+    std::vector<float> last(count);
+    const std::vector<float> given =
+        sampler.numbers({1, 2}, {.noise = noise.data(), .look = [&](size_t stage, const Tensor& denoised) {
+                                   stages.push_back(stage);
+                                   m.device.download(last.data(), denoised.data(), count * sizeof(float));
+                                 }});
+    CHECK(distance(std::vector<double>(given.begin(), given.end()),
+                   std::vector<double>(drawn.begin(), drawn.end())) <
+          1e-4);  // the seeds' own noise by another route; Heun draws no more
+    CHECK(stages == std::vector<size_t>{0, 1, 2, 3, 4});
+    CHECK(std::vector<float>(given.begin(), given.begin() + ptrdiff_t(count)) ==
+          last);  // the last step returns D
+  }
+}
+
+TEST_CASE("numbers that are not finite: the error names evaluation, sampler and level") {
+  Model m(Backend::cpu);
+  Denoiser broken = plain(m);
+  int evaluations = 0;
+  broken.network = [&, network = broken.network](const Tensor& input, const Tensor& c_noise) {
+    Tensor f = network(input, c_noise);
+    if (!m.device.dry() && ++evaluations % 5 == 3) *static_cast<float*>(f.data()) = NAN;
+    return f;
+  };
+  Sampler sampler(m.device, broken, plan_of({.sampler = SamplerKind::dpmpp_2m, .steps = 5}), m.image(), 1);
+  CHECK_THROWS_WITH_AS(sampler.sample({3}),
+                       doctest::Contains("evaluation 3 of 5 of the sampler dpm++2m, at sigma 2.5"),
+                       NotFinite);
 }
 
 }  // namespace

@@ -1,0 +1,112 @@
+#include "apps/inputs/guidance.h"
+
+#include <algorithm>
+
+#include "model/training/attribute_request.h"
+#include "model/training/run_folder.h"
+
+namespace ito::apps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A run's newest checkpoint, or the folder itself.
+fs::path checkpoint_of(const std::string& run_or_checkpoint) {
+  const fs::path folder = run_or_checkpoint;
+  if (!fs::exists(folder)) fail(cat("--guide ", run_or_checkpoint, ": there is no such run or checkpoint"));
+  if (fs::exists(folder / "options.json") && fs::exists(folder / "unet")) return folder;
+  return find_checkpoint("", run_or_checkpoint);
+}
+
+std::vector<std::string> texts_of(const std::string& attributes) {
+  return attributes.empty() ? std::vector<std::string>{} : std::vector<std::string>{attributes};
+}
+
+void check_guide(const model::LoadedModel& loaded, const model::LoadedModel& guide, const std::string& name) {
+  const model::NetworkConfig &a = loaded.options.network, &b = guide.options.network;
+  if (a.width == b.width && a.height == b.height && a.channels == b.channels) return;
+  fail(cat("--guide ", name, " draws images of ", b.width, "x", b.height, " with ", b.channels,
+           " channels, the model those of ", a.width, "x", a.height, " with ", a.channels,
+           ": choose a guide of the same images"));
+}
+
+}  // namespace
+
+std::pair<double, double> parse_interval(const std::string& text) {
+  const size_t comma = text.find(',');
+  if (comma == std::string::npos) fail_value("--guidance-interval", "LO,HI, such as 0.3,5", text);
+  const std::string who = "each number of --guidance-interval";
+  const double low = parse_option<double>(who, std::string_view(text).substr(0, comma), from(0).to(1e30));
+  const double high = parse_option<double>(who, std::string_view(text).substr(comma + 1), from(0).to(1e30));
+  if (!(low < high)) fail_value("--guidance-interval", "LO,HI with LO below HI", text);
+  return {low, high};
+}
+
+GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loaded, const GuidanceRequest& f)
+    : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)) {
+  guidance_.weight = f.guidance.value_or(1);
+  if (!f.interval.empty()) {
+    if (guidance_.weight == 1) fail("--guidance-interval does nothing without --guidance; add --guidance 2, for example");
+    std::tie(guidance_.least, guidance_.most) = parse_interval(f.interval);
+  }
+  if (!f.guide.empty()) {
+    if (guidance_.weight == 1) fail("--guide does nothing without --guidance; add --guidance 2, for example");
+    const fs::path checkpoint = checkpoint_of(f.guide);
+    guide_ = model::load_model(device, checkpoint), guide_name_ = f.guide;
+    check_guide(loaded, *guide_, f.guide);
+  } else if (guidance_.weight != 1 && loaded.options.network.condition == 0) {
+    fail("--guidance needs something to be led away from, and the model was trained without attributes: name a --guide, or "
+         "train with --attributes");
+  }
+  if (!texts_.empty() || (guidance_.weight != 1 && !guide_)) loaded.ask(texts_);  // its errors
+}
+
+/// The guide under the conditions of the model's images, as far as it knows their names.
+model::Denoiser GuidedModel::guide_denoiser(const model::AttributeRequest* asked) const {
+  if (!asked || guide_->attributes.empty()) return guide_->varied_denoiser();
+  const std::vector<std::string>&known = asked->rows().names(), &wanted = guide_->attributes.names();
+  std::vector<size_t> places;  // in the model's condition; past its end: unknown to it
+  for (const std::string& name : wanted)
+    places.push_back(size_t(std::find(known.begin(), known.end(), name) - known.begin()));
+  const auto conditions = [asked = *asked, places](const std::vector<uint64_t>& seeds) {
+    std::vector<float> rows;
+    for (const uint64_t seed : seeds) {
+      const std::vector<float> condition = asked.condition_for(seed);
+      for (const size_t place : places) rows.push_back(place < condition.size() ? condition[place] : 0);
+    }
+    return rows;
+  };
+  return model::guided_denoiser(device_, *guide_->network, {guide_->options.diffusion.preconditioning, guide_->compute()},
+                                conditions, {});
+}
+
+model::Denoiser GuidedModel::denoiser(const std::vector<std::string>& attributes) const {
+  if (loaded_.attributes.empty()) {
+    const model::Denoiser plain = loaded_.denoiser();
+    return guide_ ? model::autoguided(plain, guide_denoiser(nullptr), guidance_) : plain;
+  }
+  const model::AttributeRequest asked = loaded_.ask(attributes);
+  if (!guide_) return loaded_.attribute_denoiser(asked, guidance_);
+  return model::autoguided(loaded_.attribute_denoiser(asked, {}), guide_denoiser(&asked), guidance_);
+}
+
+model::SamplerFacts GuidedModel::facts() const {
+  model::SamplerFacts facts;
+  for (const std::string& text : texts_) facts.emplace_back("attr", text);
+  if (guidance_.weight != 1) facts.emplace_back("guidance", shortest_text(guidance_.weight));
+  if (guidance_.least > 0 || guidance_.most < model::Guidance{}.most)
+    facts.emplace_back("guidance_interval", cat(shortest_text(guidance_.least), ",", shortest_text(guidance_.most)));
+  if (guide_) facts.emplace_back("guide", cat(guide_name_, " at step ", guide_->step));
+  return facts;
+}
+
+std::vector<std::string> GuidedModel::notes() const {
+  if (texts_.empty()) return {};
+  const model::Agreement a = loaded_.ask(texts_).agreement();
+  if (a.all()) return {};
+  return {cat("no training image has all ", a.wanted, " attributes: the others are taken from one of ", a.rows,
+              " that agree with ", a.most)};
+}
+
+}  // namespace ito::apps
