@@ -28,15 +28,21 @@ struct SdeDenoiseValues {
     x = load<V>(from.x + at), f = load<V>(from.f + at);
     if (from.guide_f) guide_f = load<V>(from.guide_f + at);
   }
-  /// D_0 of these elements of `image`; 0 where there is no network.
-  __device__ Pack<float, V> denoised(const SdeDenoiseArguments<F>& from, const SdeDenoise<float>& numbers,
-                                     int64_t image) const {
+  /// D_0 of these elements without a limit; 0 where there is no network.
+  __device__ Pack<float, V> unlimited(const SdeDenoiseArguments<F>& from,
+                                      const SdeDenoise<float>& numbers) const {
     Pack<float, V> d{};
     if (!from.f) return d;
     if (from.guide_f)
       for (int i = 0; i < V; ++i) d.v[i] = numbers.guided(x.v[i], float(f.v[i]), float(guide_f.v[i]));
     else
       for (int i = 0; i < V; ++i) d.v[i] = numbers.alone(x.v[i], float(f.v[i]));
+    return d;
+  }
+  /// D_0 of these elements of `image`.
+  __device__ Pack<float, V> denoised(const SdeDenoiseArguments<F>& from, const SdeDenoise<float>& numbers,
+                                     int64_t image) const {
+    Pack<float, V> d = unlimited(from, numbers);
     if (!from.limit) return d;
     const float limit = from.limit[image];
     for (int i = 0; i < V; ++i) d.v[i] = limited(d.v[i], limit);

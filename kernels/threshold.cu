@@ -57,10 +57,10 @@ __device__ uint32_t magnitude_bits(float d) {
 template <int V, class F, class Use>
 __device__ void each_magnitude(const DynamicLimitArguments<F>& args, Use use) {
   const SdeDenoise<float> numbers(*args.step);
-  const int64_t image = blockIdx.x, start = image * args.per_image;
+  const int64_t start = int64_t(blockIdx.x) * args.per_image;
   for (int64_t i = int64_t(threadIdx.x) * V; i < args.per_image; i += kLimitThreads * V) {
     const SdeDenoiseValues<F, V> values(args.denoise, start + i);
-    const Pack<float, V> d = values.denoised(args.denoise, numbers, image);
+    const Pack<float, V> d = values.unlimited(args.denoise, numbers);
     for (int k = 0; k < V; ++k) use(magnitude_bits(d.v[k]));
   }
 }
