@@ -70,6 +70,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.sides.split, Field("split", "of CelebA").one_of(data::split_names()).otherwise("train"));
   fields(o.evaluation, visit);
   fields(o.sides.sampler, visit);
+  fields(o.sides.guidance, visit);
   visit(o.sides.cache, Field("cache", "folder of decoded images"));
   fields(o.device, visit);
 }

@@ -1,55 +1,28 @@
+#include <cmath>
 #include <iostream>
-#include <numeric>
+#include <set>
 
 #include "apps/console/live_line.h"
 #include "apps/console/number_text.h"
+#include "apps/console/output_file.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
-#include "apps/inputs/checkpoint.h"
 #include "apps/inputs/samples.h"
+#include "apps/sampling/arrays.h"
+#include "apps/sampling/attribute_grid.h"
+#include "apps/sampling/request.h"
 #include "data/pictures/contact_sheet.h"
 #include "data/pictures/image.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/math.h"
 #include "model/diffusion/sampler.h"
-#include "model/diffusion/sampler_options.h"
 
 namespace ito::apps {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// What is asked of ./sample.
-struct Request {
-  model::SamplerOptions sampler;
-  bool list_samplers = false;
-  std::string run, checkpoint, out, seeds;
-  int count = 64;
-  DeviceRequest device;
-};
-
-template <FieldsOf<Request> Options, class Visit>
-void fields(Options& o, Visit&& visit) {
-  fields(o.sampler, visit);
-  visit(o.list_samplers, Field("list_samplers", "print what each sampler is, and do nothing else"));
-  visit(o.run, Field("run", "a training run's folder; its newest checkpoint is used")
-                   .otherwise("the newest run below runs/"));
-  visit(o.checkpoint, Field("checkpoint", "one checkpoint's folder"));
-  visit(o.count, Field("count", "how many images, seeds 0 .. N-1", from(1).to(kMostSeeds)));
-  visit(o.seeds, Field("seeds", "which images instead: 5, 0-63 or 0-15,100"));
-  visit(o.out, Field("out", "where grid.png, 000000.png ... and samples.json go")
-                   .otherwise("the run's folder/images; with --checkpoint: samples"));
-  fields(o.device, visit);
-}
-
-std::vector<uint64_t> chosen_seeds(const Request& f) {
-  if (!f.seeds.empty()) return parse_seeds(f.seeds);
-  std::vector<uint64_t> seeds(static_cast<size_t>(f.count));
-  std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  return seeds;
-}
-
-fs::path output_folder(const Request& f, const fs::path& checkpoint) {
+fs::path output_folder(const SampleRequest& f, const fs::path& checkpoint) {
   if (!f.out.empty()) return f.out;
   if (!f.checkpoint.empty()) return "samples";
   return checkpoint.parent_path().parent_path() / "images";
@@ -77,10 +50,14 @@ struct Interrupted {};
 
 struct Job {
   const model::LoadedModel& loaded;
+  const GuidedModel& guided;
   const model::SamplerSettings& sampler;
   const model::SamplerPlan& plan;
   std::vector<uint64_t> seeds;
+  std::vector<float> noise;  // [seeds,H,W,C], or empty
   fs::path out;
+  int strip;  // states of strip.png, or 0
+  bool keeps_numbers;
   int chunk;  // images at a time
   SampleNote note;
 
@@ -103,25 +80,53 @@ void remove_images(const Job& job, const std::vector<uint64_t>& seeds) {
   for (const uint64_t seed : seeds) fs::remove(picture(job, seed), ignored);
 }
 
-void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, size_t count) {
-  const size_t each = size_t(job.image().count());
-  for (size_t i = 0; i < count; ++i) {
-    data::Image image(int(job.image()[1]), int(job.image()[0]));
-    std::copy_n(pixels + i * each, each, image.rgb.begin());
-    data::write_png(picture(job, seeds[i]), image, texts_of(job.note, {seeds[i]}));
-  }
-}
-
 /// The result of a sampling: all of it, or what was made before a signal.
 struct Made {
   size_t images = 0;
-  std::vector<uint8_t> first;  // pixels of the first images, as many as a grid has room for
+  std::vector<uint8_t> first;       // pixels of the first images, as many as a grid has room for
+  std::vector<float> numbers;       // of all images, if they are kept
+  std::vector<data::Image> strips;  // of the first chunk, state after state
 };
+
+/// Pixels [H,W,C] as a picture.
+data::Image picture_of(const Job& job, const uint8_t* pixels) {
+  data::Image image(int(job.image()[1]), int(job.image()[0]));
+  std::copy_n(pixels, image.rgb.size(), image.rgb.begin());
+  return image;
+}
+
+/// The stages whose denoised images strip.png shows: evenly spread, the last one left out, as its result is the image.
+std::set<size_t> shown_stages(const Job& job) {
+  std::vector<size_t> steps;
+  for (size_t i = 0; i < job.plan.stages.size(); ++i)
+    if (!job.plan.stages[i].corrects) steps.push_back(i);
+  std::set<size_t> shown;
+  for (int k = 0; k < job.strip; ++k) shown.insert(steps[size_t(k) * (steps.size() - 1) / size_t(job.strip)]);
+  return shown;
+}
+
+/// Adds a state of `count` images. They may be outside of [-1, 1].
+void add_states(const Job& job, engine::Device& device, const model::Tensor& denoised, size_t count,
+                Made& made) {
+  std::vector<float> numbers(count * size_t(job.image().count()));
+  device.download(numbers.data(), denoised.data(), numbers.size() * sizeof(float));
+  for (float& x : numbers) x = std::isfinite(x) ? x : 0;  // the sampler reports these itself
+  const std::vector<uint8_t> pixels = model::quantised(numbers);
+  for (size_t i = 0; i < count; ++i)
+    made.strips.push_back(picture_of(job, pixels.data() + i * size_t(job.image().count())));
+}
+
+void write_images(const Job& job, const uint8_t* pixels, const uint64_t* seeds, size_t count) {
+  const size_t each = size_t(job.image().count());
+  for (size_t i = 0; i < count; ++i)
+    data::write_png(picture(job, seeds[i]), picture_of(job, pixels + i * each),
+                    texts_of(job.note, {seeds[i]}));
+}
 
 /// Samples chunk by chunk and writes each chunk's images as soon as they are there. Every image in the folder
 /// is listed in samples.json, whenever this is killed.
 Made run(engine::Device& device, Job& job) {
-  const model::Denoiser denoiser = job.loaded.denoiser();
+  const model::Denoiser denoiser = job.guided.denoiser();
   model::Sampler sampler(device, denoiser, job.plan, job.image(), job.chunk);
   const size_t chunk = size_t(sampler.chunk()), each = size_t(job.image().count());
   const size_t shown = data::room_in_grid(job.seeds.size(), int(job.image()[0]), int(job.image()[1]));
@@ -137,12 +142,26 @@ Made run(engine::Device& device, Job& job) {
     line.show(cat(done * 100 / evaluations, " %   ", done, " of ", evaluations, " evaluations   ",
                   duration(left), " left"));
   };
+  const std::set<size_t> stages = shown_stages(job);
+  const auto hooks_of = [&](size_t first, size_t count) {
+    model::SampleHooks hooks;
+    hooks.after_stage = progress;
+    if (!job.noise.empty()) hooks.noise = job.noise.data() + first * each;
+    if (first == 0 && job.strip > 0)
+      hooks.look = [&, count](size_t stage, const model::Tensor& denoised) {
+        if (stages.count(stage)) add_states(job, device, denoised, count, made);
+      };
+    return hooks;
+  };
   for (size_t first = 0; first < job.seeds.size(); first += chunk) {
     const size_t count = std::min(job.seeds.size() - first, chunk);
     const std::vector<uint64_t> seeds(job.seeds.begin() + std::ptrdiff_t(first),
                                       job.seeds.begin() + std::ptrdiff_t(first + count));
     try {
-      const std::vector<uint8_t> pixels = sampler.sample(seeds, progress);
+      if (denoiser.prepare) denoiser.prepare(seeds);
+      const std::vector<float> numbers = sampler.numbers(seeds, hooks_of(first, count));
+      const std::vector<uint8_t> pixels = model::quantised(numbers);
+      if (job.keeps_numbers) made.numbers.insert(made.numbers.end(), numbers.begin(), numbers.end());
       remove_images(job, seeds);
       job.note.seeds.insert(seeds.begin(), seeds.end());
       write_sample_note(job.out, job.note);
@@ -156,6 +175,22 @@ Made run(engine::Device& device, Job& job) {
   }
   line.end();
   return made;
+}
+
+/// strip.png: a row for each image of the first chunk, its states and itself.
+void write_strip(const Job& job, const Made& made) {
+  const size_t states = shown_stages(job).size(), rows = made.strips.size() / states;
+  if (rows == 0) return;
+  std::vector<data::Image> pictures;
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t k = 0; k < states; ++k) pictures.push_back(made.strips[k * rows + r]);
+    pictures.push_back(picture_of(job, made.first.data() + r * size_t(job.image().count())));
+  }
+  const fs::path file = job.out / "strip.png";
+  const std::vector<uint64_t> seeds(job.seeds.begin(), job.seeds.begin() + std::ptrdiff_t(rows));
+  data::write_png(file, data::make_grid(pictures, int(states) + 1), texts_of(job.note, seeds));
+  std::cout << "           " << file.string() << " shows " << states << " states of the first " << rows
+            << " and the images\n";
 }
 
 /// grid.png of what was made, and a line about everything.
@@ -180,46 +215,54 @@ void describe(const Job& job, const fs::path& checkpoint, engine::Device& device
             << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
             << "sampling   " << job.seeds.size() << " images, " << model::text_of(job.sampler) << "\n"
             << "device     " << where(device) << "\n";
-  const double each = time_evaluation(device, job.loaded.denoiser(), job.plan, job.image(), job.chunk);
+  for (const auto& [name, value] : job.guided.facts())
+    std::cout << "asked      " << name << " " << value << "\n";
+  for (const std::string& note : job.guided.notes()) std::cout << "note       " << note << "\n";
+  const double each = time_evaluation(device, job.guided.denoiser(), job.plan, job.image(), job.chunk);
   std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
 /// The folder's note, with the seeds that it already has of this sampling.
-SampleNote note_of(const model::SamplerSettings& sampler, const model::LoadedModel& loaded,
-                   const fs::path& checkpoint, const fs::path& out) {
-  const model::TrainingOptions& o = loaded.options;
+SampleNote note_of(const SampleRequest& f, const Job& job, const fs::path& checkpoint) {
+  const model::TrainingOptions& o = job.loaded.options;
   SampleNote note;
   fs::path folder = fs::absolute(checkpoint).lexically_normal();
   if (folder.filename().empty()) folder = folder.parent_path();  // "step-00001000/" has an empty one
   const bool in_run = folder.parent_path().filename() == "checkpoints";
   note.run = (in_run ? folder.parent_path().parent_path() : folder).filename().string();
-  note.step = loaded.step;
-  note.sampling = model::facts_of(sampler);
+  note.step = job.loaded.step;
+  note.sampling = model::facts_of(job.sampler);
+  for (const auto& fact : job.guided.facts()) note.sampling.push_back(fact);
+  if (!f.noise.empty()) note.sampling.emplace_back("noise", f.noise);
   note.crop = o.crop, note.height = o.network.height, note.width = o.network.width;
-  const std::optional<SampleNote> there = read_sample_note(out);
+  const std::optional<SampleNote> there = read_sample_note(job.out);
   if (there && same_sampling(*there, note)) note.seeds = there->seeds;
   return note;
 }
 
-int sample(const Request& f) {
-  if (f.list_samplers) {
-    std::cout << model::sampler_table();
-    return 0;
-  }
-  const engine::DeviceOptions where_to_run = device_options(f.device);
-  const std::vector<uint64_t> seeds = chosen_seeds(f);
-  const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
-  engine::Device device(where_to_run);
-  const model::LoadedModel loaded = model::load_model(device, checkpoint);
-  const model::SamplerSettings sampler =
-      model::settle(f.sampler, loaded.options.diffusion.preconditioning.prediction);
-  const model::SamplerPlan plan = model::make_sampler_plan(sampler, loaded.sde);
-  const model::NetworkConfig& net = loaded.options.network;
-  const int chunk = model::sample_chunk(device, loaded.denoiser(), {net.height, net.width, net.channels});
-  const fs::path out = output_folder(f, checkpoint);
-  check_own_pictures(out);
-  check_same_pictures(out, loaded.options.crop, net.height, net.width);
-  Job job{loaded, sampler, plan, seeds, out, chunk, note_of(sampler, loaded, checkpoint, out)};
+/// Draws and writes the one labelled picture of --attr-grid.
+int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const Job& job) {
+  const auto columns = attribute_columns(f.attribute_grid);
+  LiveLine line;
+  const double start = now();
+  const data::Image grid = attribute_grid(
+      device, job.guided, job.plan, job.image(), columns, job.seeds, [&](int64_t done, int64_t total) {
+        stop_if_interrupted("nothing was written");
+        const double left = (now() - start) / double(done) * double(total - done);
+        line.show(cat(done * 100 / total, " %   ", duration(left), " left"));
+      });
+  line.end();
+  fs::create_directories(job.out);
+  const fs::path file = job.out / "attr-grid.png";
+  data::write_png(file, grid, texts_of(job.note, job.seeds));
+  std::cout << "wrote      " << file.string() << ": " << columns.size() << " columns by value, "
+            << job.seeds.size() << " rows by seed, in " << duration(now() - start) << "\n";
+  return 0;
+}
+
+int sample_images_of(const SampleRequest& f, engine::Device& device, Job& job, const fs::path& checkpoint) {
+  check_own_pictures(job.out);
+  check_same_pictures(job.out, job.note.crop, job.note.height, job.note.width);
   fs::create_directories(job.out);
   describe(job, checkpoint, device);
   const double start = now();
@@ -227,7 +270,51 @@ int sample(const Request& f) {
   if (made.images == 0)
     stop_if_interrupted("the first images were not complete, so that nothing was written");
   finish(job, made, now() - start);
-  return made.images < seeds.size() ? kStoppedCode : 0;
+  if (job.strip > 0) write_strip(job, made);
+  if (job.keeps_numbers) {
+    write_numbers(f.npy, made.numbers, job.image());
+    std::cout << "           " << f.npy << " has the same before rounding\n";
+  }
+  return made.images < job.seeds.size() ? kStoppedCode : 0;
+}
+
+int sample(const SampleRequest& f) {
+  if (f.list_samplers) {
+    std::cout << model::sampler_table();
+    return 0;
+  }
+  if (!f.attribute_grid.empty())
+    attribute_columns(f.attribute_grid);  // its errors, before anything is loaded
+  check_output("--npy", f.npy);
+  const engine::DeviceOptions where_to_run = device_options(f.device);
+  const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
+  engine::Device device(where_to_run);
+  const model::LoadedModel loaded = model::load_model(device, checkpoint);
+  const model::NetworkConfig& net = loaded.options.network;
+  const engine::Shape image{net.height, net.width, net.channels};
+  const model::SamplerSettings sampler =
+      model::settle(f.sampler, loaded.options.diffusion.preconditioning.prediction);
+  const model::SamplerPlan plan = model::make_sampler_plan(sampler, loaded.sde);
+  const GuidedModel guided(device, loaded, f.guidance);
+  std::vector<float> noise;
+  if (!f.noise.empty()) noise = read_noise(f.noise, image);
+  const std::optional<int64_t> noises =
+      noise.empty() ? std::nullopt : std::optional(int64_t(noise.size()) / image.count());
+  const fs::path out = output_folder(f, checkpoint);
+  Job job{.loaded = loaded,
+          .guided = guided,
+          .sampler = sampler,
+          .plan = plan,
+          .seeds = chosen_seeds(f, noises),
+          .noise = noise,
+          .out = out,
+          .strip = f.strip.value_or(0),
+          .keeps_numbers = !f.npy.empty(),
+          .chunk = model::sample_chunk(device, guided.denoiser(), image),
+          .note = {}};
+  job.note = note_of(f, job, checkpoint);
+  return f.attribute_grid.empty() ? sample_images_of(f, device, job, checkpoint)
+                                  : sample_attribute_grid(f, device, job);
 }
 
 }  // namespace
@@ -235,7 +322,7 @@ int sample(const Request& f) {
 
 int main(int argc, char** argv) {
   ito::apps::catch_interrupts();
-  return ito::apps::run_program<ito::apps::Request>(
+  return ito::apps::run_program<ito::apps::SampleRequest>(
       "Samples faces from a trained model by solving its reverse SDE.", argc, argv, ito::apps::sample,
       ito::apps::kExitCodes);
 }

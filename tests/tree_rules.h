@@ -41,6 +41,8 @@ inline const std::vector<Layer>& layers() {
       {"data/", {"data/", "engine/io/", "kernels/base/"}},
       {"apps/console/", {"apps/console/", "engine/io/", "kernels/base/"}},
       {"apps/inputs/", {"apps/inputs/", "apps/console/", "model/", "data/", "engine/", "kernels/"}},
+      {"apps/sampling/",
+       {"apps/sampling/", "apps/inputs/", "apps/console/", "model/", "data/", "engine/", "kernels/"}},
       {"apps/training/",
        {"apps/training/", "apps/inputs/", "apps/console/", "model/", "data/", "engine/", "kernels/"}},
       {"apps/evaluation/",

@@ -29,6 +29,7 @@ void Flags::add_text(const Field& field, const std::string& what, const std::str
       },
       help);
   option->type_name(field.is_bare ? field.bare_value : what)->required(field.is_required);
+  if (field.is_repeated) option->multi_option_policy(CLI::MultiOptionPolicy::Join)->delimiter(',');
   if (field.is_bare) option->expected(0);  // takes no word of its own, but what an equals sign joins to it
   if (!shown.empty() && !field.is_required) option->default_str(shown);
 }

@@ -93,15 +93,17 @@ class DrawnImages : public SideImages {
       : SideImages({loaded.options.network.width, loaded.options.network.height}),
         device_(device),
         loaded_(std::move(loaded)),
+        guided_(device, loaded_, options.guidance),
         plan_(model::make_sampler_plan(settings_of(loaded_, options), loaded_.sde)),
         count_(options.count) {}
+  const GuidedModel& guided() const { return guided_; }
   void prepare() override {
     std::vector<uint64_t> seeds(static_cast<size_t>(count_));
     std::iota(seeds.begin(), seeds.end(), uint64_t(0));
     LiveLine line;
     const double start = now();
     pixels_ = model::sample_images(
-        device_, loaded_.varied_denoiser(), plan_, {size().height, size().width, 3}, seeds,
+        device_, guided_.denoiser(), plan_, {size().height, size().width, 3}, seeds,
         [&](int64_t done, int64_t total) {
           stop_if_interrupted("nothing was written");
           const double left = (now() - start) / double(done) * double(total - done);
@@ -116,6 +118,7 @@ class DrawnImages : public SideImages {
  private:
   engine::Device& device_;
   const model::LoadedModel loaded_;
+  const GuidedModel guided_;
   const model::SamplerPlan plan_;
   int64_t count_;
   std::vector<uint8_t> pixels_;
@@ -268,7 +271,10 @@ void open_checkpoint(Side& side, const fs::path& folder, const SideOptions& o, e
   else if (loaded.options.network.condition)
     side.notes.push_back(
         cat(folder.string(), " is from before checkpoints held attributes: drawn without any"));
-  side.images = std::make_shared<DrawnImages>(device, std::move(loaded), o);
+  const auto drawn = std::make_shared<DrawnImages>(device, std::move(loaded), o);
+  for (const auto& [name, value] : drawn->guided().facts()) side.identity.facts.emplace_back(name, value);
+  for (const std::string& note : drawn->guided().notes()) side.notes.push_back(note);
+  side.images = drawn;
 }
 
 /// What a side must have for anything to be measured.

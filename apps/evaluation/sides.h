@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/inputs/guidance.h"
 #include "data/cache/image_cache.h"
 #include "engine/device.h"
 #include "model/diffusion/sampler_options.h"
@@ -25,6 +26,7 @@ struct SideOptions {
   std::optional<std::string> known_crop, known_size;  // of the other side, if known: what CelebA's default to
   std::string cache = "runs/cache";
   model::SamplerOptions sampler;  // of checkpoints
+  GuidanceRequest guidance;       // of checkpoints
   int threads = 0;
 };
 

@@ -47,7 +47,8 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
     : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)) {
   guidance_.weight = f.guidance.value_or(1);
   if (!f.interval.empty()) {
-    if (guidance_.weight == 1) fail("--guidance-interval does nothing without --guidance; add --guidance 2, for example");
+    if (guidance_.weight == 1)
+      fail("--guidance-interval does nothing without --guidance; add --guidance 2, for example");
     std::tie(guidance_.least, guidance_.most) = parse_interval(f.interval);
   }
   if (!f.guide.empty()) {
@@ -56,8 +57,10 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
     guide_ = model::load_model(device, checkpoint), guide_name_ = f.guide;
     check_guide(loaded, *guide_, f.guide);
   } else if (guidance_.weight != 1 && loaded.options.network.condition == 0) {
-    fail("--guidance needs something to be led away from, and the model was trained without attributes: name a --guide, or "
-         "train with --attributes");
+    fail(
+        "--guidance needs something to be led away from, and the model was trained without attributes: name "
+        "a --guide, or "
+        "train with --attributes");
   }
   if (!texts_.empty() || (guidance_.weight != 1 && !guide_)) loaded.ask(texts_);  // its errors
 }
@@ -77,8 +80,9 @@ model::Denoiser GuidedModel::guide_denoiser(const model::AttributeRequest* asked
     }
     return rows;
   };
-  return model::guided_denoiser(device_, *guide_->network, {guide_->options.diffusion.preconditioning, guide_->compute()},
-                                conditions, {});
+  return model::guided_denoiser(device_, *guide_->network,
+                                {guide_->options.diffusion.preconditioning, guide_->compute()}, conditions,
+                                {});
 }
 
 model::Denoiser GuidedModel::denoiser(const std::vector<std::string>& attributes) const {
@@ -96,7 +100,8 @@ model::SamplerFacts GuidedModel::facts() const {
   for (const std::string& text : texts_) facts.emplace_back("attr", text);
   if (guidance_.weight != 1) facts.emplace_back("guidance", shortest_text(guidance_.weight));
   if (guidance_.least > 0 || guidance_.most < model::Guidance{}.most)
-    facts.emplace_back("guidance_interval", cat(shortest_text(guidance_.least), ",", shortest_text(guidance_.most)));
+    facts.emplace_back("guidance_interval",
+                       cat(shortest_text(guidance_.least), ",", shortest_text(guidance_.most)));
   if (guide_) facts.emplace_back("guide", cat(guide_name_, " at step ", guide_->step));
   return facts;
 }
@@ -105,8 +110,8 @@ std::vector<std::string> GuidedModel::notes() const {
   if (texts_.empty()) return {};
   const model::Agreement a = loaded_.ask(texts_).agreement();
   if (a.all()) return {};
-  return {cat("no training image has all ", a.wanted, " attributes: the others are taken from one of ", a.rows,
-              " that agree with ", a.most)};
+  return {cat("no training image has all ", a.wanted, " attributes: the others are taken from one of ",
+              a.rows, " that agree with ", a.most)};
 }
 
 }  // namespace ito::apps

@@ -19,15 +19,20 @@ struct GuidanceRequest {
 
 template <FieldsOf<GuidanceRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
-  visit(o.attributes, Field("attr", "attributes of the faces: Smiling=1, Eyeglasses=-1 or Smiling,-Eyeglasses; those not "
-                                    "named are as in a training image, chosen by the seed")
-                          .repeated());
-  visit(o.guidance, Field("guidance", "how strongly: 1 is plain, more leads away from faces without these attributes, or "
-                                      "from those of the guide",
+  visit(o.attributes,
+        Field("attr",
+              "attributes of the faces: Smiling=1, Eyeglasses=-1 or Smiling,-Eyeglasses; those not "
+              "named are as in a training image, chosen by the seed")
+            .repeated());
+  visit(o.guidance, Field("guidance",
+                          "how strongly: 1 is plain, more leads away from faces without these attributes, or "
+                          "from those of the guide",
                           from(-100).to(100))
                         .otherwise("1"));
-  visit(o.interval, Field("guidance_interval", "LO,HI: only where sigma is in there").otherwise("everywhere"));
-  visit(o.guide, Field("guide", "a run or checkpoint, worse than the model, to be led away from (autoguidance)"));
+  visit(o.interval,
+        Field("guidance_interval", "LO,HI: only where sigma is in there").otherwise("everywhere"));
+  visit(o.guide,
+        Field("guide", "a run or checkpoint, worse than the model, to be led away from (autoguidance)"));
 }
 
 /// "LO,HI" with 0 <= LO < HI. Error: anything else.

@@ -58,6 +58,7 @@ struct Field {
   bool changes = false;   // a run that goes on may have another value
   bool is_newer = false;  // older files lack it, and mean the default
   bool is_required = false;
+  bool is_repeated = false;        // the flag may be given again: its texts are joined by commas
   bool is_bare = false;            // the flag is given alone, or with its value behind an equals sign
   std::string bare_value;          // of a flag that may be bare: what --help shows, "[=NAME,...]"
   std::vector<std::string> names;  // those that are allowed of a text or an enum; empty: any
@@ -69,6 +70,7 @@ struct Field {
   Field&& may_change() && { return changes = true, std::move(*this); }
   Field&& newer() && { return is_newer = true, std::move(*this); }
   Field&& one_of(std::vector<std::string> allowed) && { return names = std::move(allowed), std::move(*this); }
+  Field&& repeated() && { return is_repeated = true, std::move(*this); }
   Field&& required() && { return is_required = true, std::move(*this); }
   /// "--attributes" alone sets an optional text to "", "--attributes=A,B" to "A,B". What follows it after a blank is
   /// never its value. `shown` is how --help writes the value.
