@@ -202,7 +202,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
 }
 
 std::string with_flags(const Error& error) {
-  const std::string message = error.what();
+  std::string message = error.what();
   std::vector<std::string> shown;
   for (const std::string& phrase : error.advice())
     if (const auto text = running ? in_flags(chosen_command(*running), phrase) : std::nullopt)
