@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "kernels/base/philox.h"
 #include "metric_recipe.h"
 #include "model/metrics/frechet.h"
 #include "model/metrics/inception_score.h"
@@ -242,8 +243,6 @@ TEST_CASE("random pairs: no number twice, chosen by the seed; a mean with its er
   CHECK(mean_and_error({5}).error == 0);
 }
 
-}  // namespace ito::tests
-
 TEST_CASE("8x8 means: whole boxes, boxes of parts of pixels, and their distance") {
   const auto picture = [](int height, int width) {
     std::vector<uint8_t> pixels;
@@ -285,3 +284,5 @@ TEST_CASE("8x8 means: whole boxes, boxes of parts of pixels, and their distance"
   const double expected = kPixelFeatures * (5 / 127.5) * (5 / 127.5);
   CHECK(frechet_distance(dark.statistics(), bright.statistics()) == Approx(expected).epsilon(1e-4));
 }
+
+}  // namespace ito::tests

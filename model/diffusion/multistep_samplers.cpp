@@ -59,7 +59,9 @@ Update dpm_step(const Levels& levels, size_t i, int order, const Multistep& o) {
   if (order == 1) return update;
   const double r0 = log_step(levels, i - 1) / h, phi2 = 1 - first / H;
   if (order == 2) {
-    add_difference(update, (o.order == 2 ? first / 2 : phi2) / r0, 0, 1);
+    // 2M halves D_0's weight, and so does diffusers in 3M; k-diffusion's 3M takes the exact term.
+    const bool half = o.order == 2 || o.lower_order_final;
+    add_difference(update, (half ? first / 2 : phi2) / r0, 0, 1);
     return update;
   }
   const double r1 = log_step(levels, i - 2) / h, phi3 = phi2 / H - 0.5;

@@ -1,7 +1,7 @@
 """Values of samplers from diffusers' schedulers and k-diffusion's functions, for tests/test_diffusion_orders.cpp.
 
 Usage: python3 tests/reference/sampler_values.py      writes tests/fixtures/samplers.json
-Recorded with torch 2.9, diffusers 0.35 and k-diffusion 0.1.1. Nothing of Ito's is used: the denoiser is that of the mixture
+Recorded with torch 2.15.0, diffusers 0.42.1 and k-diffusion 0.1.1. Nothing of Ito's is used: the denoiser is that of the mixture
 of three Gaussians below, which tests/plan_runs.h states again, on five pixels. All in float64; noise is
 parity_recipe.unit(stream) times sqrt(3), stream 100 + step, so that a test can make it again.
 
@@ -53,11 +53,11 @@ def by_sigmas(name, scheduler, steps, **options):
     sigmas = scheduler.sigmas.double()
     scheduler.sigmas = sigmas
     alpha = 1 / (1 + sigmas ** 2).sqrt()
-    x = START * sigmas[0] * alpha[0]
+    x = (START * sigmas[0] * alpha[0])[None]
     for i, t in enumerate(scheduler.timesteps):
-        d = denoise(x / alpha[i], sigmas[i])
+        d = denoise(x[0] / alpha[i], sigmas[i])[None]
         x = scheduler.step(d, t, x).prev_sample
-    return case(name, sigmas, x, **options)
+    return case(name, sigmas, x.flatten(), **options)
 
 
 def by_chain(name, scheduler, module, steps, **options):
@@ -68,13 +68,13 @@ def by_chain(name, scheduler, module, steps, **options):
     scheduler.one = torch.tensor(1.0, dtype=torch.float64)
     abar = scheduler.alphas_cumprod[scheduler.timesteps]
     sigmas = ((1 - abar) / abar).sqrt()
-    x = START * sigmas[0] * abar[0].sqrt()
+    x = (START * sigmas[0] * abar[0].sqrt())[None]
     module.randn_tensor = Noise()
     for i, t in enumerate(scheduler.timesteps):
-        d = denoise(x / abar[i].sqrt(), sigmas[i])
+        d = denoise(x[0] / abar[i].sqrt(), sigmas[i])[None]
         eta = {"eta": options["eta"]} if "eta" in options else {}
         x = scheduler.step(d, t, x, **eta).prev_sample
-    return case(name, sigmas, x, means=abar.sqrt().tolist(), **options)
+    return case(name, sigmas, x.flatten(), means=abar.sqrt().tolist(), **options)
 
 
 def by_k_diffusion(name, function, steps, noise_argument=True, **options):
@@ -83,7 +83,7 @@ def by_k_diffusion(name, function, steps, noise_argument=True, **options):
     noise = {"noise_sampler": Noise()} if noise_argument else {}
     model = lambda x, sigma, **_: denoise(x[0], sigma[0])[None]
     x = getattr(sampling, function)(model, (START * sigmas[0])[None], sigmas, disable=True, **noise, **options)[0]
-    return case(name, sigmas, x, **options)
+    return case(name, sigmas, x.flatten(), **options)
 
 
 def main():
