@@ -40,7 +40,8 @@ std::vector<Program> programs() {
                               {"bench_kernels", ""},
                               {"bench_train", ""},
                               {"bench_data", "nowhere"},
-                              {"bench_features", ""}};
+                              {"bench_features", ""},
+                              {"bench_samplers", ""}};
   if (std::filesystem::exists(ITO_APP_DIR "/make_faces")) all.push_back({"make_faces", "nowhere"});
   return all;
 }
