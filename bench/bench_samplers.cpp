@@ -20,8 +20,9 @@
 #include "model/metrics/pixel_features.h"
 #include "model/training/checkpoint.h"
 
-/// Error against evaluations for every sampler: on a mixture of three Gaussians whose denoiser is known, as the distance
-/// between what is drawn and the mixture; and with --run, of a trained model's images, as FD-pixels8 to a data set.
+/// Error against evaluations for every sampler: on a mixture of three Gaussians whose denoiser is known, as the
+/// distance between what is drawn and the mixture; and with --run, of a trained model's images, as FD-pixels8 to a
+/// data set.
 namespace ito::bench {
 namespace {
 

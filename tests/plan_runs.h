@@ -14,8 +14,9 @@ using bench::square;
 /// D for pixels N(0, .25) is this times xbar.
 inline double gaussian_denoiser(double sigma) { return 0.25 / (0.25 + sigma * sigma); }
 
-/// What a plan makes of pixels N(0, .25) with the exact denoiser: a sum of the independent normal numbers that it draws,
-/// the first being the prior's. Langevin's corrector is taken in the limit of many pixels, where norms are deviations.
+/// What a plan makes of pixels N(0, .25) with the exact denoiser: a sum of the independent normal numbers that it
+/// draws, the first being the prior's. Langevin's corrector is taken in the limit of many pixels, where norms are
+/// deviations.
 class GaussianRun {
  public:
   explicit GaussianRun(const model::SamplerPlan& plan) : x_{plan.prior_sigma} {

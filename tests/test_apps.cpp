@@ -12,6 +12,7 @@
 #include <string>
 
 #include "data/pictures/image.h"
+#include "model/diffusion/sampler_options.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
 
@@ -397,6 +398,60 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
   fs::resize_file(place.path() / "run/checkpoints/step-00000002/unet/diffusion_pytorch_model.safetensors",
                   3000);
   refused(place, "sample --run run", "diffusion_pytorch_model.safetensors");
+}
+
+TEST_CASE(
+    "./sample: every sampler, attributes, guidance, grids, strips and arrays; flags that do nothing are "
+    "refused") {
+  const ProgramFolder place;
+  place.faces();
+  REQUIRE(place.run("train_celeba" + kTiny + "--steps 4 --save-every 2 --attributes=Smiling,Male --out run")
+              .code == 0);
+  const std::string sample = "sample --run run --steps 3 --count 2 ";
+  const Ended list = place.run("sample --list-samplers");
+  CHECK(list.code == 0);
+  for (const std::string& name : ito::names_of<ito::model::SamplerKind>()) {
+    CAPTURE(name);
+    CHECK(contains(list.out, "\n" + name + " "));
+    CHECK(place.run(sample + "--sampler " + name + " --out " + name).code == 0);
+    CHECK(fs::exists(place / (name + "/000001.png")));
+  }
+  CHECK(place.files("heun").at("000001.png") != place.files("unipc").at("000001.png"));
+
+  REQUIRE(
+      place
+          .run(sample + "--attr Smiling=1 --attr Male=-1 --guidance 2 --guidance-interval 0.1,10 --out asked")
+          .code == 0);
+  const std::string note = place.files("asked").at("samples.json");
+  for (const char* part : {"attr Smiling=1,Male=-1", "guidance 2", "guidance_interval 0.1,10"})
+    CHECK(contains(note, part));
+  CHECK(place.run(sample + "--guide run/checkpoints/step-00000002 --guidance 1.5 --out led").code == 0);
+  CHECK(place.run("sample --run run --steps 3 --attr-grid Smiling,Male --out grid").code == 0);
+  CHECK(place.pixels("grid").size() == 1);
+  REQUIRE(place.run(sample + "--npy x.npy --strip 2 --out strip").code == 0);
+  CHECK(fs::exists(place / "strip/strip.png"));
+  REQUIRE(place.run("sample --run run --steps 3 --noise x.npy --out noise").code ==
+          0);                               // any numbers are noise
+  CHECK(place.files("noise").size() == 4);  // with the grid and the note
+  CHECK(place.run("evaluate run --count 2 --steps 2 --sampler ddim --eta 0.5 --attr Smiling --guidance 2")
+            .code == 0);
+
+  refused(place, sample + "--sampler heun --eta 0.5", "eta does nothing with the sampler heun");
+  refused(place, sample + "--guidance-interval 1,2", "--guidance-interval does nothing without --guidance");
+  refused(place, sample + "--attr Smilng", "did you mean \"Smiling\"");
+  refused(place, sample + "--attr Smiling --attr -Smiling", "Smiling");
+  refused(place, sample + "--guide nowhere --guidance 2",
+          "--guide nowhere: there is no such run or checkpoint");
+  refused(place, sample + "--guide run", "--guide does nothing without --guidance");
+  refused(place, "sample --run run --evaluations 0", "--evaluations must be a whole number from 1");
+  refused(place, sample + "--evaluations 5", "exclude each other");
+  refused(place, sample + "--attr-grid Smiling,Smiling",
+          "--attr-grid must be one to three different attributes");
+
+  REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --size 8 --out small").code == 0);
+  refused(place, sample + "--guide small --guidance 2", "draws images of 8x8");
+  refused(place, "sample --run small --guidance 2", "the model was trained without attributes");
+  refused(place, "sample --run small --attr Smiling", "trained without attributes");
 }
 
 }  // namespace

@@ -184,6 +184,7 @@ TEST_CASE("the objective that a preset has, and what follows a prediction") {
   CHECK(text.diffusion.preconditioning.condition == NoiseCondition::time);
   CHECK((text.diffusion.weighting == Weighting::sigma2 && text.diffusion.draw.kind == LevelDraw::uniform));
   CHECK(default_diffusion(NetworkKind::unet, Prediction::noise).weighting == Weighting::sigma2);
+  CHECK(default_diffusion(NetworkKind::unet, Prediction::x0).weighting == Weighting::min_snr);
   CHECK(faces.optimizer.learning_rate.warmup == 500);
 }
 

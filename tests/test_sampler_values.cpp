@@ -8,15 +8,16 @@
 #include "parity_recipe.h"
 #include "plan_runs.h"
 
-/// Samplers against diffusers' schedulers and k-diffusion's functions (tests/reference/sampler_values.py), on five numbers
-/// whose denoiser is known.
+/// Samplers against diffusers' schedulers and k-diffusion's functions (tests/reference/sampler_values.py), on five
+/// numbers whose denoiser is known.
 namespace ito::tests {
 namespace {
 
 using namespace model;
 using nlohmann::json;
 
-/// The plan that a case is about. A scheduler's levels have its own a; where it is not recorded, no sampler asks for it.
+/// The plan that a case is about. A scheduler's levels have its own a; where it is not recorded, no sampler asks for
+/// it.
 SamplerPlan plan_of(const json& c) {
   Levels levels;
   const std::vector<double> sigmas = c.at("sigmas");

@@ -103,6 +103,13 @@ void hold_standard_streams() {
     if (state_of(stream) & POLLNVAL) held.push_back(File::try_open("/dev/null", File::Mode::read));
 }
 
+/// Output that is no terminal's is written in large pieces, so that all of --help is still there when end_output
+/// flushes it, and a disk that is full is the reason that end_output gives.
+void buffer_output() {
+  static char pieces[1 << 16];  // without a buffer of its own glibc ignores the size
+  if (!isatty(STDOUT_FILENO)) std::setvbuf(stdout, pieces, _IOFBF, sizeof pieces);
+}
+
 /// The exit code after flushing: 1, with an error line, if not all that was printed could be written; unless the
 /// reader has left (`| head`).
 int end_output(const CLI::App& app, int code) {
@@ -193,6 +200,7 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   hold_standard_streams();
+  buffer_output();
   app.name(argc > 0 ? fs::path(argv[0]).filename().string() : "");
   running = &app;
   set_warning_sink([](const std::string& line) { std::cerr << line << std::endl; });

@@ -41,8 +41,8 @@ std::pair<double, double> parse_interval(const std::string& text);
 /// A loaded model with what is asked of it. Both models must outlive its denoisers.
 class GuidedModel {
  public:
-  /// Error: guidance without a condition or a guide, and with a guide that has no weight; attributes that the model does
-  /// not know; a guide of other images.
+  /// Error: guidance without a condition or a guide, and with a guide that has no weight; attributes that the model
+  /// does not know; a guide of other images.
   GuidedModel(engine::Device&, const model::LoadedModel& loaded, const GuidanceRequest&);
 
   model::Denoiser denoiser() const { return denoiser(texts_); }

@@ -27,8 +27,8 @@ void write_sample_note(const std::filesystem::path& folder, const SampleNote& no
 /// Whether two notes are of the same run, step, sampler and kind of pictures, so that their images belong together.
 bool same_sampling(const SampleNote&, const SampleNote&);
 
-/// The texts of a PNG of these seeds (one picture's, or a grid's): the seeds, run, step, the sampler with its options, and
-/// this program's version.
+/// The texts of a PNG of these seeds (one picture's, or a grid's): the seeds, run, step, the sampler with its
+/// options, and this program's version.
 data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds);
 
 /// The note in a folder; nothing if it has no samples.json. Error: that file is not such a note.

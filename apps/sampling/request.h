@@ -12,17 +12,17 @@ namespace ito::apps {
 inline constexpr int kUsualCount = 64;
 
 struct SampleRequest {
-  model::SamplerOptions sampler;
+  model::SamplerOptions sampler = {};
   bool list_samplers = false;
-  std::string run, checkpoint;
-  std::optional<int> count;
-  std::string seeds;
-  GuidanceRequest guidance;
-  std::string attribute_grid;
-  std::string noise, npy;
-  std::optional<int> strip;
-  std::string out;
-  DeviceRequest device;
+  std::string run = {}, checkpoint = {};
+  std::optional<int> count = {};
+  std::string seeds = {};
+  GuidanceRequest guidance = {};
+  std::string attribute_grid = {};
+  std::string noise = {}, npy = {};
+  std::optional<int> strip = {};
+  std::string out = {};
+  DeviceRequest device = {};
 };
 
 template <FieldsOf<SampleRequest> Options, class Visit>

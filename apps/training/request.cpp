@@ -133,6 +133,10 @@ TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine:
   if (flags.given("--prediction")) {
     o.diffusion = model::default_diffusion(o.network.kind, o.diffusion.preconditioning.prediction);
     flags.read_into(o.diffusion);
+    // A run keeps the weighting that it was started with, whatever the default has become.
+    const bool same =
+        begun && begun->diffusion.preconditioning.prediction == o.diffusion.preconditioning.prediction;
+    if (same && !flags.given("--weighting")) o.diffusion.weighting = begun->diffusion.weighting;
   }
   if (!flags.given("--conv")) o.conv = begun ? begun->conv : conv_for(backend);
   if (f.crop) o.crop = name_of(*f.crop);

@@ -23,8 +23,8 @@ struct Guidance {
 /// What samplers ask: D(x; level) = c_skip x + c_out F(c_in x; c_noise), the denoised image of x = x_0 +
 /// sigma z. The sampler's own kernel scales before and combines after, so that F is all there is to run.
 ///
-/// With guidance D is D_guide + weight (D - D_guide), away from a worse denoiser: the same network without its condition
-/// (classifier-free guidance, arXiv:2207.12598), or another one (autoguidance, arXiv:2406.02507).
+/// With guidance D is D_guide + weight (D - D_guide), away from a worse denoiser: the same network without its
+/// condition (classifier-free guidance, arXiv:2207.12598), or another one (autoguidance, arXiv:2406.02507).
 struct Denoiser {
   /// The numbers that join F and D at a level.
   std::function<Scaling(const NoiseLevel&)> scaling;

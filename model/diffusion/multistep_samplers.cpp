@@ -79,8 +79,8 @@ struct Few {
   void add(double x) { v[count++] = x; }
 };
 
-/// rho_1 .. rho_n of UniPC: sum_k rho_k r_k^(m-1) = m! phi_m / B for m = 1 .. n. Elimination needs no pivots: the r_k are
-/// different, so no leading minor of their powers is 0.
+/// rho_1 .. rho_n of UniPC: sum_k rho_k r_k^(m-1) = m! phi_m / B for m = 1 .. n. Elimination needs no pivots: the r_k
+/// are different, so no leading minor of their powers is 0.
 Few unipc_weights(const Few& r, double h) {
   const double H = -h, B = std::expm1(H);
   const int n = r.count;
@@ -118,8 +118,8 @@ void add_earlier(Update& update, double factor, const Few& rho, const Few& r, in
   for (int k = 0; k < count; ++k) add_difference(update, factor * rho.v[k] / r.v[k], newest + k + 1, newest);
 }
 
-/// What the corrector adds to the predicted state at level i, whose D is D_0: its own combination of the step from level
-/// i - 1 minus the predictor's, both starting from the same corrected state.
+/// What the corrector adds to the predicted state at level i, whose D is D_0: its own combination of the step from
+/// level i - 1 minus the predictor's, both starting from the same corrected state.
 void add_correction(Update& update, const Levels& levels, size_t i, int order) {
   const size_t before = i - 1;
   const double h = log_step(levels, before), weight = -std::expm1(-h);  // -B

@@ -51,8 +51,8 @@ class Sampler {
   Sampler(const Sampler&) = delete;  // its steps hold its address
   Sampler& operator=(const Sampler&) = delete;
 
-  /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): f32 [N,H,W,C], as the plan ends.
-  /// NotFinite, naming the step, if a number is not.
+  /// Samples seeds.size() <= chunk images (the rest of the chunk repeats the last seed): f32 [N,H,W,C], as the plan
+  /// ends. NotFinite, naming the step, if a number is not.
   std::vector<float> numbers(const std::vector<uint64_t>& seeds, const SampleHooks& hooks = {});
   /// The same as pixels, u8.
   std::vector<uint8_t> sample(const std::vector<uint64_t>& seeds, const SampleHooks& hooks = {}) {

@@ -125,8 +125,8 @@ const SamplerInfo& info_of(SamplerKind);
 /// One line for each sampler, under a line of headings.
 std::string sampler_table();
 
-/// Completes what a user asks for. Errors: an option that does nothing with the sampler; steps and evaluations at once, or
-/// too few evaluations for a step.
+/// Completes what a user asks for. Errors: an option that does nothing with the sampler; steps and evaluations at
+/// once, or too few evaluations for a step.
 SamplerSettings settle(const SamplerOptions&, Prediction);
 /// The sampler of these settings. Error: the SDE has none such.
 SamplerPlan make_sampler_plan(const SamplerSettings&, const Sde&);

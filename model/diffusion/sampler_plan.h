@@ -16,8 +16,8 @@
 ///
 /// The state is xbar = x_t / a(t) = x_0 + sigma z for every SDE, as in EDM, and in the end the image itself.
 ///
-/// One kind of stage is not linear, as its step depends on the state's norms: Langevin's corrector (kernels/langevin.h),
-/// which stays at its level and leaves D_1 .. D_3 as they are.
+/// One kind of stage is not linear, as its step depends on the state's norms: Langevin's corrector
+/// (kernels/langevin.h), which stays at its level and leaves D_1 .. D_3 as they are.
 namespace ito::model {
 
 /// A step of the corrector: 2 alpha (snr |z| / |score|)^2 (arXiv:2011.13456, algorithms 4 and 5).

@@ -63,8 +63,9 @@ struct Multistep {
 /// better than the whole weight where steps are few.
 SamplerPlan dpm_solver_plan(const Levels&, const Multistep&);
 
-/// UniPC (arXiv:2302.04867) with B(h) = e^h - 1 on denoised images, of order 2 or 3: a predictor's result is corrected by
-/// the evaluation that the next step begins with. Correction and next prediction are one update of the predicted state.
+/// UniPC (arXiv:2302.04867) with B(h) = e^h - 1 on denoised images, of order 2 or 3: a predictor's result is
+/// corrected by the evaluation that the next step begins with. Correction and next prediction are one update of the
+/// predicted state.
 SamplerPlan unipc_plan(const Levels&, const Multistep&);
 
 }  // namespace ito::model

@@ -38,8 +38,8 @@ Update flow_euler(double from, double to);
 /// where y is the first half's result, D_0 = D(y; to), D_1 = D(x; from). Needs to > 0. Source: lines 7 and 8.
 Update flow_heun(double from, double to);
 
-/// A step of the reverse chain whose forward chain has the SDE's marginals at the two levels (arXiv:2011.13456, appendix
-/// E): where f = 0, x' = x + (from^2 - to^2) score + sqrt(from^2 - to^2) z; under VP, where `vp`,
+/// A step of the reverse chain whose forward chain has the SDE's marginals at the two levels (arXiv:2011.13456,
+/// appendix E): where f = 0, x' = x + (from^2 - to^2) score + sqrt(from^2 - to^2) z; under VP, where `vp`,
 ///   x'_t = (2 - sqrt(1 - beta)) x_t + beta score + sqrt(beta) z,  beta = 1 - (a_from / a_to)^2.
 /// to with sigma = 0 is the image itself.
 Update reverse_diffusion(const NoiseLevel& from, const NoiseLevel& to, bool vp);

@@ -59,7 +59,9 @@ DiffusionOptions default_diffusion(NetworkKind kind, Prediction prediction) {
   if (kind == NetworkKind::tutorial) d.sde.kind = SdeKind::simple;
   d.preconditioning.prediction = prediction;
   if (kind != NetworkKind::unet) d.preconditioning.condition = NoiseCondition::time;
-  d.weighting = edm ? Weighting::edm : Weighting::sigma2;
+  // sigma2 asks so little of x_0 where there is much noise that a network learns textures and no faces
+  // (docs/samplers.md).
+  d.weighting = edm ? Weighting::edm : prediction == Prediction::x0 ? Weighting::min_snr : Weighting::sigma2;
   d.draw.kind = edm ? LevelDraw::log_normal : LevelDraw::uniform;
   return d;
 }

@@ -32,7 +32,7 @@ void fields(Options& o, Visit&& visit) {
                                          .otherwise("log-sigma/4; t for document and tutorial"));
   visit(o.preconditioning.sigma_data, Field("sigma_data", "", above(0).to(1000)));
   visit(o.weighting,
-        Field("weighting", "of the loss over noise levels").otherwise("edm; sigma2 without EDM"));
+        Field("weighting", "of the loss over noise levels").otherwise("edm; min-snr for x0, else sigma2"));
   visit(o.min_snr_gamma, Field("min_snr_gamma", "", above(0).to(1e6)));
   visit(o.draw.kind,
         Field("level_draw", "how noise levels are drawn").otherwise("log-normal; uniform without EDM"));

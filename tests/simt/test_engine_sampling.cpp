@@ -143,8 +143,8 @@ TEST_CASE("guidance: 1 is plainly conditional, 0 is unconditional, and both devi
   CHECK(distance(guided(cuda, 1), null) > 1e-3);
 }
 
-/// Settings of a sampler's options, as every case below samples them: on the CPU, launched and captured on CUDA, and each
-/// image alone.
+/// Settings of a sampler's options, as every case below samples them: on the CPU, launched and captured on CUDA, and
+/// each image alone.
 void check_devices(const SamplerPlan& plan, const std::function<Denoiser(Model&)>& denoiser_of) {
   const std::vector<uint64_t> seeds = {3, 8, 9};
   const auto images = [&](Backend backend, bool capture, const std::vector<uint64_t>& of, int chunk) {
