@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "model/diffusion/sampler_plan.h"
 
@@ -16,13 +18,17 @@ struct Mixture {
   double weight[3] = {0.3, 0.5, 0.2}, centre[3] = {-0.7, 0.1, 0.8}, stddev[3] = {0.1, 0.2, 0.05};
 
   double denoise(double x, double sigma) const {
+    double exponent[3], most = -std::numeric_limits<double>::infinity();
+    for (int k = 0; k < 3; ++k) {
+      const double variance = square(stddev[k]) + sigma * sigma;
+      exponent[k] = std::log(weight[k] / std::sqrt(variance)) - 0.5 * square(x - centre[k]) / variance;
+      most = std::max(most, exponent[k]);
+    }
     double total = 0, sum = 0;
     for (int k = 0; k < 3; ++k) {
-      const double own = square(stddev[k]), variance = own + sigma * sigma;
-      const double density =
-          weight[k] / std::sqrt(variance) * std::exp(-0.5 * square(x - centre[k]) / variance);
+      const double own = square(stddev[k]), density = std::exp(exponent[k] - most);  // however far away x is
       total += density;
-      sum += density * (centre[k] + own / variance * (x - centre[k]));
+      sum += density * (centre[k] + own / (own + sigma * sigma) * (x - centre[k]));
     }
     return sum / total;
   }
