@@ -22,9 +22,10 @@ struct Axis {
   double at(double v) const { return begin + (end - begin) * std::log(v / low) / std::log(high / low); }
   std::vector<double> ticks() const {
     std::vector<double> ticks;
-    for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10)
+    for (int power = int(std::floor(std::log10(low))); power <= int(std::ceil(std::log10(high))); ++power)
       for (const double digit : {1.0, 2.0, 5.0})
-        if (const double v = power * digit; v >= low * 0.999 && v <= high * 1.001) ticks.push_back(v);
+        if (const double v = std::pow(10, power) * digit; v >= low * 0.999 && v <= high * 1.001)
+          ticks.push_back(v);
     return ticks;
   }
 };

@@ -365,13 +365,13 @@ TEST_CASE("grids are drawn under rows of the training, each image by its seed al
   for (const size_t i : {size_t(2), size_t(9)}) {
     // The same image, given its row by hand.
     const std::vector<float> row = trainer.attributes().row(varied.row_for(seeds[i]));
-    const Denoiser given = guided_denoiser(
-        device, trainer.ema_network(), denoising, [&](const auto&) { return row; }, {});
+    const Denoiser given =
+        guided_denoiser(device, trainer.ema_network(), denoising, [&](const auto&) { return row; }, {});
     CHECK(sample_images(device, given, plan, image, {seeds[i]}) == of(i));
   }
   const std::vector<float> other = {1, 1, 1};
-  const Denoiser changed = guided_denoiser(
-      device, trainer.ema_network(), denoising, [&](const auto&) { return other; }, {});
+  const Denoiser changed =
+      guided_denoiser(device, trainer.ema_network(), denoising, [&](const auto&) { return other; }, {});
   REQUIRE(trainer.attributes().row(varied.row_for(seeds[2])) != other);
   CHECK(sample_images(device, changed, plan, image, {seeds[2]}) != of(2));
 }
@@ -381,8 +381,8 @@ TEST_CASE("conditions that are not one for each image are refused") {
   engine::Device device({1, engine::Backend::cpu});
   Trainer trainer(device, run.options, run.shown());
   const auto error = [&](size_t rows, size_t seeds) {
-    const Denoiser denoiser = guided_denoiser(
-        device, trainer.ema_network(), {}, [=](const auto&) { return std::vector<float>(rows * 3); }, {});
+    const Denoiser denoiser = guided_denoiser(device, trainer.ema_network(), {},
+                                              [=](const auto&) { return std::vector<float>(rows * 3); }, {});
     return error_of([&] { denoiser.prepare(std::vector<uint64_t>(seeds)); });
   };
   CHECK(error(2, 2) == "");

@@ -13,7 +13,7 @@ namespace {
 
 /// A run's newest checkpoint, or the folder itself.
 fs::path checkpoint_of(const std::string& run_or_checkpoint) {
-  const fs::path folder = run_or_checkpoint;
+  fs::path folder = run_or_checkpoint;
   if (!fs::exists(folder)) fail(cat("--guide ", run_or_checkpoint, ": there is no such run or checkpoint"));
   if (fs::exists(folder / "options.json") && fs::exists(folder / "unet")) return folder;
   return find_checkpoint("", run_or_checkpoint);

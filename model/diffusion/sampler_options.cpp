@@ -9,7 +9,7 @@ namespace ito::model {
 namespace {
 
 /// Options that are for some samplers only.
-enum Takes : unsigned { kEta = 1, kVariance = 2, kOrder = 4, kLowerOrder = 8, kChurn = 16, kFinal = 32 };
+constexpr unsigned kEta = 1, kVariance = 2, kOrder = 4, kLowerOrder = 8, kChurn = 16, kFinal = 32;
 
 using Kind = SamplerKind;
 constexpr bool kYes = true, kNo = false;
