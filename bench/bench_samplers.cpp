@@ -52,22 +52,12 @@ void fields(Options& o, Visit&& visit) {
   visit(o.svg, Field("svg", "a file that receives the plot"));
 }
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> parts;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
 std::vector<SamplerKind> samplers_of(const Request& f) {
   std::vector<SamplerKind> kinds;
   if (f.samplers.empty())
     for (const auto& row : Names<SamplerKind>::kTable) kinds.push_back(row.value);
   else
-    for (const std::string& name : split(f.samplers)) kinds.push_back(parse_name<SamplerKind>(name));
+    for (const std::string& name : split_list(f.samplers)) kinds.push_back(parse_name<SamplerKind>(name));
   return kinds;
 }
 
@@ -150,7 +140,7 @@ int run(const Request& f) {
   std::vector<Line> lines;
   for (const SamplerKind kind : samplers_of(f)) {
     Line line{std::string(name_of(kind)), {}, model::info_of(kind).stochastic};
-    for (const std::string& text : split(f.evaluations)) {
+    for (const std::string& text : split_list(f.evaluations)) {
       const int budget = parse_option<int>("each number of --evaluations", text, model::kSamplerSteps);
       const model::SamplerSettings settings =
           model::settle({.sampler = kind, .evaluations = budget}, prediction);

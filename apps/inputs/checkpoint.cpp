@@ -36,9 +36,8 @@ fs::path find_checkpoint(const std::string& checkpoint, const std::string& run) 
 
 std::vector<uint64_t> parse_seeds(const std::string& text) {
   std::vector<uint64_t> seeds;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string_view part = std::string_view(text).substr(begin, end - begin);
+  for (const std::string& item : split_list(text)) {
+    const std::string_view part = item;
     const size_t dash = part.find('-');
     const uint64_t first = parse_seed(part.substr(0, dash), text);
     const uint64_t last = dash == std::string_view::npos ? first : parse_seed(part.substr(dash + 1), text);
@@ -47,7 +46,6 @@ std::vector<uint64_t> parse_seeds(const std::string& text) {
       fail(cat("--seeds '", text, "' names more than a million images"));
     // Counted from the first seed: there is no number past the largest one to stop at.
     for (uint64_t i = 0; i <= last - first; ++i) seeds.push_back(first + i);
-    begin = end + 1;
   }
   return seeds;
 }

@@ -4,17 +4,13 @@
 #include <set>
 
 #include "data/pictures/label.h"
+#include "kernels/base/names.h"
 #include "model/diffusion/sampler.h"
 
 namespace ito::apps {
 
 std::vector<std::vector<std::string>> attribute_columns(const std::string& names) {
-  std::vector<std::string> parts;
-  for (size_t begin = 0; begin <= names.size();) {
-    const size_t end = std::min(names.find(',', begin), names.size());
-    parts.push_back(names.substr(begin, end - begin));
-    begin = end + 1;
-  }
+  const std::vector<std::string> parts = split_list(names);
   const bool empty =
       std::any_of(parts.begin(), parts.end(), [](const std::string& name) { return name.empty(); });
   if (empty || parts.size() > 3 || std::set(parts.begin(), parts.end()).size() != parts.size())
