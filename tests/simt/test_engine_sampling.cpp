@@ -80,14 +80,16 @@ TEST_CASE("every sampler on CUDA makes the CPU's images") {
   }
 }
 
+// Of each kind of stages one sampler: none, one, two and three earlier images, two stages a step, and noise before it.
 TEST_CASE("replayed stages equal launched ones bit for bit") {
-  for (const std::string& name : every_sampler())
+  for (const char* name : {"euler-maruyama", "heun", "churn", "dpm++2m-sde", "dpm++3m", "unipc"})
     for (DType compute : {DType::f32, DType::bf16}) {
+      if (compute == DType::bf16 && std::string(name) != "heun" && std::string(name) != "unipc") continue;
       CAPTURE(name);
-      const SamplerPlan plan = plan_of(name, 7);
+      const SamplerPlan plan = plan_of(name, 6);
       const auto images = [&](bool capture) {
         Model m(Backend::cuda, compute, 0, capture);
-        return sampled(m, network_denoiser(*m.network, {{}, compute}), plan, {1, 2}, 2);
+        return sampled(m, network_denoiser(*m.network, {{}, compute}), plan, {1}, 1);
       };
       CHECK(images(true) == images(false));
     }
@@ -146,6 +148,7 @@ TEST_CASE("guidance: 1 is plainly conditional, 0 is unconditional, and both devi
 /// Settings of a sampler's options, as every case below samples them: on the CPU, launched and captured on CUDA, and
 /// each image alone.
 void check_devices(const SamplerPlan& plan, const std::function<Denoiser(Model&)>& denoiser_of) {
+  CAPTURE(plan.name);
   const std::vector<uint64_t> seeds = {3, 8, 9};
   const auto images = [&](Backend backend, bool capture, const std::vector<uint64_t>& of, int chunk) {
     Model m(backend, DType::f32, 3, capture);
@@ -163,14 +166,13 @@ Denoiser plain(Model& m) { return network_denoiser(*m.network, {}); }
 SamplerPlan plan_of(const SamplerOptions& o) { return make_sampler_plan(settle(o, Prediction::edm), Sde()); }
 
 TEST_CASE("a corrector, per image and per batch; clipping, static and dynamic") {
-  check_devices(plan_of({.sampler = SamplerKind::reverse_diffusion, .steps = 4, .corrector = 2}), plain);
-  check_devices(plan_of({.sampler = SamplerKind::dpmpp_2m_sde, .steps = 4, .corrector = 1, .clip = "0.9"}),
+  check_devices(plan_of({.sampler = SamplerKind::reverse_diffusion, .steps = 2, .corrector = 2}), plain);
+  check_devices(plan_of({.sampler = SamplerKind::dpmpp_2m_sde, .steps = 3, .corrector = 1, .clip = "0.9"}),
                 plain);
   check_devices(
-      plan_of({.sampler = SamplerKind::ancestral, .steps = 4, .corrector = 1, .snr_norm = SnrNorm::batch}),
+      plan_of({.sampler = SamplerKind::ancestral, .steps = 2, .corrector = 1, .snr_norm = SnrNorm::batch}),
       plain);
   check_devices(plan_of({.sampler = SamplerKind::heun, .steps = 4, .clip = "static"}), plain);
-  check_devices(plan_of({.sampler = SamplerKind::unipc, .steps = 6, .clip = "0.95"}), plain);
 }
 
 TEST_CASE("a corrector of snr 0 leaves the predictor's images, bit for bit; clipping bounds them") {
