@@ -27,6 +27,7 @@ struct Model {
   NetworkConfig config;
   engine::ParamStore store;
   std::unique_ptr<Network> network;
+  std::vector<std::shared_ptr<void>> others;  // what else lives on the device
 
   explicit Model(Backend backend, DType compute = DType::f32, int condition = 0, bool capture = true)
       : device({.threads = 1, .backend = backend, .comparison = {.capture = capture}}),
@@ -204,13 +205,13 @@ TEST_CASE("autoguidance by another network, with and without conditions, within 
       store.allocate(engine::ParamStore::Use::inference, 77);
     }
   };
-  std::vector<std::unique_ptr<Other>> others;
   const auto guided = [&](Model& m, const Guidance& guidance) {
-    others.push_back(std::make_unique<Other>(m));
+    const auto other = std::make_shared<Other>(m);
+    m.others.push_back(other);
     DenoiserOptions x0;
     x0.preconditioning.prediction = Prediction::x0;
     return autoguided(guided_denoiser(m.device, *m.network, {}, conditions_of, {}),
-                      network_denoiser(*others.back()->network, x0), guidance);
+                      network_denoiser(*other->network, x0), guidance);
   };
   const SamplerPlan plan = plan_of({.sampler = SamplerKind::dpmpp_3m, .steps = 5});
   check_devices(plan, [&](Model& m) { return guided(m, {.weight = 2}); });
