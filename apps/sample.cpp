@@ -242,6 +242,7 @@ SampleNote note_of(const SampleRequest& f, const Job& job, const fs::path& check
 
 /// Draws and writes the one labelled picture of --attr-grid.
 int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const Job& job) {
+  check_own_pictures(job.out);
   const auto columns = attribute_columns(f.attribute_grid);
   LiveLine line;
   const double start = now();
@@ -255,6 +256,7 @@ int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const 
   fs::create_directories(job.out);
   const fs::path file = job.out / "attr-grid.png";
   data::write_png(file, grid, texts_of(job.note, job.seeds));
+  if (!read_sample_note(job.out)) write_sample_note(job.out, job.note);  // the folder is ours from now on
   std::cout << "wrote      " << file.string() << ": " << columns.size() << " columns by value, "
             << job.seeds.size() << " rows by seed, in " << duration(now() - start) << "\n";
   return 0;

@@ -92,7 +92,8 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   CHECK(note ==
         nlohmann::json({{"run", "run"},
                         {"step", 8},
-                        {"sampling", {"sampler heun", "steps 4", "grid karras", "rho 7", "clip none"}},
+                        {"sampling",
+                         {"sampler euler-maruyama", "steps 4", "grid uniform", "final denoise", "clip none"}},
                         {"seeds", {0, 1, 2}},
                         {"crop", "ddim128"},
                         {"height", 16},
@@ -114,8 +115,8 @@ TEST_CASE("a run from faces to samples, and the same command again") {
   };
   says("one/000002.png",
        "size       16 wide, 16 high\ncolours    RGB (colour type 2), 8 bits\n"
-       "seed       2\nrun        run\nstep       8\nsampler    heun\nsteps      4\ngrid       karras\nrho    "
-       "    7\nclip       none\n");
+       "seed       2\nrun        run\nstep       8\nsampler    euler-maruyama\nsteps      4\ngrid    "
+       "   uniform\nfinal      denoise\nclip       none\n");
   says("heun/grid.png", "seeds      0-1\nrun        run\nstep       8\nsampler    heun\nsteps      3\n");
   says("run/samples/step-00000006.png",
        "seeds      0-3\nrun        run\nstep       6\nsampler    heun\nsteps      3\n");
@@ -427,7 +428,8 @@ TEST_CASE(
     CHECK(contains(note, part));
   CHECK(place.run(sample + "--guide run/checkpoints/step-00000002 --guidance 1.5 --out led").code == 0);
   CHECK(place.run("sample --run run --steps 3 --attr-grid Smiling,Male --out grid").code == 0);
-  CHECK(place.pixels("grid").size() == 1);
+  CHECK(fs::exists(place / "grid/attr-grid.png"));
+  CHECK(place.run(sample + "--out grid").code == 0);  // next to it
   REQUIRE(place.run(sample + "--npy x.npy --strip 2 --out strip").code == 0);
   CHECK(fs::exists(place / "strip/strip.png"));
   REQUIRE(place.run("sample --run run --steps 3 --noise x.npy --out noise").code ==
@@ -450,7 +452,8 @@ TEST_CASE(
 
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --size 8 --out small").code == 0);
   refused(place, sample + "--guide small --guidance 2", "draws images of 8x8");
-  refused(place, "sample --run small --guidance 2", "the model was trained without attributes");
+  refused(place, "sample --run small --guidance 2",
+          "--guidance does nothing for a model that was trained without attributes");
   refused(place, "sample --run small --attr Smiling", "trained without attributes");
 }
 

@@ -44,7 +44,7 @@ TEST_CASE(
 TEST_CASE("a sampler and clipping that suit the model, unless they are chosen") {
   CHECK(settled({}).clip.kind == Clip::Kind::none);
   CHECK(settled({}, Prediction::noise).clip.kind == Clip::Kind::fixed);
-  CHECK(settled({}, Prediction::v).sampler == SamplerKind::heun);
+  CHECK(settled({}, Prediction::v).sampler == SamplerKind::euler_maruyama);
   CHECK(settled({}, Prediction::score_scaled).sampler == SamplerKind::euler_maruyama);
   CHECK(settled({.clip = "none"}, Prediction::noise).clip.kind == Clip::Kind::none);
   const Clip dynamic = settled({.clip = "0.99"}).clip;

@@ -12,8 +12,8 @@
 namespace ito::apps {
 
 /// FID of a run under way: what its averaged weights draw against the images it learns from, as
-/// `./evaluate RUN --reference DATA --count N` measures it with the sampler of the run's grids (seeds 0.., the same
-/// choice of images).
+/// `./evaluate RUN --reference DATA --count N` measures it with the sampler of the run's grids as its flags (seeds 0..,
+/// the same choice of images).
 class RunFid {
  public:
   struct Options {

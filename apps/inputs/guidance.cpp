@@ -58,9 +58,8 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
     check_guide(loaded, *guide_, f.guide);
   } else if (guidance_.weight != 1 && loaded.options.network.condition == 0) {
     fail(
-        "--guidance needs something to be led away from, and the model was trained without attributes: name "
-        "a --guide, or "
-        "train with --attributes");
+        "--guidance does nothing for a model that was trained without attributes; add a --guide, or train "
+        "with --attributes");
   }
   if (!texts_.empty() || (guidance_.weight != 1 && !guide_)) loaded.ask(texts_);  // its errors
 }

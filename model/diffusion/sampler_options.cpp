@@ -119,7 +119,7 @@ std::string sampler_table() {
 SamplerSettings settle(const SamplerOptions& o, Prediction prediction) {
   const bool smooth = prediction == Prediction::edm || prediction == Prediction::v;
   SamplerSettings s;
-  s.sampler = o.sampler.value_or(smooth ? Kind::heun : Kind::euler_maruyama);
+  s.sampler = o.sampler.value_or(s.sampler);
   const SamplerInfo& info = info_of(s.sampler);
   check_options(o, info);
   s.grid = o.grid.value_or(info.grid);

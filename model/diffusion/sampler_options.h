@@ -55,7 +55,7 @@ struct SamplerOptions {
 template <FieldsOf<SamplerOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   constexpr Range kNoise = from(0).to(1e30);
-  visit(o.sampler, Field("sampler", "how").otherwise("one that suits the model"));
+  visit(o.sampler, Field("sampler", "how").otherwise("euler-maruyama, which suits every model"));
   visit(o.steps, Field("steps", "sampler steps", kSamplerSteps).otherwise("the sampler's"));
   visit(o.evaluations,
         Field("evaluations", "as many steps as take so many evaluations of the network an image",

@@ -92,7 +92,10 @@ void fields(Options& o, Visit&& visit) {
   visit(o.save_every, Field("save_every", "steps between checkpoints", kSteps).may_change());
   visit(o.sample_every, Field("sample_every", "steps between sample grids", kSteps).may_change());
   visit(o.sample_count, Field("sample_count", "images of a grid; 0: none", from(0).to(1000000)).may_change());
-  visit(o.sample_steps, Field("sample_steps", "sampler steps of a grid", kSamplerSteps).may_change());
+  visit(o.sample_steps,
+        Field("sample_steps", "Heun steps of a grid, or as many evaluations of dpm++2m-sde without edm or v",
+              from(1).to(500000))
+            .may_change());
   visit(o.keep,
         Field("keep", "newest checkpoints kept, next to the best one", from(1).to(1000000)).may_change());
   visit(o.validate_every,
@@ -133,7 +136,8 @@ void check(const TrainingOptions& options);
 /// Sets the number of steps and, with it, the end of the learning rate's decay.
 void set_steps(TrainingOptions& options, int64_t steps);
 
-/// How grids and FID during training are drawn: by the sampler that suits what the network predicts.
+/// How grids and FID during training are drawn: by Heun where the network predicts edm or v, else by dpm++2m-sde with
+/// as many evaluations.
 SamplerSettings grid_sampler(const TrainingOptions& options);
 
 /// The type that the network computes in.
