@@ -33,6 +33,7 @@ double time_evaluation(engine::Device& device, const model::Denoiser& denoiser,
                        const model::SamplerPlan& plan, const engine::Shape& image, int chunk) {
   model::SamplerPlan once = plan;
   once.stages.resize(1);
+  if (once.flow) once.stages[0].level = once.flow->most, once.flow.reset();
   model::Sampler sampler(device, denoiser, once, image, chunk);
   double seconds = 0;
   for (int i = 0; i < (device.backend() == engine::Backend::cpu ? 2 : 4); ++i) {
@@ -83,6 +84,7 @@ void remove_images(const Job& job, const std::vector<uint64_t>& seeds) {
 /// The result of a sampling: all of it, or what was made before a signal.
 struct Made {
   size_t images = 0;
+  double evaluations = 0;           // of the networks, of all images
   std::vector<uint8_t> first;       // pixels of the first images, as many as a grid has room for
   std::vector<float> numbers;       // of all images, if they are kept
   std::vector<data::Image> strips;  // of the first chunk, state after state
@@ -130,22 +132,20 @@ Made run(engine::Device& device, Job& job) {
   model::Sampler sampler(device, denoiser, job.plan, job.image(), job.chunk);
   const size_t chunk = size_t(sampler.chunk()), each = size_t(job.image().count());
   const size_t shown = data::room_in_grid(job.seeds.size(), int(job.image()[0]), int(job.image()[1]));
-  const int64_t evaluations = job.evaluations();
+  const double chunks = double(div_up(job.seeds.size(), chunk));
   Made made;
   LiveLine line;
   const double start = now();
-  int64_t done = 0;
-  const auto progress = [&] {
-    if (interrupted()) throw Interrupted{};
-    ++done;
-    const double left = (now() - start) / double(done) * double(evaluations - done);
-    line.show(cat(done * 100 / evaluations, " %   ", done, " of ", evaluations, " evaluations   ",
-                  duration(left), " left"));
+  const auto progress_from = [&](size_t first) {
+    return [&, first](double done) {
+      if (interrupted()) throw Interrupted{};
+      line.show(part_done((double(first / chunk) + done) / chunks, now() - start));
+    };
   };
   const std::set<size_t> stages = shown_stages(job);
   const auto hooks_of = [&](size_t first, size_t count) {
     model::SampleHooks hooks;
-    hooks.after_stage = progress;
+    hooks.progress = progress_from(first);
     if (!job.noise.empty()) hooks.noise = job.noise.data() + first * each;
     if (first == 0 && job.strip > 0)
       hooks.look = [&, count](size_t stage, const model::Tensor& denoised) {
@@ -167,6 +167,7 @@ Made run(engine::Device& device, Job& job) {
       write_sample_note(job.out, job.note);
       write_images(job, pixels.data(), seeds.data(), count);
       made.images += count;
+      made.evaluations += sampler.evaluations() * double(count);
       const size_t kept = std::min(count, shown - std::min(shown, first));
       made.first.insert(made.first.end(), pixels.begin(), pixels.begin() + std::ptrdiff_t(kept * each));
     } catch (const Interrupted&) {
@@ -204,6 +205,9 @@ void finish(const Job& job, const Made& made, double seconds) {
   const bool stopped = made.images < job.seeds.size();
   std::cout << (stopped ? "stopped; " : "") << "wrote      " << grid.string() << " and " << made.images
             << " of " << job.seeds.size() << " images next to it, in " << duration(seconds) << "\n";
+  if (job.plan.flow)
+    std::cout << "           its steps took " << std::lround(made.evaluations / double(made.images))
+              << " evaluations an image on average\n";
   if (shown < made.images)
     std::cout << "note       " << grid.string() << " shows the first " << thousands(int64_t(shown))
               << ": a grid of more would be too large a picture\n";
@@ -219,7 +223,11 @@ void describe(const Job& job, const fs::path& checkpoint, engine::Device& device
     std::cout << "asked      " << name << " " << value << "\n";
   for (const std::string& note : job.guided.notes()) std::cout << "note       " << note << "\n";
   const double each = time_evaluation(device, job.guided.denoiser(), job.plan, job.image(), job.chunk);
-  std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
+  if (job.plan.flow)
+    std::cout << "the tolerance decides how many evaluations this takes: one of " << job.chunk << " images "
+              << shortest_text(std::round(each * 1000)) << " ms" << std::endl;
+  else
+    std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
 }
 
 /// The folder's note, with the seeds that it already has of this sampling.
@@ -246,11 +254,10 @@ int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const 
   const auto columns = attribute_columns(f.attribute_grid);
   LiveLine line;
   const double start = now();
-  const data::Image grid = attribute_grid(
-      device, job.guided, job.plan, job.image(), columns, job.seeds, [&](int64_t done, int64_t total) {
+  const data::Image grid =
+      attribute_grid(device, job.guided, job.plan, job.image(), columns, job.seeds, [&](double done) {
         stop_if_interrupted("nothing was written");
-        const double left = (now() - start) / double(done) * double(total - done);
-        line.show(cat(done * 100 / total, " %   ", duration(left), " left"));
+        line.show(part_done(done, now() - start));
       });
   line.end();
   fs::create_directories(job.out);
@@ -297,6 +304,9 @@ int sample(const SampleRequest& f) {
   const model::SamplerSettings sampler =
       model::settle(f.sampler, loaded.options.diffusion.preconditioning.prediction);
   const model::SamplerPlan plan = model::make_sampler_plan(sampler, loaded.sde);
+  if (f.strip && plan.flow)
+    fail_advising(cat("a strip shows steps, and the sampler ", plan.name, " takes others for each image"),
+                  {"no {strip}", "{sampler} heun, for example"});
   const GuidedModel guided(device, loaded, f.guidance);
   std::vector<float> noise;
   if (!f.noise.empty()) noise = read_noise(f.noise, image);

@@ -113,7 +113,7 @@ double evaluation_time(Device& device, model::Trainer& trainer, const Setting& s
     device.synchronize();
   };
   for (int i = 0; i < 2; ++i) run();
-  return watch.time(run).seconds / double(sampler.stages());
+  return watch.time(run).seconds / plan.evaluations();
 }
 
 /// Seconds that the convolutions of a step take in a bare loop: as the step does them, and by the library.

@@ -1,5 +1,6 @@
 #include "engine/staging.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace ito::engine {
@@ -21,7 +22,7 @@ Staging::Staging(Device& device, size_t input_bytes, size_t result_bytes)
     : device_(device),
       input_bytes_(input_bytes),
       result_bytes_(result_bytes),
-      device_inputs_(Storage::persistent(device, input_bytes)) {
+      device_inputs_(Storage::persistent(device, std::max<size_t>(input_bytes, 1))) {
   if (kernels::CudaStream* const stream = device.cuda_stream())
     for (auto& slot : slots_) slot = std::make_unique<Slot>(*stream, input_bytes, result_bytes);
   else

@@ -408,13 +408,14 @@ TEST_CASE(
   place.faces();
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 4 --save-every 2 --attributes=Smiling,Male --out run")
               .code == 0);
-  const std::string sample = "sample --run run --steps 3 --count 2 ";
+  const std::string draw = "sample --run run --count 2 ", sample = draw + "--steps 3 ";
   const Ended list = place.run("sample --list-samplers");
   CHECK(list.code == 0);
   for (const std::string& name : ito::names_of<ito::model::SamplerKind>()) {
     CAPTURE(name);
     CHECK(contains(list.out, "\n" + name + " "));
-    CHECK(place.run(sample + "--sampler " + name + " --out " + name).code == 0);
+    const std::string steps = name == "rk45" ? "--tolerance 0.05 " : "--steps 3 ";
+    CHECK(place.run(draw + steps + "--sampler " + name + " --out " + name).code == 0);
     CHECK(fs::exists(place / (name + "/000001.png")));
   }
   CHECK(place.files("heun").at("000001.png") != place.files("unipc").at("000001.png"));

@@ -30,7 +30,9 @@ TEST_CASE(
     for (const Sde& sde : {Sde(), Sde(Vp{}), Sde(SubVp{}), Sde(Simple{267})}) {
       if (row.value == SamplerKind::reverse_diffusion && sde.equations().index() == 2) continue;
       const SamplerPlan plan = make_sampler_plan(s, sde);
-      CHECK(plan.evaluations() == s.steps * info.evaluations - (info.evaluations - 1));
+      CHECK(plan.flow.has_value() == (info.steps == 0));
+      CHECK(plan.evaluations() == evaluations_of(s));
+      if (!plan.flow) CHECK(plan.evaluations() == s.steps * info.evaluations - (info.evaluations - 1));
       bool noise = false;
       for (const Stage& stage : plan.stages) noise |= stage.update.c != 0 || stage.noise_before != 0;
       CHECK(noise == info.stochastic);

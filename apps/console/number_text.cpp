@@ -18,6 +18,10 @@ std::string duration(double seconds) {
   return text;
 }
 
+std::string part_done(double done, double seconds) {
+  return std::to_string(int(100 * done)) + " %   " + duration(seconds / done * (1 - done)) + " left";
+}
+
 std::string thousands(long long n) {
   std::string digits = std::to_string(n);
   for (int i = int(digits.size()) - 3; i > (n < 0 ? 1 : 0); i -= 3) digits.insert(size_t(i), ",");

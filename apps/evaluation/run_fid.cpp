@@ -80,9 +80,9 @@ std::optional<double> RunFid::measure(model::Trainer& trainer, LiveLine& line) {
   struct Interrupted {};
   std::vector<uint8_t> drawn;
   try {
-    drawn = model::sample_ema(device_, trainer, seeds, [&](int64_t done, int64_t total) {
+    drawn = model::sample_ema(device_, trainer, seeds, [&](double done) {
       if (interrupted()) throw Interrupted();
-      line.show(cat("fid        drawing, ", done * 100 / total, " %"));
+      line.show(cat("fid        drawing, ", int(100 * done), " %"));
     });
   } catch (const Interrupted&) {
     return std::nullopt;

@@ -102,13 +102,11 @@ class DrawnImages : public SideImages {
     std::iota(seeds.begin(), seeds.end(), uint64_t(0));
     LiveLine line;
     const double start = now();
-    pixels_ = model::sample_images(
-        device_, guided_.denoiser(), plan_, {size().height, size().width, 3}, seeds,
-        [&](int64_t done, int64_t total) {
-          stop_if_interrupted("nothing was written");
-          const double left = (now() - start) / double(done) * double(total - done);
-          line.show(cat("sampling   ", done * 100 / total, " %, ", duration(left), " left"));
-        });
+    pixels_ = model::sample_images(device_, guided_.denoiser(), plan_, {size().height, size().width, 3},
+                                   seeds, [&](double done) {
+                                     stop_if_interrupted("nothing was written");
+                                     line.show(cat("sampling   ", part_done(done, now() - start)));
+                                   });
   }
   std::string name(int64_t i) const override { return cat("seed ", i); }
   void read(int64_t i, uint8_t* out) const override {

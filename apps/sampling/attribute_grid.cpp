@@ -5,7 +5,6 @@
 
 #include "data/pictures/label.h"
 #include "kernels/base/names.h"
-#include "model/diffusion/sampler.h"
 
 namespace ito::apps {
 
@@ -28,17 +27,15 @@ std::vector<std::vector<std::string>> attribute_columns(const std::string& names
 
 data::Image attribute_grid(engine::Device& device, const GuidedModel& guided, const model::SamplerPlan& plan,
                            const engine::Shape& image, const std::vector<std::vector<std::string>>& columns,
-                           const std::vector<uint64_t>& seeds,
-                           const std::function<void(int64_t done, int64_t total)>& progress) {
+                           const std::vector<uint64_t>& seeds, const model::SampleProgress& progress) {
   std::vector<data::Image> images(columns.size() * seeds.size());
   for (size_t c = 0; c < columns.size(); ++c) {
     std::vector<std::string> asked = guided.attributes();
     for (const std::string& label : columns[c])
       asked.push_back(label.substr(1) + (label[0] == '-' ? "=-1" : "=1"));
-    const std::vector<uint8_t> pixels = model::sample_images(
-        device, guided.denoiser(asked), plan, image, seeds, [&](int64_t done, int64_t total) {
-          progress(int64_t(c) * total + done, int64_t(columns.size()) * total);
-        });
+    const std::vector<uint8_t> pixels =
+        model::sample_images(device, guided.denoiser(asked), plan, image, seeds,
+                             [&](double done) { progress((double(c) + done) / double(columns.size())); });
     for (size_t r = 0; r < seeds.size(); ++r) {
       data::Image& one = images[r * columns.size() + c] = data::Image(int(image[1]), int(image[0]));
       std::copy_n(pixels.begin() + std::ptrdiff_t(r) * image.count(), image.count(), one.rgb.begin());

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <functional>
-
 #include "apps/inputs/guidance.h"
 #include "data/pictures/image.h"
+#include "model/diffusion/sampler.h"
 
 namespace ito::apps {
 
@@ -11,11 +10,10 @@ namespace ito::apps {
 /// Error: no attribute, more than three, one twice.
 std::vector<std::vector<std::string>> attribute_columns(const std::string& names);
 
-/// Draws each seed once a column, with the same noise: a labelled picture, rows by seed. progress(done, total) in
-/// evaluations; what it throws ends the drawing.
+/// Draws each seed once a column, with the same noise: a labelled picture, rows by seed. What `progress` throws
+/// ends the drawing.
 data::Image attribute_grid(engine::Device&, const GuidedModel&, const model::SamplerPlan&,
                            const engine::Shape& image, const std::vector<std::vector<std::string>>& columns,
-                           const std::vector<uint64_t>& seeds,
-                           const std::function<void(int64_t done, int64_t total)>& progress);
+                           const std::vector<uint64_t>& seeds, const model::SampleProgress& progress);
 
 }  // namespace ito::apps

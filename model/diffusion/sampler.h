@@ -11,7 +11,8 @@
 #include "engine/captured_step.h"
 #include "kernels/base/error.h"
 #include "kernels/langevin.h"
-#include "model/diffusion/denoiser.h"
+#include "model/diffusion/adaptive_flow.h"
+#include "model/diffusion/sampler_batch.h"
 #include "model/diffusion/sampler_plan.h"
 
 namespace ito::model {
@@ -26,14 +27,15 @@ class NotFinite : public Error {
   using Error::Error;
 };
 
-/// Called after every stage with the number done and the number to do over all chunks.
-using SampleProgress = std::function<void(int64_t done, int64_t total)>;
+/// Called again and again with the part of all work that is done, above 0 and up to 1.
+using SampleProgress = std::function<void(double done)>;
 
 /// What a caller of the sampler may want besides images.
 struct SampleHooks {
-  std::function<void()> after_stage = {};
+  SampleProgress progress = {};  // of the chunk, after every stage
   const float* noise = nullptr;  // [seeds,H,W,C] of unit variance, instead of the seeds' own prior
-  /// Called after each stage that is not a corrector's with the denoised images D_0 [chunk,H,W,C], on the device.
+  /// Called after each stage that is not a corrector's with the denoised images D_0 [chunk,H,W,C], on the device. A
+  /// sampler whose steps are not known beforehand has no such stages.
   std::function<void(size_t stage, const Tensor& denoised)> look = {};
 };
 
@@ -61,13 +63,14 @@ class Sampler {
   /// The same on the device, unchecked: [chunk,H,W,C].
   Tensor run(const std::vector<uint64_t>& seeds, const SampleHooks& hooks = {});
 
-  int chunk() const { return chunk_; }
-  int64_t stages() const { return int64_t(plan_.stages.size()); }
+  int chunk() const { return batch_.chunk; }
+  /// Of the networks, an image, in the last run.
+  double evaluations() const { return flow_ ? flow_->evaluations() : plan_.evaluations(); }
 
  private:
   /// Which buffers a stage works on: stages that agree in it are one captured step.
   struct Wiring {
-    int at, start, out;   // of states_: where the network is asked, the step's start, the result
+    int at, start, out;   // of the batch's states: where the network is asked, the step's start, the result
     int newest, history;  // of denoised_: where D_0 goes (-1: nowhere), how many older ones are read
     bool corrects;
     bool operator<(const Wiring& o) const {
@@ -79,33 +82,23 @@ class Sampler {
   void make_tables();
   kernels::SdeStep numbers_of(size_t stage) const;
   kernels::LangevinStep correction_of(size_t stage) const;
-  template <class Step>
-  void set_networks(size_t stage, Step&) const;
-  template <class Step>
-  void tell_next(size_t stage, Step&) const;
-  template <class Operands>
-  void ask_next(Operands&);
   Wiring wiring_of(size_t stage, const Wiring& before) const;
-  void begin(const std::vector<uint64_t>& seeds, const float* noise);
-  void set_numbers(size_t index);
+  Tensor run_stages(const SampleHooks&);
+  void set_numbers(size_t stage);
   void run_stage(const Wiring&);
-  void run_correction(const Wiring&, const Tensor& f, const Tensor& guide_f);
-  void update(const kernels::SdeUpdateOperands&, int history, Purpose);
+  void run_correction(const Wiring&, const Evaluation&);
   [[noreturn]] void fail_not_finite(const std::vector<uint64_t>& seeds, const SampleHooks&);
+  std::string first_not_finite(const std::vector<uint64_t>& seeds, const SampleHooks&);
 
-  engine::Device& device_;
-  Denoiser denoiser_;
   SamplerPlan plan_;
-  engine::Shape image_;
-  int chunk_, ring_ = 1;                // ring_: how many denoised images are kept
+  SamplerBatch batch_;
+  std::unique_ptr<AdaptiveFlow> flow_;  // where the plan has no stages, and nothing of the following is used
+  int ring_ = 1;                        // how many denoised images are kept
   std::vector<uint32_t> ordinal_;       // of each stage among those of its kind: steps, or corrections
-  Tensor states_[2], input_, c_noise_;  // [N,H,W,C], [M,H,W,C], [M]
-  Tensor guide_input_, guide_c_noise_;  // the guide's: the second half of the above, or its own
-  Tensor limit_, norms_;                // [N], [N,2]; undefined where the plan needs none
+  Tensor norms_;                        // [N,2]; undefined where the plan needs none
   std::vector<Tensor> denoised_;        // [N,H,W,C] each
   bool looking_ = false;                // D_0 is kept for SampleHooks::look
-  engine::Buffer<uint64_t> seeds_;
-  engine::Buffer<kernels::SdeStep> table_, current_;  // all stages' numbers; those of the running one
+  engine::Buffer<kernels::SdeStep> table_;  // all stages' numbers; those of the running one are the batch's
   engine::Buffer<kernels::LangevinStep> corrections_, current_correction_;
   std::map<Wiring, std::unique_ptr<engine::CapturedStep>> steps_;
 };

@@ -9,7 +9,8 @@ namespace ito::model {
 namespace {
 
 /// Options that are for some samplers only.
-constexpr unsigned kEta = 1, kVariance = 2, kOrder = 4, kLowerOrder = 8, kChurn = 16, kFinal = 32;
+constexpr unsigned kEta = 1, kVariance = 2, kOrder = 4, kLowerOrder = 8, kChurn = 16, kFinal = 32,
+                   kTolerated = 64;
 
 using Kind = SamplerKind;
 constexpr bool kYes = true, kNo = false;
@@ -36,6 +37,8 @@ constexpr SamplerInfo kSamplers[] = {
      kEta | kLowerOrder},
     {Kind::unipc, "predictor and corrector on the same evaluation: the fewest steps", kNo, 3, 1, 20,
      Grid::karras, 0, kOrder | kLowerOrder},
+    {Kind::rk45, "the probability flow to a tolerance: each image takes the steps that it needs", kNo, 5, 6,
+     0, Grid::karras, 0, kTolerated},
 };
 
 /// The samplers that take an option, "ddim, euler-ancestral or dpm++2m-sde".
@@ -53,6 +56,22 @@ void check_taken(const SamplerInfo& info, bool given, unsigned option, const cha
                 {cat("no {", name, "}"), cat("{sampler} ", takers(option))});
 }
 
+/// Fails if a sampler that chooses its steps itself is told which to take.
+void check_chooses_itself(const SamplerOptions& o, const SamplerInfo& info) {
+  for (const auto& [given, name] : {std::pair{o.steps.has_value(), "steps"},
+                                    {o.evaluations.has_value(), "evaluations"},
+                                    {o.grid.has_value(), "grid"},
+                                    {o.rho.has_value(), "rho"}})
+    if (given)
+      fail_advising(
+          cat("the sampler ", name_of(info.kind), " chooses its steps itself: ", name, " does nothing"),
+          {cat("no {", name, "}"), "{tolerance} 1e-4, for fewer steps"});
+  if (o.clip && Clip::parse(*o.clip).kind == Clip::Kind::dynamic)
+    fail_advising(
+        cat("dynamic thresholding has no smooth flow, which the sampler ", name_of(info.kind), " needs"),
+        {"{clip} static", "{clip} none"});
+}
+
 void check_options(const SamplerOptions& o, const SamplerInfo& info) {
   check_taken(info, o.eta.has_value(), kEta, "eta");
   check_taken(info, o.variance.has_value(), kVariance, "variance");
@@ -60,6 +79,8 @@ void check_options(const SamplerOptions& o, const SamplerInfo& info) {
   check_taken(info, o.lower_order_final, kLowerOrder, "lower_order_final");
   check_taken(info, o.churn.has_value(), kChurn, "churn");
   check_taken(info, o.final_step.has_value(), kFinal, "final");
+  check_taken(info, o.tolerance.has_value(), kTolerated, "tolerance");
+  if (info.steps == 0) check_chooses_itself(o, info);
   const bool range = o.churn_min || o.churn_max || o.churn_noise;
   if (range && !(o.churn && *o.churn > 0))
     fail_advising("a range or a factor of churn does nothing without churn", {"{churn} 40, for example"});
@@ -111,7 +132,7 @@ std::string sampler_table() {
   add("sampler", "noise", "order", "evaluations", "steps", "grid", "");
   for (const SamplerInfo& info : kSamplers)
     add(std::string(name_of(info.kind)).c_str(), info.stochastic ? "yes" : "no", cat(info.order).c_str(),
-        cat(info.evaluations, " a step").c_str(), cat(info.steps).c_str(),
+        cat(info.evaluations, " a step").c_str(), info.steps > 0 ? cat(info.steps).c_str() : "its own",
         std::string(name_of(info.grid)).c_str(), info.summary);
   return table;
 }
@@ -134,12 +155,21 @@ SamplerSettings settle(const SamplerOptions& o, Prediction prediction) {
   if (s.corrector > 0 && !is_stochastic(s))
     fail_advising(cat("a corrector adds noise, and the sampler ", name_of(s.sampler), " adds none"),
                   {"no {corrector}", "{sampler} reverse-diffusion, for example"});
+  s.tolerance = o.tolerance.value_or(s.tolerance);
   s.clip = o.clip ? Clip::parse(*o.clip) : Clip{smooth ? Clip::Kind::none : Clip::Kind::fixed};
   s.steps = o.evaluations ? steps_within(*o.evaluations, s) : o.steps.value_or(info.steps);
   return s;
 }
 
 SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
+  if (s.sampler == Kind::rk45) {
+    const SigmaRange range = edm_range(sde);
+    SamplerPlan made;
+    made.prior_sigma = range.most;
+    made.flow = FlowPlan{sde, s.tolerance, sde.at_sigma(range.most), sde.at_sigma(range.least)};
+    made.clip = s.clip, made.name = name_of(s.sampler);
+    return made;
+  }
   const Levels levels = noise_levels(sde, s.grid, s.steps, s.rho);
   const auto plan = [&]() -> SamplerPlan {
     switch (s.sampler) {
@@ -163,6 +193,8 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
         return dpm_solver_plan(levels, {info_of(s.sampler).order, s.eta, s.lower_order_final});
       case Kind::unipc:
         return unipc_plan(levels, {s.order, 0, s.lower_order_final});
+      case Kind::rk45:
+        break;
     }
     fail("a sampler is missing here");
   }();
@@ -174,13 +206,15 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
 
 SamplerFacts facts_of(const SamplerSettings& s) {
   const unsigned takes = info_of(s.sampler).takes;
-  SamplerFacts facts = {{"sampler", std::string(name_of(s.sampler))},
-                        {"steps", cat(s.steps)},
-                        {"grid", std::string(name_of(s.grid))}};
+  const bool chooses = info_of(s.sampler).steps == 0;
+  SamplerFacts facts = {{"sampler", std::string(name_of(s.sampler))}};
   const auto add = [&](bool matters, const char* name, const std::string& value) {
     if (matters) facts.emplace_back(name, value);
   };
-  add(s.grid == Grid::karras, "rho", shortest_text(s.rho));
+  add(!chooses, "steps", cat(s.steps));
+  add(chooses, "tolerance", shortest_text(s.tolerance));
+  add(!chooses, "grid", std::string(name_of(s.grid)));
+  add(!chooses && s.grid == Grid::karras, "rho", shortest_text(s.rho));
   add(takes & kEta, "eta", shortest_text(s.eta));
   add(takes & kVariance, "variance", std::string(name_of(s.variance)));
   add(takes & kOrder, "order", cat(s.order));
@@ -208,6 +242,7 @@ std::string text_of(const SamplerSettings& s) {
 }
 
 int64_t evaluations_of(const SamplerSettings& s) {
+  if (info_of(s.sampler).steps == 0) return 0;
   const int64_t each = info_of(s.sampler).evaluations + s.corrector;
   return s.steps * each - (info_of(s.sampler).evaluations - 1);  // Heun's last step takes one
 }

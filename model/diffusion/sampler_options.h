@@ -27,6 +27,7 @@ enum class SamplerKind : uint8_t {
   dpmpp_2m_sde,
   dpmpp_3m_sde,
   unipc,
+  rk45,
 };
 
 /// Of what a corrector's step depends on: each image's own norms, or their means over the images sampled together, as
@@ -34,6 +35,8 @@ enum class SamplerKind : uint8_t {
 enum class SnrNorm : uint8_t { sample, batch };
 
 inline constexpr Range kSamplerSteps = from(1).to(1000000);
+/// Below, f32's own errors are larger than those of steps.
+inline constexpr Range kTolerance = from(1e-7).to(1);
 
 /// A sampler as a user asks for it. What is not given is the sampler's own choice.
 struct SamplerOptions {
@@ -49,6 +52,7 @@ struct SamplerOptions {
   std::optional<int> corrector = {};
   std::optional<double> snr = {};
   std::optional<SnrNorm> snr_norm = {};
+  std::optional<double> tolerance = {};
   std::optional<std::string> clip = {};
 };
 
@@ -86,6 +90,8 @@ void fields(Options& o, Visit&& visit) {
   visit(o.snr_norm,
         Field("snr_norm", "of what the corrector's steps depend on (batch: images then depend on each other)")
             .otherwise("sample"));
+  visit(o.tolerance,
+        Field("tolerance", "error of a step of rk45, absolute and relative", kTolerance).otherwise("1e-5"));
   visit(o.clip, Field("clip",
                       "denoised images: none; static, to -1 .. 1; or a quantile such as 0.995, dynamic "
                       "thresholding")
@@ -106,6 +112,7 @@ struct SamplerSettings {
   int corrector = 0;
   double snr = 0.16;
   SnrNorm snr_norm = SnrNorm::sample;
+  double tolerance = 1e-5;
   Clip clip = {};
 };
 
@@ -116,7 +123,7 @@ struct SamplerInfo {
   bool stochastic;      // as it is by default
   int order;            // as its authors count it
   int evaluations;      // of the network, in a step
-  int steps;            // as many as it takes for good images
+  int steps;            // as many as it takes for good images; 0: it chooses them itself
   Grid grid;
   double eta;
   unsigned takes;  // the options that are for some samplers only
@@ -137,7 +144,7 @@ SamplerFacts facts_of(const SamplerSettings&);
 /// The same for a line: "heun, 18 steps, grid karras, rho 7, clip none".
 std::string text_of(const SamplerSettings&);
 
-/// Denoiser evaluations an image, without making the plan.
+/// Denoiser evaluations an image, without making the plan; 0 where nobody knows beforehand.
 int64_t evaluations_of(const SamplerSettings&);
 
 }  // namespace ito::model
@@ -164,5 +171,6 @@ struct ito::Names<ito::model::SamplerKind> {
                                                   {"dpm++3m", SamplerKind::dpmpp_3m},
                                                   {"dpm++2m-sde", SamplerKind::dpmpp_2m_sde},
                                                   {"dpm++3m-sde", SamplerKind::dpmpp_3m_sde},
-                                                  {"unipc", SamplerKind::unipc}};
+                                                  {"unipc", SamplerKind::unipc},
+                                                  {"rk45", SamplerKind::rk45}};
 };

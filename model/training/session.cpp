@@ -154,7 +154,7 @@ void Session::draw_grid() {
   const int count = std::min(options_.sample_count, hooks_.most_in_grid);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  const auto pixels = sample_ema(device_, trainer_, seeds, [&](int64_t, int64_t) { give_way(); });
+  const auto pixels = sample_ema(device_, trainer_, seeds, [&](double) { give_way(); });
   hooks_.write_grid(path, pixels, count, options_.network.height, options_.network.width);
   journal_->grid(trainer_.step_number(), path);
 }
