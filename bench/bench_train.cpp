@@ -3,10 +3,12 @@
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/console/program.h"
 #include "bench/kernel_cases.h"
 #include "bench/machine.h"
+#include "bench/sampling_speed.h"
 #include "bench/timing.h"
 #include "engine/io/json_text.h"
 #include "kernels/base/clock.h"
@@ -34,6 +36,7 @@ struct Request {
   model::Precision precision = model::Precision::f32;
   kernels::Provider conv = kernels::Provider::own;
   int batch = 16, repeats = 5, threads = 0;
+  std::optional<int> sampling = {};
 };
 
 template <FieldsOf<Request> Options, class Visit>
@@ -46,6 +49,8 @@ void fields(Options& o, Visit&& visit) {
   visit(o.repeats,
         Field("repeats", "timed steps, on a GPU blocks of 20; the median counts", from(1).to(100000)));
   visit(o.threads, Field("threads", "of the CPU; 0: all", kThreads));
+  visit(o.sampling,
+        Field("sampling", "times samplers of about so many evaluations instead", from(1).to(10000)));
 }
 
 /// What is timed at once: long enough on a GPU that the start of a block does not count.
@@ -214,22 +219,40 @@ json measure_journal(const Request& f, double step) {
           {"share_of_step", line / (kStepsPerLine * step) + page / kSecondsPerPage}};
 }
 
+/// Rows of samplers, on a network as it is before training: its numbers do not change its speed.
+json measure_sampling(const Request& f, const Setting& setting) {
+  Device device({f.threads, setting.backend, f.conv});
+  engine::ParamStore store(device);
+  const model::Network network(engine::Scope(store), setting.network);
+  store.allocate(engine::ParamStore::Use::inference, 1, setting.dtype);
+  const model::Denoiser denoiser = model::network_denoiser(network, {{}, setting.dtype});
+  const SamplingSpeed speed{device,
+                            denoiser,
+                            model::Sde(),
+                            {setting.network.height, setting.network.width, setting.network.channels},
+                            f.repeats};
+  std::vector<model::SamplerKind> kinds;
+  for (const auto& row : Names<model::SamplerKind>::kTable) kinds.push_back(row.value);
+  return speed.rows(kinds, *f.sampling);
+}
+
+/// Rows of training steps.
+json measure_training(const Request& f, const Setting& setting) {
+  const Pixels pixels(setting.network);
+  json rows = json::array();
+  rows.push_back(measure(f, setting, pixels.images(), true));
+  if (setting.backend == Backend::cpu) rows.push_back(measure(f, setting, pixels.images(), false));
+  return rows;
+}
+
 int run(const Request& f) {
   const Setting setting = setting_of(f);
-  const Pixels pixels(setting.network);
-  const bool cpu = setting.backend == Backend::cpu;
-  json rows = json::array();
-  for (bool winograd : cpu ? std::vector<bool>{true, false} : std::vector<bool>{true})
-    rows.push_back(measure(f, setting, pixels.images(), winograd));
+  const json rows = f.sampling ? measure_sampling(f, setting) : measure_training(f, setting);
   Device device({f.threads, setting.backend});
-  const json report = {{"machine", machine_of(device).text()},
-                       {"date", now_text()},
-                       {"commit", apps::build_commit()},
-                       {"preset", f.preset},
-                       {"batch", f.batch},
-                       {"precision", name_of(f.precision)},
-                       {"rows", rows},
-                       {"journal", measure_journal(f, rows[0]["step_seconds"])}};
+  json report = {{"machine", machine_of(device).text()}, {"date", now_text()},
+                 {"commit", apps::build_commit()},       {"preset", f.preset},
+                 {"precision", name_of(f.precision)},    {"rows", rows}};
+  if (!f.sampling) report["batch"] = f.batch, report["journal"] = measure_journal(f, rows[0]["step_seconds"]);
   std::cout << io::json_text(report, 2) << "\n";
   return 0;
 }
@@ -239,5 +262,5 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times whole training steps on this machine; prints JSON.", argc, argv, ito::bench::run);
+      "Times whole training steps, or samplers, on this machine; prints JSON.", argc, argv, ito::bench::run);
 }

@@ -54,7 +54,7 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
   if (!f.guide.empty()) {
     if (guidance_.weight == 1) fail("--guide does nothing without --guidance; add --guidance 2, for example");
     const fs::path checkpoint = checkpoint_of(f.guide);
-    guide_ = model::load_model(device, checkpoint), guide_name_ = f.guide;
+    guide_ = model::load_model(device, checkpoint, loaded.options.precision), guide_name_ = f.guide;
     check_guide(loaded, *guide_, f.guide);
   } else if (guidance_.weight != 1 && loaded.options.network.condition == 0) {
     fail(

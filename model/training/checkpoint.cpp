@@ -138,9 +138,10 @@ TrainingOptions resume_from(const fs::path& folder, Trainer& trainer) {
   return there;
 }
 
-LoadedModel load_model(engine::Device& device, const fs::path& folder) {
+LoadedModel load_model(engine::Device& device, const fs::path& folder, std::optional<Precision> precision) {
   LoadedModel model;
   model.options = read_options(folder);
+  model.options.precision = precision.value_or(model.options.precision);
   check_agreement(folder, model.options.network);
   model.attributes = read_attributes(folder, model.options);
   model.options.network.dropout = 0;

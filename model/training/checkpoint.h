@@ -63,7 +63,9 @@ struct LoadedModel {
   AttributeRequest ask(const std::vector<std::string>& texts) const;
 };
 /// Error: not a checkpoint, truncated, of another model, or with NaN; options.json and unet/config.json describe
-/// different networks; attributes are missing or damaged.
-LoadedModel load_model(engine::Device& device, const std::filesystem::path& folder);
+/// different networks; attributes are missing or damaged. `precision`: what it computes in, instead of what it was
+/// trained in.
+LoadedModel load_model(engine::Device& device, const std::filesystem::path& folder,
+                       std::optional<Precision> precision = {});
 
 }  // namespace ito::model
