@@ -10,6 +10,8 @@
 #include "bench/machine.h"
 #include "bench/mixture.h"
 #include "data/dataset.h"
+#include "data/pictures/contact_sheet.h"
+#include "data/pictures/image.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/json_text.h"
 #include "kernels/base/parallel.h"
@@ -34,9 +36,9 @@ constexpr double kOffTheChart = 1;
 
 /// What is asked of ./bench_samplers.
 struct Request {
-  std::string run, reference, cache = "runs/cache", evaluations = "5,7,10,15,20,35,50,100", samplers, json,
-                              svg;
-  int count = 1000, threads = 0;
+  std::string run, reference, cache = "runs/cache", evaluations = "5,7,10,15,20,35,50,100", samplers, clip,
+                              json, svg, strip;
+  int count = 1000, shown = 2, threads = 0;
 };
 
 template <FieldsOf<Request> Options, class Visit>
@@ -47,6 +49,11 @@ void fields(Options& o, Visit&& visit) {
   visit(o.count, Field("count", "images a point, of --run", from(2).to(1e6)));
   visit(o.evaluations, Field("evaluations", "budgets of evaluations an image"));
   visit(o.samplers, Field("samplers", "their names, separated by commas").otherwise("all"));
+  visit(o.clip,
+        Field("clip", "of --run: none, static or quantiles, separated by commas; each sampler takes each")
+            .otherwise("the model's"));
+  visit(o.strip, Field("strip", "a PNG that receives the first images of each point of --run, side by side"));
+  visit(o.shown, Field("shown", "images a point in --strip", from(1).to(1000)));
   visit(o.threads, Field("threads", "0: all", kThreads));
   visit(o.json, Field("json", "a file that receives the numbers"));
   visit(o.svg, Field("svg", "a file that receives the plot"));
@@ -97,7 +104,10 @@ model::FeatureStatistics statistics_of(const uint8_t* pixels, size_t count, int 
 class ModelDistance {
  public:
   ModelDistance(engine::Device& device, const Request& f)
-      : device_(device), count_(f.count), loaded_(model::load_model(device, f.run)) {
+      : device_(device),
+        count_(f.count),
+        shown_(std::min(f.shown, f.count)),
+        loaded_(model::load_model(device, f.run)) {
     const model::NetworkConfig& net = loaded_.options.network;
     data::DatasetOptions options;
     options.height = net.height, options.width = net.width, options.cache_dir = f.cache,
@@ -105,10 +115,13 @@ class ModelDistance {
     if (loaded_.options.crop != "none") options.crop = loaded_.options.crop;
     const data::Dataset real = data::open_dataset(f.reference, options);
     real_ = statistics_of(real.pixels(), real.count(), net.height, net.width);
-    const size_t half = real.count() / 2, each = size_t(net.height) * size_t(net.width) * 3;
-    floor_ = frechet_distance(statistics_of(real.pixels(), half, net.height, net.width),
-                              statistics_of(real.pixels() + half * each, half, net.height, net.width));
+    const size_t taken = std::min(size_t(f.count), real.count() / 2);
+    const uint8_t* rest = real.pixels() + taken * size_t(net.height) * size_t(net.width) * 3;
+    floor_ = frechet_distance(statistics_of(real.pixels(), taken, net.height, net.width),
+                              statistics_of(rest, real.count() - taken, net.height, net.width));
   }
+  /// The same of as many real images (at most half of them) to the other real ones: the distance falls with their
+  /// number.
   double floor() const { return floor_; }
   const model::LoadedModel& loaded() const { return loaded_; }
   double of(const model::SamplerPlan& plan) {
@@ -117,19 +130,49 @@ class ModelDistance {
     std::iota(seeds.begin(), seeds.end(), uint64_t(0));
     const std::vector<uint8_t> pixels = model::sample_images(device_, loaded_.varied_denoiser(), plan,
                                                              {net.height, net.width, net.channels}, seeds);
+    const auto kept = std::ptrdiff_t(shown_) * net.height * net.width * 3;
+    first_.insert(first_.end(), pixels.begin(), pixels.begin() + kept);
     return frechet_distance(statistics_of(pixels.data(), seeds.size(), net.height, net.width), real_);
+  }
+  /// The first images of each plan so far, in a row.
+  data::Image strip() const {
+    const model::NetworkConfig& net = loaded_.options.network;
+    const size_t images = first_.size() / (size_t(net.height) * size_t(net.width) * 3);
+    return data::make_grid(first_.data(), images, net.height, net.width, int(images), 0);
   }
 
  private:
   engine::Device& device_;
-  int count_;
+  int count_, shown_;
   model::LoadedModel loaded_;
   model::FeatureStatistics real_;
   double floor_ = 0;
+  std::vector<uint8_t> first_;
 };
+
+/// One sampler with one clip: how its settings begin, and its name in what is printed.
+struct Candidate {
+  model::SamplerOptions options;
+  std::string name;
+};
+
+std::vector<Candidate> candidates_of(const Request& f) {
+  std::vector<Candidate> candidates;
+  for (const SamplerKind kind : samplers_of(f)) {
+    const std::string name(name_of(kind));
+    if (f.clip.empty()) {
+      candidates.push_back({{.sampler = kind}, name});
+      continue;
+    }
+    for (const std::string& clip : split_list(f.clip))
+      candidates.push_back({{.sampler = kind, .clip = clip}, cat(name, ", ", clip)});
+  }
+  return candidates;
+}
 
 int run(const Request& f) {
   if (f.run.empty() != f.reference.empty()) fail("--run and --reference belong together");
+  if (f.run.empty() && !(f.clip.empty() && f.strip.empty())) fail("--clip and --strip need --run");
   engine::Device device({f.threads, engine::Backend::cpu});
   std::optional<ModelDistance> images;
   if (!f.run.empty()) images.emplace(device, f);
@@ -138,18 +181,22 @@ int run(const Request& f) {
   const model::Sde sde = images ? images->loaded().sde : model::Sde();
   json rows = json::array();
   std::vector<Line> lines;
-  for (const SamplerKind kind : samplers_of(f)) {
-    Line line{std::string(name_of(kind)), {}, model::info_of(kind).stochastic};
+  for (const Candidate& candidate : candidates_of(f)) {
+    Line line{candidate.name, {}, model::info_of(*candidate.options.sampler).stochastic};
     for (const std::string& text : split_list(f.evaluations)) {
       const int budget = parse_option<int>("each number of --evaluations", text, model::kSamplerSteps);
-      const model::SamplerSettings settings =
-          model::settle({.sampler = kind, .evaluations = budget}, prediction);
+      model::SamplerOptions options = candidate.options;
+      options.evaluations = budget;
+      const model::SamplerSettings settings = model::settle(options, prediction);
       const model::SamplerPlan plan = model::make_sampler_plan(settings, sde);
       const double distance = images ? images->of(plan) : mixture_distance(plan, f.threads);
-      std::printf("%-18s %5d evaluations  %.6g\n", line.name.c_str(), plan.evaluations(), distance);
+      std::printf("%-24s %5d evaluations  %.6g\n", line.name.c_str(), plan.evaluations(), distance);
       std::fflush(stdout);
       if (distance < kOffTheChart) line.points.emplace_back(plan.evaluations(), distance);
-      rows.push_back({{"sampler", line.name}, {"evaluations", plan.evaluations()}, {"distance", distance}});
+      rows.push_back({{"sampler", name_of(settings.sampler)},
+                      {"clip", settings.clip.text()},
+                      {"evaluations", plan.evaluations()},
+                      {"distance", distance}});
     }
     lines.push_back(std::move(line));
   }
@@ -161,7 +208,8 @@ int run(const Request& f) {
       {"rows", rows}};
   if (images)
     result["floor"] = images->floor(),
-    std::printf("floor between halves of the reference  %.6g\n", images->floor());
+    std::printf("floor: %d real images to the others  %.6g\n", f.count, images->floor());
+  if (!f.strip.empty()) data::write_png(f.strip, images->strip());
   if (!f.json.empty()) io::write_file_atomic(f.json, io::json_text(result, 1) + "\n");
   if (!f.svg.empty())
     io::write_file_atomic(f.svg,
