@@ -213,11 +213,12 @@ void finish(const Job& job, const Made& made, double seconds) {
               << ": a grid of more would be too large a picture\n";
 }
 
-void describe(const Job& job, const fs::path& checkpoint, engine::Device& device) {
+/// What is going to be done, `times` times.
+void describe(const Job& job, const fs::path& checkpoint, engine::Device& device, size_t times) {
   const model::TrainingOptions& o = job.loaded.options;
   std::cout << "model      " << checkpoint.string() << " (" << o.preset << ", " << o.network.width << "x"
             << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
-            << "sampling   " << job.seeds.size() << " images, " << model::text_of(job.sampler) << "\n"
+            << "sampling   " << job.seeds.size() * times << " images, " << model::text_of(job.sampler) << "\n"
             << "device     " << where(device) << "\n";
   for (const auto& [name, value] : job.guided.facts())
     std::cout << "asked      " << name << " " << value << "\n";
@@ -227,7 +228,8 @@ void describe(const Job& job, const fs::path& checkpoint, engine::Device& device
     std::cout << "the tolerance decides how many evaluations this takes: one of " << job.chunk << " images "
               << shortest_text(std::round(each * 1000)) << " ms" << std::endl;
   else
-    std::cout << "this will take about " << duration(each * double(job.evaluations())) << std::endl;
+    std::cout << "this will take about " << duration(each * double(job.evaluations()) * double(times))
+              << std::endl;
 }
 
 /// The folder's note, with the seeds that it already has of this sampling.
@@ -249,9 +251,13 @@ SampleNote note_of(const SampleRequest& f, const Job& job, const fs::path& check
 }
 
 /// Draws and writes the one labelled picture of --attr-grid.
-int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const Job& job) {
+int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const Job& job,
+                          const fs::path& checkpoint) {
   check_own_pictures(job.out);
   const auto columns = attribute_columns(f.attribute_grid);
+  const GridPlan grid_plan = plan_attribute_grid(job.loaded, job.guided, columns, job.seeds);
+  describe(job, checkpoint, device, columns.size());
+  for (const std::string& note : grid_plan.notes) std::cout << "note       " << note << "\n";
   LiveLine line;
   const double start = now();
   const data::Image grid =
@@ -262,10 +268,14 @@ int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const 
   line.end();
   fs::create_directories(job.out);
   const fs::path file = job.out / "attr-grid.png";
-  data::write_png(file, grid, texts_of(job.note, job.seeds));
+  SampleNote note = job.note;
+  note.sampling.emplace_back("attr_grid", f.attribute_grid);
+  data::write_png(file, grid, texts_of(note, job.seeds));
+  write_grid_note(job.out, note, grid_plan.images);
   if (!read_sample_note(job.out)) write_sample_note(job.out, job.note);  // the folder is ours from now on
   std::cout << "wrote      " << file.string() << ": " << columns.size() << " columns by value, "
-            << job.seeds.size() << " rows by seed, in " << duration(now() - start) << "\n";
+            << job.seeds.size() << " rows by seed, in " << duration(now() - start)
+            << "; attr-grid.json has the attributes of each image\n";
   return 0;
 }
 
@@ -273,7 +283,7 @@ int sample_images_of(const SampleRequest& f, engine::Device& device, Job& job, c
   check_own_pictures(job.out);
   check_same_pictures(job.out, job.note.crop, job.note.height, job.note.width);
   fs::create_directories(job.out);
-  describe(job, checkpoint, device);
+  describe(job, checkpoint, device, 1);
   const double start = now();
   const Made made = run(device, job);
   if (made.images == 0)
@@ -292,8 +302,7 @@ int sample(const SampleRequest& f) {
     std::cout << model::sampler_table();
     return 0;
   }
-  if (!f.attribute_grid.empty())
-    attribute_columns(f.attribute_grid);  // its errors, before anything is loaded
+  check_attribute_grid(f);
   check_output("--npy", f.npy);
   const engine::DeviceOptions where_to_run = device_options(f.device);
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
@@ -326,7 +335,7 @@ int sample(const SampleRequest& f) {
           .note = {}};
   job.note = note_of(f, job, checkpoint);
   return f.attribute_grid.empty() ? sample_images_of(f, device, job, checkpoint)
-                                  : sample_attribute_grid(f, device, job);
+                                  : sample_attribute_grid(f, device, job, checkpoint);
 }
 
 }  // namespace

@@ -433,6 +433,12 @@ TEST_CASE(
   CHECK(place.run(sample + "--guide half --guidance 1.5 --out halved").code == 0);
   CHECK(place.run("sample --run run --steps 3 --attr-grid Smiling,Male --out grid").code == 0);
   CHECK(fs::exists(place / "grid/attr-grid.png"));
+  const auto images = nlohmann::json::parse(place.files("grid").at("attr-grid.json")).at("images");
+  REQUIRE(images.size() == 16);  // four columns, four seeds
+  CHECK(images[1] == nlohmann::json({{"seed", 0},
+                                     {"asked", {"Smiling=1", "Male=-1"}},
+                                     {"attributes", {{"Smiling", 1}, {"Male", -1}}}}));
+  CHECK(images[15].at("seed") == 3);
   CHECK(place.run(sample + "--out grid").code == 0);  // next to it
   REQUIRE(place.run(sample + "--npy x.npy --strip 2 --out strip").code == 0);
   CHECK(fs::exists(place / "strip/strip.png"));
@@ -459,6 +465,8 @@ TEST_CASE(
   refused(place, "sample --run small --guidance 2",
           "--guidance does nothing for a model that was trained without attributes");
   refused(place, "sample --run small --attr Smiling", "trained without attributes");
+  refused(place, "sample --run small --attr-grid Smiling", "trained without attributes");
+  refused(place, sample + "--attr -Male --attr-grid Male", "the attribute Male is to be both 1 and -1");
 }
 
 }  // namespace

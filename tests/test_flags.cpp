@@ -42,7 +42,8 @@ std::vector<Program> programs() {
                               {"bench_data", "nowhere"},
                               {"bench_features", ""},
                               {"bench_samplers", ""},
-                              {"bench_strips", ""}};
+                              {"bench_strips", ""},
+                              {"bench_attributes", ""}};
   if (std::filesystem::exists(ITO_APP_DIR "/make_faces")) all.push_back({"make_faces", "nowhere"});
   return all;
 }

@@ -42,11 +42,20 @@ TEST_CASE("columns of an attribute grid: all combinations, with before without")
   CHECK(attribute_columns("A") == Columns{{"+A"}, {"-A"}});
   CHECK(attribute_columns("A,B") == Columns{{"+A", "+B"}, {"+A", "-B"}, {"-A", "+B"}, {"-A", "-B"}});
   CHECK(attribute_columns("A,B,C").size() == 8);
-  for (const char* bad : {"", ",", "A,", "A,A", "A,B,C,D"}) {
+  for (const char* bad : {"", ",", "A,", "A,A", "A,B,C,D", "-A", "A=1"}) {
     CAPTURE(bad);
     CHECK(contains(error_of([&] { attribute_columns(bad); }),
                    "--attr-grid must be one to three different attributes"));
   }
+}
+
+TEST_CASE("an attribute grid refuses flags that are about single images") {
+  check_attribute_grid({.noise = "x.npy"});
+  check_attribute_grid({.attribute_grid = "A"});
+  const auto error = [](const SampleRequest& f) { return error_of([&] { check_attribute_grid(f); }); };
+  CHECK(contains(error({.attribute_grid = "A", .noise = "x.npy"}), "--noise does nothing with --attr-grid"));
+  CHECK(contains(error({.attribute_grid = "A", .npy = "x.npy"}), "--npy does nothing with --attr-grid"));
+  CHECK(contains(error({.attribute_grid = "A", .strip = 2}), "--strip does nothing with --attr-grid"));
 }
 
 TEST_CASE("noise is read as [N,C,H,W] in either precision, and images are written so") {

@@ -67,7 +67,7 @@ inline const std::vector<Library>& libraries() {
        "|mma\\.h|vector_types\\.h).*",
        "(.*\\.cuh?|kernels/cuda_.*|tests/simt/.*)"},
       {"Eigen", "(unsupported/)?Eigen/.*",
-       "(kernels/.*\\.cpp|kernels/[^/]+/.*\\.h|model/metrics/.*|tests/.*)"},
+       "(kernels/.*\\.cpp|kernels/[^/]+/.*\\.h|model/metrics/.*|bench/.*|tests/.*)"},
       {"oneDNN", "(dnnl|oneapi/).*", "(kernels/.*\\.cpp|kernels/[^/]+/.*\\.h|model/metrics/.*|bench/.*)"},
       {"an image codec", "(jpeglib\\.h|jerror\\.h|turbojpeg\\.h|png\\.h|stb|cairo).*",
        "(data|bench|tests)/.*"},

@@ -16,7 +16,7 @@ using model::take;
 
 namespace {
 
-constexpr const char* kNote = "samples.json";
+constexpr const char *kNote = "samples.json", *kGridNote = "attr-grid.json";
 
 /// "0-63", "0-15,100", as --seeds takes them; if there are many stretches, only the first few.
 std::string seeds_text(const std::vector<uint64_t>& seeds) {
@@ -49,15 +49,29 @@ void read_sampling(const nlohmann::json& json, model::SamplerFacts& sampling) {
   }
 }
 
+/// All of a note except for its seeds.
+nlohmann::json json_of(const SampleNote& note) {
+  nlohmann::json sampling = nlohmann::json::array();
+  for (const auto& [name, value] : note.sampling) sampling.push_back(cat(name, " ", value));
+  return {{"run", note.run},   {"step", note.step},     {"sampling", sampling},
+          {"crop", note.crop}, {"height", note.height}, {"width", note.width}};
+}
+
 }  // namespace
 
 void write_sample_note(const fs::path& folder, const SampleNote& note) {
-  nlohmann::json sampling = nlohmann::json::array();
-  for (const auto& [name, value] : note.sampling) sampling.push_back(cat(name, " ", value));
-  const nlohmann::json json = {{"run", note.run},     {"step", note.step}, {"sampling", sampling},
-                               {"seeds", note.seeds}, {"crop", note.crop}, {"height", note.height},
-                               {"width", note.width}};
+  nlohmann::json json = json_of(note);
+  json["seeds"] = note.seeds;
   io::write_file_atomic(folder / kNote, io::json_text(json, 2) + "\n");
+}
+
+void write_grid_note(const fs::path& folder, const SampleNote& note, const std::vector<GridImage>& images) {
+  nlohmann::json json = json_of(note);
+  json["images"] = nlohmann::json::array();
+  for (const GridImage& image : images)
+    json["images"].push_back(
+        {{"seed", image.seed}, {"asked", image.asked}, {"attributes", image.attributes}});
+  io::write_file_atomic(folder / kGridNote, io::json_text(json, 2) + "\n");
 }
 
 bool same_sampling(const SampleNote& a, const SampleNote& b) {

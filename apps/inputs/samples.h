@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,6 +24,18 @@ struct SampleNote {
 };
 
 void write_sample_note(const std::filesystem::path& folder, const SampleNote& note);
+
+/// One image of an attribute grid: its seed, what was asked for ("Smiling=1"), and all attributes that it was drawn
+/// under (1, -1, or 0 for unknown).
+struct GridImage {
+  uint64_t seed = 0;
+  std::vector<std::string> asked;
+  std::map<std::string, int> attributes;
+};
+
+/// Writes attr-grid.json next to attr-grid.png: the note's run, step and sampling, and the images row by row.
+void write_grid_note(const std::filesystem::path& folder, const SampleNote& note,
+                     const std::vector<GridImage>& images);
 
 /// Whether two notes are of the same run, step, sampler and kind of pictures, so that their images belong together.
 bool same_sampling(const SampleNote&, const SampleNote&);

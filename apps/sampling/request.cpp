@@ -2,6 +2,8 @@
 
 #include <numeric>
 
+#include "apps/sampling/attribute_grid.h"
+
 namespace ito::apps {
 
 std::vector<uint64_t> chosen_seeds(const SampleRequest& f, std::optional<int64_t> noises) {
@@ -19,6 +21,15 @@ std::vector<uint64_t> chosen_seeds(const SampleRequest& f, std::optional<int64_t
     fail(cat("--noise has noise for ", *noises, " images, and ", seeds.size(),
              " are asked for: give as many, or neither --count nor --seeds"));
   return seeds;
+}
+
+void check_attribute_grid(const SampleRequest& f) {
+  if (f.attribute_grid.empty()) return;
+  attribute_columns(f.attribute_grid);
+  const char* other = !f.noise.empty() ? "--noise" : !f.npy.empty() ? "--npy" : f.strip ? "--strip" : nullptr;
+  if (other)
+    fail(
+        cat(other, " does nothing with --attr-grid, which draws one picture by its seeds; give one of them"));
 }
 
 }  // namespace ito::apps

@@ -52,4 +52,7 @@ void fields(Options& o, Visit&& visit) {
 /// The seeds of the images. Error: both --count and --seeds; a number that is not that of the noise.
 std::vector<uint64_t> chosen_seeds(const SampleRequest& f, std::optional<int64_t> noises);
 
+/// Error: --attr-grid with something else than names, or with a flag that is about single images.
+void check_attribute_grid(const SampleRequest& f);
+
 }  // namespace ito::apps

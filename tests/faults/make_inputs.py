@@ -229,11 +229,30 @@ def arrays():
         put(f"fid_rgba/{i:03}.png", encoded(image, "PNG"))
 
 
+def noises():
+    """Arrays for --noise of a network for 16x16 pixels, right ones and others."""
+    folder = ROOT / "noise"
+    folder.mkdir()
+    right = np.random.default_rng(1).normal(size=(2, 3, 16, 16))
+    np.save(folder / "right.npy", right.astype(np.float32))
+    np.save(folder / "double.npy", right)
+    np.save(folder / "fortran.npy", np.asfortranarray(right.astype(np.float32)))
+    np.save(folder / "nhwc.npy", right.transpose(0, 2, 3, 1).astype(np.float32))
+    np.save(folder / "one.npy", right[0].astype(np.float32))
+    np.save(folder / "none.npy", right[:0].astype(np.float32))
+    np.save(folder / "whole.npy", (100 * right).astype(np.int32))
+    np.save(folder / "half.npy", right.astype(np.float16))
+    np.savez(folder / "right.npz", right.astype(np.float32))
+    right[1, 2, 3, 4] = np.nan
+    np.save(folder / "nan.npy", right.astype(np.float32))
+    (folder / "cut.npy").write_bytes((folder / "right.npy").read_bytes()[:-100])
+
+
 def main():
     if ROOT.exists():
         sys.exit(f"{ROOT} is there already: name another folder")
     ROOT.mkdir(parents=True)
-    for make in (formats, left_behind, damaged, names, celebas, archives, arrays):
+    for make in (formats, left_behind, damaged, names, celebas, archives, arrays, noises):
         make()
 
 
