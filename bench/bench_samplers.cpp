@@ -1,26 +1,19 @@
 #include <algorithm>
 #include <cmath>
-#include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "apps/console/program.h"
+#include "bench/formula_denoiser.h"
 #include "bench/line_chart.h"
 #include "bench/machine.h"
 #include "bench/mixture.h"
-#include "data/dataset.h"
-#include "data/pictures/contact_sheet.h"
-#include "data/pictures/image.h"
+#include "bench/model_distance.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/json_text.h"
 #include "kernels/base/parallel.h"
 #include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
 #include "model/diffusion/sampler_options.h"
-#include "model/metrics/frechet.h"
-#include "model/metrics/pixel_features.h"
-#include "model/training/checkpoint.h"
 
 /// Error against evaluations for every sampler: on a mixture of three Gaussians whose denoiser is known, as the
 /// distance between what is drawn and the mixture; and with --run, of a trained model's images, as FD-pixels8 to a
@@ -38,7 +31,7 @@ constexpr double kOffTheChart = 1;
 struct Request {
   std::string run, reference, cache = "runs/cache", evaluations = "5,7,10,15,20,35,50,100", samplers, clip,
                               json, svg, strip;
-  int count = 1000, shown = 2, threads = 0;
+  int count = 1000, shown = 2, exact = 0, threads = 0;
 };
 
 template <FieldsOf<Request> Options, class Visit>
@@ -54,6 +47,12 @@ void fields(Options& o, Visit&& visit) {
             .otherwise("the model's"));
   visit(o.strip, Field("strip", "a PNG that receives the first images of each point of --run, side by side"));
   visit(o.shown, Field("shown", "images a point in --strip", from(1).to(1000)));
+  visit(
+      o.exact,
+      Field(
+          "exact",
+          "images whose rms distance to rk45 with a tolerance of 1e-6 is printed, for samplers without noise",
+          from(0).to(1e6)));
   visit(o.threads, Field("threads", "0: all", kThreads));
   visit(o.json, Field("json", "a file that receives the numbers"));
   visit(o.svg, Field("svg", "a file that receives the plot"));
@@ -68,87 +67,52 @@ std::vector<SamplerKind> samplers_of(const Request& f) {
   return kinds;
 }
 
-/// Wasserstein-2 distance between what a plan draws and the mixture: the rms distance of sorted samples to quantiles.
-double mixture_distance(const model::SamplerPlan& plan, int threads) {
-  constexpr int kPaths = 20000;
+constexpr int kPaths = 20000;
+
+/// What a plan draws from the mixture's own quantiles, one by one.
+std::vector<double> mixture_ends(const model::SamplerPlan& plan, int threads) {
   const Mixture mixture;
-  std::vector<double> ends(kPaths), exact(kPaths);
+  std::vector<double> ends(kPaths);
   parallel_for(kPaths, thread_count(threads), [&](size_t i) {
-    const double p = (double(i) + 0.5) / kPaths;
     uint32_t drawn = 0;
-    exact[i] = mixture.point_at(p, 0);
     ends[i] = run_plan(
-        plan, mixture.point_at(p, plan.prior_sigma),
+        plan, mixture.point_at((double(i) + 0.5) / kPaths, plan.prior_sigma),
         [&](double x, double sigma) { return mixture.denoise(x, sigma); },
         [&] {
           return random_normal({i, Purpose::test, 0, 0}, drawn++);
         });
   });
+  return ends;
+}
+
+/// The same of a plan whose steps are not known beforehand: images of one pixel.
+std::vector<double> mixture_ends(engine::Device& device, const model::SamplerPlan& plan,
+                                 double* evaluations) {
+  const Mixture mixture;
+  std::vector<float> noise;
+  for (int i = 0; i < kPaths; ++i)
+    noise.push_back(float(mixture.point_at((i + 0.5) / kPaths, plan.prior_sigma) / plan.prior_sigma));
+  const auto denoise = [&](double x, double sigma) { return mixture.denoise(x, sigma); };
+  model::Sampler sampler(device, formula_denoiser(denoise), plan, {1, 1, 1}, kPaths);
+  const std::vector<float> ends =
+      sampler.numbers(std::vector<uint64_t>(kPaths, 0), {.progress = {}, .noise = noise.data()});
+  *evaluations = sampler.evaluations();
+  return {ends.begin(), ends.end()};
+}
+
+/// Wasserstein-2 distance between what a plan draws and the mixture: the rms distance of sorted samples to quantiles.
+Measured mixture_distance(engine::Device& device, const model::SamplerPlan& plan, int threads) {
+  const Mixture mixture;
+  Measured m;
+  m.evaluations = plan.evaluations();
+  std::vector<double> ends =
+      plan.flow ? mixture_ends(device, plan, &m.evaluations) : mixture_ends(plan, threads);
   std::sort(ends.begin(), ends.end());
   double sum = 0;
-  for (int i = 0; i < kPaths; ++i) sum += square(ends[size_t(i)] - exact[size_t(i)]);
-  return std::sqrt(sum / kPaths);
+  for (int i = 0; i < kPaths; ++i) sum += square(ends[size_t(i)] - mixture.point_at((i + 0.5) / kPaths, 0));
+  m.distance = std::sqrt(sum / kPaths);
+  return m;
 }
-
-model::FeatureStatistics statistics_of(const uint8_t* pixels, size_t count, int height, int width) {
-  model::FeatureSums sums(model::kPixelFeatures);
-  std::vector<float> features(model::kPixelFeatures);
-  for (size_t i = 0; i < count; ++i) {
-    model::pixel_features(pixels + i * size_t(height) * size_t(width) * 3, height, width, features.data());
-    sums.add({features.data(), 1, model::kPixelFeatures});
-  }
-  return sums.statistics();
-}
-
-/// FD-pixels8 of a model's images by a plan.
-class ModelDistance {
- public:
-  ModelDistance(engine::Device& device, const Request& f)
-      : device_(device),
-        count_(f.count),
-        shown_(std::min(f.shown, f.count)),
-        loaded_(model::load_model(device, f.run)) {
-    const model::NetworkConfig& net = loaded_.options.network;
-    data::DatasetOptions options;
-    options.height = net.height, options.width = net.width, options.cache_dir = f.cache,
-    options.split = "all";
-    if (loaded_.options.crop != "none") options.crop = loaded_.options.crop;
-    const data::Dataset real = data::open_dataset(f.reference, options);
-    real_ = statistics_of(real.pixels(), real.count(), net.height, net.width);
-    const size_t taken = std::min(size_t(f.count), real.count() / 2);
-    const uint8_t* rest = real.pixels() + taken * size_t(net.height) * size_t(net.width) * 3;
-    floor_ = frechet_distance(statistics_of(real.pixels(), taken, net.height, net.width),
-                              statistics_of(rest, real.count() - taken, net.height, net.width));
-  }
-  /// The same of as many real images (at most half of them) to the other real ones: the distance falls with their
-  /// number.
-  double floor() const { return floor_; }
-  const model::LoadedModel& loaded() const { return loaded_; }
-  double of(const model::SamplerPlan& plan) {
-    const model::NetworkConfig& net = loaded_.options.network;
-    std::vector<uint64_t> seeds(static_cast<size_t>(count_));
-    std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-    const std::vector<uint8_t> pixels = model::sample_images(device_, loaded_.varied_denoiser(), plan,
-                                                             {net.height, net.width, net.channels}, seeds);
-    const auto kept = std::ptrdiff_t(shown_) * net.height * net.width * 3;
-    first_.insert(first_.end(), pixels.begin(), pixels.begin() + kept);
-    return frechet_distance(statistics_of(pixels.data(), seeds.size(), net.height, net.width), real_);
-  }
-  /// The first images of each plan so far, in a row.
-  data::Image strip() const {
-    const model::NetworkConfig& net = loaded_.options.network;
-    const size_t images = first_.size() / (size_t(net.height) * size_t(net.width) * 3);
-    return data::make_grid(first_.data(), images, net.height, net.width, int(images), 0);
-  }
-
- private:
-  engine::Device& device_;
-  int count_, shown_;
-  model::LoadedModel loaded_;
-  model::FeatureStatistics real_;
-  double floor_ = 0;
-  std::vector<uint8_t> first_;
-};
 
 /// One sampler with one clip: how its settings begin, and its name in what is printed.
 struct Candidate {
@@ -170,52 +134,97 @@ std::vector<Candidate> candidates_of(const Request& f) {
   return candidates;
 }
 
+/// The candidate with each budget of evaluations; one that chooses its steps itself, with tolerances.
+std::vector<model::SamplerSettings> settings_of(const Candidate& candidate, const Request& f,
+                                                model::Prediction prediction) {
+  std::vector<model::SamplerSettings> all;
+  model::SamplerOptions options = candidate.options;
+  if (model::info_of(*options.sampler).steps == 0) {
+    for (const double tolerance : {1e-2, 1e-3, 1e-4, 1e-5}) {
+      options.tolerance = tolerance;
+      all.push_back(model::settle(options, prediction));
+    }
+    return all;
+  }
+  for (const std::string& text : split_list(f.evaluations)) {
+    options.evaluations = parse_option<int>("each number of --evaluations", text, model::kSamplerSteps);
+    all.push_back(model::settle(options, prediction));
+  }
+  return all;
+}
+
+/// Measures all candidates, and prints as it goes.
+class Sweep {
+ public:
+  Sweep(engine::Device& device, const Request& f) : device_(device), f_(f) {
+    if (!f.run.empty())
+      images_.emplace(device, ModelDistance::Options{f.run, f.reference, f.cache, f.count, f.shown, f.exact});
+  }
+  void run() {
+    for (const Candidate& candidate : candidates_of(f_)) measure(candidate);
+    if (images_) std::printf("floor: %d real images to the others  %.6g\n", f_.count, images_->floor());
+  }
+  json result() const {
+    json all = {{"commit", apps::build_commit()},
+                {"machine", machine_of(device_).text()},
+                {"date", now_text()},
+                {"what", images_ ? cat("FD-pixels8 of ", f_.count, " images")
+                                 : "Wasserstein-2 distance to the mixture"},
+                {"rows", rows_}};
+    if (images_) all["floor"] = images_->floor();
+    return all;
+  }
+  std::string chart() const {
+    return line_chart(images_ ? "A trained model's images" : "A mixture of three Gaussians",
+                      "evaluations of the network an image (dashed: samplers with noise)",
+                      images_ ? "FD-pixels8" : "Wasserstein-2 distance", lines_);
+  }
+  data::Image strip() const { return images_->strip(); }
+
+ private:
+  void measure(const Candidate& candidate) {
+    const bool stochastic = model::info_of(*candidate.options.sampler).stochastic;
+    Line line{candidate.name, {}, stochastic};
+    for (const model::SamplerSettings& settings : settings_of(candidate, f_, prediction())) {
+      const model::SamplerPlan plan = model::make_sampler_plan(settings, sde());
+      const Measured m =
+          images_ ? images_->of(plan, !stochastic) : mixture_distance(device_, plan, f_.threads);
+      std::printf("%-24s %6.1f evaluations  %.6g", line.name.c_str(), m.evaluations, m.distance);
+      if (m.rms) std::printf("   rms %.6g", *m.rms);
+      std::printf("\n");
+      std::fflush(stdout);
+      if (images_ || m.distance < kOffTheChart) line.points.emplace_back(m.evaluations, m.distance);
+      rows_.push_back({{"sampler", name_of(settings.sampler)},
+                       {"clip", settings.clip.text()},
+                       {"evaluations", m.evaluations},
+                       {"distance", m.distance}});
+      if (m.rms) rows_.back()["rms"] = *m.rms;
+    }
+    lines_.push_back(std::move(line));
+  }
+  model::Prediction prediction() const {
+    return images_ ? images_->loaded().options.diffusion.preconditioning.prediction : model::Prediction::edm;
+  }
+  model::Sde sde() const { return images_ ? images_->loaded().sde : model::Sde(); }
+
+  engine::Device& device_;
+  const Request& f_;
+  std::optional<ModelDistance> images_;
+  json rows_ = json::array();
+  std::vector<Line> lines_;
+};
+
 int run(const Request& f) {
   if (f.run.empty() != f.reference.empty()) fail("--run and --reference belong together");
-  if (f.run.empty() && !(f.clip.empty() && f.strip.empty())) fail("--clip and --strip need --run");
+  if (f.run.empty() && !(f.clip.empty() && f.strip.empty() && f.exact == 0))
+    fail("--clip, --strip and --exact need --run");
+  if (f.exact > f.count) fail(cat("--exact ", f.exact, " of ", f.count, " images"));
   engine::Device device({f.threads, engine::Backend::cpu});
-  std::optional<ModelDistance> images;
-  if (!f.run.empty()) images.emplace(device, f);
-  const model::Prediction prediction =
-      images ? images->loaded().options.diffusion.preconditioning.prediction : model::Prediction::edm;
-  const model::Sde sde = images ? images->loaded().sde : model::Sde();
-  json rows = json::array();
-  std::vector<Line> lines;
-  for (const Candidate& candidate : candidates_of(f)) {
-    Line line{candidate.name, {}, model::info_of(*candidate.options.sampler).stochastic};
-    for (const std::string& text : split_list(f.evaluations)) {
-      const int budget = parse_option<int>("each number of --evaluations", text, model::kSamplerSteps);
-      model::SamplerOptions options = candidate.options;
-      options.evaluations = budget;
-      const model::SamplerSettings settings = model::settle(options, prediction);
-      const model::SamplerPlan plan = model::make_sampler_plan(settings, sde);
-      const double distance = images ? images->of(plan) : mixture_distance(plan, f.threads);
-      std::printf("%-24s %5d evaluations  %.6g\n", line.name.c_str(), plan.evaluations(), distance);
-      std::fflush(stdout);
-      if (distance < kOffTheChart) line.points.emplace_back(plan.evaluations(), distance);
-      rows.push_back({{"sampler", name_of(settings.sampler)},
-                      {"clip", settings.clip.text()},
-                      {"evaluations", plan.evaluations()},
-                      {"distance", distance}});
-    }
-    lines.push_back(std::move(line));
-  }
-  json result = {
-      {"commit", apps::build_commit()},
-      {"machine", machine_of(device).text()},
-      {"date", now_text()},
-      {"what", images ? cat("FD-pixels8 of ", f.count, " images") : "Wasserstein-2 distance to the mixture"},
-      {"rows", rows}};
-  if (images)
-    result["floor"] = images->floor(),
-    std::printf("floor: %d real images to the others  %.6g\n", f.count, images->floor());
-  if (!f.strip.empty()) data::write_png(f.strip, images->strip());
-  if (!f.json.empty()) io::write_file_atomic(f.json, io::json_text(result, 1) + "\n");
-  if (!f.svg.empty())
-    io::write_file_atomic(f.svg,
-                          line_chart(images ? "A trained model's images" : "A mixture of three Gaussians",
-                                     "evaluations of the network an image (dashed: samplers with noise)",
-                                     images ? "FD-pixels8" : "Wasserstein-2 distance", lines));
+  Sweep sweep(device, f);
+  sweep.run();
+  if (!f.strip.empty()) data::write_png(f.strip, sweep.strip());
+  if (!f.json.empty()) io::write_file_atomic(f.json, io::json_text(sweep.result(), 1) + "\n");
+  if (!f.svg.empty()) io::write_file_atomic(f.svg, sweep.chart());
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bench/formula_denoiser.h"
 #include "bench/mixture.h"
 #include "kernels/rk45_step.h"
 #include "model/diffusion/sampler.h"
@@ -12,31 +13,10 @@
 namespace ito::model {
 namespace {
 
+using bench::formula_denoiser;
 using bench::Mixture;
 using engine::Device;
 using engine::Shape;
-
-/// A denoiser whose network returns D(x; sigma) by a formula: x0's preconditioning under `sde`, conditioned on ln
-/// sigma.
-template <class Formula>
-Denoiser formula_denoiser(Formula denoise) {
-  const Preconditioning p{Prediction::x0, NoiseCondition::log_sigma, 0.5};
-  Denoiser d;
-  d.scaling = [p](const NoiseLevel& level) { return p.at(level); };
-  d.network = [denoise](const Tensor& input, const Tensor& c_noise) {
-    Tensor f(input.device(), input.shape(), engine::DType::f32);
-    if (input.device().dry()) return f;
-    const int64_t n = input.shape()[0], each = input.count() / n;
-    const float* const in = input.in().as<float>();
-    float* const out = f.out().as<float>();
-    for (int64_t i = 0; i < input.count(); ++i) {
-      const double sigma = std::exp(double(c_noise.in().as<float>()[i / each]));
-      out[i] = float(denoise(in[i] * std::sqrt(1 + sigma * sigma), sigma));
-    }
-    return f;
-  };
-  return d;
-}
 
 Denoiser mixture_denoiser() {
   return formula_denoiser([](double x, double sigma) { return Mixture().denoise(x, sigma); });

@@ -56,6 +56,18 @@ TEST_CASE("a sampler and clipping that suit the model, unless they are chosen") 
                    "clip must be none, static or a quantile above 0 and at most 1, is"));
 }
 
+TEST_CASE("shortcuts are a sampler and its evaluations, with the rest of what is asked for") {
+  for (const auto& row : Names<Prediction>::kTable) {
+    const SamplerSettings fast = settled({.fast = true}, row.value),
+                          best = settled({.best = true}, row.value);
+    CHECK(evaluations_of(fast) == 20);
+    CHECK(evaluations_of(best) > 20);
+    const bool smooth = row.value == Prediction::edm || row.value == Prediction::v;
+    CHECK(info_of(fast.sampler).stochastic == !smooth);
+    CHECK(settled({.fast = true, .clip = "0.99"}, row.value).clip.quantile == 0.99);
+  }
+}
+
 TEST_CASE("a budget of evaluations becomes steps") {
   const auto steps = [](SamplerOptions o, int evaluations) {
     o.evaluations = evaluations;
@@ -93,6 +105,16 @@ TEST_CASE("an option that does nothing with the sampler is refused") {
       {{.sampler = SamplerKind::ancestral, .snr = 0.1}, "snr does nothing without a corrector"},
       {{.sampler = SamplerKind::ancestral, .snr_norm = SnrNorm::batch},
        "snr_norm does nothing without a corrector"},
+      {{.sampler = SamplerKind::heun, .tolerance = 1e-3}, "tolerance does nothing with the sampler heun"},
+      {{.sampler = SamplerKind::rk45, .steps = 5},
+       "the sampler rk45 chooses its steps itself: steps does nothing"},
+      {{.sampler = SamplerKind::rk45, .evaluations = 5}, "itself: evaluations does nothing"},
+      {{.sampler = SamplerKind::rk45, .grid = Grid::karras}, "itself: grid does nothing"},
+      {{.sampler = SamplerKind::rk45, .clip = "0.99"}, "dynamic thresholding has no smooth flow"},
+      {{.fast = true, .best = true}, "fast and best exclude each other"},
+      {{.fast = true, .sampler = SamplerKind::heun}, "sampler does nothing with it"},
+      {{.best = true, .steps = 5},
+       "best is a sampler and its number of evaluations: steps does nothing with it"},
       {{.sampler = SamplerKind::heun, .corrector = 1},
        "a corrector adds noise, and the sampler heun adds none"},
       {{.sampler = SamplerKind::ddim, .corrector = 1},

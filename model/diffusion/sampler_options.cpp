@@ -101,6 +101,37 @@ bool is_stochastic(const SamplerSettings& s) {
   return takes_eta ? s.eta > 0 : info_of(s.sampler).stochastic;
 }
 
+/// Whether a network's flow is smooth to the end: it predicts what is bounded at every level.
+bool is_smooth(Prediction prediction) { return prediction == Prediction::edm || prediction == Prediction::v; }
+
+/// What --fast and --best stand for, by FD-pixels8 of trained models (docs/samplers.md): the others' flows leave the
+/// range of pixels where noise corrects them.
+struct Shortcut {
+  SamplerKind sampler;
+  int evaluations;
+};
+Shortcut shortcut(bool fast, Prediction prediction) {
+  if (is_smooth(prediction)) return fast ? Shortcut{Kind::dpmpp_3m, 20} : Shortcut{Kind::heun, 99};
+  return fast ? Shortcut{Kind::dpmpp_2m_sde, 20} : Shortcut{Kind::dpmpp_2m_sde, 100};
+}
+
+/// The options with what a shortcut stands for in its place.
+SamplerOptions without_shortcut(SamplerOptions o, Prediction prediction) {
+  if (!o.fast && !o.best) return o;
+  const char* const name = o.fast ? "fast" : "best";
+  if (o.fast && o.best) fail_advising("fast and best exclude each other", {"only {fast}", "only {best}"});
+  for (const auto& [given, other] : {std::pair{o.sampler.has_value(), "sampler"},
+                                     {o.steps.has_value(), "steps"},
+                                     {o.evaluations.has_value(), "evaluations"}})
+    if (given)
+      fail_advising(
+          cat(name, " is a sampler and its number of evaluations: ", other, " does nothing with it"),
+          {cat("no {", other, "}"), cat("no {", name, "}")});
+  const Shortcut chosen = shortcut(o.fast, prediction);
+  o.sampler = chosen.sampler, o.evaluations = chosen.evaluations;
+  return o;
+}
+
 /// The most steps that take at most so many evaluations.
 int steps_within(int evaluations, const SamplerSettings& s) {
   if (s.sampler == Kind::heun) return (evaluations + 1) / 2;
@@ -137,8 +168,8 @@ std::string sampler_table() {
   return table;
 }
 
-SamplerSettings settle(const SamplerOptions& o, Prediction prediction) {
-  const bool smooth = prediction == Prediction::edm || prediction == Prediction::v;
+SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
+  const SamplerOptions o = without_shortcut(asked, prediction);
   SamplerSettings s;
   s.sampler = o.sampler.value_or(s.sampler);
   const SamplerInfo& info = info_of(s.sampler);
@@ -156,7 +187,7 @@ SamplerSettings settle(const SamplerOptions& o, Prediction prediction) {
     fail_advising(cat("a corrector adds noise, and the sampler ", name_of(s.sampler), " adds none"),
                   {"no {corrector}", "{sampler} reverse-diffusion, for example"});
   s.tolerance = o.tolerance.value_or(s.tolerance);
-  s.clip = o.clip ? Clip::parse(*o.clip) : Clip{smooth ? Clip::Kind::none : Clip::Kind::fixed};
+  s.clip = o.clip ? Clip::parse(*o.clip) : Clip{is_smooth(prediction) ? Clip::Kind::none : Clip::Kind::fixed};
   s.steps = o.evaluations ? steps_within(*o.evaluations, s) : o.steps.value_or(info.steps);
   return s;
 }

@@ -40,6 +40,7 @@ inline constexpr Range kTolerance = from(1e-7).to(1);
 
 /// A sampler as a user asks for it. What is not given is the sampler's own choice.
 struct SamplerOptions {
+  bool fast = false, best = false;  // a sampler and its evaluations, by what was measured (docs/samplers.md)
   std::optional<SamplerKind> sampler = {};
   std::optional<int> steps = {}, evaluations = {};
   std::optional<Grid> grid = {};
@@ -59,6 +60,8 @@ struct SamplerOptions {
 template <FieldsOf<SamplerOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   constexpr Range kNoise = from(0).to(1e30);
+  visit(o.fast, Field("fast", "the sampler that measured best with 20 evaluations"));
+  visit(o.best, Field("best", "the sampler that measured best, however many evaluations it takes"));
   visit(o.sampler, Field("sampler", "how").otherwise("euler-maruyama, which suits every model"));
   visit(o.steps, Field("steps", "sampler steps", kSamplerSteps).otherwise("the sampler's"));
   visit(o.evaluations,
