@@ -2,6 +2,7 @@
 #include "engine/buffer.h"
 #include "kernels/langevin.h"
 #include "kernels/pointwise.h"
+#include "kernels/rk45.h"
 #include "kernels/threshold.h"
 
 namespace ito::bench {
@@ -120,8 +121,40 @@ struct AnswerTensors {
   }
 };
 
+/// A step of the adaptive flow, over and over: after the first ones its images are at their end, and stay.
+struct FlowTensors {
+  kernels::Rk45Dims dims;
+  engine::Buffer<kernels::Rk45State> states;
+  engine::Buffer<kernels::Rk45Level> levels, table;
+  Tensor x, at, slopes, f, next;
+
+  FlowTensors(Operands& operands, const Shape& shape, DType dtype)
+      : dims{int(shape[0]), int(shape.count() / shape[0]), 1e-3, 1e-3} {
+    kernels::Rk45State state;
+    state.sigma = 1, state.step = -0.5;
+    states = {operands.device(), std::vector(size_t(dims.n), state)};
+    levels = {operands.device(), std::vector<kernels::Rk45Level>(size_t(dims.n) * kernels::kRk45Slopes)};
+    table = {operands.device(), std::vector<kernels::Rk45Level>(2)};
+    x = operands.normal(shape, DType::f32), at = operands.zeros(shape, DType::f32);
+    slopes = operands.zeros({kernels::kRk45Slopes * shape[0], shape[1], shape[2], shape[3]}, DType::f32);
+    f = operands.normal(shape, dtype), next = operands.zeros(shape, dtype);
+  }
+  template <class Stream>
+  void advance(Stream& s) {
+    const kernels::Rk45Operands o{.x = x.out(),
+                                  .at = at.out(),
+                                  .slopes = slopes.out(),
+                                  .network = {.f = f.in(), .next_in = next.out()},
+                                  .states = states.data(),
+                                  .levels = levels.data()};
+    for (int slope = 2; slope < kernels::kRk45Slopes; ++slope) kernels::rk45_slope(s, dims, slope, o);
+    kernels::rk45_error(s, dims, {table.data(), 2, -7, 1}, o);
+    kernels::rk45_accept(s, dims, o);
+  }
+};
+
 /// run(stream, tensors), which moves so many bytes an element.
-template <class Run>
+template <class Tensors = AnswerTensors, class Run>
 Case answer_case(const Setting& setting, const char* name, double bytes, Run run) {
   const auto& net = setting.network;
   const Shape shape{setting.batch, net.height, net.width, net.channels};
@@ -133,7 +166,7 @@ Case answer_case(const Setting& setting, const char* name, double bytes, Run run
           0,
           double(shape.count()) * bytes,
           [=, dtype = setting.dtype](Operands& operands) -> PreparedCase {
-            const auto t = std::make_shared<AnswerTensors>(operands, shape, dtype);
+            const auto t = std::make_shared<Tensors>(operands, shape, dtype);
             Device& device = operands.device();
             return {[&device, t, run] { device.launch([&](auto& s) { run(s, *t); }); }, {}, {}};
           }};
@@ -151,6 +184,17 @@ Case langevin_case(const Setting& setting) {
                      [](auto& stream, AnswerTensors& t) { t.correct(stream); });
 }
 
+/// What a step of rk45 does besides its six evaluations: five slopes, error and decision. Slope i reads x, y, F and i - 1
+/// slopes, and writes one, y and the next input; the error reads x, y, F and six slopes and writes one; the decision
+/// reads x, y and two slopes, and writes x, y and the next input.
+Case flow_case(const Setting& setting) {
+  const double dtype = double(size_of(setting.dtype));
+  double bytes = 4 * (2 + 6 + 1) + dtype + 4 * (2 + 2 + 2) + dtype;
+  for (int slope = 2; slope <= 6; ++slope) bytes += 4 * (2 + (slope - 1) + 2) + 2 * dtype;
+  return answer_case<FlowTensors>(setting, "rk45, a step", bytes,
+                                  [](auto& stream, FlowTensors& t) { t.advance(stream); });
+}
+
 }  // namespace
 
 Cases sampler_cases(const Setting& setting) {
@@ -160,7 +204,7 @@ Cases sampler_cases(const Setting& setting) {
   SdeStep noisy = step;
   noisy.c = 0.2f;
   return {step_case(setting, "sde_update (noise)", noisy), step_case(setting, "sde_update (no noise)", step),
-          limit_case(setting), langevin_case(setting)};
+          limit_case(setting), langevin_case(setting), flow_case(setting)};
 }
 
 }  // namespace ito::bench
