@@ -127,6 +127,8 @@ const std::vector<OpCase> kOpCases = {
      [](const Inputs& t) { return join({t[0], t[1], t[2]}); }},
     {"join one tensor twice", {{1, 2, 3, 8}}, [](const Inputs& t) { return join({t[0], t[0]}); }, 2},
     {"box_down", {{2, 4, 6, 5}}, [](const Inputs& t) { return box_down(t[0]); }, 4},
+    {"pixel_unshuffle", {{2, 6, 9, 2}}, [](const Inputs& t) { return pixel_unshuffle(t[0], 3); }},
+    {"pixel_shuffle", {{2, 3, 5, 12}}, [](const Inputs& t) { return pixel_shuffle(t[0], 2); }},
     {"squared_error",
      {{3, 4, 4, 3}, {3, 4, 4, 3}, {3}},
      [](const Inputs& t) { return squared_error(t[0], t[1], t[2]); },

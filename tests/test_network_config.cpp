@@ -299,6 +299,33 @@ TEST_CASE("other spellings of the same network") {
   CHECK(with("ito_condition", 40).condition == 40);
 }
 
+TEST_CASE("with patches the file describes the network between them, which diffusers can read") {
+  NetworkConfig c = preset("tiny").network;
+  c.height = 32, c.width = 48, c.patch = 2;
+  const json j = json::parse(to_json(c));
+  CHECK(j.at("ito_patch") == 2);
+  CHECK(j.at("sample_size") == json({16, 24}));
+  CHECK((j.at("in_channels") == 12 && j.at("out_channels") == 12));
+  const NetworkConfig back = network_config_from_json(j.dump());
+  CHECK((back.patch == 2 && back.height == 32 && back.width == 48 && back.channels == 3));
+  CHECK_FALSE(first_difference(back, c));
+  CHECK(first_difference(c, preset("tiny").network)->key == "ito_patch");
+  CHECK(c.stride() == 4);
+  const auto refused = [&](const char* key, const json& value) {
+    json changed = j;
+    changed[key] = value;
+    return error_of([&] { network_config_from_json(changed.dump()); });
+  };
+  CHECK(contains(refused("in_channels", 10), "in_channels must be a multiple of 4, is 10"));
+  CHECK(contains(refused("ito_patch", 0), "ito_patch must be from 1 to 16, is 0"));
+  CHECK(contains(refused("ito_patch", 17), "ito_patch must be from 1 to 16, is 17"));
+  CHECK(contains(refused("sample_size", 2'000'000'000), "sample_size must be at most"));
+  CHECK(contains(refused("ito_network", "tutorial"), "patches are for the network unet, not for tutorial"));
+  c.height = 34;
+  CHECK(
+      contains(error_of([&] { check(c); }), "must be a multiple of 4 for 2 levels and patches of 2 pixels"));
+}
+
 TEST_CASE("diffusers' ReLU is not ours: it leaves SiLU in two places") {
   json j = tiny();
   j["act_fn"] = "relu";

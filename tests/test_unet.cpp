@@ -7,6 +7,7 @@
 
 #include "engine/device.h"
 #include "engine/io/safetensors.h"
+#include "engine/ops.h"
 #include "model/unet/network.h"
 #include "model/unet/presets.h"
 #include "tests/helpers.h"
@@ -199,6 +200,45 @@ TEST_CASE("every option makes a network whose parameters all matter") {
   }
   SUBCASE("tutorial") { small = preset("tutorial").network; }
   check_influence(small);
+}
+
+TEST_CASE("a network with patches is the one without them, between pixel_unshuffle and pixel_shuffle") {
+  for (const int patch : {2, 4}) {
+    NetworkConfig config = preset("tiny").network;
+    config.height = 16, config.width = 24, config.patch = patch;
+    Device device;
+    ParamStore patched(device), plain(device);
+    const Network whole(Scope(patched), config), inner(Scope(plain), config.without_patches());
+    patched.allocate(ParamStore::Use::inference, 7), plain.allocate(ParamStore::Use::inference, 7);
+    for (size_t i = 0; i < patched.specs().size(); ++i) {  // the last convolution would begin as zero
+      std::vector<float> values = patched.read(int(i), engine::Track::master);
+      for (size_t k = 0; k < values.size(); ++k) values[k] += 0.01f * float((k * 7 + i) % 11) - 0.05f;
+      patched.write(int(i), engine::Track::master, values),
+          plain.write(int(i), engine::Track::master, values);
+    }
+    engine::NoGrad off(device);
+    Tensor x = Tensor::persistent(device, {2, 16, 24, 3}, DType::f32);
+    std::vector<float> numbers(size_t(x.count()));
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = std::sin(0.37f * float(i));
+    device.upload(x.data(), numbers.data(), x.bytes());
+    Tensor c_noise = Tensor::persistent(device, {2}, DType::f32);
+    const std::vector<double> got = whole({x, c_noise, {}, {}, {}}).to_doubles();
+    const Tensor f = inner({engine::pixel_unshuffle(x, patch), c_noise, {}, {}, {}});
+    CHECK(got == engine::pixel_shuffle(f, patch).to_doubles());
+    CHECK(*std::max_element(got.begin(), got.end()) > 0);
+  }
+  // Channel (c p + i) p + j is pixel (i, j) of the patch, as in torch.
+  Device device;
+  Tensor x = Tensor::persistent(device, {1, 4, 6, 2}, DType::f32);
+  std::vector<float> numbers(48);
+  for (size_t i = 0; i < 48; ++i) numbers[i] = float(i);
+  device.upload(x.data(), numbers.data(), x.bytes());
+  const std::vector<double> small = engine::pixel_unshuffle(x, 2).to_doubles();
+  for (int row = 0; row < 2; ++row)
+    for (int column = 0; column < 3; ++column)
+      for (int k = 0; k < 8; ++k)
+        CHECK(small[size_t((row * 3 + column) * 8 + k)] ==
+              ((row * 2 + k / 2 % 2) * 6 + column * 2 + k % 2) * 2 + k / 4);
 }
 
 TEST_CASE("a dropped condition is no condition") {

@@ -125,6 +125,8 @@ template <FieldsOf<NetworkConfig> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.embedding, Field("embedding", "of the noise level").otherwise("the preset's"));
   visit(o.dropout, Field("dropout", "in residual blocks", from(0).below(1)));
+  visit(o.patch, Field("patch", "pixels a side that the network sees as one: 2 takes a quarter of the work",
+                       from(1).to(16)));
 }
 
 /// The default options of a run with that preset.

@@ -11,14 +11,23 @@ namespace ito::model {
 
 using nlohmann::json;
 
+NetworkConfig NetworkConfig::without_patches() const {
+  NetworkConfig inner = *this;
+  inner.height /= patch, inner.width /= patch, inner.channels *= patch * patch, inner.patch = 1;
+  return inner;
+}
+
 void check(const NetworkConfig& c) {
   const size_t levels = c.block_channels.size();
   if (levels < 1 || levels > 8) fail(cat("a network needs 1 to 8 levels, not ", levels));
+  if (c.patch < 1 || c.patch > 16) fail(cat("a patch is 1 to 16 pixels wide, not ", c.patch));
+  if (c.patch > 1 && c.kind != NetworkKind::unet)
+    fail(cat("patches are for the network unet, not for ", name_of(c.kind)));
   if (c.attention.size() != levels)
     fail(cat("attention is given for ", c.attention.size(), " levels, the network has ", levels));
   if (c.height < 1 || c.width < 1 || c.height % c.stride() || c.width % c.stride())
     fail(cat("image size ", c.height, "x", c.width, " must be a multiple of ", c.stride(), " for ", levels,
-             " levels"));
+             " levels", c.patch > 1 ? cat(" and patches of ", c.patch, " pixels") : ""));
   if (c.channels < 1 || c.layers_per_block < 1 || c.groups < 1 || c.condition < 0 || c.head_width < 0)
     fail("channels, blocks and groups must be positive");
   if (!(c.dropout >= 0 && c.dropout < 1)) fail(cat("dropout must be in [0, 1), is ", c.dropout));
@@ -40,6 +49,7 @@ struct Key {
   /// Sets the option. Returns what the value must be ("must be ...") if it is something else, or throws that.
   std::function<std::string(const json&, NetworkConfig&)> read;
   std::function<json(const NetworkConfig&)> write;  // empty: not written, since it is diffusers' default
+  bool newer = false;  // written only where it is not `otherwise`, so that older programs read the rest
 };
 
 /// The value as JSON, for an error: not all of a long one.
@@ -115,15 +125,35 @@ Key only(const char* name, json value, const char* why, bool is_written = false)
       name, value, why, [=](const NetworkConfig&) { return std::vector<json>(1, value); }, is_written);
 }
 
+std::string read_patch(const json& value, NetworkConfig& c) {
+  if (!value.is_number()) return "must be a whole number";
+  c.patch = value_as<int>(value, "ito_patch");
+  return c.patch >= 1 && c.patch <= 16 ? "" : "must be from 1 to 16";
+}
+
+// An image of more pixels a side fits nowhere.
+constexpr int kLargestSide = 1 << 20;
+
+// What diffusers reads is the network between the patches.
 std::string read_sample_size(const json& value, NetworkConfig& c) {
   const bool two = value.is_array() && value.size() == 2;
   if (!two && !value.is_number()) return "must be a whole number, or a list of height and width";
   c.height = value_as<int>(two ? value[0] : value, "sample_size");
   c.width = value_as<int>(two ? value[1] : value, "sample_size");
+  if (c.height > kLargestSide || c.width > kLargestSide) return cat("must be at most ", kLargestSide);
+  c.height *= c.patch, c.width *= c.patch;
   return "";
 }
-json write_sample_size(const NetworkConfig& c) {
+json write_sample_size(const NetworkConfig& config) {
+  const NetworkConfig c = config.without_patches();
   return c.height == c.width ? json(c.height) : json({c.height, c.width});
+}
+std::string read_channels(const json& value, NetworkConfig& c) {
+  if (!value.is_number()) return "must be a whole number";
+  const int channels = value_as<int>(value, "in_channels"), each = c.patch * c.patch;
+  c.channels = channels / each;
+  if (channels < 1) return "must be at least 1";
+  return channels % each == 0 ? "" : cat("must be a multiple of ", each);
 }
 
 std::string read_block_channels(const json& value, NetworkConfig& c) {
@@ -177,8 +207,9 @@ std::vector<Key> make_keys() {
   constexpr bool kWritten = true;
   return {
       choice("ito_network", "unet", &C::kind, Names<NetworkKind>::kTable),
+      {"ito_patch", 1, read_patch, [](const C& c) { return json(c.patch); }, true},
       {"sample_size", nullptr, read_sample_size, write_sample_size},
-      number("in_channels", 3, &C::channels, 1),
+      {"in_channels", 3, read_channels, [](const C& c) { return json(c.without_patches().channels); }},
       {"block_out_channels", json::array({224, 448, 672, 896}), read_block_channels,
        [](const C& c) { return json(c.block_channels); }},
       {"down_block_types",
@@ -201,8 +232,8 @@ std::vector<Key> make_keys() {
 
       only("_class_name", "UNet2DModel", "another class is another network", kWritten),
       fixed(
-          "out_channels", 3, "as many as in_channels", [](const C& c) { return Values(1, c.channels); },
-          kWritten),
+          "out_channels", 3, "as many as in_channels",
+          [](const C& c) { return Values(1, c.without_patches().channels); }, kWritten),
       fixed(
           "up_block_types", json::array({"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"}),
           "the mirror of down_block_types", [](const C& c) { return Values(1, block_types(c, false)); },
@@ -269,8 +300,11 @@ NetworkConfig parse(const json& j) {
 
 std::string to_json(const NetworkConfig& config) {
   json j;
-  for (const Key& key : keys())
-    if (key.write) j[key.name] = key.write(config);
+  for (const Key& key : keys()) {
+    if (!key.write) continue;
+    const json value = key.write(config);
+    if (!key.newer || value != key.otherwise) j[key.name] = value;
+  }
   return io::json_text(j, 2) + "\n";
 }
 

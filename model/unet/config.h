@@ -80,10 +80,13 @@ struct NetworkConfig {
   SkipKind skips = SkipKind::concatenate;
   float dropout = 0;
   int condition = 0;  // K numbers of an optional condition vector; 0: none
+  int patch = 1;  // p: the network sees p x p pixels as one with p^2 times the channels (arXiv:2207.04316)
 
   int levels() const { return int(block_channels.size()); }
   /// Heights and widths must be multiples of this.
-  int stride() const { return 1 << (levels() - 1); }
+  int stride() const { return patch << (levels() - 1); }
+  /// The network between the patches: of smaller images with more channels, and without any.
+  NetworkConfig without_patches() const;
 };
 
 /// Fails, saying what to change, unless the configuration makes a network.

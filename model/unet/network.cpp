@@ -1,21 +1,23 @@
 #include "model/unet/network.h"
 
 #include "engine/device.h"
+#include "engine/ops.h"
 
 namespace ito::model {
 
 std::variant<UNet, DocumentUNet, TutorialUNet> Network::make(const Scope& scope,
                                                              const NetworkConfig& config) {
   check(config);
+  const NetworkConfig inner = config.without_patches();
   switch (config.kind) {
     case NetworkKind::document:
-      return DocumentUNet(scope, config);
+      return DocumentUNet(scope, inner);
     case NetworkKind::tutorial:
-      return TutorialUNet(scope, config);
+      return TutorialUNet(scope, inner);
     case NetworkKind::unet:
       break;
   }
-  return UNet(scope, config);
+  return UNet(scope, inner);
 }
 
 Network::Network(const Scope& scope, const NetworkConfig& config)
@@ -30,7 +32,10 @@ Tensor Network::operator()(const NetworkInput& input) const {
     fail(cat("c_noise must be [", s[0], "], is ", input.c_noise.shape().str()));
   if (input.condition.defined() && !config_.condition)
     fail("a condition is given to a network that was made without one");
-  return std::visit([&](const auto& network) { return network(input); }, network_);
+  NetworkInput inner = input;
+  if (config_.patch > 1) inner.x = pixel_unshuffle(input.x, config_.patch);  // [N,H/p,W/p,p^2 C]
+  const Tensor f = std::visit([&](const auto& network) { return network(inner); }, network_);
+  return config_.patch > 1 ? pixel_shuffle(f, config_.patch) : f;
 }
 
 NetworkSize measure(const NetworkConfig& config) {
