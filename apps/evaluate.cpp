@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "apps/console/given.h"
 #include "apps/console/number_text.h"
 #include "apps/console/output_file.h"
 #include "apps/console/program.h"
@@ -84,6 +85,16 @@ void check_request(const Request& f) {
   if (!f.reference.empty()) check_place(f.reference);
 }
 
+/// Fails if an option that says how a checkpoint draws is given where neither side is a checkpoint.
+void check_sampling(const Request& f, const Side& generated, const Side* reference) {
+  for (const Side* side : {&generated, reference})
+    if (side && side->identity.kind == "checkpoint") return;
+  const std::vector<std::string> names = given_options(f.sides.sampler, f.sides.guidance);
+  if (!names.empty())
+    fail_advising(cat(names.front(), " is for checkpoints, and nothing here is one"),
+                  {cat("no {", names.front(), "}")});
+}
+
 /// Checks, before the networks run, that the sides have what was asked for.
 void check_sides(const Request& f, const Side& generated) {
   if (!f.save_stats.empty() && !generated.statistics && !generated.features && f.files.inception.empty())
@@ -124,6 +135,7 @@ int evaluate_sides(Request f) {
     check_comparable(generated, *reference);
   else if (!f.reference.empty())
     reference = open_reference(f, generated, device);
+  check_sampling(f, generated, reference ? &*reference : nullptr);
   check_sides(f, generated);
   const OpenedNetworks opened = open_networks(f.files, device);
 

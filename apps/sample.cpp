@@ -14,6 +14,7 @@
 #include "data/pictures/contact_sheet.h"
 #include "data/pictures/image.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/hash.h"
 #include "kernels/base/math.h"
 #include "model/diffusion/sampler.h"
 
@@ -243,7 +244,10 @@ SampleNote note_of(const SampleRequest& f, const Job& job, const fs::path& check
   note.step = job.loaded.step;
   note.sampling = model::facts_of(job.sampler);
   for (const auto& fact : job.guided.facts()) note.sampling.push_back(fact);
-  if (!f.noise.empty()) note.sampling.emplace_back("noise", f.noise);
+  if (!f.noise.empty()) {  // by its numbers: a file may have others later
+    const uint64_t sum = Hash().add(job.noise.data(), job.noise.size() * sizeof(float)).value();
+    note.sampling.emplace_back("noise", cat(fs::path(f.noise).filename().string(), " ", hex(sum)));
+  }
   note.crop = o.crop, note.height = o.network.height, note.width = o.network.width;
   const std::optional<SampleNote> there = read_sample_note(job.out);
   if (there && same_sampling(*there, note)) note.seeds = there->seeds;
@@ -255,6 +259,10 @@ int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const 
                           const fs::path& checkpoint) {
   check_own_pictures(job.out);
   const auto columns = attribute_columns(f.attribute_grid);
+  const size_t images = columns.size() * job.seeds.size();
+  if (data::room_in_sheet(images, int(job.image()[0]), int(job.image()[1]), int(columns.size()),
+                          int(job.seeds.size())) < images)
+    fail_advising(cat(images, " images are more than a picture holds"), {"a smaller {count}"});
   const GridPlan grid_plan = plan_attribute_grid(job.loaded, job.guided, columns, job.seeds);
   describe(job, checkpoint, device, columns.size());
   for (const std::string& note : grid_plan.notes) std::cout << "note       " << note << "\n";
@@ -272,7 +280,6 @@ int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const 
   note.sampling.emplace_back("attr_grid", f.attribute_grid);
   data::write_png(file, grid, texts_of(note, job.seeds));
   write_grid_note(job.out, note, grid_plan.images);
-  if (!read_sample_note(job.out)) write_sample_note(job.out, job.note);  // the folder is ours from now on
   std::cout << "wrote      " << file.string() << ": " << columns.size() << " columns by value, "
             << job.seeds.size() << " rows by seed, in " << duration(now() - start)
             << "; attr-grid.json has the attributes of each image\n";
@@ -316,6 +323,9 @@ int sample(const SampleRequest& f) {
   if (f.strip && plan.flow)
     fail_advising(cat("a strip shows steps, and the sampler ", plan.name, " takes others for each image"),
                   {"no {strip}", "{sampler} heun, for example"});
+  if (f.strip && sampler.steps < 2)
+    fail_advising("a strip shows steps on the way, and there is one", {"{steps} 2 or more"});
+  if (!f.attribute_grid.empty()) check_knows_attributes(loaded);
   const GuidedModel guided(device, loaded, f.guidance);
   std::vector<float> noise;
   if (!f.noise.empty()) noise = read_noise(f.noise, image);

@@ -6,8 +6,8 @@
 
 namespace ito::bench {
 
-/// A denoiser whose "network" is a formula, denoise(x, sigma) of one number, on the CPU: x0's preconditioning, conditioned
-/// on ln sigma.
+/// A denoiser whose "network" is a formula, denoise(x, sigma) of one number, on the CPU: x0's preconditioning,
+/// conditioned on ln sigma.
 template <class Formula>
 model::Denoiser formula_denoiser(Formula denoise) {
   const model::Preconditioning p{model::Prediction::x0, model::NoiseCondition::log_sigma, 0.5};

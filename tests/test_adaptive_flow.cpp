@@ -136,11 +136,63 @@ TEST_CASE("rk45: two runs of one sampler, progress, clipping") {
   CHECK(sampler.numbers({1, 2}) == first);
   CHECK(sampler.numbers({3, 2}) != first);
   CHECK(parts.size() > 5);
+  CHECK(parts.front() > 0);
   CHECK(std::is_sorted(parts.begin(), parts.end()));
   CHECK(parts.back() == 1);
   const Denoiser wild = formula_denoiser([](double x, double) { return x > 0 ? 3.0 : -3.0; });
   for (const float x : Sampler(device, wild, plan_of(1e-3, Sde(), "static"), {2, 2, 3}, 1).numbers({4}))
     CHECK(std::abs(x) == doctest::Approx(1).epsilon(1e-4));
+}
+
+TEST_CASE("rk45: progress begins above 0, and evaluations are those of the images that were asked for") {
+  Device device({.threads = 1});
+  const auto evaluations = [&](const std::vector<uint64_t>& seeds, int chunk) {
+    Sampler sampler(device, mixture_denoiser(), plan_of(1e-6), {1, 1, 3}, chunk);
+    sampler.numbers(seeds, {.progress = [](double done) { CHECK((done > 0 && done <= 1)); }});
+    return sampler.evaluations();
+  };
+  const double one = evaluations({1}, 1), two = evaluations({2}, 1);
+  CHECK(one != two);
+  CHECK(evaluations({1, 2}, 8) == (one + two) / 2);
+}
+
+TEST_CASE("rk45: a run that is given up leaves nothing behind") {
+  Device device({.threads = 1});
+  Sampler sampler(device, mixture_denoiser(), plan_of(1e-3), {1, 1, 3}, 2);
+  struct GivenUp {};
+  int reports = 0;
+  const auto give_up = [&](double) {
+    if (++reports == 3) throw GivenUp();
+  };
+  CHECK_THROWS_AS(sampler.numbers({1, 2}, {.progress = give_up}), GivenUp);
+  CHECK(sampler.numbers({5, 6}) ==
+        Sampler(device, mixture_denoiser(), plan_of(1e-3), {1, 1, 3}, 2).numbers({5, 6}));
+}
+
+TEST_CASE("an image depends on its seed alone with every sampler, in any company and order") {
+  Device device({.threads = 2});
+  for (const auto& row : Names<SamplerKind>::kTable) {
+    CAPTURE(std::string(row.name));
+    const SamplerInfo& info = info_of(row.value);
+    SamplerOptions o{.sampler = row.value};
+    if (info.steps > 0) o.steps = 6;
+    for (const bool corrects : {false, true}) {
+      if (corrects && !info.stochastic) continue;
+      if (corrects) o.corrector = 1;
+      const SamplerPlan plan = make_sampler_plan(settle(o, Prediction::edm), Sde());
+      const auto drawn = [&](const std::vector<uint64_t>& seeds, int chunk) {
+        return Sampler(device, mixture_denoiser(), plan, {2, 2, 3}, chunk).numbers(seeds);
+      };
+      const std::vector<float> all = drawn({4, uint64_t(1) << 40, 7}, 3), turned = drawn({7, 4}, 8);
+      const auto image = [](const std::vector<float>& of, size_t i) {
+        return std::vector<float>(of.begin() + ptrdiff_t(12 * i), of.begin() + ptrdiff_t(12 * (i + 1)));
+      };
+      CHECK(image(turned, 0) == image(all, 2));
+      CHECK(image(turned, 1) == image(all, 0));
+      CHECK(drawn({uint64_t(1) << 40}, 1) == image(all, 1));
+      CHECK(image(all, 0) != image(all, 2));
+    }
+  }
 }
 
 TEST_CASE("rk45: guidance is part of the flow") {

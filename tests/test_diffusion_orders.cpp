@@ -129,6 +129,7 @@ TEST_CASE("samplers of the reverse SDE have the mixture's moments") {
       {"reverse-diffusion", reverse_diffusion_plan(Sde(), many, FinalStep::denoise), 0.02},
       {"ancestral", ancestral_plan(Sde(), many, Variance::small), 0.03},
       {"ddim, eta 0.5", ddim_plan(many, 0.5), 0.03},
+      {"euler-ancestral", ddim_plan(few, 1), 0.06},
       {"dpm++2m-sde", dpm(few, 2, 1), 0.01},
       {"dpm++3m-sde", dpm(few, 3, 1), 0.01},
       {"heun with churn", heun_plan(Sde(), few, {30, 0.05, 50, 1}), 0.01},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/commands.h"
 #include "model/training/attribute_request.h"
 #include "model/training/run_folder.h"
 
@@ -43,6 +44,12 @@ std::pair<double, double> parse_interval(const std::string& text) {
   return {low, high};
 }
 
+void check_knows_attributes(const model::LoadedModel& loaded) {
+  if (loaded.options.network.condition == 0)
+    fail(cat("the model was trained without attributes, so that it cannot be asked for any; train one with ",
+             commands::kTrain, " --attributes DATA, where DATA is CelebA or drawn faces"));
+}
+
 GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loaded, const GuidanceRequest& f)
     : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)) {
   guidance_.weight = f.guidance.value_or(1);
@@ -50,6 +57,8 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
     if (guidance_.weight == 1)
       fail("--guidance-interval does nothing without --guidance; add --guidance 2, for example");
     std::tie(guidance_.least, guidance_.most) = parse_interval(f.interval);
+    if (const double most = loaded.sde.at(1).sigma; guidance_.least > most)
+      fail(cat("--guidance-interval ", f.interval, ": the model's sigma is at most ", most));
   }
   if (!f.guide.empty()) {
     if (guidance_.weight == 1) fail("--guide does nothing without --guidance; add --guidance 2, for example");
@@ -61,6 +70,7 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
         "--guidance does nothing for a model that was trained without attributes; add a --guide, or train "
         "with --attributes");
   }
+  if (!texts_.empty()) check_knows_attributes(loaded);
   if (!texts_.empty() || (guidance_.weight != 1 && !guide_)) loaded.ask(texts_);  // its errors
 }
 

@@ -38,6 +38,9 @@ void fields(Options& o, Visit&& visit) {
 /// "LO,HI" with 0 <= LO < HI. Error: anything else.
 std::pair<double, double> parse_interval(const std::string& text);
 
+/// Error, with how to train one that does: the model knows no attributes.
+void check_knows_attributes(const model::LoadedModel&);
+
 /// A loaded model with what is asked of it. Both models must outlive its denoisers.
 class GuidedModel {
  public:

@@ -107,7 +107,7 @@ std::optional<SampleNote> read_sample_note(const fs::path& folder) {
 }
 
 void check_own_pictures(const fs::path& folder) {
-  if (!fs::is_directory(folder) || read_sample_note(folder)) return;
+  if (!fs::is_directory(folder) || read_sample_note(folder) || fs::exists(folder / kGridNote)) return;
   const data::FoundFiles found =
       data::find_in_folder(folder, [](const data::FoundFiles& so_far) { return !so_far.names.empty(); });
   if (!found.names.empty())

@@ -18,7 +18,7 @@ using kernels::Rk45Verdict;
 // Between neighbours sigma grows by .03 % at most over EDM's range, so that a line between them is right to f32.
 constexpr int kTable = 1 << 15;
 constexpr double kFirstStep = 0.1;  // of sigma; the first errors make it right
-constexpr int kMostSteps = 10000;   // some hundred are usual where the tolerance is the least
+constexpr int kMostSteps = 3000;    // 250 were taken where the tolerance was the least
 
 }  // namespace
 
@@ -93,10 +93,11 @@ void AdaptiveFlow::step() {
   }
 }
 
-/// Whether all images are there, by what the device has said.
+/// Whether all images are there, by what the device has reported.
 bool AdaptiveFlow::look(const std::function<void(double part)>& advanced) const {
   const double sigma = slowest(), least = plan_.least.sigma, most = plan_.most.sigma;
-  if (advanced) advanced(sigma == 0 ? 1 : std::log(most / sigma) / std::log(most / least));
+  const double part = sigma == 0 ? 1 : std::log(most / sigma) / std::log(most / least);
+  if (advanced && part > 0) advanced(part);
   return sigma == 0;
 }
 
@@ -133,10 +134,11 @@ std::optional<double> AdaptiveFlow::failed_at() const {
   return {};
 }
 
-double AdaptiveFlow::evaluations() const {
+double AdaptiveFlow::evaluations(size_t images) const {
+  if (latest_.empty()) fail("rk45: no image has been drawn");
   double steps = 0;
-  for (const Rk45State& s : latest_) steps += s.tries;
-  return 1 + (kernels::kRk45Slopes - 1) * steps / double(latest_.size());
+  for (size_t i = 0; i < images; ++i) steps += latest_[i].tries;
+  return 1 + (kernels::kRk45Slopes - 1) * steps / double(images);
 }
 
 }  // namespace ito::model

@@ -21,12 +21,13 @@ class AdaptiveFlow {
   AdaptiveFlow(const AdaptiveFlow&) = delete;  // its steps hold its address
   AdaptiveFlow& operator=(const AdaptiveFlow&) = delete;
 
-  /// From the batch's states[0] and inputs to its images, there as well. `advanced` is called after every step with the
-  /// part of the way, in ln sigma, that the slowest image has gone. Error: steps that become endlessly short.
+  /// From the batch's states[0] and inputs to its images, there as well. `advanced` is called after steps with the part
+  /// of the way, in ln sigma, that the slowest image has gone. Error: steps that become endlessly short.
   Tensor run(const std::function<void(double part)>& advanced);
 
-  /// Of the networks, an image, on average over the chunk of the last run.
-  double evaluations() const;
+  /// Of the networks, an image, on average over the first images of the last run: those that its own steps took. It
+  /// also waits for the slowest image of its chunk.
+  double evaluations(size_t images) const;
   /// Where an image of the last run became NaN, if one did: its sigma.
   std::optional<double> failed_at() const;
 

@@ -57,6 +57,7 @@ Sampler::Sampler(engine::Device& device, const Denoiser& denoiser, const Sampler
     : plan_(plan), batch_(device, denoiser, plan.clip, image, chunk) {
   if (plan.stages.empty() != plan.flow.has_value()) fail("a sampler's plan has stages or a flow");
   if (plan.flow) {
+    if (plan.clip.kind == Clip::Kind::dynamic) fail("a flow has no dynamic thresholding");
     flow_ = std::make_unique<AdaptiveFlow>(batch_, *plan.flow);
     return;
   }
@@ -182,6 +183,7 @@ void Sampler::run_stage(const Wiring& w) {
 
 Tensor Sampler::run(const std::vector<uint64_t>& seeds, const SampleHooks& hooks) {
   engine::NoGrad off(batch_.device);
+  images_ = seeds.size();
   if (flow_) {
     batch_.begin(seeds, hooks.noise, plan_.prior_sigma, plan_.flow->most, 0);
     return flow_->run(hooks.progress);

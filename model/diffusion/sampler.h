@@ -65,7 +65,7 @@ class Sampler {
 
   int chunk() const { return batch_.chunk; }
   /// Of the networks, an image, in the last run.
-  double evaluations() const { return flow_ ? flow_->evaluations() : plan_.evaluations(); }
+  double evaluations() const { return flow_ ? flow_->evaluations(images_) : plan_.evaluations(); }
 
  private:
   /// Which buffers a stage works on: stages that agree in it are one captured step.
@@ -92,6 +92,7 @@ class Sampler {
 
   SamplerPlan plan_;
   SamplerBatch batch_;
+  size_t images_ = 0;                   // of the last run
   std::unique_ptr<AdaptiveFlow> flow_;  // where the plan has no stages, and nothing of the following is used
   int ring_ = 1;                        // how many denoised images are kept
   std::vector<uint32_t> ordinal_;       // of each stage among those of its kind: steps, or corrections

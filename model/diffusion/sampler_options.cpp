@@ -37,8 +37,8 @@ constexpr SamplerInfo kSamplers[] = {
      kEta | kLowerOrder},
     {Kind::unipc, "predictor and corrector on the same evaluation: the fewest steps", kNo, 3, 1, 20,
      Grid::karras, 0, kOrder | kLowerOrder},
-    {Kind::rk45, "the probability flow to a tolerance: each image takes the steps that it needs", kNo, 5, 6,
-     0, Grid::karras, 0, kTolerated},
+    {Kind::rk45, "the probability flow to a tolerance, for a reference: about 150 evaluations, by image", kNo,
+     5, 6, 0, Grid::karras, 0, kTolerated},
 };
 
 /// The samplers that take an option, "ddim, euler-ancestral or dpm++2m-sde".
@@ -49,14 +49,20 @@ std::string takers(unsigned option) {
   return list_of(names);
 }
 
+/// The option of SamplerOptions that chose the sampler, or null.
+const char* shortcut_of(const SamplerOptions& o) { return o.fast ? "fast" : o.best ? "best" : nullptr; }
+
 /// Fails if an option is given that does nothing with the sampler.
-void check_taken(const SamplerInfo& info, bool given, unsigned option, const char* name) {
+void check_taken(const SamplerOptions& o, const SamplerInfo& info, bool given, unsigned option,
+                 const char* name) {
   if (!given || (info.takes & option)) return;
-  fail_advising(cat(name, " does nothing with the sampler ", name_of(info.kind)),
-                {cat("no {", name, "}"), cat("{sampler} ", takers(option))});
+  const char* const shortcut = shortcut_of(o);
+  fail_advising(
+      cat(name, " does nothing with the sampler ", name_of(info.kind)),
+      {cat("no {", name, "}"), shortcut ? cat("no {", shortcut, "}") : cat("{sampler} ", takers(option))});
 }
 
-/// Fails if a sampler that chooses its steps itself is told which to take.
+/// Fails if a sampler that chooses its steps itself is given some.
 void check_chooses_itself(const SamplerOptions& o, const SamplerInfo& info) {
   for (const auto& [given, name] : {std::pair{o.steps.has_value(), "steps"},
                                     {o.evaluations.has_value(), "evaluations"},
@@ -65,7 +71,7 @@ void check_chooses_itself(const SamplerOptions& o, const SamplerInfo& info) {
     if (given)
       fail_advising(
           cat("the sampler ", name_of(info.kind), " chooses its steps itself: ", name, " does nothing"),
-          {cat("no {", name, "}"), "{tolerance} 1e-4, for fewer steps"});
+          {cat("no {", name, "}"), "another {sampler}"});
   if (o.clip && Clip::parse(*o.clip).kind == Clip::Kind::dynamic)
     fail_advising(
         cat("dynamic thresholding has no smooth flow, which the sampler ", name_of(info.kind), " needs"),
@@ -73,14 +79,18 @@ void check_chooses_itself(const SamplerOptions& o, const SamplerInfo& info) {
 }
 
 void check_options(const SamplerOptions& o, const SamplerInfo& info) {
-  check_taken(info, o.eta.has_value(), kEta, "eta");
-  check_taken(info, o.variance.has_value(), kVariance, "variance");
-  check_taken(info, o.order.has_value(), kOrder, "order");
-  check_taken(info, o.lower_order_final, kLowerOrder, "lower_order_final");
-  check_taken(info, o.churn.has_value(), kChurn, "churn");
-  check_taken(info, o.final_step.has_value(), kFinal, "final");
-  check_taken(info, o.tolerance.has_value(), kTolerated, "tolerance");
+  check_taken(o, info, o.eta.has_value(), kEta, "eta");
+  check_taken(o, info, o.variance.has_value(), kVariance, "variance");
+  check_taken(o, info, o.order.has_value(), kOrder, "order");
+  check_taken(o, info, o.lower_order_final, kLowerOrder, "lower_order_final");
+  check_taken(o, info, o.churn.has_value(), kChurn, "churn");
+  check_taken(o, info, o.final_step.has_value(), kFinal, "final");
+  check_taken(o, info, o.tolerance.has_value(), kTolerated, "tolerance");
   if (info.steps == 0) check_chooses_itself(o, info);
+  if (o.churn_min && o.churn_max && *o.churn_min > *o.churn_max)
+    fail_advising(cat("churn from sigma ", shortest_text(*o.churn_min), " to ", shortest_text(*o.churn_max),
+                      " is never"),
+                  {"{churn_min} below {churn_max}"});
   const bool range = o.churn_min || o.churn_max || o.churn_noise;
   if (range && !(o.churn && *o.churn > 0))
     fail_advising("a range or a factor of churn does nothing without churn", {"{churn} 40, for example"});
@@ -118,7 +128,7 @@ Shortcut shortcut(bool fast, Prediction prediction) {
 /// The options with what a shortcut stands for in its place.
 SamplerOptions without_shortcut(SamplerOptions o, Prediction prediction) {
   if (!o.fast && !o.best) return o;
-  const char* const name = o.fast ? "fast" : "best";
+  const char* const name = shortcut_of(o);
   if (o.fast && o.best) fail_advising("fast and best exclude each other", {"only {fast}", "only {best}"});
   for (const auto& [given, other] : {std::pair{o.sampler.has_value(), "sampler"},
                                      {o.steps.has_value(), "steps"},
@@ -185,10 +195,14 @@ SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
   s.snr_norm = o.snr_norm.value_or(s.snr_norm);
   if (s.corrector > 0 && !is_stochastic(s))
     fail_advising(cat("a corrector adds noise, and the sampler ", name_of(s.sampler), " adds none"),
-                  {"no {corrector}", "{sampler} reverse-diffusion, for example"});
+                  {"no {corrector}", shortcut_of(o) ? cat("no {", shortcut_of(o), "}")
+                                                    : "{sampler} reverse-diffusion, for example"});
   s.tolerance = o.tolerance.value_or(s.tolerance);
   s.clip = o.clip ? Clip::parse(*o.clip) : Clip{is_smooth(prediction) ? Clip::Kind::none : Clip::Kind::fixed};
   s.steps = o.evaluations ? steps_within(*o.evaluations, s) : o.steps.value_or(info.steps);
+  if (evaluations_of(s) > int64_t(kSamplerSteps.most))
+    fail_advising(cat(evaluations_of(s), " evaluations an image are more than ", int64_t(kSamplerSteps.most)),
+                  {"fewer {steps}", "a smaller {corrector}"});
   return s;
 }
 

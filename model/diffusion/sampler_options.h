@@ -82,8 +82,8 @@ void fields(Options& o, Visit&& visit) {
   visit(o.churn_max, Field("churn_max", "the most sigma with churn", kNoise).otherwise("no limit"));
   visit(o.churn_noise, Field("churn_noise", "factor of churn's noise", kNoise).otherwise("1"));
   visit(o.lower_order_final, Field("lower_order_final",
-                                   "lower orders in the last steps of dpm++3m, dpm++3m-sde and "
-                                   "unipc, as diffusers has them"));
+                                   "lower orders in the last steps of dpm++3m and dpm++3m-sde with fewer "
+                                   "than 15 steps, and of unipc, as diffusers has them"));
   visit(o.final_step,
         Field("final", "last step of euler-maruyama and reverse-diffusion").otherwise("denoise"));
   visit(o.corrector,
@@ -94,7 +94,7 @@ void fields(Options& o, Visit&& visit) {
         Field("snr_norm", "of what the corrector's steps depend on (batch: images then depend on each other)")
             .otherwise("sample"));
   visit(o.tolerance,
-        Field("tolerance", "error of a step of rk45, absolute and relative", kTolerance).otherwise("1e-5"));
+        Field("tolerance", "error of a step of rk45, absolute and relative", kTolerance).otherwise("1e-3"));
   visit(o.clip, Field("clip",
                       "denoised images: none; static, to -1 .. 1; or a quantile such as 0.995, dynamic "
                       "thresholding")
@@ -115,7 +115,7 @@ struct SamplerSettings {
   int corrector = 0;
   double snr = 0.16;
   SnrNorm snr_norm = SnrNorm::sample;
-  double tolerance = 1e-5;
+  double tolerance = 1e-3;
   Clip clip = {};
 };
 
@@ -147,7 +147,7 @@ SamplerFacts facts_of(const SamplerSettings&);
 /// The same for a line: "heun, 18 steps, grid karras, rho 7, clip none".
 std::string text_of(const SamplerSettings&);
 
-/// Denoiser evaluations an image, without making the plan; 0 where nobody knows beforehand.
+/// Denoiser evaluations an image, without making the plan; 0 where they are not known beforehand.
 int64_t evaluations_of(const SamplerSettings&);
 
 }  // namespace ito::model

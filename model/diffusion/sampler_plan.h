@@ -18,8 +18,8 @@
 /// The state is xbar = x_t / a(t) = x_0 + sigma z for every SDE, as in EDM, and in the end the image itself.
 ///
 /// One kind of stage is not linear, as its step depends on the state's norms: Langevin's corrector
-/// (kernels/langevin.h), which stays at its level and leaves D_1 .. D_3 as they are. A sampler whose steps depend on their
-/// own errors is no list at all, but a FlowPlan.
+/// (kernels/langevin.h), which stays at its level and leaves D_1 .. D_3 as they are. A sampler whose steps depend on
+/// their own errors is no list at all, but a FlowPlan.
 namespace ito::model {
 
 /// A step of the corrector: 2 alpha (snr |z| / |score|)^2 (arXiv:2011.13456, algorithms 4 and 5).
@@ -63,7 +63,7 @@ struct SamplerPlan {
       false;              // a corrector's norms are means over the images sampled together, as in score_sde
   std::string name = {};  // of the sampler, for errors
 
-  /// Denoiser evaluations per image; 0 where nobody knows beforehand.
+  /// Denoiser evaluations per image; 0 where they are not known beforehand.
   int evaluations() const { return int(stages.size()); }
 };
 

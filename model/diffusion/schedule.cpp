@@ -63,7 +63,13 @@ std::vector<double> karras_sigmas(int n, double sigma_min, double sigma_max, dou
 }
 
 SigmaRange edm_range(const Sde& sde) {
-  return {std::max(Ve{}.sigma_min, sde.stddev(0) / sde.mean(0)), std::min(Ve{}.sigma_max, sde.at(1).sigma)};
+  const SigmaRange own{sde.stddev(0) / sde.mean(0), sde.at(1).sigma};
+  const SigmaRange range{std::max(Ve{}.sigma_min, own.least), std::min(Ve{}.sigma_max, own.most)};
+  if (!(range.least < range.most))
+    fail_advising(cat("EDM's range of noise, sigma .002 to 80, has none of this model's, ", own.least, " to ",
+                      own.most),
+                  {"{grid} log-snr, with a {sampler} that has one"});
+  return range;
 }
 
 std::vector<NoiseLevel> noise_levels(const Sde& sde, Grid grid, int n, double rho) {

@@ -103,6 +103,27 @@ TEST_CASE("replayed stages equal launched ones bit for bit") {
     }
 }
 
+// The third run is captured in an arena that the others have sealed.
+TEST_CASE("rk45 runs again and again, also after a run that was given up") {
+  const SamplerPlan plan = plan_of("rk45", 0);
+  const auto made = [&](bool capture) {
+    Model m(Backend::cuda, DType::f32, 0, capture, 0.02f);
+    Sampler sampler(m.device, network_denoiser(*m.network, {}), plan, m.image(), 2);
+    struct GivenUp {};
+    int reports = 0;
+    const auto give_up = [&](double) {
+      if (++reports == 3) throw GivenUp();
+    };
+    std::vector<std::vector<float>> runs = {sampler.numbers({1, 2})};
+    CHECK_THROWS_AS(sampler.numbers({3, 4}, {.progress = give_up}), GivenUp);
+    for (const uint64_t seed : {5, 1, 7}) runs.push_back(sampler.numbers({seed, seed + 1}));
+    return runs;
+  };
+  const auto captured = made(true);
+  CHECK(captured == made(false));
+  CHECK(captured[2] == captured[0]);
+}
+
 TEST_CASE("an image on CUDA depends on its seed alone") {
   Model m(Backend::cuda);
   const SamplerPlan plan = plan_of("euler-maruyama", 4);
