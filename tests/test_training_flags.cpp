@@ -113,5 +113,17 @@ TEST_CASE("weighting and draw follow a prediction, unless they are asked for") {
   CHECK((text.weighting == Weighting::edm && text.preconditioning.condition == NoiseCondition::time));
 }
 
+TEST_CASE("score under ve is refused, except in a run that was begun with it") {
+  const std::string score = "--preset tiny --prediction score";
+  CHECK(tests::contains(tests::error_of([&] { chosen(score, Backend::cpu); }), "--prediction score-scaled"));
+  CHECK(chosen(score + " --sde vp", Backend::cpu).options.diffusion.sde.kind == model::SdeKind::vp);
+  const tests::TempFolder run;
+  model::TrainingOptions begun = model::default_options("tiny");
+  begun.diffusion = model::default_diffusion(begun.network.kind, model::Prediction::score);
+  std::ofstream(run.path() / "options.json") << model::to_json(begun);
+  const model::TrainingOptions on = chosen(score + " --out " + run.path().string(), Backend::cpu).options;
+  CHECK(on.diffusion.preconditioning.prediction == model::Prediction::score);
+}
+
 }  // namespace
 }  // namespace ito::apps
