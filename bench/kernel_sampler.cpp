@@ -185,8 +185,8 @@ Case langevin_case(const Setting& setting) {
 }
 
 /// What a step of rk45 does besides its six evaluations: five slopes, error and decision. Slope i reads x, y, F and
-/// i - 1 slopes, and writes one, y and the next input; the error reads x, y, F and six slopes and writes one; the decision
-/// reads x, y and two slopes, and writes x, y and the next input.
+/// i - 1 slopes, and writes one, y and the next input; the error reads x, y, F and six slopes and writes one; the
+/// decision reads x, y and two slopes, and writes x, y and the next input.
 Case flow_case(const Setting& setting) {
   const double dtype = double(size_of(setting.dtype));
   double bytes = 4 * (2 + 6 + 1) + dtype + 4 * (2 + 2 + 2) + dtype;

@@ -71,7 +71,8 @@ Tensor nearest_up(const Tensor& x);
 /// [N,H,W,C] -> [N,H/2,W/2,C], means of 2x2; H and W must be even.
 Tensor box_down(const Tensor& x);
 
-/// [N,H,W,C] -> [N,H/p,W/p,p^2 C]: p x p pixels become channels (c p + i) p + j, as in torch. H and W are multiples of p.
+/// [N,H,W,C] -> [N,H/p,W/p,p^2 C]: p x p pixels become channels (c p + i) p + j, as in torch. H and W are multiples
+/// of p.
 Tensor pixel_unshuffle(const Tensor& x, int p);
 /// [N,H,W,p^2 C] -> [N,pH,pW,C], its inverse.
 Tensor pixel_shuffle(const Tensor& x, int p);
