@@ -428,6 +428,9 @@ TEST_CASE(
   for (const char* part : {"attr Smiling=1,Male=-1", "guidance 2", "guidance_interval 0.1,10"})
     CHECK(contains(note, part));
   CHECK(place.run(sample + "--guide run/checkpoints/step-00000002 --guidance 1.5 --out led").code == 0);
+  REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --patch 2 --out patched").code == 0);
+  CHECK(place.run("sample --run patched --count 2 --steps 2 --out drawn").code == 0);
+  refused(place, "train_celeba" + kTiny + "--steps 1 --patch 16 --out no", "multiple of 32 for 2 levels and patches");
   // A guide computes in what it guides, whatever it was trained in.
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --precision bf16 --out half").code == 0);
   CHECK(place.run(sample + "--guide half --guidance 1.5 --out halved").code == 0);
