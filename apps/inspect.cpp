@@ -105,6 +105,8 @@ int inspect_checkpoint(const CheckpointRequest& f) {
   std::cout << folder.string() << ": step " << thousands(loaded.step) << ", preset " << loaded.options.preset
             << ", " << thousands(loaded.store->trainable_count()) << " parameters\n";
   print_condition(loaded);
+  if (const auto& from = loaded.options.from)
+    std::cout << "from       " << text_of(*from) << ", weights " << from->weights << "\n";
   std::cout << "\n";
   for (const io::TensorInfo& tensor : reader.tensors()) {
     char line[200];

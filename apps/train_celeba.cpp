@@ -11,12 +11,14 @@
 #include "apps/inputs/samples.h"
 #include "apps/training/request.h"
 #include "apps/training/run_data.h"
+#include "apps/training/source.h"
 #include "data/pictures/contact_sheet.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/commands.h"
 #include "kernels/base/path_text.h"
 #include "kernels/base/process_memory.h"
 #include "model/training/checkpoint.h"
+#include "model/training/fine_tuning.h"
 #include "model/training/session.h"
 #include "model/unet/network.h"
 
@@ -37,6 +39,7 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << o.network.height << ", crop " << images.crop() << ", split " << images.split() << "\n"
             << "network    " << o.preset << ": " << thousands(size.parameters) << " parameters, "
             << cat(std::round(size.forward_flops * 1e-7) / 100) << " GFLOP forward\n"
+            << (o.from ? cat("from       ", text_of(*o.from), ": its averaged weights\n") : "")
             << (o.attributes.empty() ? "" : cat("attributes ", model::short_list(o.attributes), "\n"))
             << "objective  " << name_of(o.diffusion.sde.kind) << ", "
             << name_of(o.diffusion.preconditioning.prediction) << " prediction, "
@@ -126,11 +129,16 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
   const double per_step = batch / rate + grid / double(o.sample_every) +
                           validation / double(o.validate_every ? o.validate_every : o.save_every) +
                           (fid ? measuring / double(f.fid_every) : 0);
-  const double at_the_end = grid + validation + measuring;
-  const int64_t steps = std::max<int64_t>(1, int64_t((*f.minutes * 60 - at_the_end) / per_step));
+  // At the end, and at step 0 of a run from other weights.
+  const double around = (o.from ? 2 : 1) * (grid + validation + measuring);
+  const int64_t steps = std::max<int64_t>(1, int64_t((*f.minutes * 60 - around) / per_step));
   std::cout << "probe      " << std::lround(rate) << " images/s: " << *f.minutes << " minutes are "
             << thousands(steps) << " steps, " << thousands(int64_t(double(steps) * batch)) << " images\n";
   return steps;
+}
+
+void print_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) std::cout << "note       " << note << "\n";
 }
 
 /// The FID network, if --fid-every asks for it; prints its cost.
@@ -142,7 +150,7 @@ std::optional<RunFid> open_fid(const TrainingRequest& f, const model::TrainingOp
       RunFid::Options{f.inception, f.fid_count, model::evaluations_of(model::grid_sampler(o))}, images);
   std::cout << "fid        of " << thousands(fid->count()) << " images every " << thousands(f.fid_every)
             << " steps: " << fid->cost() << "\n";
-  for (const std::string& note : fid->notes()) std::cout << "note       " << note << "\n";
+  print_notes(fid->notes());
   return fid;
 }
 
@@ -204,7 +212,8 @@ int ended(const model::RunFolder& folder, const std::string& out, const model::S
 int train(const Flags& flags) {
   TrainingRequest request = training_request(flags);
   const engine::Backend backend = engine::choose_backend(request.device);
-  model::TrainingOptions options = training_options(flags, request, backend);
+  std::unique_ptr<Source> source = open_source(request);
+  model::TrainingOptions options = training_options(flags, request, backend, source.get());
   const data::Dataset images = open_images(request, options);
   complete(options, request, images);
   const model::NetworkSize size = model::measure(options.network);
@@ -222,7 +231,15 @@ int train(const Flags& flags) {
     set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
-  if (request.dry_run) return dry_run(request, device, trainer, size);
+  const auto begin = [&] {
+    const std::vector<std::string> notes = model::begin_from(source->model, trainer);
+    source.reset();  // a model's memory
+    return notes;
+  };
+  if (request.dry_run) {
+    if (source) print_notes(begin());
+    return dry_run(request, device, trainer, size);
+  }
 
   const std::string out = run_path(request);
   const model::RunFolder folder(out);
@@ -230,6 +247,7 @@ int train(const Flags& flags) {
   model::SessionHooks hooks;
   begin_run_data(out, data);
   hooks.saved = [&](const std::filesystem::path&) { write_run_data(out, data); };
+  hooks.begin = begin;
   hooks.interrupted = interrupted;
   hooks.note = [&](const std::string& text) {
     line.end();

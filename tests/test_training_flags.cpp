@@ -2,6 +2,7 @@
 
 #include "apps/inputs/checkpoint.h"
 #include "apps/training/request.h"
+#include "apps/training/source.h"
 #include "kernels/cuda_library.h"
 #include "tests/helpers.h"
 
@@ -16,13 +17,13 @@ struct Chosen {
   model::TrainingOptions options;
 };
 
-Chosen chosen(const std::string& arguments, Backend backend) {
+Chosen chosen(const std::string& arguments, Backend backend, const Source* source = nullptr) {
   CLI::App app{"", "train_celeba"};
   Flags flags(app);
   add_flags(flags);
   app.parse("faces " + arguments);
   Chosen result{training_request(flags), {}};
-  result.options = training_options(flags, result.request, backend);
+  result.options = training_options(flags, result.request, backend, source);
   return result;
 }
 
@@ -123,6 +124,46 @@ TEST_CASE("score under ve is refused, except in a run that was begun with it") {
   std::ofstream(run.path() / "options.json") << model::to_json(begun);
   const model::TrainingOptions on = chosen(score + " --out " + run.path().string(), Backend::cpu).options;
   CHECK(on.diffusion.preconditioning.prediction == model::Prediction::score);
+}
+
+TEST_CASE(
+    "with --from the network and the objective are the source's, and the rest the flags' or the defaults") {
+  using namespace model;
+  Source source;
+  TrainingOptions& there = source.model.options;
+  there = default_options("tiny");
+  there.network.height = 24, there.network.condition = 3, there.network.embedding = EmbeddingKind::sinusoidal;
+  there.attributes = {"A", "B", "C"}, there.batch = 7, there.seed = 5;
+  there.diffusion = default_diffusion(NetworkKind::unet, Prediction::x0);
+  source.origin = {"old", 9, "ab"};
+  const Chosen plain = chosen("--from runs/old", Backend::cuda, &source);
+  CHECK((plain.options.preset == "tiny" && plain.options.from == source.origin));
+  CHECK((plain.options.network.height == 24 && plain.options.network.width == 16));
+  CHECK(plain.options.network.embedding == EmbeddingKind::sinusoidal);
+  CHECK((plain.options.network.condition == 0 && plain.options.attributes.empty()));
+  CHECK(plain.options.diffusion.preconditioning.prediction == Prediction::x0);
+  CHECK(plain.options.diffusion.weighting == Weighting::min_snr);
+  CHECK((plain.options.batch == 32 && plain.options.seed == 0));
+  CHECK(run_path(plain.request) == "runs/faces-from-old");
+  const Chosen asked =
+      chosen("--from runs/old --preset tiny --size 8 --lr 1e-5 --weighting sigma2 --prediction x0 --out x",
+             Backend::cpu, &source);
+  CHECK((asked.options.network.height == 8 && asked.options.network.width == 8));
+  CHECK((asked.options.optimizer.learning_rate.peak == 1e-5 && run_path(asked.request) == "x"));
+  CHECK(asked.options.diffusion.weighting == Weighting::sigma2);
+  CHECK(tests::contains(
+      tests::error_of([&] { chosen("--from runs/old --prediction edm", Backend::cpu, &source); }),
+      "has prediction x0"));
+}
+
+TEST_CASE("a source has its run's name, wherever it is named from") {
+  const auto name = [](const std::string& path) { return name_of_source(path).run; };
+  for (const char* path : {"runs/old", "runs/old/", "runs/x/../old", "runs/old/checkpoints/step-00000012",
+                           "runs/old/checkpoints/last/"})
+    CHECK(name(path) == "old");
+  CHECK(name("elsewhere/moved") == "moved");
+  CHECK(name_of_source("runs/old/checkpoints/step-00000012").step == 12);
+  CHECK_FALSE(name_of_source("runs/old/checkpoints/last").step);
 }
 
 }  // namespace

@@ -34,6 +34,16 @@ fs::path find_checkpoint(const std::string& checkpoint, const std::string& run) 
   return *newest;
 }
 
+fs::path run_or_checkpoint(const std::string& flag, const std::string& value) {
+  const fs::path folder = value;
+  if (!fs::exists(folder)) fail(cat(flag, " ", value, ": there is no such run or checkpoint"));
+  if (!fs::is_directory(folder))
+    fail(cat(flag, " ", value, " is a file, and not the folder of a run or of a checkpoint"));
+  if (fs::exists(folder / "options.json") && fs::exists(folder / "unet")) return folder;
+  if (const auto newest = model::newest_checkpoint(folder)) return *newest;
+  fail(cat(flag, " ", value, ": there is no checkpoint in it"));
+}
+
 std::vector<uint64_t> parse_seeds(const std::string& text) {
   std::vector<uint64_t> seeds;
   for (const std::string& item : split_list(text)) {

@@ -17,6 +17,10 @@ inline constexpr int kMostSeeds = 1000000;  // at most, in one call
 /// runs/. Error: there is none, and how to get one.
 std::filesystem::path find_checkpoint(const std::string& checkpoint, const std::string& run);
 
+/// The checkpoint that a flag's value names: its folder as it is, or a run's newest. Error, with the flag: there is
+/// none.
+std::filesystem::path run_or_checkpoint(const std::string& flag, const std::string& value);
+
 /// "5", "0-63", "0-15,100,7": seeds in that order. Error: not such a list, or more than a million.
 std::vector<uint64_t> parse_seeds(const std::string& text);
 

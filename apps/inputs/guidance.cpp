@@ -4,21 +4,10 @@
 
 #include "kernels/base/commands.h"
 #include "model/training/attribute_request.h"
-#include "model/training/run_folder.h"
 
 namespace ito::apps {
 
-namespace fs = std::filesystem;
-
 namespace {
-
-/// A run's newest checkpoint, or the folder itself.
-fs::path checkpoint_of(const std::string& run_or_checkpoint) {
-  fs::path folder = run_or_checkpoint;
-  if (!fs::exists(folder)) fail(cat("--guide ", run_or_checkpoint, ": there is no such run or checkpoint"));
-  if (fs::exists(folder / "options.json") && fs::exists(folder / "unet")) return folder;
-  return find_checkpoint("", run_or_checkpoint);
-}
 
 std::vector<std::string> texts_of(const std::string& attributes) {
   return attributes.empty() ? std::vector<std::string>{} : std::vector<std::string>{attributes};
@@ -62,8 +51,8 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
   }
   if (!f.guide.empty()) {
     if (guidance_.weight == 1) fail("--guide does nothing without --guidance; add --guidance 2, for example");
-    const fs::path checkpoint = checkpoint_of(f.guide);
-    guide_ = model::load_model(device, checkpoint, loaded.options.precision), guide_name_ = f.guide;
+    guide_ = model::load_model(device, run_or_checkpoint("--guide", f.guide), loaded.options.precision);
+    guide_name_ = f.guide;
     check_guide(loaded, *guide_, f.guide);
   } else if (guidance_.weight != 1 && loaded.options.network.condition == 0) {
     fail(

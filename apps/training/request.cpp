@@ -5,9 +5,13 @@
 #include <iostream>
 
 #include "apps/inputs/pictures.h"
+#include "apps/training/source.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/math.h"
+#include "kernels/base/path_text.h"
 #include "kernels/cuda_library.h"
+#include "model/training/fine_tuning.h"
+#include "model/training/run_folder.h"
 
 namespace ito::apps {
 
@@ -84,6 +88,30 @@ data::Dataset open_split(const TrainingRequest& f, const TrainingOptions& o, con
   return open_pictures(f.data, options);
 }
 
+/// What a run that begins from other weights takes from their run's options.
+TrainingOptions base_of(const TrainingOptions& there, const model::Origin& origin) {
+  TrainingOptions base = model::options_from(there);
+  base.from = origin;
+  return base;
+}
+
+/// The same for a run that did so, and goes on without its source.
+std::optional<TrainingOptions> base_of_begun(const std::string& run) {
+  const auto learned = options_of_learned(run);
+  if (!learned || !learned->from) return {};
+  return base_of(*learned, *learned->from);
+}
+
+/// Weighting and draw follow --prediction where they are not asked for.
+void follow_prediction(const Flags& flags, const std::optional<TrainingOptions>& begun, TrainingOptions& o) {
+  o.diffusion = model::default_diffusion(o.network.kind, o.diffusion.preconditioning.prediction);
+  flags.read_into(o.diffusion);
+  // A run keeps the weighting that it was started with, whatever the default has become.
+  const bool same =
+      begun && begun->diffusion.preconditioning.prediction == o.diffusion.preconditioning.prediction;
+  if (same && !flags.given("--weighting")) o.diffusion.weighting = begun->diffusion.weighting;
+}
+
 }  // namespace
 
 void add_flags(Flags& flags) {
@@ -102,11 +130,21 @@ TrainingRequest training_request(const Flags& flags) {
   return f;
 }
 
+SourceName name_of_source(const std::string& run_or_checkpoint) {
+  std::filesystem::path folder = std::filesystem::absolute(run_or_checkpoint).lexically_normal();
+  if (folder.filename().empty()) folder = folder.parent_path();
+  const auto step = model::step_of_name(folder.filename());
+  const bool is_checkpoint = folder.parent_path().filename() == "checkpoints";
+  if (is_checkpoint) folder = folder.parent_path().parent_path();
+  return {as_utf8(folder.filename().string()), step};
+}
+
 std::string run_path(const TrainingRequest& f) {
   if (!f.out.empty()) return f.out;
   std::filesystem::path folder = std::filesystem::absolute(f.data).lexically_normal();
   if (folder.filename().empty()) folder = folder.parent_path();
-  return "runs/" + folder.filename().string() + "-" + f.preset.value();
+  return "runs/" + folder.filename().string() + "-" +
+         (f.from.empty() ? f.preset.value() : "from-" + name_of_source(f.from).run);
 }
 
 std::optional<TrainingOptions> options_of_run(const std::string& run) {
@@ -117,6 +155,11 @@ std::optional<TrainingOptions> options_of_run(const std::string& run) {
   } catch (const Error& error) {
     fail(cat(file.string(), ": ", error.what(), "; restore the file, or begin a new run with another --out"));
   }
+}
+
+std::optional<TrainingOptions> options_of_learned(const std::string& run) {
+  const auto newest = model::newest_checkpoint(run);
+  return newest ? options_of_run(newest->string()) : std::nullopt;
 }
 
 namespace {
@@ -133,24 +176,28 @@ void check_objective(const model::DiffusionOptions& d) {
 
 }  // namespace
 
-TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine::Backend backend) {
+TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine::Backend backend,
+                                 const Source* source) {
   TrainingOptions o;
   flags.read_into(o);  // every value is checked, before anything else is
-  std::optional<TrainingOptions> begun;
-  if (!f.preset && !f.out.empty() && (begun = options_of_run(f.out))) f.preset = begun->preset;
+  const bool has_path = !f.out.empty() || !f.from.empty();
+  std::optional<TrainingOptions> begun, base;
+  if (source) base = base_of(source->model.options, source->origin);
+  if (!f.preset && base) f.preset = base->preset;
+  if (!f.preset && has_path && (begun = options_of_run(run_path(f)))) f.preset = begun->preset;
   if (!f.preset) f.preset = preset_for(backend);
   begun = options_of_run(run_path(f));
-  o = model::default_options(*f.preset);
+  if (!base) base = base_of_begun(run_path(f));
+  o = base ? *base : model::default_options(*f.preset);
+  o.preset = *f.preset;
   const data::ImageSize size = image_size(f, o.network);
   o.network.height = size.height, o.network.width = size.width;
   flags.read_into(o);
-  if (flags.given("--prediction")) {
-    o.diffusion = model::default_diffusion(o.network.kind, o.diffusion.preconditioning.prediction);
-    flags.read_into(o.diffusion);
-    // A run keeps the weighting that it was started with, whatever the default has become.
-    const bool same =
-        begun && begun->diffusion.preconditioning.prediction == o.diffusion.preconditioning.prediction;
-    if (same && !flags.given("--weighting")) o.diffusion.weighting = begun->diffusion.weighting;
+  if (source) {
+    if (flags.given("--preset")) model::check_same_network(*base, o.preset);
+    model::check_same_model(*base, o);
+  } else if (!base && flags.given("--prediction")) {
+    follow_prediction(flags, begun, o);
   }
   if (!flags.given("--conv")) o.conv = begun ? begun->conv : conv_for(backend);
   if (f.crop) o.crop = name_of(*f.crop);
@@ -164,6 +211,7 @@ std::string flags_text(const TrainingRequest& f, const TrainingOptions& options)
   std::string text;
   size_t column = 11;
   const FlagsText flags{text, column};
+  if (!f.from.empty()) flags.add("--from " + shell_quoted(f.from));
   flags.add("--preset " + options.preset);
   flags.add(cat("--size ", options.network.height, "x", options.network.width));
   flags.add("--crop " + options.crop);

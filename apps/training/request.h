@@ -16,7 +16,7 @@ namespace ito::apps {
 
 /// Everything that flags ask of a training, except for the run's own options (model/training/options.h).
 struct TrainingRequest {
-  std::string data, out;
+  std::string data, out, from;
   std::optional<std::string> preset;
   std::optional<int64_t> epochs;
   std::optional<double> minutes, probe;
@@ -35,11 +35,13 @@ template <FieldsOf<TrainingRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.data,
         Field("data", "CelebA's folder or zip, or any folder or zip of images").as("data").required());
-  visit(
-      o.out,
-      Field("out", "the run's folder; repeating the command resumes it").otherwise("runs/<folder>-<preset>"));
-  visit(o.preset,
-        Field("preset", "network").one_of(model::preset_names()).otherwise("small; celeba64 on a GPU"));
+  visit(o.out, Field("out", "the run's folder; repeating the command resumes it")
+                   .otherwise("runs/<folder>-<preset>, or runs/<folder>-from-<run>"));
+  visit(o.from, Field("from", "a run or checkpoint whose averaged weights the run begins with: fine-tuning")
+                    .otherwise("random weights"));
+  visit(o.preset, Field("preset", "network")
+                      .one_of(model::preset_names())
+                      .otherwise("small; celeba64 on a GPU; that of --from"));
   visit(o.epochs, Field("epochs", "passes over the images instead of --steps", from(1).to(1e9)));
   visit(o.minutes,
         Field("minutes", "or as many steps as fit this time, found by a ten-second probe when the run starts",
@@ -47,7 +49,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.probe, Field("probe", "measure for so many seconds, print images per second, and train nothing",
                        above(0).to(1e6)));
   visit(o.dry_run, Field("dry_run", "print options, parameters, FLOPs, memory and time, and train nothing"));
-  visit(o.size, Field("size", "image size, N or HxW").otherwise("the preset's"));
+  visit(o.size, Field("size", "image size, N or HxW").otherwise("the preset's, or that of --from"));
   visit(o.crop, Field("crop", "part of the picture").otherwise("ddim128 for CelebA, none for a folder"));
   visit(o.orientation, data::orientation_field());
   visit(o.split, Field("split", "of CelebA")
@@ -71,16 +73,25 @@ void fields(Options& o, Visit&& visit) {
   visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
 }
 
+struct Source;  // apps/training/source.h
+
+/// A run or checkpoint by its path alone, whether it is there or not.
+struct SourceName {
+  std::string run;              // the folder's name; for a checkpoint in its place that of its run
+  std::optional<int64_t> step;  // of a checkpoint that is called by its step
+};
+SourceName name_of_source(const std::string& run_or_checkpoint);
+
 /// All of train_celeba's flags.
 void add_flags(Flags& flags);
 
 /// What flags ask for, checked: so that a mistyped flag is reported before any image is decoded.
 TrainingRequest training_request(const Flags& flags);
 
-/// The run's options as far as flags, the device and a run that has begun determine them, checked. Prints what was
-/// chosen for the device.
-model::TrainingOptions training_options(const Flags& flags, TrainingRequest& request,
-                                        engine::Backend backend);
+/// The run's options as far as flags, the device, a run that has begun and the source of its weights determine them,
+/// checked. Prints what was chosen for the device. `source`: open_source's.
+model::TrainingOptions training_options(const Flags& flags, TrainingRequest& request, engine::Backend backend,
+                                        const Source* source = nullptr);
 /// Opens the images in that size, decoding them (with progress) if no cache has them yet.
 data::Dataset open_images(const TrainingRequest& request, const model::TrainingOptions& options);
 /// The images to validate on: CelebA's valid split, if the run learns from another one; else nothing, and a printed
@@ -92,10 +103,12 @@ std::optional<data::Dataset> open_validation(const TrainingRequest& request,
 std::vector<std::string> named_attributes(const TrainingRequest& request);
 /// Adds what the images determine: the crop's name, the steps of --epochs, the attributes' names.
 void complete(model::TrainingOptions& options, const TrainingRequest& request, const data::Dataset& images);
-/// --out, or runs/<folder>-<preset>.
+/// --out, or runs/<folder>-<preset>; with --from runs/<folder>-from-<run>.
 std::string run_path(const TrainingRequest& request);
 /// The options of the run in that folder, if one has begun.
 std::optional<model::TrainingOptions> options_of_run(const std::string& run);
+/// Those of its newest checkpoint, if it has one.
+std::optional<model::TrainingOptions> options_of_learned(const std::string& run);
 /// The flags that ask for these options of a run on these images, wrapped for a terminal.
 std::string flags_text(const TrainingRequest& request, const model::TrainingOptions& options);
 

@@ -7,6 +7,7 @@
 #include "engine/io/atomic_folder.h"
 #include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/sha256.h"
 
 namespace ito::model {
 
@@ -99,6 +100,8 @@ void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointR
   write_record(atomic.path(), record);
   atomic.commit();
 }
+
+std::string hash_of_weights(const fs::path& folder) { return io::sha256_of_file(folder / kWeights); }
 
 CheckpointRecord read_record(const fs::path& folder) {
   CheckpointRecord record;

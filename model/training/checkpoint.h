@@ -34,6 +34,8 @@ struct CheckpointRecord {
 /// Error: a number is not finite (the run has diverged), disk full, not writable; an older folder of that
 /// name stays as it is, and nothing is left behind.
 void save_checkpoint(const std::filesystem::path& folder, Trainer& trainer, const CheckpointRecord& = {});
+/// SHA-256 of a checkpoint's file of weights.
+std::string hash_of_weights(const std::filesystem::path& folder);
 /// The checkpoint's record; the default if it has none, as in older runs.
 CheckpointRecord read_record(const std::filesystem::path& folder);
 /// Replaces the record of a checkpoint.

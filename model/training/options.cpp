@@ -22,6 +22,17 @@ void ReadJson::object(const char* name, NetworkConfig& network) const {
   network = network_config_from_json(io::json_text(json.at(name)), name);
 }
 
+// What a run began from is absent where it began from nothing, as in all older files.
+template <>
+void WriteJson::object(const char* name, const std::optional<Origin>& origin) const {
+  if (origin) json[name] = json_of(*origin);
+}
+template <>
+void ReadJson::object(const char* name, std::optional<Origin>& origin) const {
+  origin.reset();
+  if (json.contains(name)) read_json(json.at(name), origin.emplace());
+}
+
 namespace {
 
 /// Calls visit(path, value) for everything that is not an object, such as ("diffusion/sde", "ve").
@@ -73,6 +84,8 @@ TrainingOptions default_options(const std::string& name) {
   o.diffusion = default_diffusion(o.network.kind);
   return o;
 }
+
+std::string text_of(const Origin& origin) { return cat(origin.run, ", step ", origin.step); }
 
 void check(const TrainingOptions& o) {
   check(o.network);

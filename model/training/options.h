@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,14 +24,20 @@ struct DiffusionOptions {
   NoiseLevelDraw draw;
 };
 
+/// Those that say what the network's output means: another value makes its weights those of nothing.
 template <FieldsOf<DiffusionOptions> Options, class Visit>
-void fields(Options& o, Visit&& visit) {
+void meaning_fields(Options& o, Visit&& visit) {
   fields(o.sde, visit);
   visit(o.preconditioning.prediction, Field("prediction", "what the network is asked for")
                                           .otherwise("edm; score-scaled for document and tutorial"));
   visit(o.preconditioning.condition, Field("noise_condition", "noise level as the network gets it")
                                          .otherwise("log-sigma/4; t for document and tutorial"));
   visit(o.preconditioning.sigma_data, Field("sigma_data", "", above(0).to(1000)));
+}
+
+template <FieldsOf<DiffusionOptions> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  meaning_fields(o, visit);
   visit(o.weighting,
         Field("weighting", "of the loss over noise levels").otherwise("edm; min-snr for x0, else sigma2"));
   visit(o.min_snr_gamma, Field("min_snr_gamma", "", above(0).to(1e6)));
@@ -45,12 +52,34 @@ void fields(Options& o, Visit&& visit) {
 DiffusionOptions default_diffusion(NetworkKind kind);
 DiffusionOptions default_diffusion(NetworkKind kind, Prediction prediction);
 
+/// The model whose averaged weights a run began from.
+struct Origin {
+  std::string run;  // its folder's name
+  int64_t step = 0;
+  std::string weights;  // SHA-256 of their file
+
+  bool operator==(const Origin&) const = default;
+};
+
+template <FieldsOf<Origin> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.run, Field("run"));
+  visit(o.step, Field("step", "", from(0).to(engine::kMostSteps)));
+  visit(o.weights, Field("weights"));
+}
+/// In files it is an object, or absent; it has no flag of a run's own options.
+template <FieldsOf<std::optional<Origin>> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  if (o) fields(*o, visit);
+}
+
 /// What a network computes in.
 enum class Precision : uint8_t { f32, bf16 };
 
 /// A training run, completely: with the images, these determine every bit of its checkpoints.
 struct TrainingOptions {
   std::string preset = "small";
+  std::optional<Origin> from;  // none: random weights, by the seed
   NetworkConfig network;
   DiffusionOptions diffusion;
   engine::OptimizerOptions optimizer;
@@ -79,6 +108,7 @@ void fields(Options& o, Visit&& visit) {
   constexpr auto kSteps = from(1).to(engine::kMostSteps);
   constexpr auto kImages = from(1).to((1 << 20) - 1);
   visit(o.preset, Field("preset"));
+  visit.object("from", o.from);
   visit.object("network", o.network);
   visit(o.steps, Field("steps", "updates in all", kSteps).may_change());
   visit(o.batch, Field("batch", "images a batch", kImages));
@@ -131,6 +161,9 @@ void fields(Options& o, Visit&& visit) {
 
 /// The default options of a run with that preset.
 TrainingOptions default_options(const std::string& preset);
+
+/// "faces, step 2000"
+std::string text_of(const Origin& origin);
 
 /// Error, with what is allowed, unless the options make a run.
 void check(const TrainingOptions& options);

@@ -64,6 +64,13 @@ std::string step_name(int64_t step) {
   return name;
 }
 
+std::optional<int64_t> step_of_name(const std::string& name) {
+  long long step = 0;
+  char rest = 0;
+  if (std::sscanf(name.c_str(), "step-%lld%c", &step, &rest) != 1) return {};
+  return step;
+}
+
 RunFolder::RunFolder(const fs::path& path) : path_(path) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error))
@@ -120,10 +127,8 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   std::error_code error;
   for (fs::directory_iterator entry(run / "checkpoints", error), end; !error && entry != end;
        entry.increment(error)) {
-    long long step = 0;
-    char rest = 0;  // links and folders under other names are not checkpoints
-    if (std::sscanf(entry->path().filename().c_str(), "step-%lld%c", &step, &rest) == 1)
-      steps.push_back(step);
+    // Links and folders under other names are not checkpoints.
+    if (const auto step = step_of_name(entry->path().filename())) steps.push_back(*step);
   }
   if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
     fail(cat("cannot read ", (run / "checkpoints").string(), ": ", error.message(),

@@ -47,6 +47,8 @@ class RunFolder {
 
 /// "step-00001000"
 std::string step_name(int64_t step);
+/// The step of a name like that; none: it is another name.
+std::optional<int64_t> step_of_name(const std::string& name);
 /// The steps of a run's checkpoints, ascending; empty if there is no such folder. Error: it cannot be read.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);
 /// The newest complete checkpoint of a run, if any.

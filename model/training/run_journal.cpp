@@ -59,7 +59,7 @@ RunJournal::RunJournal(const RunFolder& folder, const TrainingOptions& options, 
     : folder_(folder.path()), first_step_(step), note_(std::move(note)) {
   page_.folder = fs::absolute(folder_).lexically_normal().string();
   page_.options = shown_options(options);
-  page_.step = step, page_.steps = options.steps, page_.saved = step;
+  page_.step = page_.saved = std::max<int64_t>(step, 0), page_.steps = options.steps;
   attempt(log_output_, [&] { resume_log(); });
   attempt(page_output_, [&] {
     resume_grids();

@@ -20,7 +20,8 @@ class RunJournal {
  public:
   using Note = std::function<void(const std::string&)>;
 
-  /// Goes on after `step`: what an interrupted run logged beyond it is cut off, the rest is shown again.
+  /// Goes on after `step`: what an interrupted run logged beyond it is cut off, the rest is shown again. -1: the run
+  /// begins, and nothing is kept.
   RunJournal(const RunFolder& folder, const TrainingOptions& options, int64_t step, Note note);
 
   /// Adds a line to the log and a point to the curves; called every few steps.

@@ -33,9 +33,11 @@ class Session {
     bool any() const { return grid || fid || validation || save || stop; }
   };
   void go_on();
+  void begin();
   bool step();
   void take(const std::vector<StepReport>&);
   void note_bad_step(const StepReport&);
+  Due due_now() const;
   void write(Due);
   void make(Due&, CheckpointRecord&, bool& good);
   void make_up();
@@ -100,10 +102,18 @@ void Session::go_on() {
   if (device_.backend() == engine::Backend::cuda)
     device_.conv_policy().plan = kernels::ConvPlan::from_text(folder_.conv_plan());
   folder_.write_options(to_json(options_));
-  journal_.emplace(folder_, options_, trainer_.step_number(), hooks_.note);
+  // Of a run without a checkpoint nothing is kept, a process that was killed before may have logged step 0.
+  journal_.emplace(folder_, options_, newest ? trainer_.step_number() : -1, hooks_.note);
   if (!folder_.note().empty()) note(folder_.note());
   if (!replanned.empty()) note(replanned);
   if (good) settle();  // a kill may have left this undone
+}
+
+/// A run from other weights takes them, and is then as one that goes on from a checkpoint of step 0.
+void Session::begin() {
+  if (!checkpoint_.empty() || !options_.from) return;
+  for (const std::string& text : hooks_.begin()) note(text);
+  write(due_now());
 }
 
 void Session::note(const std::string& text) {
@@ -241,20 +251,31 @@ void Session::make(Due& due, CheckpointRecord& record, bool& good) {
   stopped_ = due.stop;
 }
 
+Session::Due Session::due_now() const {
+  const int64_t validate_every = options_.validate_every ? options_.validate_every : options_.save_every;
+  return {is_due(options_.sample_every), hooks_.fid_every > 0 && is_due(hooks_.fid_every),
+          validation_ && is_due(validate_every), is_due(options_.save_every), hooks_.interrupted()};
+}
+
 /// Makes what is due and then the checkpoint, which therefore has everything, or records what is missing.
 void Session::write(Due due) {
-  bool good = trainer_.bad_steps() == 0;
-  CheckpointRecord record{due.save, {}, {}};
-  make(due, record, good);
-  if (due.stop || is_last() || (due.save && good))
-    save(record, good);
-  else if (due.save)
-    note(cat("step ", trainer_.step_number(), " is not saved: its numbers are not finite"));
+  try {
+    bool good = trainer_.bad_steps() == 0;
+    CheckpointRecord record{due.save, {}, {}};
+    make(due, record, good);
+    if (due.stop || is_last() || (due.save && good))
+      save(record, good);
+    else if (due.save)
+      note(cat("step ", trainer_.step_number(), " is not saved: its numbers are not finite"));
+  } catch (const std::exception& e) {
+    fail(cat("step ", trainer_.step_number(), ": ", message_of(e), ". ", last_good(),
+             "; the same command goes on from there"));
+  }
 }
 
 /// Makes what an interruption left when it made the newest checkpoint.
 void Session::make_up() {
-  if (checkpoint_.empty()) return;
+  if (checkpoint_.empty() || stopped_) return;
   CheckpointRecord record = read_record(checkpoint_);
   if (!record.owed.any()) return;
   Due due{record.owed.grid, record.owed.fid, record.owed.validation && validation_, false, false};
@@ -270,19 +291,12 @@ void Session::make_up() {
 bool Session::step() {
   const double before = now();
   take(trainer_.advance());
-  const int64_t validate_every = options_.validate_every ? options_.validate_every : options_.save_every;
-  const Due due{is_due(options_.sample_every), hooks_.fid_every > 0 && is_due(hooks_.fid_every),
-                validation_ && is_due(validate_every), is_due(options_.save_every), hooks_.interrupted()};
+  const Due due = due_now();
   if (due.any()) take(trainer_.finish());
   meter_->count_step(now() - before);
   if (!due.stop) hooks_.report(progress());  // else it is printed after saving
   journal_->progress(progress());
-  try {
-    write(due);
-  } catch (const std::exception& e) {
-    fail(cat("step ", trainer_.step_number(), ": ", message_of(e), ". ", last_good(),
-             "; the same command goes on from there"));
-  }
+  write(due);
   return stopped_ || is_last();
 }
 
@@ -290,6 +304,7 @@ SessionResult Session::run() {
   go_on();
   meter_.emplace(trainer_);
   try {
+    begin();
     make_up();
     while (!stopped_ && trainer_.step_number() < options_.steps)
       if (step()) break;

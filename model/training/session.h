@@ -16,6 +16,8 @@ namespace ito::model {
 
 /// What the program does for a run.
 struct SessionHooks {
+  /// Gives a run with options.from its weights, before its first step; returns what the user should know about them.
+  std::function<std::vector<std::string>()> begin;
   std::function<bool()> interrupted = [] { return false; };  // called often: true saves and ends
   std::function<void(const Progress&)> report = [](const Progress&) {};
   std::function<void(const std::string&)> note = [](const std::string&) {};  // a sentence worth reading
@@ -39,8 +41,9 @@ struct SessionResult {
   double training_seconds = 0;       // without grids and saving
 };
 
-/// Goes on from the folder's newest checkpoint, if there is one, until options.steps or an interruption.
-/// Logs, draws grids, validates and saves on the way, none of which changes what is learned. An interruption
+/// Goes on from the folder's newest checkpoint, if there is one, until options.steps or an interruption. A run that
+/// begins from other weights first makes a checkpoint of step 0, with all that is due at one, and needs their source
+/// no more. Logs, draws grids, validates and saves on the way, none of which changes what is learned. An interruption
 /// ends the grid, FID or validation under way within one evaluation of the network, and saves; what is not made
 /// then is made by the next start, before its first step. `held_out`: the images to validate on; null: some of
 /// those that are learned from. A grid or an FID that cannot be made is noted, and training goes on. Error: what

@@ -92,7 +92,7 @@ TimeEmbedding::TimeEmbedding(const Scope& scope, const NetworkConfig& c)
       activation(c.activation) {
   if (kind == EmbeddingKind::fourier)
     frequencies = (scope / "time_proj").fixed("weight", {width}, Init::normal(c.fourier_scale));
-  if (c.condition) condition_embedding.emplace(scope / "condition_embedding", c.condition, 4 * width);
+  if (c.condition) condition_embedding.emplace(scope / kConditionEmbedding, c.condition, 4 * width);
 }
 
 Tensor TimeEmbedding::operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep,

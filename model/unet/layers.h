@@ -86,6 +86,9 @@ struct AttentionBlock {
   Tensor operator()(const Tensor& x) const;
 };
 
+/// The layer of the condition, [4 C0, K]: the one part of a network that depends on what its images are named by.
+inline constexpr const char* kConditionEmbedding = "condition_embedding";
+
 /// The noise level's (and the condition's) embedding, [N, 4 C0].
 struct TimeEmbedding {
   EmbeddingKind kind;
