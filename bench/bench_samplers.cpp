@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "apps/console/program.h"
@@ -30,7 +31,7 @@ constexpr double kOffTheChart = 1;
 /// What is asked of ./bench_samplers.
 struct Request {
   std::string run, reference, cache = "runs/cache", evaluations = "5,7,10,15,20,35,50,100", samplers, clip,
-                              json, svg, strip;
+                              plot, json, svg, strip;
   int count = 1000, shown = 2, exact = 0, threads = 0;
 };
 
@@ -55,6 +56,8 @@ void fields(Options& o, Visit&& visit) {
           from(0).to(1e6)));
   visit(o.threads, Field("threads", "0: all", kThreads));
   visit(o.json, Field("json", "a file that receives the numbers"));
+  visit(o.plot,
+        Field("plot", "files of --json, separated by commas: --svg draws them, and nothing is measured"));
   visit(o.svg, Field("svg", "a file that receives the plot"));
 }
 
@@ -68,6 +71,7 @@ std::vector<SamplerKind> samplers_of(const Request& f) {
 }
 
 constexpr int kPaths = 20000;
+constexpr const char* kEvaluations = "evaluations of the network an image (dashed: samplers with noise)";
 
 /// What a plan draws from the mixture's own quantiles, one by one.
 std::vector<double> mixture_ends(const model::SamplerPlan& plan, int threads) {
@@ -175,8 +179,7 @@ class Sweep {
     return all;
   }
   std::string chart() const {
-    return line_chart(images_ ? "A trained model's images" : "A mixture of three Gaussians",
-                      "evaluations of the network an image (dashed: samplers with noise)",
+    return line_chart(images_ ? "A trained model's images" : "A mixture of three Gaussians", kEvaluations,
                       images_ ? "FD-pixels8" : "Wasserstein-2 distance", lines_);
   }
   data::Image strip() const { return images_->strip(); }
@@ -214,7 +217,26 @@ class Sweep {
   std::vector<Line> lines_;
 };
 
+/// The plot of what was measured by several calls.
+std::string chart_of(const std::string& files) {
+  std::map<std::string, std::map<double, double>> points;
+  for (const std::string& file : split_list(files)) {
+    const json result = json::parse(io::read_file(file));
+    for (const json& row : result.at("rows"))
+      points[row.at("sampler")][row.at("evaluations")] = row.at("distance");
+  }
+  std::vector<Line> lines;
+  for (const auto& [name, at] : points)
+    lines.push_back({name, {at.begin(), at.end()}, model::info_of(parse_name<SamplerKind>(name)).stochastic});
+  return line_chart("A trained model's images", kEvaluations, "FD-pixels8", lines);
+}
+
 int run(const Request& f) {
+  if (!f.plot.empty()) {
+    if (f.svg.empty()) fail("--plot needs --svg FILE");
+    io::write_file_atomic(f.svg, chart_of(f.plot));
+    return 0;
+  }
   if (f.run.empty() != f.reference.empty()) fail("--run and --reference belong together");
   if (f.run.empty() && !(f.clip.empty() && f.strip.empty() && f.exact == 0))
     fail("--clip, --strip and --exact need --run");
