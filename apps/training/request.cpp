@@ -169,9 +169,7 @@ namespace {
 void check_objective(const model::DiffusionOptions& d) {
   if (d.sde.kind == model::SdeKind::ve && d.preconditioning.prediction == model::Prediction::score)
     fail(
-        "networks that predict score under the SDE ve learn no faces; try --prediction score-scaled (the "
-        "score "
-        "times s) or edm");
+        "networks that predict score under the SDE ve learn no faces; try --prediction score-scaled or edm");
 }
 
 }  // namespace

@@ -114,19 +114,12 @@ bool is_stochastic(const SamplerSettings& s) {
 /// Whether a network's flow is smooth to the end: it predicts what is bounded at every level.
 bool is_smooth(Prediction prediction) { return prediction == Prediction::edm || prediction == Prediction::v; }
 
-/// What --fast and --best stand for, by FD-pixels8 of trained models (docs/samplers.md): the others' flows leave the
-/// range of pixels where noise corrects them.
-struct Shortcut {
-  SamplerKind sampler;
-  int evaluations;
-};
-Shortcut shortcut(bool fast, Prediction prediction) {
-  if (is_smooth(prediction)) return fast ? Shortcut{Kind::dpmpp_3m, 20} : Shortcut{Kind::heun, 99};
-  return fast ? Shortcut{Kind::dpmpp_2m_sde, 20} : Shortcut{Kind::dpmpp_2m_sde, 100};
-}
+/// What --fast and --best stand for, by FD-pixels8 of trained models (docs/samplers.md), whatever they predict.
+constexpr SamplerKind kMeasuredBest = Kind::dpmpp_2m_sde;
+constexpr int kFastEvaluations = 20, kBestEvaluations = 50;
 
 /// The options with what a shortcut stands for in its place.
-SamplerOptions without_shortcut(SamplerOptions o, Prediction prediction) {
+SamplerOptions without_shortcut(SamplerOptions o) {
   if (!o.fast && !o.best) return o;
   const char* const name = shortcut_of(o);
   if (o.fast && o.best) fail_advising("fast and best exclude each other", {"only {fast}", "only {best}"});
@@ -137,8 +130,7 @@ SamplerOptions without_shortcut(SamplerOptions o, Prediction prediction) {
       fail_advising(
           cat(name, " is a sampler and its number of evaluations: ", other, " does nothing with it"),
           {cat("no {", other, "}"), cat("no {", name, "}")});
-  const Shortcut chosen = shortcut(o.fast, prediction);
-  o.sampler = chosen.sampler, o.evaluations = chosen.evaluations;
+  o.sampler = kMeasuredBest, o.evaluations = o.fast ? kFastEvaluations : kBestEvaluations;
   return o;
 }
 
@@ -179,7 +171,7 @@ std::string sampler_table() {
 }
 
 SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
-  const SamplerOptions o = without_shortcut(asked, prediction);
+  const SamplerOptions o = without_shortcut(asked);
   SamplerSettings s;
   s.sampler = o.sampler.value_or(s.sampler);
   const SamplerInfo& info = info_of(s.sampler);

@@ -100,12 +100,8 @@ void check(const TrainingOptions& o) {
 }
 
 SamplerSettings grid_sampler(const TrainingOptions& options) {
-  const Prediction prediction = options.diffusion.preconditioning.prediction;
-  if (prediction == Prediction::edm || prediction == Prediction::v)
-    return settle({.sampler = SamplerKind::heun, .steps = options.sample_steps}, prediction);
-  // As many evaluations as Heun takes. The flow of such a network leaves the pixels' range where noise corrects it.
   return settle({.sampler = SamplerKind::dpmpp_2m_sde, .evaluations = 2 * options.sample_steps - 1},
-                prediction);
+                options.diffusion.preconditioning.prediction);
 }
 
 engine::DType compute_type(const TrainingOptions& options) {

@@ -123,7 +123,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.sample_every, Field("sample_every", "steps between sample grids", kSteps).may_change());
   visit(o.sample_count, Field("sample_count", "images of a grid; 0: none", from(0).to(1000000)).may_change());
   visit(o.sample_steps,
-        Field("sample_steps", "Heun steps of a grid, or as many evaluations of dpm++2m-sde without edm or v",
+        Field("sample_steps", "of a grid: N means 2 N - 1 evaluations an image, by dpm++2m-sde",
               from(1).to(500000))
             .may_change());
   visit(o.keep,
@@ -171,8 +171,8 @@ void check(const TrainingOptions& options);
 /// Sets the number of steps and, with it, the end of the learning rate's decay.
 void set_steps(TrainingOptions& options, int64_t steps);
 
-/// How grids and FID during training are drawn: by Heun where the network predicts edm or v, else by dpm++2m-sde with
-/// as many evaluations.
+/// How grids and FID during training are drawn: by dpm++2m-sde, which measured best whatever the network predicts, and
+/// least of all minds one that has just begun (docs/samplers.md). It takes as many evaluations as Heun's steps would.
 SamplerSettings grid_sampler(const TrainingOptions& options);
 
 /// The type that the network computes in.
