@@ -302,9 +302,9 @@ bool Session::step() {
 
 SessionResult Session::run() {
   go_on();
-  meter_.emplace(trainer_);
   try {
     begin();
+    meter_.emplace(trainer_);  // behind it: the time that step 0 takes comes once, and not with each step
     make_up();
     while (!stopped_ && trainer_.step_number() < options_.steps)
       if (step()) break;

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda_library.h"
 #include "model/training/checkpoint.h"
+#include "model/training/fine_tuning.h"
 #include "model/training/session.h"
 #include "model/unet/presets.h"
 #include "tests/helpers.h"
@@ -223,6 +224,42 @@ TEST_CASE("a run on a GPU with grids and checkpoints is the run without them") {
                                 engine::Track::master);
   };
   CHECK(simt::same_bits(last_state(true), last_state(false)));
+}
+
+TEST_CASE("a run on a GPU begins from another one's weights, with a grid of step 0, and goes on as any run") {
+  FreshDevice fresh;
+  const std::vector<uint8_t> values = pixels();
+  TempFolder place;
+  TrainingOptions o = tiny(2);
+  o.precision = Precision::bf16;
+  Device device({1, Backend::cuda});
+  {
+    Trainer trainer(device, o, images_of(values));
+    CHECK(run_session(device, trainer, RunFolder(place / "source"), {}).finished);
+  }
+  Device host({1, Backend::cpu});
+  const LoadedModel source = load_model(host, *newest_checkpoint(place / "source"));
+  o.from = Origin{"source", source.step, "ab"}, o.seed = 1;
+  const auto train = [&](const std::string& folder, int64_t until) {
+    Trainer trainer(device, o, images_of(values));
+    const int weight = trainer.store().find("mid_block.resnets.0.conv1.weight");
+    int grids = 0;
+    SessionHooks hooks;
+    hooks.begin = [&] { return begin_from(source, trainer); };
+    hooks.interrupted = [&] { return trainer.step_number() == until; };
+    hooks.write_grid = [&](auto&&...) {
+      if (trainer.step_number() == 0)
+        CHECK(trainer.store().read(weight, engine::Track::ema) ==
+              source.store->read(weight, engine::Track::master));
+      ++grids;
+    };
+    run_session(device, trainer, RunFolder(place / folder), hooks);
+    return grids;
+  };
+  CHECK(train("straight", -1) == 3);
+  CHECK((train("stopped", 1) == 1 && train("stopped", -1) == 2));
+  CHECK(tests::contents_of(place / "straight/checkpoints") ==
+        tests::contents_of(place / "stopped/checkpoints"));
 }
 
 TEST_CASE("--conv auto: steps are captured with what was timed, and a resumed run keeps it") {
