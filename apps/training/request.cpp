@@ -168,8 +168,7 @@ namespace {
 /// denoised image has sigma s = 6400 times F's error (docs/samplers.md).
 void check_objective(const model::DiffusionOptions& d) {
   if (d.sde.kind == model::SdeKind::ve && d.preconditioning.prediction == model::Prediction::score)
-    fail(
-        "networks that predict score under the SDE ve learn no faces; try --prediction score-scaled or edm");
+    fail("networks that predict score under the SDE ve learn no faces; try --prediction score-scaled or edm");
 }
 
 }  // namespace
