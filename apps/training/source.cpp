@@ -42,7 +42,6 @@ std::unique_ptr<Source> open_source(const TrainingRequest& f) {
   }
   auto source = std::make_unique<Source>();
   const fs::path checkpoint = run_or_checkpoint("--from", f.from);
-  source->checkpoint = checkpoint.string();
   try {
     source->model = model::load_model(source->device, checkpoint);
     source->origin = {name_of_source(f.from).run, source->model.step, model::hash_of_weights(checkpoint)};

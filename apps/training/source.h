@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "apps/training/request.h"
 #include "engine/device.h"
@@ -12,7 +11,6 @@ namespace ito::apps {
 
 /// That model, with its weights in the host's memory.
 struct Source {
-  std::string checkpoint;
   model::Origin origin;
   engine::Device device{{1, engine::Backend::cpu}};
   model::LoadedModel model;
