@@ -114,9 +114,11 @@ TEST_CASE("weighting and draw follow a prediction, unless they are asked for") {
   CHECK((text.weighting == Weighting::edm && text.preconditioning.condition == NoiseCondition::time));
 }
 
-TEST_CASE("score under ve is refused, except in a run that was begun with it") {
+TEST_CASE("score under ve and simple is refused, except in a run that was begun with it") {
   const std::string score = "--preset tiny --prediction score";
   CHECK(tests::contains(tests::error_of([&] { chosen(score, Backend::cpu); }), "--prediction score-scaled"));
+  CHECK(tests::contains(tests::error_of([&] { chosen(score + " --sde simple", Backend::cpu); }),
+                        "predict score under the SDE simple learn no faces"));
   CHECK(chosen(score + " --sde vp", Backend::cpu).options.diffusion.sde.kind == model::SdeKind::vp);
   const tests::TempFolder run;
   model::TrainingOptions begun = model::default_options("tiny");

@@ -164,11 +164,13 @@ std::optional<TrainingOptions> options_of_learned(const std::string& run) {
 
 namespace {
 
-/// Refuses an objective that learned no faces. F = -z / s runs from 1/80 to 500 under ve, and at the most noise the
-/// denoised image has sigma s = 6400 times F's error (docs/samplers.md).
+/// Refuses objectives that learned no faces by any sampler (docs/samplers.md). F = -z / s runs from 1/80 to 500 under
+/// ve, and at the most noise the denoised image has sigma s = 6400 times F's error.
 void check_objective(const model::DiffusionOptions& d) {
-  if (d.sde.kind == model::SdeKind::ve && d.preconditioning.prediction == model::Prediction::score)
-    fail("networks that predict score under the SDE ve learn no faces; try --prediction score-scaled or edm");
+  const bool refused = d.sde.kind == model::SdeKind::ve || d.sde.kind == model::SdeKind::simple;
+  if (refused && d.preconditioning.prediction == model::Prediction::score)
+    fail(cat("networks that predict score under the SDE ", name_of(d.sde.kind),
+             " learn no faces; try --prediction score-scaled or edm"));
 }
 
 }  // namespace
