@@ -50,8 +50,9 @@ std::vector<float> ModelDistance::draw(const model::SamplerPlan& plan, int count
     if (denoiser.prepare) denoiser.prepare(seeds);
     const std::vector<float> numbers = sampler.numbers(seeds);
     all.insert(all.end(), numbers.begin(), numbers.end());
-    *evaluations += sampler.evaluations() * double(seeds.size()) / count;
+    *evaluations += sampler.evaluations() * double(seeds.size());
   }
+  *evaluations /= count;
   return all;
 }
 

@@ -119,7 +119,7 @@ TEST_CASE("a run from faces to samples, and the same command again") {
        "   uniform\nfinal      denoise\nclip       none\n");
   says("heun/grid.png", "seeds      0-1\nrun        run\nstep       8\nsampler    heun\nsteps      3\n");
   says("run/samples/step-00000006.png",
-       "seeds      0-3\nrun        run\nstep       6\nsampler    heun\nsteps      3\n");
+       "seeds      0-3\nrun        run\nstep       6\nsampler    dpm++2m-sde\nsteps      5\n");
 }
 
 TEST_CASE("two runs with the same flags write the same bytes; dry runs write nothing") {
