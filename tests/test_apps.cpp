@@ -430,7 +430,8 @@ TEST_CASE(
   CHECK(place.run(sample + "--guide run/checkpoints/step-00000002 --guidance 1.5 --out led").code == 0);
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --patch 2 --out patched").code == 0);
   CHECK(place.run("sample --run patched --count 2 --steps 2 --out drawn").code == 0);
-  refused(place, "train_celeba" + kTiny + "--steps 1 --patch 16 --out no", "multiple of 32 for 2 levels and patches");
+  refused(place, "train_celeba" + kTiny + "--steps 1 --patch 16 --out no",
+          "multiple of 32 for 2 levels and patches");
   // A guide computes in what it guides, whatever it was trained in.
   REQUIRE(place.run("train_celeba" + kTiny + "--steps 1 --precision bf16 --out half").code == 0);
   CHECK(place.run(sample + "--guide half --guidance 1.5 --out halved").code == 0);

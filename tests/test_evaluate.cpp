@@ -154,8 +154,8 @@ TEST_CASE("training measures the FID that is measured afterwards") {
   CHECK(measured[0].second != measured[1].second);
   CHECK(contains(place.out, "fid        step 3: FID-5 is "));
   CHECK(contains(io::read_file(place / "run/run_data.js"), "\"fid\":{\"high\":["));
-  const json r =
-      place.evaluate("run --reference real --count 5 --sampler dpm++2m-sde --evaluations 3 --inception i.safetensors");
+  const json r = place.evaluate(
+      "run --reference real --count 5 --sampler dpm++2m-sde --evaluations 3 --inception i.safetensors");
   CHECK(r.at("fid").get<double>() == Approx(measured[1].second).epsilon(1e-9));
   CHECK(place.run("train_celeba real --inception i.safetensors") == 1);
   CHECK(contains(place.err, "--inception does nothing without --fid-every N"));
