@@ -11,8 +11,9 @@ namespace ito::bench {
 namespace {
 
 constexpr double kLeft = 70, kTop = 40, kWidth = 560, kHeight = 400, kLegend = 170;
-constexpr const char* kColours[] = {"#1b6ca8", "#d1495b", "#2e933c", "#edae49", "#6a4c93", "#00798c",
-                                    "#8d5524", "#e07a9e", "#5c5c5c", "#7cb518", "#3d348b", "#f35b04"};
+constexpr const char* kColours[] = {"#1b6ca8", "#d1495b", "#2e933c", "#edae49", "#6a4c93",
+                                    "#00798c", "#8d5524", "#e07a9e", "#5c5c5c", "#7cb518",
+                                    "#3d348b", "#f35b04", "#111111"};
 
 /// One logarithmic axis: from the values that it has to hold to pixels.
 struct Axis {
@@ -22,8 +23,11 @@ struct Axis {
   double at(double v) const { return begin + (end - begin) * std::log(v / low) / std::log(high / low); }
   std::vector<double> ticks() const {
     std::vector<double> ticks;
+    // A short axis would have one label of 1, 2 and 5, or none.
+    const std::vector<double> digits =
+        high / low < 10 ? std::vector<double>{1, 2, 3, 4, 5, 6, 8} : std::vector<double>{1, 2, 5};
     for (int power = int(std::floor(std::log10(low))); power <= int(std::ceil(std::log10(high))); ++power)
-      for (const double digit : {1.0, 2.0, 5.0})
+      for (const double digit : digits)
         if (const double v = std::pow(10, power) * digit; v >= low * 0.999 && v <= high * 1.001)
           ticks.push_back(v);
     return ticks;
