@@ -240,7 +240,7 @@ int run(const Request& f) {
   if (f.run.empty() != f.reference.empty()) fail("--run and --reference belong together");
   if (f.run.empty() && !(f.clip.empty() && f.strip.empty() && f.exact == 0))
     fail("--clip, --strip and --exact need --run");
-  if (f.exact > f.count) fail(cat("--exact ", f.exact, " of ", f.count, " images"));
+  if (f.exact > f.count) fail(cat("--exact ", f.exact, " must be at most --count, ", f.count));
   engine::Device device({f.threads, engine::Backend::cpu});
   Sweep sweep(device, f);
   sweep.run();

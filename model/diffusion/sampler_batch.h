@@ -50,27 +50,28 @@ struct SamplerBatch {
   Tensor limit;                              // [N]; undefined where nothing is clipped
   engine::Buffer<uint64_t> seeds;            // [N]
   engine::Buffer<kernels::SdeStep> current;  // numbers of the running update
+
+ private:
+  template <class Step, class Set>
+  void set_networks(const NoiseLevel& level, Step& step, Set set) const {
+    set(denoiser.scaling(level), step.network);
+    set(guide().scaling(level), step.guide);
+  }
 };
 
 template <class Step>
 void SamplerBatch::use_level(const NoiseLevel& level, Step& step) const {
-  const auto set = [&](const Denoiser& of, kernels::SdeNetwork& network) {
-    const Scaling scaling = of.scaling(level);
+  set_networks(level, step, [](const Scaling& scaling, kernels::SdeNetwork& network) {
     network.skip = float(scaling.c_skip), network.out = float(scaling.c_out);
-  };
-  set(denoiser, step.network);
-  set(guide(), step.guide);
+  });
   step.guidance = float(denoiser.guidance.at(level.sigma));
 }
 
 template <class Step>
 void SamplerBatch::ask_level(const NoiseLevel& level, Step& step) const {
-  const auto set = [&](const Denoiser& of, kernels::SdeNetwork& network) {
-    const Scaling scaling = of.scaling(level);
+  set_networks(level, step, [](const Scaling& scaling, kernels::SdeNetwork& network) {
     network.next_scale = float(scaling.c_in), network.next_c_noise = float(scaling.c_noise);
-  };
-  set(denoiser, step.network);
-  set(guide(), step.guide);
+  });
 }
 
 template <class Operands>
