@@ -43,7 +43,8 @@ std::vector<Program> programs() {
                               {"bench_features", ""},
                               {"bench_samplers", ""},
                               {"bench_strips", ""},
-                              {"bench_attributes", ""}};
+                              {"bench_attributes", ""},
+                              {"bench_quality", ""}};
   if (std::filesystem::exists(ITO_APP_DIR "/make_faces")) all.push_back({"make_faces", "nowhere"});
   return all;
 }
