@@ -13,7 +13,7 @@ Tensor batch_loss(engine::Device& device, const TrainingOptions& options, const 
   const kernels::MakeBatchDims dims{
       n, net.height, net.width, net.channels, samples.seed, samples.purpose, samples.step};
   device.launch([&](auto& s) {
-    kernels::make_batch(s, dims, samples.pixels, samples.recipes + first, input.out(), target.out());
+    kernels::make_batch(s, dims, {samples.pixels, samples.recipes + first}, {}, input.out(), target.out());
   });
   const int k = net.condition;
   const Tensor f = network({input, samples.c_noise.slice(first, {n}),
