@@ -49,8 +49,8 @@ __device__ inline void read_mapped_quad(const SampleImage& s, int first, float* 
 }
 
 /// x0 at elements first .. first + 3 of a sample, one block of Philox; those beyond its end are no numbers of it. V =
-/// 4: they are all there, and aligned. Four pixels are one access where they are neighbours in the image; a mirrored pixel
-/// of three channels is read by bytes, which lie in the sectors that the warp reads anyway.
+/// 4: they are all there, and aligned. Four pixels are one access where they are neighbours in the image; a mirrored
+/// pixel of three channels is read by bytes, which lie in the sectors that the warp reads anyway.
 template <int V>
 __device__ inline void read_quad(const SampleImage& s, int first, float* x0) {
   if (s.map) return read_mapped_quad(s, first, x0);

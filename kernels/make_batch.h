@@ -17,10 +17,10 @@ struct BatchNoise {
 
 /// Gather + flip + map + normalise + noise + scaling in one pass over the batch.
 /// Element e of sample n takes element e of the noise's stream noise_key(dims, recipe[n].noise_sample, chosen[n]),
-/// which without candidates is (seed, purpose, *step, recipe[n].noise_sample). A mapped image is read between its pixels,
-/// bilinearly, and beyond its edges as if they were mirrors (the edge pixels are not repeated); a map that is the
-/// identity gives the pixels that no map gives. input [N,H,W,C] f32, bf16 or f64; target [N,H,W,C] f32 (f64 if input
-/// is).
+/// which without candidates is (seed, purpose, *step, recipe[n].noise_sample). A mapped image is read between its
+/// pixels, bilinearly, and beyond its edges as if they were mirrors (the edge pixels are not repeated); a map that is
+/// the identity gives the pixels that no map gives. input [N,H,W,C] f32, bf16 or f64; target [N,H,W,C] f32 (f64 if
+/// input is).
 void make_batch(CpuStream&, const MakeBatchDims&, const BatchImages&, const BatchNoise&, Out input,
                 Out target);
 void make_batch(CudaStream&, const MakeBatchDims&, const BatchImages&, const BatchNoise&, Out input,
