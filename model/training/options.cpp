@@ -143,8 +143,10 @@ std::vector<std::string> differences(const TrainingOptions& there, const Trainin
   if (there.attributes.empty() && there.network.condition == now.network.condition)
     may_change.insert("attributes");
   std::map<std::string, std::pair<json, json>> values;  // there and now; null where there is none
-  each_value(json_of(there), "", [&](const std::string& path, const json& v) { values[path].first = v; });
-  each_value(json_of(now), "", [&](const std::string& path, const json& v) { values[path].second = v; });
+  each_value(json_of(there, true), "",
+             [&](const std::string& path, const json& v) { values[path].first = v; });
+  each_value(json_of(now, true), "",
+             [&](const std::string& path, const json& v) { values[path].second = v; });
   const auto text = [](const json& value) {
     return value.is_null() ? std::string("absent") : io::json_text(value);
   };

@@ -148,24 +148,22 @@ void fields(Options& o, Visit&& visit) {
   visit(o.flip, Field("flip", "never mirror images").as("--no-flip"));
   visit(o.drop_condition,
         Field("drop_condition", "share of images shown without their attributes", from(0).to(1)));
-  visit(
-      o.noise_candidates,
-      Field(
-          "noise_candidates",
-          "noises an image, of which the nearest to it is learned; above 1 noise leans towards images, which "
-          "sampling does not know of",
-          from(1).to(16))
-          .newer());
+  visit(o.noise_candidates,
+        Field("noise_candidates",
+              "noises an image, of which the nearest is taken; above 1, noise leans towards its image, which "
+              "samples do not correct",
+              from(1).to(16))
+            .absent_at(1));
   visit(
       o.input_noise,
       Field("input_noise", "more noise in the network's input than in its target, as a share of it; 0: none",
             from(0).to(1))
-          .newer());
+          .absent_at(0));
   visit(o.augment,
         Field("augment",
               "probability of each of EDM's augmentations, of which the network is given labels; 0: none",
               from(0).to(1))
-            .newer());
+            .absent_at(0));
   visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);
   visit.object("optimizer", o.optimizer);
