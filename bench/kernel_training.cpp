@@ -5,6 +5,7 @@
 #include "kernels/adamw.h"
 #include "kernels/base/math.h"
 #include "kernels/make_batch.h"
+#include "kernels/nearest_noise.h"
 #include "kernels/squared_error.h"
 
 namespace ito::bench {
@@ -135,27 +136,93 @@ Case optimizer_case(int64_t count, bool with_half, bool update) {
 
 }  // namespace
 
+namespace {
+
+kernels::MakeBatchDims batch_dims(const Images& d, const BatchTensors& t) {
+  return {d.n, d.h, d.w, d.c, 1, Purpose::diffusion_noise, t.step.data()};
+}
+
+Case plain_batch(const Images& d, DType dtype) {
+  return {"training batch",
+          "make_batch",
+          d.text,
+          cat("u8->", name_of(dtype), ",f32"),
+          1,
+          0,
+          d.numbers() * (1 + double(size_of(dtype)) + 4),
+          [=](Operands& operands) -> PreparedCase {
+            const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
+            Device& device = operands.device();
+            const kernels::MakeBatchDims dims = batch_dims(d, *t);
+            return {[&device, t, dims] {
+                      device.launch([&](auto& s) {
+                        kernels::make_batch(s, dims, {t->pixels.data(), t->recipes.data()}, {},
+                                            t->input.out(), t->target.out());
+                      });
+                    },
+                    {"gather, mirror, noise, scale",
+                     [&device, t, dims] {
+                       device.launch([&](auto& s) { make_batch_by_passes(s, t->plain(dims)); });
+                     }},
+                    t->input};
+          }};
+}
+
+/// Every image turned a little, and noise in the input alone.
+Case varied_batch(const Images& d, DType dtype) {
+  return {"training batch",
+          "make_batch",
+          d.text + ", augmented, input noise",
+          cat("u8->", name_of(dtype), ",f32"),
+          0,
+          0,
+          d.numbers() * (1 + double(size_of(dtype)) + 4),
+          [=](Operands& operands) -> PreparedCase {
+            const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
+            Device& device = operands.device();
+            const std::vector<kernels::ImageMap> turned(size_t(d.n), {0.98f, -0.2f, 5, 0.2f, 0.98f, -5});
+            const auto maps = std::make_shared<engine::Buffer<kernels::ImageMap>>(device, turned);
+            const kernels::MakeBatchDims dims = batch_dims(d, *t);
+            return {[&device, t, maps, dims] {
+                      device.launch([&](auto& s) {
+                        kernels::make_batch(s, dims, {t->pixels.data(), t->recipes.data(), maps->data()},
+                                            {nullptr, 0.1f}, t->input.out(), t->target.out());
+                      });
+                    },
+                    {},
+                    {}};
+          }};
+}
+
+Case nearest_of_four(const Images& d, DType dtype) {
+  return {"training batch",
+          "nearest_noise",
+          d.text + ", 4 candidates",
+          "u8->u32",
+          0,
+          0,
+          d.numbers(),
+          [=](Operands& operands) -> PreparedCase {
+            const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
+            Device& device = operands.device();
+            const auto chosen = std::make_shared<engine::Buffer<uint32_t>>(device, size_t(d.n));
+            const kernels::MakeBatchDims dims = batch_dims(d, *t);
+            return {
+                [&device, t, chosen, dims] {
+                  device.launch([&](auto& s) {
+                    kernels::nearest_noise(s, dims, {t->pixels.data(), t->recipes.data()}, 4, chosen->data());
+                  });
+                },
+                {},
+                {}};
+          }};
+}
+
+}  // namespace
+
 Cases batch_cases(const Setting& setting) {
   const Images d(setting);
-  const DType dtype = setting.dtype;
-  return {{"training batch", "make_batch", d.text, cat("u8->", name_of(dtype), ",f32"), 1, 0,
-           d.numbers() * (1 + double(size_of(dtype)) + 4), [=](Operands& operands) -> PreparedCase {
-             const auto t = std::make_shared<BatchTensors>(batch_tensors(operands, d, dtype));
-             Device& device = operands.device();
-             const kernels::MakeBatchDims dims{d.n,           d.h, d.w, d.c, 1, Purpose::diffusion_noise,
-                                               t->step.data()};
-             return {[&device, t, dims] {
-                       device.launch([&](auto& s) {
-                         kernels::make_batch(s, dims, t->pixels.data(), t->recipes.data(), t->input.out(),
-                                             t->target.out());
-                       });
-                     },
-                     {"gather, mirror, noise, scale",
-                      [&device, t, dims] {
-                        device.launch([&](auto& s) { make_batch_by_passes(s, t->plain(dims)); });
-                      }},
-                     t->input};
-           }}};
+  return {plain_batch(d, setting.dtype), varied_batch(d, setting.dtype), nearest_of_four(d, setting.dtype)};
 }
 
 Cases loss_cases(const Setting& setting) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/batch_sample_row.h"
 #include "kernels/parallel.h"
 #include "kernels/random_fill.h"
 
@@ -10,43 +11,46 @@ namespace {
 
 constexpr int kColumns = 1024;  // elements of a row at a time, in the first-level cache
 
-/// The image's numbers at elements [begin, begin + count) of a row, mirrored if asked. (2 p - 255) / 255 is
-/// p / 127.5 - 1 rounded once, so that levels p and 255 - p are exact opposites.
-template <class A>
-void read_pixels(const uint8_t* row, bool flip, int width, int c, int begin, int count, A* __restrict x0) {
-  if (!flip) {
-    for (int i = 0; i < count; ++i) x0[i] = A(2 * int(row[begin + i]) - 255) / A(255);
-    return;
-  }
-  int column = begin / c, channel = begin % c;
-  for (int i = 0; i < count; ++i) {
-    x0[i] = A(2 * int(row[(width - 1 - column) * c + channel]) - 255) / A(255);
-    if (++channel == c) channel = 0, ++column;
-  }
+/// z + G xi for the input of the next `count` elements.
+void perturb(const RandomKey& key, int64_t begin, int count, float input_noise, const float* __restrict z,
+             float* __restrict noisy) {
+  float xi[kColumns];
+  fill_normal(key, begin, count, xi);
+  for (int i = 0; i < count; ++i) noisy[i] = z[i] + input_noise * xi[i];
 }
 
+/// A row of one sample.
 template <class T>
-void make_row(const MakeBatchDims& d, const SampleRecipe& r, const uint8_t* image, int row, T* input,
-              arithmetic_t<T>* target) {
-  using A = arithmetic_t<T>;
-  const int width = d.w * d.c;
-  const int64_t start = int64_t(row) * width;
-  const RandomKey key{d.seed, d.purpose, *d.step, r.noise_sample};
-  A x0[kColumns];
-  float z[kColumns];
-  for (int begin = 0; begin < width; begin += kColumns) {
-    const int count = std::min(kColumns, width - begin);
-    read_pixels<A>(image + start, r.flip != 0, d.w, d.c, begin, count, x0);
-    fill_normal(key, start + begin, count, z);
-    T* __restrict in = input + start + begin;
-    A* __restrict out = target + start + begin;
-    const A input_x0 = r.input_x0, input_z = r.input_z, target_x0 = r.target_x0, target_z = r.target_z;
-    for (int i = 0; i < count; ++i) {
-      in[i] = T(input_x0 * x0[i] + input_z * A(z[i]));
-      out[i] = target_x0 * x0[i] + target_z * A(z[i]);
+struct Row {
+  const SampleRecipe& recipe;
+  const SampleImage& image;
+  RandomKey noise, input_noise;
+  float input_noise_scale;
+  int row;
+
+  void make(T* input, arithmetic_t<T>* target) const {
+    using A = arithmetic_t<T>;
+    const int width = image.w * image.c;
+    const int64_t start = int64_t(row) * width;
+    A x0[kColumns];
+    float z[kColumns], noisy[kColumns];
+    const float* const input_noises = input_noise_scale > 0 ? noisy : z;
+    for (int begin = 0; begin < width; begin += kColumns) {
+      const int count = std::min(kColumns, width - begin);
+      read_row<A>(image, row, begin, count, x0);
+      fill_normal(noise, start + begin, count, z);
+      if (input_noise_scale > 0) perturb(input_noise, start + begin, count, input_noise_scale, z, noisy);
+      T* __restrict in = input + start + begin;
+      A* __restrict out = target + start + begin;
+      const A input_x0 = recipe.input_x0, input_z = recipe.input_z;
+      const A target_x0 = recipe.target_x0, target_z = recipe.target_z;
+      for (int i = 0; i < count; ++i) {
+        in[i] = T(input_x0 * x0[i] + input_z * A(input_noises[i]));
+        out[i] = target_x0 * x0[i] + target_z * A(z[i]);
+      }
     }
   }
-}
+};
 
 }  // namespace
 
@@ -55,19 +59,24 @@ void check_make_batch(const MakeBatchDims& d) {
     fail(cat("make_batch: [", d.n, ",", d.h, ",", d.w, ",", d.c, "]; sizes must be positive"));
 }
 
-void make_batch(CpuStream& stream, const MakeBatchDims& d, const uint8_t* pixels, const SampleRecipe* recipes,
+void make_batch(CpuStream& stream, const MakeBatchDims& d, const BatchImages& images, const BatchNoise& noise,
                 Out input, Out target) {
   check_make_batch(d);
   visit(input.dtype, [&](auto t) {
     using T = decltype(t);
     T* inputs = input.as<T>();
     auto* targets = target.as<arithmetic_t<T>>();
-    const int64_t image = int64_t(d.h) * d.w * d.c;
+    const int64_t size = int64_t(d.h) * d.w * d.c;
     parallel_each(stream, int64_t(d.n) * d.h, [=](int64_t i) {
-      const int64_t sample = i / d.h;
-      const SampleRecipe& r = recipes[sample];
-      make_row<T>(d, r, pixels + r.image * uint64_t(image), int(i % d.h), inputs + sample * image,
-                  targets + sample * image);
+      const int64_t n = i / d.h;
+      const SampleRecipe& r = images.recipes[n];
+      const Row<T> row{r,
+                       sample_image(d, images, n),
+                       noise_key(d, r.noise_sample, noise.chosen ? noise.chosen[n] : 0),
+                       {d.seed, Purpose::input_noise, *d.step, r.noise_sample},
+                       noise.input,
+                       int(i % d.h)};
+      row.make(inputs + n * size, targets + n * size);
     });
   });
 }

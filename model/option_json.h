@@ -12,9 +12,11 @@
 /// Options as JSON: visitors over fields() (kernels/base/options.h). A name is a string, a struct of options an object.
 namespace ito::model {
 
-/// Fills `json`, an object, with every field; a list that is empty is left out, as older files lack it.
+/// Fills `json`, an object, with every field; an empty list is left out, as older files lack it, and so is a number
+/// with the value that its field names, unless `all` are asked for.
 struct WriteJson {
   nlohmann::json& json;
+  bool all = false;
 
   template <class T>
   void operator()(const T& value, const Field& field) const {
@@ -22,15 +24,20 @@ struct WriteJson {
       json[field.name] = name_of(value);
     else if constexpr (is_list<T>)
       write_list(value, field);
-    else
+    else if (all || !is_left_out(value, field))
       json[field.name] = value;
   }
   template <class Options>
   void object(const char* name, const Options& options) const {
-    fields(options, WriteJson{json[name]});
+    fields(options, WriteJson{json[name], all});
   }
 
  private:
+  template <class T>
+  static bool is_left_out(const T& value, const Field& field) {
+    if constexpr (is_number<T>) return field.absent_value && double(value) == *field.absent_value;
+    return false;
+  }
   void write_list(const std::vector<std::string>& values, const Field& field) const {
     if (!values.empty()) json[field.name] = values;
   }
@@ -104,9 +111,9 @@ void read_json(const nlohmann::json& json, Options& options) {
 }
 
 template <class Options>
-nlohmann::json json_of(const Options& options) {
+nlohmann::json json_of(const Options& options, bool all = false) {
   nlohmann::json json = nlohmann::json::object();
-  fields(options, WriteJson{json});
+  fields(options, WriteJson{json, all});
   return json;
 }
 

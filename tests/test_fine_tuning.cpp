@@ -250,6 +250,43 @@ TEST_CASE("attributes go by their names; new ones begin without effect; what is 
   CHECK(drawn(at(place / "unnamed", 0), true) == drawn(source));
 }
 
+TEST_CASE("the layer of augmented images begins without effect, is kept, or is left out") {
+  const TempFolder place(memory_folder());
+  const auto layer = [](const fs::path& checkpoint) {
+    engine::Device device({1, engine::Backend::cpu});
+    const LoadedModel model = load_model(device, checkpoint);
+    const int index = model.store->find(std::string(kAugmentEmbedding) + ".weight");
+    return index < 0 ? std::vector<float>() : model.store->read(index, engine::Track::master);
+  };
+  const auto begin = [&](const std::string& folder, const fs::path& from, double augment) {
+    TunedRun tuned;
+    tuned.begin_with(from);
+    tuned.options.augment = augment, tuned.options.network.augment = augment > 0;
+    Names notes;
+    tuned.go(place / folder, 0, &notes);
+    CHECK(drawn(at(place / folder, 0)) == drawn(from));
+    return notes;
+  };
+  TunedRun first;
+  first.go(place / "plain");
+  first.options.augment = 0.5, first.options.network.augment = true;
+  first.go(place / "augmented");
+  const fs::path plain = at(place / "plain", 12), augmented = at(place / "augmented", 12);
+  CHECK(layer(plain).empty());
+  REQUIRE(layer(augmented).size() == 4 * 16 * kAugmentationLabels);
+
+  Names notes = begin("new", plain, 0.2);
+  REQUIRE(notes.size() == 1);
+  CHECK(contains(notes[0], "has no labels of augmented images: these begin without any effect"));
+  CHECK(layer(at(place / "new", 0)) == std::vector<float>(layer(augmented).size()));
+  CHECK(begin("kept", augmented, 0.2).empty());
+  CHECK(layer(at(place / "kept", 0)) == layer(augmented));
+  notes = begin("out", augmented, 0);
+  REQUIRE(notes.size() == 1);
+  CHECK(contains(notes[0], "has labels of augmented images, which are left out"));
+  CHECK(layer(at(place / "out", 0)).empty());
+}
+
 TEST_CASE("another network, or an output that means something else, is refused with both values") {
   const TrainingOptions source = default_options("tiny");
   TrainingOptions now = options_from(source);

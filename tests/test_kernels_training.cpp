@@ -212,7 +212,7 @@ TEST_CASE_TEMPLATE("make_batch: pixels, mirror, noise and coefficients", T, floa
   CpuStream stream(2);
   Array<T> input(3 * image);
   Array<A> target(3 * image);
-  make_batch(stream, d, pixels.data(), recipes.data(), input.out(), target.out());
+  make_batch(stream, d, {pixels.data(), recipes.data()}, {}, input.out(), target.out());
   std::vector<double> inputs, targets;
   for (const SampleRecipe& r : recipes) {
     for (int e = 0; e < image; ++e) {
@@ -233,7 +233,7 @@ TEST_CASE_TEMPLATE("make_batch: pixels, mirror, noise and coefficients", T, floa
   single.n = 1;
   Array<T> alone(image);
   Array<A> alone_target(image);
-  make_batch(stream, single, pixels.data(), &recipes[2], alone.out(), alone_target.out());
+  make_batch(stream, single, {pixels.data(), &recipes[2]}, {}, alone.out(), alone_target.out());
   CHECK(std::memcmp(alone.data(), input.data() + 2 * image, image * sizeof(T)) == 0);
   CHECK(std::memcmp(alone_target.data(), target.data() + 2 * image, image * sizeof(A)) == 0);
 }
@@ -246,7 +246,7 @@ TEST_CASE("make_batch: black is -1, white is 1, rows longer than a tile") {
   const SampleRecipe r{0, 0, 1, 1, 0, 0, 1};
   CpuStream stream(2);
   Array<float> input(4200), target(4200);
-  make_batch(stream, d, pixels.data(), &r, input.out(), target.out());
+  make_batch(stream, d, {pixels.data(), &r}, {}, input.out(), target.out());
   std::vector<double> expected(4200, -1.0), noise;
   std::fill(expected.begin() + 2100, expected.end(), 1.0);
   for (int e = 0; e < 4200; e += 4) {

@@ -326,6 +326,22 @@ TEST_CASE("with patches the file describes the network between them, which diffu
       contains(error_of([&] { check(c); }), "must be a multiple of 4 for 2 levels and patches of 2 pixels"));
 }
 
+TEST_CASE("the labels of augmented images are a key that is there only where the network has them") {
+  NetworkConfig c = preset("tiny").network;
+  CHECK_FALSE(contains(to_json(c), "ito_augment"));
+  c.augment = true;
+  json j = json::parse(to_json(c));
+  CHECK(j.at("ito_augment") == true);
+  CHECK(network_config_from_json(j.dump()).augment);
+  CHECK(first_difference(c, preset("tiny").network)->key == "ito_augment");
+  j["ito_augment"] = 9;
+  CHECK(contains(error_of([&] { network_config_from_json(j.dump()); }),
+                 "ito_augment must be true or false, is 9"));
+  j["ito_augment"] = true, j["ito_network"] = "document";
+  CHECK(contains(error_of([&] { network_config_from_json(j.dump()); }),
+                 "the labels of augmented images are for the network unet, not for document"));
+}
+
 TEST_CASE("diffusers' ReLU is not ours: it leaves SiLU in two places") {
   json j = tiny();
   j["act_fn"] = "relu";

@@ -107,6 +107,21 @@ TEST_CASE("options that a file lacks since they are newer than it mean their def
       contains(error_of([&] { model::training_options_from_json(without("\"keep\"")); }), "keep is missing"));
 }
 
+TEST_CASE("numbers that vary a batch are in a file only where they do") {
+  const std::string text = io::read_file(fixture("options/plain/options.json"));
+  model::TrainingOptions options = model::training_options_from_json(text);
+  CHECK((options.noise_candidates == 1 && options.input_noise == 0 && options.augment == 0));
+  options.noise_candidates = 4, options.input_noise = 0.1;
+  options.augment = 0.15, options.network.augment = true;
+  const std::string varied = model::to_json(options);
+  const model::TrainingOptions back = model::training_options_from_json(varied);
+  CHECK((back.noise_candidates == 4 && back.input_noise == 0.1 && back.augment == 0.15));
+  CHECK((back.network.augment && model::to_json(back) == varied));
+  CHECK(model::differences(model::training_options_from_json(text), options) ==
+        std::vector<std::string>{"augment: 0.0 there, 0.15 now", "input_noise: 0.0 there, 0.1 now",
+                                 "ito_augment: absent there, true now", "noise_candidates: 1 there, 4 now"});
+}
+
 TEST_CASE(
     "a run from before attributes had names is read, written with the same bytes, and goes on with them") {
   const std::string text = io::read_file(fixture("options/document/options.json"));

@@ -42,6 +42,35 @@ TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the o
   }
 }
 
+TEST_CASE("a run with chosen noises, noise in the input and augmented images goes on byte for byte") {
+  SmallRun run;
+  run.options.noise_candidates = 4, run.options.input_noise = 0.1;
+  run.options.augment = 0.5, run.options.network.augment = true;
+  const TempFolder place;
+  run.train(place / "straight");
+  const auto want = contents_of(place / "straight/checkpoints");
+  for (const int64_t step : {1, 5, 10}) CHECK_FALSE(run.train_until(step, place / "interrupted").finished);
+  CHECK(run.train(place / "interrupted").finished);
+  CHECK(contents_of(place / "interrupted/checkpoints") == want);
+  const auto differs = [&](auto change) {
+    SmallRun other = run;
+    change(other.options);
+    const fs::path folder = place / "other";
+    other.train(folder);
+    const bool result = contents_of(folder / "checkpoints/step-00000012") !=
+                        contents_of(place / "straight/checkpoints/step-00000012");
+    fs::remove_all(folder);
+    return result;
+  };
+  CHECK_FALSE(differs([](TrainingOptions&) {}));
+  CHECK(differs([](TrainingOptions& o) { o.noise_candidates = 3; }));
+  CHECK(differs([](TrainingOptions& o) { o.input_noise = 0.2; }));
+  CHECK(differs([](TrainingOptions& o) { o.augment = 0.4; }));
+  run.options.augment = 0.4;
+  CHECK(error_of([&] { run.train(place / "interrupted"); }).find("augment: 0.5 there, 0.4 now") !=
+        std::string::npos);
+}
+
 TEST_CASE(
     "during a grid, an FID or a validation a run gives way, saves, and makes up for it when it goes on") {
   SmallRun run;

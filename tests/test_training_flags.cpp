@@ -158,6 +158,26 @@ TEST_CASE(
       "has prediction x0"));
 }
 
+TEST_CASE("--augment gives the network labels; what varies a batch is off unless it is asked for") {
+  const model::TrainingOptions plain = chosen("--preset tiny", Backend::cpu).options;
+  CHECK((plain.noise_candidates == 1 && plain.input_noise == 0 && plain.augment == 0));
+  CHECK_FALSE(plain.network.augment);
+  const model::TrainingOptions asked =
+      chosen("--preset tiny --noise-candidates 4 --input-noise 0.1 --augment 0.15", Backend::cpu).options;
+  CHECK((asked.noise_candidates == 4 && asked.input_noise == 0.1 && asked.augment == 0.15));
+  CHECK(asked.network.augment);
+  Source source;
+  source.model.options = asked;
+  source.origin = {"old", 9, "ab"};
+  const model::TrainingOptions tuned = chosen("--from runs/old", Backend::cpu, &source).options;
+  CHECK((tuned.noise_candidates == 1 && tuned.input_noise == 0 && tuned.augment == 0));
+  CHECK_FALSE(tuned.network.augment);
+  for (const char* other : {"document", "tutorial"})
+    CHECK(
+        tests::contains(tests::error_of([&] { chosen(cat("--augment 0.1 --preset ", other), Backend::cpu); }),
+                        "are for the network unet"));
+}
+
 TEST_CASE("a source has its run's name, wherever it is named from") {
   const auto name = [](const std::string& path) { return name_of_source(path).run; };
   for (const char* path : {"runs/old", "runs/old/", "runs/x/../old", "runs/old/checkpoints/step-00000012",

@@ -192,6 +192,7 @@ TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine:
   const data::ImageSize size = image_size(f, o.network);
   o.network.height = size.height, o.network.width = size.width;
   flags.read_into(o);
+  o.network.augment = o.augment > 0;
   if (source) {
     if (flags.given("--preset")) model::check_same_network(*base, o.preset);
     model::check_same_model(*base, o);

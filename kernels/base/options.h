@@ -57,6 +57,7 @@ struct Field {
   std::string fallback;   // what --help calls the default where the value does not show it: "the preset's"
   bool changes = false;   // a run that goes on may have another value
   bool is_newer = false;  // older files lack it, and mean the default
+  std::optional<double> absent_value;  // of a number: files leave it out where it is this
   bool is_required = false;
   bool is_repeated = false;        // the flag may be given again: its texts are joined by commas
   bool is_bare = false;            // the flag is given alone, or with its value behind an equals sign
@@ -69,6 +70,8 @@ struct Field {
   Field&& otherwise(const char* text) && { return fallback = text, std::move(*this); }
   Field&& may_change() && { return changes = true, std::move(*this); }
   Field&& newer() && { return is_newer = true, std::move(*this); }
+  /// Newer, and a file has it only where it is not `value`, its default: older programs read the others.
+  Field&& absent_at(double value) && { return absent_value = value, std::move(*this).newer(); }
   Field&& one_of(std::vector<std::string> allowed) && { return names = std::move(allowed), std::move(*this); }
   Field&& repeated() && { return is_repeated = true, std::move(*this); }
   Field&& required() && { return is_required = true, std::move(*this); }

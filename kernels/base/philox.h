@@ -26,6 +26,9 @@ enum class Purpose : uint32_t {
   validation = 11,
   corrector_noise = 12,
   attribute_row = 13,
+  noise_candidate = 14,
+  input_noise = 15,
+  augmentation = 16,
   test = 63,
 };
 

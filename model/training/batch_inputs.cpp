@@ -1,6 +1,7 @@
 #include "model/training/batch_inputs.h"
 
 #include "kernels/carver.h"
+#include "model/unet/config.h"
 
 namespace ito::model {
 
@@ -16,6 +17,8 @@ BatchInputs::Parts cut(Carver& carver, const BatchInputs::Layout& l) {
   p.weight = carver.take<float>(size_t(l.samples));
   p.condition = carver.take<float>(size_t(l.samples * l.condition));
   p.keep = carver.take<float>(size_t(l.condition ? l.samples : 0));
+  p.maps = carver.take<kernels::ImageMap>(size_t(l.augment ? l.samples : 0));
+  p.labels = carver.take<float>(size_t(l.augment ? l.samples * kAugmentationLabels : 0));
   p.pixels = carver.take<uint8_t>(size_t(l.samples * l.staged_bytes));
   return p;
 }

@@ -14,6 +14,7 @@ class BatchInputs {
     int64_t samples = 0;       // of all batches of a step
     int condition = 0;         // numbers of a sample's condition
     int64_t staged_bytes = 0;  // of a sample's pixels, where the images are not on the device
+    bool augment = false;
   };
   BatchInputs(engine::Device&, const Layout&);
 
@@ -22,6 +23,8 @@ class BatchInputs {
     kernels::StepInput* input;
     kernels::SampleRecipe* recipes;              // [samples]
     float *c_noise, *weight, *condition, *keep;  // [samples], condition [samples,K]; null without one
+    kernels::ImageMap* maps;                     // [samples]; null without augmentation
+    float* labels;                               // [samples,kAugmentationLabels]; null without augmentation
     uint8_t* pixels;                             // [samples,H,W,C]; null where nothing is staged
   };
   Parts open() { return parts(staging_.open_inputs()); }

@@ -9,11 +9,13 @@ namespace ito::model {
 /// Samples as numbers in a device's memory: what they are made of, the network's other inputs, and the weights of their
 /// errors.
 struct DescribedSamples {
-  const uint8_t* pixels = nullptr;                 // u8 [count,H,W,C], of which the recipes name images
-  const kernels::SampleRecipe* recipes = nullptr;  // [samples]
-  engine::Tensor c_noise, weight;                  // [samples] f32
-  engine::Tensor condition, keep;  // [samples,K], [samples] f32; undefined without a condition
-  uint64_t seed = 0;               // of the noise, with its purpose and step
+  kernels::BatchImages images = {};  // of all samples
+  engine::Tensor c_noise, weight;    // [samples] f32
+  engine::Tensor condition, keep;    // [samples,K], [samples] f32; undefined without a condition
+  engine::Tensor augment;            // [samples,kAugmentationLabels] f32; undefined without augmentation
+  int noise_candidates = 1;
+  float input_noise = 0;
+  uint64_t seed = 0;  // of the noise, with its purpose and step
   Purpose purpose = Purpose::diffusion_noise;
   const uint32_t* step = nullptr;
 };

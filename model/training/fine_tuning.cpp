@@ -42,11 +42,12 @@ std::vector<NamedText> meaning(const TrainingOptions& o) {
   return texts;
 }
 
-/// `network` with what does not make it another one: size, dropout, condition; and with the embedding, which is an
-/// option of its own.
+/// `network` with what does not make it another one: size, dropout, condition, labels of augmented images; and with the
+/// embedding, which is an option of its own.
 NetworkConfig shaped_as(NetworkConfig network, const NetworkConfig& like) {
   network.height = like.height, network.width = like.width;
   network.dropout = like.dropout, network.condition = like.condition;
+  network.augment = like.augment;
   network.embedding = like.embedding;
   return network;
 }
@@ -88,6 +89,8 @@ std::vector<float> numbers_for(const ParameterSpec& spec, const LoadedModel& sou
       return std::vector<float>(size_t(spec.shape.count()));  // its bias would be of other attributes
     if (spec.shape.rank() == 2) return named_columns(store.read(there, Track::ema), known, attributes);
   }
+  if (there < 0 && spec.name.starts_with(kAugmentEmbedding))
+    return std::vector<float>(size_t(spec.shape.count()));
   if (there < 0 || store.specs()[size_t(there)].shape != spec.shape)
     fail(cat("the model that the run begins from has no ", spec.name, " of the shape ", spec.shape.str()));
   return store.read(there, Track::ema);
@@ -112,13 +115,22 @@ Names notes_on_attributes(const TrainingOptions& source, const TrainingOptions& 
   return notes;
 }
 
+Names notes_on_augmentation(const NetworkConfig& source, const NetworkConfig& now) {
+  if (source.augment == now.augment) return {};
+  if (now.augment)
+    return {
+        "the model that the run begins from has no labels of augmented images: these begin without any "
+        "effect"};
+  return {"the model that the run begins from has labels of augmented images, which are left out"};
+}
+
 }  // namespace
 
 TrainingOptions options_from(const TrainingOptions& source) {
   TrainingOptions o;
   o.preset = source.preset;
   o.network = source.network;
-  o.network.dropout = 0, o.network.condition = 0;
+  o.network.dropout = 0, o.network.condition = 0, o.network.augment = false;
   o.diffusion = source.diffusion;
   return o;
 }
@@ -156,7 +168,10 @@ std::vector<std::string> begin_from(const LoadedModel& source, Trainer& trainer)
     if (spec.trainable) store.write(int(i), Track::ema, numbers);
   }
   store.refresh_half();
-  return notes_on_attributes(source.options, now);
+  Names notes = notes_on_attributes(source.options, now);
+  for (const std::string& note : notes_on_augmentation(source.options.network, now.network))
+    notes.push_back(note);
+  return notes;
 }
 
 }  // namespace ito::model

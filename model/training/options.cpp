@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/io/json_text.h"
+#include "kernels/batch_sample.h"
 #include "model/option_json.h"
 #include "model/unet/presets.h"
 
@@ -94,7 +95,13 @@ void check(const TrainingOptions& o) {
   if (!o.attributes.empty() && int64_t(o.attributes.size()) != o.network.condition)
     fail(cat("the network has a condition of ", o.network.condition, " numbers, and attributes names ",
              o.attributes.size()));
-  if (const int64_t images = int64_t(o.batch) * o.accumulate; images >= 1 << 20)
+  if ((o.augment > 0) != o.network.augment)
+    fail(cat("augment is ", o.augment, ", and the network was made ", o.network.augment ? "with" : "without",
+             " labels of augmented images"));
+  constexpr int64_t kMostSamples = 1 << 20;
+  static_assert(kMostSamples * kernels::kMostNoiseCandidates <= UINT32_MAX,
+                "every noise candidate of a step has a stream");
+  if (const int64_t images = int64_t(o.batch) * o.accumulate; images >= kMostSamples)
     fail_advising(cat("batch times accumulate must be below 1048576, is ", images),
                   {"a smaller {batch}", "a smaller {accumulate}"});
 }
@@ -136,8 +143,10 @@ std::vector<std::string> differences(const TrainingOptions& there, const Trainin
   if (there.attributes.empty() && there.network.condition == now.network.condition)
     may_change.insert("attributes");
   std::map<std::string, std::pair<json, json>> values;  // there and now; null where there is none
-  each_value(json_of(there), "", [&](const std::string& path, const json& v) { values[path].first = v; });
-  each_value(json_of(now), "", [&](const std::string& path, const json& v) { values[path].second = v; });
+  each_value(json_of(there, true), "",
+             [&](const std::string& path, const json& v) { values[path].first = v; });
+  each_value(json_of(now, true), "",
+             [&](const std::string& path, const json& v) { values[path].second = v; });
   const auto text = [](const json& value) {
     return value.is_null() ? std::string("absent") : io::json_text(value);
   };

@@ -89,6 +89,9 @@ struct TrainingOptions {
   uint64_t seed = 0;
   bool flip = true;
   double drop_condition = 0.1;
+  int noise_candidates = 1;
+  double input_noise = 0;
+  double augment = 0;  // where it is above 0, the network has the labels (NetworkConfig::augment)
   std::vector<std::string>
       attributes;  // the condition's names, in its order; empty: none, or a run from before them
   Precision precision = Precision::f32;
@@ -145,6 +148,22 @@ void fields(Options& o, Visit&& visit) {
   visit(o.flip, Field("flip", "never mirror images").as("--no-flip"));
   visit(o.drop_condition,
         Field("drop_condition", "share of images shown without their attributes", from(0).to(1)));
+  visit(o.noise_candidates,
+        Field("noise_candidates",
+              "noises an image, of which the nearest is taken; above 1, noise leans towards its image, which "
+              "samples do not correct",
+              from(1).to(16))
+            .absent_at(1));
+  visit(
+      o.input_noise,
+      Field("input_noise", "more noise in the network's input than in its target, as a share of it; 0: none",
+            from(0).to(1))
+          .absent_at(0));
+  visit(o.augment,
+        Field("augment",
+              "probability of each of EDM's augmentations, of which the network is given labels; 0: none",
+              from(0).to(1))
+            .absent_at(0));
   visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);
   visit.object("optimizer", o.optimizer);

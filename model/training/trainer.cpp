@@ -4,6 +4,7 @@
 
 #include "kernels/base/philox.h"
 #include "kernels/pointwise.h"
+#include "model/training/augmentation.h"
 
 namespace ito::model {
 
@@ -43,7 +44,9 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   check_weights();
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
-  BatchInputs::Layout layout{int64_t(options.batch) * options.accumulate, options.network.condition, 0};
+  BatchInputs::Layout layout{.samples = int64_t(options.batch) * options.accumulate,
+                             .condition = options.network.condition,
+                             .augment = options.augment > 0};
   inputs_ = std::make_unique<BatchInputs>(device, layout);
   check_memory();
   if (device.backend() == engine::Backend::cpu) return;
@@ -115,6 +118,17 @@ void Trainer::describe_sample(int64_t i, const BatchInputs::Parts& inputs) {
     const double u = random_uniform({seed, Purpose::condition_drop, step, sample}, 0);
     inputs.keep[i] = u < options_.drop_condition ? 0.0f : 1.0f;
   }
+  if (inputs.maps) describe_augmentation(i, inputs);
+}
+
+/// What is done to the image besides the mirroring, and the labels of both.
+void Trainer::describe_augmentation(int64_t i, const BatchInputs::Parts& inputs) {
+  Augmentation a = draw_augmentation({options_.seed, Purpose::augmentation, uint32_t(step_), uint32_t(i)},
+                                     options_.augment);
+  a.x_flip = inputs.recipes[i].flip != 0;
+  inputs.maps[i] = map_of(a, images_.height, images_.width);
+  const auto labels = labels_of(a);
+  std::copy(labels.begin(), labels.end(), inputs.labels + i * kAugmentationLabels);
 }
 
 void Trainer::stage_pixels(const BatchInputs::Parts& inputs) {
@@ -145,11 +159,13 @@ DescribedSamples Trainer::described() const {
   const BatchInputs::Parts inputs = inputs_->on_device();
   const int64_t samples = int64_t(options_.batch) * options_.accumulate, k = options_.network.condition;
   DescribedSamples d;
-  d.pixels = device_pixels(), d.recipes = inputs.recipes;
+  d.images = {device_pixels(), inputs.recipes, inputs.maps};
   d.c_noise = inputs_->tensor(inputs.c_noise, {samples});
   d.weight = inputs_->tensor(inputs.weight, {samples});
   if (k) d.condition = inputs_->tensor(inputs.condition, {samples, k});
   if (k) d.keep = inputs_->tensor(inputs.keep, {samples});
+  if (inputs.labels) d.augment = inputs_->tensor(inputs.labels, {samples, kAugmentationLabels});
+  d.noise_candidates = options_.noise_candidates, d.input_noise = float(options_.input_noise);
   d.seed = options_.seed, d.step = &inputs.input->step;
   return d;
 }

@@ -71,6 +71,7 @@ class Trainer {
  private:
   void describe_batches(const BatchInputs::Parts&);
   void describe_sample(int64_t i, const BatchInputs::Parts&);
+  void describe_augmentation(int64_t i, const BatchInputs::Parts&);
   void stage_pixels(const BatchInputs::Parts&);
   const uint8_t* device_pixels() const;
   DescribedSamples described() const;

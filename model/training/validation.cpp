@@ -56,7 +56,7 @@ void Validation::describe(const ImageSet& images) {
   }
   pixels_ = engine::Buffer<uint8_t>(device_, pixels);
   recipes_ = engine::Buffer<kernels::SampleRecipe>(device_, recipes);
-  samples_.pixels = pixels_.data(), samples_.recipes = recipes_.data();
+  samples_.images = {pixels_.data(), recipes_.data()};
   samples_.c_noise = on_device(device_, {padded_}, c_noise);
   samples_.weight = on_device(device_, {padded_}, weight);
   if (k) samples_.condition = on_device(device_, {padded_, k}, condition);

@@ -23,6 +23,9 @@ void check(const NetworkConfig& c) {
   if (c.patch < 1 || c.patch > 16) fail(cat("a patch is 1 to 16 pixels wide, not ", c.patch));
   if (c.patch > 1 && c.kind != NetworkKind::unet)
     fail(cat("patches are for the network unet, not for ", name_of(c.kind)));
+  if (c.augment && c.kind != NetworkKind::unet)
+    fail_advising(cat("the labels of augmented images are for the network unet, not for ", name_of(c.kind)),
+                  {"no {augment}"});
   if (c.attention.size() != levels)
     fail(cat("attention is given for ", c.attention.size(), " levels, the network has ", levels));
   if (c.height < 1 || c.width < 1 || c.height % c.stride() || c.width % c.stride())
@@ -104,6 +107,9 @@ Key flag(const char* name, json otherwise, bool NetworkConfig::*member, json yes
           },
           [=](const NetworkConfig& c) { return c.*member ? yes : no; }};
 }
+
+/// A key that older programs do not know.
+Key newer(Key key) { return key.newer = true, key; }
 
 /// A key that is no option here: it must be one of allowed(configuration), the first of which is written; `why`
 /// explains that.
@@ -229,6 +235,7 @@ std::vector<Key> make_keys() {
       number("ito_fourier_scale", 16, &C::fourier_scale),
       choice("ito_skips", "concatenate", &C::skips, Names<SkipKind>::kTable),
       number("ito_condition", 0, &C::condition, 0),
+      newer(flag("ito_augment", false, &C::augment, true, false)),
 
       only("_class_name", "UNet2DModel", "another class is another network", kWritten),
       fixed(

@@ -61,6 +61,9 @@ struct Names<model::Activation> {
 
 namespace ito::model {
 
+/// Numbers by which a network is given what was done to a training image (model/training/augmentation.h).
+inline constexpr int kAugmentationLabels = 9;
+
 /// Everything that determines a network's parameters and arithmetic; stored with every checkpoint.
 struct NetworkConfig {
   NetworkKind kind = NetworkKind::unet;
@@ -79,7 +82,8 @@ struct NetworkConfig {
   Activation activation = Activation::silu;
   SkipKind skips = SkipKind::concatenate;
   float dropout = 0;
-  int condition = 0;  // K numbers of an optional condition vector; 0: none
+  int condition = 0;     // K numbers of an optional condition vector; 0: none
+  bool augment = false;  // it is given kAugmentationLabels numbers of what was done to a training image
   int patch = 1;  // p: the network sees p x p pixels as one with p^2 times the channels (arXiv:2207.04316)
 
   int levels() const { return int(block_channels.size()); }

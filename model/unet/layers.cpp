@@ -30,9 +30,10 @@ Conv2d::Conv2d(const Scope& scope, int in, int out, int filter, int stride, Star
   if (with_bias) bias = scope.weight("bias", {out}, Init::zeros());
 }
 
-Linear::Linear(const Scope& scope, int in, int out, Start start)
-    : weight(scope.weight("weight", {out, in}, start_of(start, in, out))),
-      bias(scope.weight("bias", {out}, Init::zeros())) {}
+Linear::Linear(const Scope& scope, int in, int out, Start start, bool with_bias)
+    : weight(scope.weight("weight", {out, in}, start_of(start, in, out))) {
+  if (with_bias) bias = scope.weight("bias", {out}, Init::zeros());
+}
 
 GroupNorm::GroupNorm(const Scope& scope, int channels, int groups, float eps)
     : gamma(scope.weight("weight", {channels}, Init::ones())),
@@ -93,16 +94,22 @@ TimeEmbedding::TimeEmbedding(const Scope& scope, const NetworkConfig& c)
   if (kind == EmbeddingKind::fourier)
     frequencies = (scope / "time_proj").fixed("weight", {width}, Init::normal(c.fourier_scale));
   if (c.condition) condition_embedding.emplace(scope / kConditionEmbedding, c.condition, 4 * width);
+  if (c.augment)
+    augment_embedding.emplace(scope / kAugmentEmbedding, kAugmentationLabels, 4 * width, Start::xavier,
+                              false);
 }
 
-Tensor TimeEmbedding::operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep,
-                                 engine::DType dtype) const {
+Tensor TimeEmbedding::operator()(const NetworkInput& input, engine::DType dtype) const {
   Tensor e = kind == EmbeddingKind::fourier
-                 ? gaussian_fourier(c_noise, frequencies(), true, dtype)   // [N,2 C0]
-                 : engine::sinusoidal(c_noise, width, sinusoidal, dtype);  // [N,C0]
-  e = linear_2(activate(linear_1(e), activation));                         // [N,4 C0]
-  if (condition_embedding && condition.defined())
-    e = add(e, scale_samples((*condition_embedding)(cast(condition, dtype)), keep));  // [N,4 C0]
+                 ? gaussian_fourier(input.c_noise, frequencies(), true, dtype)   // [N,2 C0]
+                 : engine::sinusoidal(input.c_noise, width, sinusoidal, dtype);  // [N,C0]
+  e = linear_2(activate(linear_1(e), activation));                               // [N,4 C0]
+  if (condition_embedding && input.condition.defined()) {
+    const Tensor condition = (*condition_embedding)(cast(input.condition, dtype));  // [N,4 C0]
+    e = add(e, scale_samples(condition, input.keep));                               // [N,4 C0]
+  }
+  if (augment_embedding && input.augment.defined())
+    e = (*augment_embedding)(cast(input.augment, dtype), /*residual=*/e);  // [N,4 C0]
   return e;
 }
 

@@ -30,6 +30,14 @@ struct DropoutSource {
 /// branch that starts silent.
 enum class Start : uint8_t { xavier, he, zero };
 
+/// What a network reads. x [N,H,W,C]; c_noise [N] f32; condition [N,K] f32 and keep [N] f32 (0 drops a sample's
+/// condition), or both undefined; augment [N,kAugmentationLabels] f32, or undefined: zeros, as when sampling.
+struct NetworkInput {
+  Tensor x, c_noise, condition, keep;
+  DropoutSource dropout;
+  Tensor augment = {};
+};
+
 struct Conv2d {
   Parameter weight, bias;
   int stride;
@@ -44,9 +52,9 @@ struct Conv2d {
 
 struct Linear {
   Parameter weight, bias;
-  Linear(const Scope&, int in, int out, Start start = Start::xavier);
+  Linear(const Scope&, int in, int out, Start start = Start::xavier, bool with_bias = true);
   Tensor operator()(const Tensor& x, const Tensor& residual = {}) const {
-    return linear(x, weight(), bias(), residual);
+    return linear(x, weight(), bias.defined() ? bias() : Tensor{}, residual);
   }
 };
 
@@ -89,20 +97,21 @@ struct AttentionBlock {
 /// The layer of the condition, [4 C0, K]: the one part of a network that depends on what its images are named by.
 inline constexpr const char* kConditionEmbedding = "condition_embedding";
 
-/// The noise level's (and the condition's) embedding, [N, 4 C0].
+/// The layer of the labels of augmented images, [4 C0, kAugmentationLabels] without a bias: no labels are zeros.
+inline constexpr const char* kAugmentEmbedding = "augment_embedding";
+
+/// The noise level's (and the condition's, and the augmentation's) embedding, [N, 4 C0].
 struct TimeEmbedding {
   EmbeddingKind kind;
   Parameter frequencies;  // fourier
   kernels::SinusoidalOptions sinusoidal;
   int width;
   Linear linear_1, linear_2;
-  std::optional<Linear> condition_embedding;
+  std::optional<Linear> condition_embedding, augment_embedding;
   Activation activation;
   TimeEmbedding(const Scope&, const NetworkConfig&);
-  /// c_noise [N] f32; condition [N,K] and keep [N] (0 drops a sample's condition), both undefined without
-  /// one.
-  Tensor operator()(const Tensor& c_noise, const Tensor& condition, const Tensor& keep,
-                    engine::DType dtype) const;
+  /// `dtype` is the network's.
+  Tensor operator()(const NetworkInput&, engine::DType dtype) const;
 };
 
 }  // namespace ito::model

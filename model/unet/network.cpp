@@ -32,6 +32,8 @@ Tensor Network::operator()(const NetworkInput& input) const {
     fail(cat("c_noise must be [", s[0], "], is ", input.c_noise.shape().str()));
   if (input.condition.defined() && !config_.condition)
     fail("a condition is given to a network that was made without one");
+  if (input.augment.defined() && !config_.augment)
+    fail("labels of augmented images are given to a network that was made without them");
   NetworkInput inner = input;
   if (config_.patch > 1) inner.x = pixel_unshuffle(input.x, config_.patch);  // [N,H/p,W/p,p^2 C]
   const Tensor f = std::visit([&](const auto& network) { return network(inner); }, network_);

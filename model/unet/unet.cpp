@@ -98,9 +98,8 @@ Tensor UNet::decode(Tensor h, const Tensor& embedding, DropoutSource& dropout,
 
 Tensor UNet::operator()(const NetworkInput& input) const {
   DropoutSource dropout = input.dropout;
-  const Tensor embedding = activate(time_(input.c_noise, input.condition, input.keep, input.x.dtype()),
-                                    config_.activation);  // [N,4 C0]
-  Tensor h = conv_in_(input.x);                           // [N,H,W,C0]
+  const Tensor embedding = activate(time_(input, input.x.dtype()), config_.activation);  // [N,4 C0]
+  Tensor h = conv_in_(input.x);                                                          // [N,H,W,C0]
   std::vector<Tensor> skips = {h};
   h = encode(h, embedding, dropout, skips);                                                // [N,H/s,W/s,C_L]
   h = mid_second_(mid_attention_(mid_first_(h, embedding, dropout)), embedding, dropout);  // [N,H/s,W/s,C_L]

@@ -7,13 +7,6 @@
 
 namespace ito::model {
 
-/// What a network reads. x [N,H,W,C]; c_noise [N] f32; condition [N,K] f32 and keep [N] f32, or both
-/// undefined.
-struct NetworkInput {
-  Tensor x, c_noise, condition, keep;
-  DropoutSource dropout;
-};
-
 /// The U-Net of diffusers' UNet2DModel (Ho et al., arXiv:2006.11239): same names, same arithmetic, so weights
 /// go both ways.
 class UNet {

@@ -100,6 +100,23 @@ TEST_CASE("replayed steps equal launched ones bit for bit") {
   }
 }
 
+TEST_CASE(
+    "with chosen noises, noise in the input and augmented images: the CPU's losses, launched and replayed") {
+  Run run(8);
+  run.options.accumulate = 2;
+  run.options.noise_candidates = 5, run.options.input_noise = 0.2;
+  run.options.augment = 0.6, run.options.network.augment = true;
+  Device cpu({1, Backend::cpu}), cuda({1, Backend::cuda}),
+      launched({.threads = 1, .backend = Backend::cuda, .comparison = {.capture = false}});
+  const auto want = reports(cpu, run, 5), got = reports(cuda, run, 5), same = reports(launched, run, 5);
+  REQUIRE((got.size() == 5 && same.size() == 5));
+  for (size_t i = 0; i < 5; ++i) {
+    CHECK(std::abs(got[i].loss - want[i].loss) < 1e-4 * want[i].loss);
+    CHECK(std::abs(got[i].grad_norm - want[i].grad_norm) < 1e-3 * want[i].grad_norm);
+    CHECK((same[i].loss == got[i].loss && same[i].grad_norm == got[i].grad_norm));
+  }
+}
+
 /// `steps` more steps of a run from its checkpoint, and what they leave.
 std::pair<std::vector<double>, std::vector<float>> continued(const Run& run,
                                                              const std::filesystem::path& checkpoint,
