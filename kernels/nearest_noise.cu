@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kNearestThreads)
   for (int from = 0; from < candidates; from += kCandidatesAtOnce) {
     double sums[kCandidatesAtOnce] = {};
     for (int first = int(threadIdx.x) * kQuad; first < size; first += kNearestThreads * kQuad) {
-      float x0[kQuad];
+      float x0[kQuad] = {};
       read_quad<V>(image, first, x0);
 #pragma unroll
       for (int k = 0; k < kCandidatesAtOnce; ++k) {

@@ -42,8 +42,7 @@ Batch<T> make(const BatchReference& p, const BatchNoise& noise = {}, int threads
   return batch;
 }
 
-/// A batch against the definition. `position`: the largest error of a mapped position in pixels, each of which
-/// x0 changes by 2 at most.
+/// A batch against the definition, by one thread and by two.
 template <class T>
 void check_batch(const BatchReference& p, const std::vector<uint32_t>& chosen, float g) {
   using A = arithmetic_t<T>;

@@ -99,7 +99,7 @@ Key choice(const char* name, json otherwise, Enum NetworkConfig::*member, const 
           [=, &table](const NetworkConfig& c) { return json(name_of_value(c.*member, table)); }};
 }
 
-Key flag(const char* name, json otherwise, bool NetworkConfig::*member, json yes, json no) {
+Key flag(const char* name, json otherwise, bool NetworkConfig::*member, const json& yes, const json& no) {
   return {name, std::move(otherwise),
           [=](const json& value, NetworkConfig& c) {
             c.*member = value == yes;
@@ -114,7 +114,7 @@ Key newer(Key key) { return key.newer = true, key; }
 /// A key that is no option here: it must be one of allowed(configuration), the first of which is written; `why`
 /// explains that.
 Key fixed(const char* name, json otherwise, const char* why,
-          std::function<std::vector<json>(const NetworkConfig&)> allowed, bool is_written = false) {
+          const std::function<std::vector<json>(const NetworkConfig&)>& allowed, bool is_written = false) {
   Key key = {name,
              std::move(otherwise),
              [=](const json& value, NetworkConfig& c) -> std::string {
@@ -126,7 +126,7 @@ Key fixed(const char* name, json otherwise, const char* why,
   if (is_written) key.write = [=](const NetworkConfig& c) { return allowed(c).front(); };
   return key;
 }
-Key only(const char* name, json value, const char* why, bool is_written = false) {
+Key only(const char* name, const json& value, const char* why, bool is_written = false) {
   return fixed(
       name, value, why, [=](const NetworkConfig&) { return std::vector<json>(1, value); }, is_written);
 }
