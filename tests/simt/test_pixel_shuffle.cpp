@@ -61,7 +61,7 @@ void check(const PixelShuffleDims& d, size_t offset = 0) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("pixel_unshuffle and pixel_shuffle are what they are said to be", T, float, bf16) {
+TEST_CASE_TEMPLATE("pixel_unshuffle and pixel_shuffle follow their definition", T, float, bf16) {
   check<T>({1, 1, 1, 1, 1});
   check<T>({2, 3, 5, 3, 2});
   check<T>({2, 3, 5, 3, 2}, 1);  // unaligned
