@@ -20,9 +20,10 @@
 #include "engine/io/safetensors.h"
 #include "kernels/base/parallel.h"
 #include "model/training/checkpoint.h"
+#include "model/training/power_average.h"
 
-/// ./inspect checkpoint DIR | data DIR | image FILE | forward ...: only reads, except for the files that it is asked to
-/// write.
+/// ./inspect checkpoint DIR | data DIR | image FILE | forward ... | ema ...: only reads, except for the files that it
+/// is asked to write.
 namespace ito::apps {
 namespace {
 
@@ -79,6 +80,25 @@ void fields(Options& o, Visit&& visit) {
         Field("c_noise", "the noise level as the network gets it (EDM: ln sigma / 4)", from(-1e30).to(1e30))
             .required());
   visit(o.output, Field("output", "y.npy").required());
+}
+
+struct EmaRequest {
+  std::string run, out;
+  double sigma_rel = 0;
+  int64_t updates = 0;
+};
+
+template <FieldsOf<EmaRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.run,
+        Field("run", "a run with --power-ema, or a checkpoint of it").as("run").otherwise("the newest"));
+  visit(
+      o.sigma_rel,
+      Field("sigma_rel", "relative width of the average: deviation by the run's length; .05 and .1 are saved",
+            above(0).below(0.288))
+          .required());
+  visit(o.updates, Field("updates", "at the end of which; 0: of all", from(0).to(engine::kMostSteps)));
+  visit(o.out, Field("out", "a folder that receives the model, as a checkpoint to sample").required());
 }
 
 double root_mean_square(const std::vector<float>& values) {
@@ -279,6 +299,23 @@ int forward(const ForwardRequest& f) {
   return 0;
 }
 
+int make_average(const EmaRequest& f) {
+  if (fs::exists(f.out)) fail(cat("--out ", f.out, " exists already: choose a new folder"));
+  const fs::path checkpoint =
+      fs::canonical(f.run.empty() ? find_checkpoint("", "") : run_or_checkpoint("RUN", f.run));
+  engine::Device device;
+  const model::LoadedModel loaded = model::load_model(device, checkpoint);
+  if (!loaded.options.power_ema)
+    fail(
+        cat(checkpoint.string(), " was trained without --power-ema, so that only its own average was saved"));
+  const int64_t updates = model::load_power_average(checkpoint.parent_path().parent_path() / "power_ema",
+                                                    f.sigma_rel, f.updates, *loaded.store);
+  model::save_model(f.out, loaded);
+  std::cout << "wrote      " << f.out << ": the average of relative width " << f.sigma_rel << " over "
+            << thousands(updates) << " updates; ./sample --run " << f.out << " draws from it\n";
+  return 0;
+}
+
 }  // namespace
 }  // namespace ito::apps
 
@@ -292,13 +329,16 @@ int main(int argc, char** argv) {
       app.add_subcommand("image", "a picture's size, kind and texts: of which run and seed it is");
   CLI::App* bare =
       app.add_subcommand("forward", "the bare network F(x; c_noise) on numbers, with EMA weights");
-  Flags of_checkpoint(*checkpoint), of_data(*data), of_image(*image), of_forward(*bare);
+  CLI::App* ema =
+      app.add_subcommand("ema", "a model of averaged weights, of any length, from a run with --power-ema");
+  Flags of_checkpoint(*checkpoint), of_data(*data), of_image(*image), of_forward(*bare), of_ema(*ema);
   of_checkpoint.add(CheckpointRequest{}), of_data.add(DataRequest{}), of_image.add(ImageRequest{}),
-      of_forward.add(ForwardRequest{});
+      of_forward.add(ForwardRequest{}), of_ema.add(EmaRequest{});
   return run_program(app, argc, argv, [&] {
     if (*checkpoint) return inspect_checkpoint(of_checkpoint.read<CheckpointRequest>());
     if (*data) return inspect_data(of_data.read<DataRequest>());
     if (*image) return inspect_image(of_image.read<ImageRequest>());
+    if (*ema) return make_average(of_ema.read<EmaRequest>());
     return forward(of_forward.read<ForwardRequest>());
   });
 }

@@ -102,7 +102,7 @@ struct OptimizerTensors {
   }
   kernels::AdamWBuffers buffers() {
     return {.grad = floats(grad),
-            .decayed = decayed.data(),
+            .flags = decayed.data(),
             .w = floats(w),
             .m = floats(m),
             .v = floats(v),

@@ -86,11 +86,11 @@ struct AdamWPass {
   ITO_HOST_DEVICE auto of(int) const {
     const kernels::AdamWStep step(a.options, *a.input, *a.state);
     return [step, g = a.clipped, b = a.buffers](int64_t i) {
-      if constexpr (part == AdamWPart::clip) g[i] = b.grad[i] * step.gradient_scale;
+      if constexpr (part == AdamWPart::clip) g[i] = b.grad[i] * step.scale;
       if constexpr (part == AdamWPart::first) b.m[i] += (1.0f - step.beta1) * (g[i] - b.m[i]);
       if constexpr (part == AdamWPart::second) b.v[i] += (1.0f - step.beta2) * (g[i] * g[i] - b.v[i]);
       if constexpr (part == AdamWPart::weights) {
-        const float decay = b.decayed[i / kernels::kParameterAlign] ? step.decay : 0.0f;
+        const float decay = b.flags[i / kernels::kParameterAlign] & kernels::kDecayed ? step.decay : 0.0f;
         b.w[i] -= step.rate * b.m[i] / (sqrtf(b.v[i]) * step.second + step.eps) + decay * b.w[i];
       }
       if constexpr (part == AdamWPart::average)

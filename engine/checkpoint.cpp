@@ -55,12 +55,57 @@ struct StateBuffer {
   int64_t count;
 };
 
+constexpr const char* kAverageNames[kernels::kPowerAverages] = {"power_average1", "power_average2"};
+
+std::vector<StateBuffer> averages_of(ParamStore& s) {
+  std::vector<StateBuffer> buffers;
+  for (int k = 0; s.keeps_power_averages() && k < kernels::kPowerAverages; ++k)
+    buffers.push_back({kAverageNames[k], s.power_average(k), s.flat_count()});
+  return buffers;
+}
+
 std::vector<StateBuffer> state_buffers(ParamStore& s) {
-  return {{"master", s.master(), s.flat_count()},
-          {"ema", s.ema(), s.flat_count()},
-          {"moment1", s.moment1(), s.flat_count()},
-          {"moment2", s.moment2(), s.flat_count()},
-          {"fixed", s.fixed(), s.fixed_count()}};
+  std::vector<StateBuffer> buffers = {{"master", s.master(), s.flat_count()},
+                                      {"ema", s.ema(), s.flat_count()},
+                                      {"moment1", s.moment1(), s.flat_count()},
+                                      {"moment2", s.moment2(), s.flat_count()},
+                                      {"fixed", s.fixed(), s.fixed_count()}};
+  for (const StateBuffer& b : averages_of(s)) buffers.push_back(b);
+  return buffers;
+}
+
+void save_buffers(const std::filesystem::path& file, ParamStore& store,
+                  const std::vector<StateBuffer>& buffers, Metadata counts) {
+  counts["parameters"] = signature(store);
+  std::vector<io::TensorSpec> specs;
+  for (const StateBuffer& b : buffers) specs.push_back({b.name, io::ElementType::f32, {b.count}});
+  io::SafetensorsWriter writer(file, specs, counts);
+  std::vector<float> numbers;  // one buffer at a time: together they are several times the model
+  for (const StateBuffer& b : buffers) {
+    numbers.resize(size_t(b.count));
+    store.device().download(numbers.data(), b.data, numbers.size() * sizeof(float));
+    expect_finite(file, b.name, numbers.data(), b.count);
+    writer.write(numbers.data(), numbers.size() * sizeof(float));
+  }
+  writer.finish();
+}
+
+/// A flat buffer of a file that was written for this store.
+std::vector<float> flat_values(const io::SafetensorsReader& reader, const std::string& name, int64_t count) {
+  std::vector<float> values = reader.values<float>(name);
+  if (int64_t(values.size()) != count)
+    fail(cat(reader.path().string(), ": ", name, " has ", values.size(), " numbers, expected ", count));
+  expect_finite(reader.path(), name, values.data(), count);
+  return values;
+}
+
+/// What the file's writer counted.
+Metadata counts_for(const io::SafetensorsReader& reader, const ParamStore& store) {
+  Metadata counts = reader.metadata();
+  if (counts["parameters"] != signature(store))
+    fail(cat(reader.path().string(), " was written by a run of another network"));
+  counts.erase("parameters");
+  return counts;
 }
 
 }  // namespace
@@ -105,36 +150,31 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
 }
 
 void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
-  counts["parameters"] = signature(store);
-  const std::vector<StateBuffer> buffers = state_buffers(store);
-  std::vector<io::TensorSpec> specs;
-  for (const StateBuffer& b : buffers) specs.push_back({b.name, io::ElementType::f32, {b.count}});
-  io::SafetensorsWriter writer(file, specs, counts);
-  std::vector<float> numbers;  // one buffer at a time: together they are several times the model
-  for (const StateBuffer& b : buffers) {
-    numbers.resize(size_t(b.count));
-    store.device().download(numbers.data(), b.data, numbers.size() * sizeof(float));
-    expect_finite(file, b.name, numbers.data(), b.count);
-    writer.write(numbers.data(), numbers.size() * sizeof(float));
-  }
-  writer.finish();
+  save_buffers(file, store, state_buffers(store), std::move(counts));
 }
 
 Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
   const io::SafetensorsReader reader(file);
-  Metadata counts = reader.metadata();
-  if (counts["parameters"] != signature(store))
-    fail(cat(file.string(), " was written by a run of another network"));
+  Metadata counts = counts_for(reader, store);
   for (const StateBuffer& b : state_buffers(store)) {
-    const std::vector<float> values = reader.values<float>(b.name);
-    if (int64_t(values.size()) != b.count)
-      fail(cat(file.string(), ": ", b.name, " has ", values.size(), " numbers, expected ", b.count));
-    expect_finite(file, b.name, values.data(), b.count);
+    const std::vector<float> values = flat_values(reader, b.name, b.count);
     store.device().upload(b.data, values.data(), values.size() * sizeof(float));
   }
   store.refresh_half();
-  counts.erase("parameters");
   return counts;
+}
+
+void save_power_averages(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
+  save_buffers(file, store, averages_of(store), std::move(counts));
+}
+
+PowerAverages read_power_averages(const std::filesystem::path& file, const ParamStore& store) {
+  const io::SafetensorsReader reader(file);
+  counts_for(reader, store);
+  PowerAverages averages;
+  for (size_t k = 0; k < averages.average.size(); ++k)
+    averages.average[k] = flat_values(reader, kAverageNames[k], store.flat_count());
+  return averages;
 }
 
 }  // namespace ito::engine

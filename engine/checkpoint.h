@@ -1,10 +1,13 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "engine/parameters.h"
+#include "kernels/power_ema.h"
 
 /// A store's numbers in files. Weights are exchanged under diffusers' names and layouts (filters [K,C,R,S]);
 /// a training run's state is our own, exact to the bit. Errors name the file: truncated, of another model, or
@@ -25,5 +28,13 @@ void load_weights(const std::filesystem::path& file, ParamStore& store);
 void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts);
 /// Restores them; returns the counts. Error unless it was written for the same parameters in the same order.
 Metadata load_state(const std::filesystem::path& file, ParamStore& store);
+
+/// The store's power averages (kernels/power_ema.h) as flat buffers, with what the caller counts.
+void save_power_averages(const std::filesystem::path& file, ParamStore& store, Metadata counts);
+struct PowerAverages {
+  std::array<std::vector<float>, kernels::kPowerAverages> average;
+};
+/// Error unless they were written for the same parameters in the same order.
+PowerAverages read_power_averages(const std::filesystem::path& file, const ParamStore& store);
 
 }  // namespace ito::engine

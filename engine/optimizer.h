@@ -7,6 +7,8 @@
 #include "engine/parameters.h"
 #include "kernels/adamw.h"
 #include "kernels/base/options.h"
+#include "kernels/muon.h"
+#include "kernels/power_ema.h"
 
 namespace ito::engine {
 
@@ -25,15 +27,24 @@ struct LearningRate {
   double at(int64_t step) const;
 };
 
+/// What turns gradients into updates. muon orthogonalises those of hidden layers' matrices (kernels/muon.h); the other
+/// parameters are AdamW's.
+enum class OptimizerKind : uint8_t { adamw, muon };
+
 struct OptimizerOptions {
   kernels::AdamWOptions adamw;
   LearningRate learning_rate;
   kernels::EmaOptions ema;
+  OptimizerKind kind = OptimizerKind::adamw;
 };
 
 template <FieldsOf<OptimizerOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   constexpr auto kFraction = from(0).to(1), kDecayRate = from(0).below(1);
+  visit(o.kind, Field("optimizer",
+                      "what turns gradients into updates; muon: AdamW, but hidden layers' matrices move by "
+                      "orthogonal steps")
+                    .absent_at(double(OptimizerKind::adamw)));
   visit(o.learning_rate.peak, Field("lr", "peak learning rate", above(0).to(1e38)));
   visit(o.learning_rate.decay,
         Field("lr_decay", "course of the learning rate after the warm-up").as("--decay"));
@@ -50,9 +61,11 @@ void fields(Options& o, Visit&& visit) {
   visit(o.ema.warm_start, Field("ema_warm_start"));
 }
 
-/// AdamW + global-norm clipping + EMA over a store's flat buffers, two launches a step.
+/// AdamW + global-norm clipping + EMA over a store's flat buffers, two launches a step; with muon 20 more, and one for
+/// power averages.
 class Optimizer {
  public:
+  /// The store's parameters have been declared. Error: muon, and they have no matrix in a hidden layer.
   Optimizer(ParamStore& store, const OptimizerOptions& options);
 
   /// What the host tells step number `step`.
@@ -70,13 +83,27 @@ class Optimizer {
   const OptimizerOptions& options() const { return options_; }
 
  private:
+  void find_matrices();
+  void orthogonalise(float* grad);
+
   ParamStore& store_;
   OptimizerOptions options_;
   Buffer<kernels::StepState> state_;
   Buffer<std::byte> scratch_;
+  Buffer<kernels::MuonMatrix> list_;
+  kernels::MuonMatrices matrices_;  // empty without muon
+  kernels::PowerEma power_ema_;     // of the store's power averages, where it keeps any
 };
 
 }  // namespace ito::engine
+
+template <>
+struct ito::Names<ito::engine::OptimizerKind> {
+  using OptimizerKind = engine::OptimizerKind;
+  static constexpr std::string_view kKind = "optimizer";
+  static constexpr Named<OptimizerKind> kTable[] = {{"adamw", OptimizerKind::adamw},
+                                                    {"muon", OptimizerKind::muon}};
+};
 
 template <>
 struct ito::Names<ito::engine::Decay> {

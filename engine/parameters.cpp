@@ -41,8 +41,9 @@ int ParamStore::add(ParameterSpec spec) {
   offsets_.push_back(end);
   end += align_up(spec.shape.count(), kernels::kParameterAlign);
   // Matrices and filters are decayed; biases and normalisation are not.
-  if (spec.trainable)
-    decayed_.resize(size_t(flat_ / kernels::kParameterAlign), uint8_t(spec.shape.rank() >= 2));
+  const int flags =
+      (spec.shape.rank() >= 2 ? kernels::kDecayed : 0) | (spec.is_hidden_matrix() ? kernels::kHidden : 0);
+  if (spec.trainable) flags_.resize(size_t(flat_ / kernels::kParameterAlign), uint8_t(flags));
   specs_.push_back(std::move(spec));
   return int(specs_.size()) - 1;
 }
@@ -54,9 +55,10 @@ int ParamStore::find(const std::string& name) const {
 }
 
 size_t ParamStore::bytes_to_allocate(Use use, DType compute) const {
-  const size_t buffers = use == Use::training ? 5 : 1, half = keeps_half(compute) ? 2 : 0;
+  const size_t averages = power_averages_ ? kernels::kPowerAverages : 0;
+  const size_t buffers = use == Use::training ? 5 + averages : 1, half = keeps_half(compute) ? 2 : 0;
   return size_t(flat_) * (buffers * sizeof(float) + half) + size_t(fixed_flat_) * sizeof(float) +
-         decayed_.size();
+         flags_.size();
 }
 
 void ParamStore::allocate(Use use, uint64_t seed, DType compute) {
@@ -71,8 +73,9 @@ void ParamStore::allocate(Use use, uint64_t seed, DType compute) {
     ema_ = buffer(flat_);
     moment1_ = buffer(flat_);
     moment2_ = buffer(flat_);
+    for (int k = 0; power_averages_ && k < kernels::kPowerAverages; ++k) averages_[k] = buffer(flat_);
   }
-  decayed_on_device_ = Buffer<uint8_t>(*device_, decayed_);
+  flags_on_device_ = Buffer<uint8_t>(*device_, flags_);
   if (keeps_half(compute)) half_ = Tensor::persistent(*device_, {std::max<int64_t>(flat_, 1)}, DType::bf16);
   for (size_t i = 0; i < specs_.size(); ++i)
     write(int(i), Track::master, initial(specs_[i], seed, uint32_t(i)));
@@ -126,6 +129,7 @@ int64_t ParamStore::trainable_count() const {
 void ParamStore::zero_gradients() { device_->zero(gradients(), size_t(flat_) * sizeof(float)); }
 
 Parameter Scope::get(ParameterSpec spec) const {
+  spec.outer = outer_;
   if (!store_->allocated()) return {store_, store_->add(std::move(spec)), track_};
   const int index = store_->find(spec.name);
   if (index < 0) fail(cat("the model has no parameter named ", spec.name));

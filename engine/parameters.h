@@ -6,7 +6,7 @@
 
 #include "engine/buffer.h"
 #include "engine/tensor.h"
-#include "kernels/adamw.h"
+#include "kernels/power_ema.h"
 
 namespace ito::engine {
 
@@ -26,6 +26,9 @@ struct ParameterSpec {
   Init init;
   bool trainable = true;  // false: fixed numbers that belong to the model (Fourier frequencies)
   bool filter = false;    // a convolution's: files hold it as [K,C,R,S]
+  bool outer = false;     // of a first or last layer or an embedding
+  /// Whether it is a hidden layer's matrix, or a filter as one.
+  bool is_hidden_matrix() const { return trainable && !outer && shape.rank() >= 2; }
 };
 
 /// Which copy of the weights a network reads.
@@ -43,6 +46,10 @@ class ParamStore {
   /// Declares a parameter; its index. Error: a name twice, or after allocate().
   int add(ParameterSpec spec);
   int find(const std::string& name) const;  // -1: none
+
+  /// Two more averages for training (kernels/power_ema.h). Before allocate().
+  void keep_power_averages() { power_averages_ = true; }
+  bool keeps_power_averages() const { return power_averages_; }
 
   enum class Use { training, inference };  // inference: no gradients, moments or EMA
   /// Makes the buffers and initialises the master and the EMA from `seed` (each parameter by its own stream
@@ -69,10 +76,12 @@ class ParamStore {
   float* ema() { return floats(ema_); }
   float* moment1() { return floats(moment1_); }
   float* moment2() { return floats(moment2_); }
+  float* power_average(int k) { return floats(averages_[k]); }
   float* fixed() { return floats(fixed_); }
   int64_t fixed_count() const { return fixed_flat_; }
   bf16* half() { return static_cast<bf16*>(half_.data()); }
-  const uint8_t* decayed() const { return decayed_on_device_.data(); }
+  /// Flags of each block of the flat buffers: kDecayed, kHidden.
+  const uint8_t* flags() const { return flags_on_device_.data(); }
   bool training() const { return gradient_.defined(); }
   void zero_gradients();
 
@@ -93,8 +102,10 @@ class ParamStore {
   std::vector<ParameterSpec> specs_;
   std::vector<int64_t> offsets_;
   int64_t flat_ = 0, fixed_flat_ = 0;
-  std::vector<uint8_t> decayed_;
-  Buffer<uint8_t> decayed_on_device_;
+  std::vector<uint8_t> flags_;
+  Buffer<uint8_t> flags_on_device_;
+  bool power_averages_ = false;
+  Tensor averages_[kernels::kPowerAverages];
   Tensor master_, gradient_, ema_, moment1_, moment2_, fixed_, half_;
 };
 
@@ -114,9 +125,17 @@ class Scope {
   explicit Scope(ParamStore& store, Track track = Track::master, std::string prefix = "")
       : store_(&store), track_(track), prefix_(std::move(prefix)) {}
   Scope operator/(const std::string& child) const {
-    return Scope(*store_, track_, prefix_.empty() ? child : prefix_ + "." + child);
+    Scope scope = *this;
+    scope.prefix_ = prefix_.empty() ? child : prefix_ + "." + child;
+    return scope;
   }
   Scope operator/(int child) const { return *this / std::to_string(child); }
+  /// The same place for a first or last layer or an embedding, whose matrices optimizers treat as vectors.
+  Scope outer() const {
+    Scope scope = *this;
+    scope.outer_ = true;
+    return scope;
+  }
 
   Parameter weight(const std::string& name, const Shape& shape, Init init) const {
     return get({join(name), shape, init});
@@ -135,6 +154,7 @@ class Scope {
   ParamStore* store_;
   Track track_;
   std::string prefix_;
+  bool outer_ = false;
 };
 
 }  // namespace ito::engine

@@ -35,6 +35,11 @@ void update(AdamWStep step, bool decayed, int64_t count, const float* __restrict
   for (int64_t i = 0; i < count; ++i) step.update(decayed, grad[i], w[i], m[i], v[i], ema[i]);
 }
 
+void update_ready(AdamWStep step, bool decayed, int64_t count, const float* __restrict ready,
+                  float* __restrict w, float* __restrict ema) {
+  for (int64_t i = 0; i < count; ++i) step.update_ready(decayed, ready[i], w[i], ema[i]);
+}
+
 }  // namespace
 
 void check_adamw(int64_t count) {
@@ -64,12 +69,15 @@ void adamw_update(CpuStream& stream, int64_t count, const AdamWOptions& options,
   const AdamWStep step(options, *input, *state);
   parallel_pieces(stream, count, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += kParameterAlign) {
-      const bool decayed = b.decayed[i / kParameterAlign];
-      // A constant count becomes vector code.
-      if (i + kParameterAlign <= end)
+      const uint8_t flags = b.flags[i / kParameterAlign];
+      const bool decayed = flags & kDecayed;
+      const int64_t count = std::min<int64_t>(kParameterAlign, end - i);
+      if (flags & b.ready)
+        update_ready(step, decayed, count, b.grad + i, b.w + i, b.ema + i);
+      else if (count == kParameterAlign)  // a constant count becomes vector code
         update(step, decayed, kParameterAlign, b.grad + i, b.w + i, b.m + i, b.v + i, b.ema + i);
       else
-        update(step, decayed, end - i, b.grad + i, b.w + i, b.m + i, b.v + i, b.ema + i);
+        update(step, decayed, count, b.grad + i, b.w + i, b.m + i, b.v + i, b.ema + i);
     }
     for (int64_t i = begin; b.half && i < end; ++i) b.half[i] = bf16(b.w[i]);
   });

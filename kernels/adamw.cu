@@ -77,10 +77,14 @@ __global__ void __launch_bounds__(kMapThreads)
     const Pack<float, width.value> grad = load<width.value>(b.grad + i);
     Pack<float, width.value> w = load<width.value>(b.w + i), m = load<width.value>(b.m + i);
     Pack<float, width.value> v = load<width.value>(b.v + i), ema = load<width.value>(b.ema + i);
-    const bool decayed = b.decayed[i / kParameterAlign];
+    const uint8_t flags = b.flags[i / kParameterAlign];
+    const bool decayed = flags & kDecayed, ready = flags & b.ready;
     Pack<bf16, width.value> half;
     for (int k = 0; k < width.value; ++k) {
-      step.update(decayed, grad.v[k], w.v[k], m.v[k], v.v[k], ema.v[k]);
+      if (ready)
+        step.update_ready(decayed, grad.v[k], w.v[k], ema.v[k]);
+      else
+        step.update(decayed, grad.v[k], w.v[k], m.v[k], v.v[k], ema.v[k]);
       half.v[k] = narrow<bf16>(w.v[k]);
     }
     store(b.w + i, w), store(b.m + i, m), store(b.v + i, v), store(b.ema + i, ema);

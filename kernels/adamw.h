@@ -41,8 +41,11 @@ struct EmaOptions {
   }
 };
 
-/// Elements in a block that share one weight-decay flag; parameters start at multiples of it.
+/// Elements in a block that share their flags; parameters start at multiples of it.
 inline constexpr int kParameterAlign = 16;
+
+/// Flags of a block: weights that decay (of matrices and filters), and those of hidden layers among them.
+inline constexpr uint8_t kDecayed = 1, kHidden = 2;
 
 /// Bytes of gradient_norm's scratch, zero before its first use: a counter, which is left zero, and sums.
 inline constexpr size_t kGradientNormScratch = 16 * 1024;
@@ -56,22 +59,28 @@ void gradient_norm(CudaStream&, int64_t count, const AdamWOptions&, const EmaOpt
                    StepState* state, void* scratch);
 
 /// A flat buffer each: gradient, master weights, moments, moving average; half (may be null) receives the
-/// weights rounded to bf16. decayed: a flag for each kParameterAlign elements.
+/// weights rounded to bf16. flags: of each block of kParameterAlign elements.
 struct AdamWBuffers {
   const float* grad;
-  const uint8_t* decayed;
+  const uint8_t* flags;
   float *w, *m, *v, *ema;
   bf16* half = nullptr;
+  uint8_t ready = 0;  // flag of the blocks whose grad is an update already (kernels/muon.h)
 };
 
 /// One update of all parameters, in one pass: g' = g * min(1, clip / norm); m, v as in Adam;
-/// w -= lr * ((m / bc1) / (sqrt(v / bc2) + eps) + weight_decay * w [where decayed[i / 16]]); ema = d ema + (1
-/// - d) w. Leaves everything as it is where the step is skipped. Source: Loshchilov & Hutter,
-/// arXiv:1711.05101.
+/// w -= lr * ((m / bc1) / (sqrt(v / bc2) + eps) + weight_decay * w [where flags[i / 16] has kDecayed]); ema = d
+/// ema + (1 - d) w. Where it has `ready`: w -= lr * (grad + weight_decay * w), and m and v stay. Leaves everything
+/// as it is where the step is skipped. Source: Loshchilov & Hutter, arXiv:1711.05101.
 void adamw_update(CpuStream&, int64_t count, const AdamWOptions&, const StepInput* input,
                   const StepState* state, const AdamWBuffers&);
 void adamw_update(CudaStream&, int64_t count, const AdamWOptions&, const StepInput* input,
                   const StepState* state, const AdamWBuffers&);
+
+/// What a gradient is multiplied by: min(1, clip / norm).
+ITO_HOST_DEVICE inline float gradient_scale(float clip, const StepState& s) {
+  return clip > 0 && s.grad_norm > clip ? clip / s.grad_norm : 1.0f;
+}
 
 /// Error: no parameters.
 void check_adamw(int64_t count);

@@ -8,8 +8,9 @@ namespace ito::kernels {
 
 /// AdamW's arithmetic for one parameter, the same on CPU and GPU, and the numbers of a step that it needs.
 struct AdamWStep {
-  float gradient_scale;  // min(1, clip / norm)
+  float scale;  // of the gradient
   float beta1, beta2;
+  float learning_rate;
   float rate;    // learning rate / bias_correction1
   float second;  // 1 / sqrt(bias_correction2)
   float eps;
@@ -18,9 +19,10 @@ struct AdamWStep {
   bool copies;     // the average may hold anything before its first step, which must not show
 
   ITO_HOST_DEVICE AdamWStep(const AdamWOptions& o, const StepInput& input, const StepState& s)
-      : gradient_scale(o.clip > 0 && s.grad_norm > o.clip ? o.clip / s.grad_norm : 1.0f),
+      : scale(gradient_scale(o.clip, s)),
         beta1(o.beta1),
         beta2(o.beta2),
+        learning_rate(input.learning_rate),
         rate(input.learning_rate / s.bias_correction1),
         second(1.0f / sqrtf(s.bias_correction2)),
         eps(o.eps),
@@ -30,11 +32,21 @@ struct AdamWStep {
 
   /// Running averages move by a fraction of the difference: where both are equal they stay exactly equal.
   ITO_HOST_DEVICE void update(bool decayed, float grad, float& w, float& m, float& v, float& ema) const {
-    const float g = grad * gradient_scale;
+    const float g = grad * scale;
     const float first = m + (1.0f - beta1) * (g - m), square = v + (1.0f - beta2) * (g * g - v);
-    const float step = rate * first / (sqrtf(square) * second + eps);
+    m = first, v = square;
+    move(decayed, rate * first / (sqrtf(square) * second + eps), w, ema);
+  }
+
+  /// For an update that is ready: it is multiplied by the learning rate alone.
+  ITO_HOST_DEVICE void update_ready(bool decayed, float ready, float& w, float& ema) const {
+    move(decayed, learning_rate * ready, w, ema);
+  }
+
+ private:
+  ITO_HOST_DEVICE void move(bool decayed, float step, float& w, float& ema) const {
     const float next = w - (step + (decayed ? decay : 0.0f) * w);
-    m = first, v = square, w = next;
+    w = next;
     ema = copies ? next : ema + ema_rest * (next - ema);
   }
 };

@@ -17,6 +17,13 @@ void parallel_each(CpuStream& stream, int64_t count, F&& f) {
   for (int64_t i = 0; i < count; ++i) f(i);
 }
 
+/// The same for calls of different lengths: a thread takes the next one when it has finished its last.
+template <class F>
+void parallel_uneven(CpuStream& stream, int64_t count, F&& f) {
+#pragma omp parallel for schedule(dynamic) num_threads(stream.threads()) if (count > 1)
+  for (int64_t i = 0; i < count; ++i) f(i);
+}
+
 /// Elements in a piece of a long vector: large against the cost of a call, small against a cache.
 inline constexpr int64_t kPiece = 16384;
 

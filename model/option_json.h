@@ -12,19 +12,20 @@
 /// Options as JSON: visitors over fields() (kernels/base/options.h). A name is a string, a struct of options an object.
 namespace ito::model {
 
-/// Fills `json`, an object, with every field; an empty list is left out, as older files lack it, and so is a number
-/// with the value that its field names, unless `all` are asked for.
+/// Fills `json`, an object, with every field; an empty list is left out, as older files lack it, and so is a value
+/// with the number that its field names, unless `all` are asked for.
 struct WriteJson {
   nlohmann::json& json;
   bool all = false;
 
   template <class T>
   void operator()(const T& value, const Field& field) const {
+    if (!all && is_left_out(value, field)) return;
     if constexpr (Nameable<T>)
       json[field.name] = name_of(value);
     else if constexpr (is_list<T>)
       write_list(value, field);
-    else if (all || !is_left_out(value, field))
+    else
       json[field.name] = value;
   }
   template <class Options>
@@ -35,7 +36,8 @@ struct WriteJson {
  private:
   template <class T>
   static bool is_left_out(const T& value, const Field& field) {
-    if constexpr (is_number<T>) return field.absent_value && double(value) == *field.absent_value;
+    if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>)
+      return field.absent_value && double(value) == *field.absent_value;
     return false;
   }
   void write_list(const std::vector<std::string>& values, const Field& field) const {

@@ -91,7 +91,7 @@ struct Parameters {
     gradient_norm(stream, count, o, average, g.data(), &state, nullptr);
     adamw_update(stream, count, o, &input, &state,
                  {.grad = g.data(),
-                  .decayed = decayed.data(),
+                  .flags = decayed.data(),
                   .w = w.data(),
                   .m = m.data(),
                   .v = v.data(),

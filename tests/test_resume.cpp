@@ -22,12 +22,14 @@ TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the o
     CAPTURE(std::string(name_of(precision)));
     SmallRun run;
     run.options.precision = precision;
-    run.options.save_every = 3, run.options.validate_every = 2;
+    if (precision == Precision::f32) run.options.optimizer.kind = engine::OptimizerKind::muon;
+    run.options.save_every = 3, run.options.validate_every = 2, run.options.keep_guide = 0.4;
     set_steps(run.options, 10);  // the last step is on no schedule
     const TempFolder place;
     run.train(place / "straight");
     const auto want = contents_of(place / "straight/checkpoints");
     CHECK(want.count("step-00000010/record.json") == 1);
+    CHECK(want.count("step-00000004/record.json") == 1);  // the guide
     const std::vector<std::vector<int64_t>> interruptions = {{1}, {3}, {4, 5}, {2, 6, 8}, {7, 8, 9}};
     for (size_t i = 0; i < interruptions.size(); ++i) {
       const fs::path folder = place / ("interrupted" + std::to_string(i));
@@ -166,6 +168,12 @@ TEST_CASE("the newest and the best stay, and what an interruption made until the
   CHECK(r.superfluous == Steps{1});
   r = choose_checkpoints({{1, true, none}, {2, true, none}, {3, false, none}, {4, true, none}}, 3);
   CHECK(r.superfluous == Steps{3});
+  // The newest guide stays, and is not one of those that `keep` counts.
+  r = choose_checkpoints({{1, true, none, true}, {2, true, none, true}, {3, true, none}, {4, true, none}}, 1);
+  CHECK(r.guide == 2);
+  CHECK(r.superfluous == std::vector<int64_t>{1, 3});
+  r = choose_checkpoints({{1, true, none}, {2, true, none, true}}, 1);
+  CHECK(r.superfluous == std::vector<int64_t>{1});
   r = choose_checkpoints({{2, true, 0.5}, {3, false, 0.1}, {4, true, 0.4}}, 2);
   CHECK(*r.best == 4);  // not one that an uninterrupted run would not have
   CHECK(r.superfluous == Steps{3});

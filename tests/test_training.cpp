@@ -57,11 +57,14 @@ TEST_CASE("golden run: 20 steps of tiny give the recorded losses") {
   for (size_t i = 0; i < 20; ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-4));
 }
 
-TEST_CASE("learning lowers the loss, in f32 and in bf16") {
+TEST_CASE("learning lowers the loss, in f32, in bf16 and by Muon") {
   Run run;
   run.options.optimizer.learning_rate = {engine::Decay::constant, 2e-3, 0, 0, 0};
-  for (const Precision precision : {Precision::f32, Precision::bf16}) {
-    run.options.precision = precision;
+  using engine::OptimizerKind;
+  for (const auto& [precision, optimizer] : {std::pair(Precision::f32, OptimizerKind::adamw),
+                                             {Precision::bf16, OptimizerKind::adamw},
+                                             {Precision::f32, OptimizerKind::muon}}) {
+    run.options.precision = precision, run.options.optimizer.kind = optimizer;
     const std::vector<double> l = losses(run, 60);
     double first = 0, last = 0;
     for (int i = 0; i < 10; ++i) first += l[size_t(i)], last += l[size_t(50 + i)];

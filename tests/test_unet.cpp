@@ -3,7 +3,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "engine/device.h"
 #include "engine/io/safetensors.h"
@@ -200,6 +202,32 @@ TEST_CASE("every option makes a network whose parameters all matter") {
   }
   SUBCASE("tutorial") { small = preset("tutorial").network; }
   check_influence(small);
+}
+
+TEST_CASE("first and last layers and embeddings are outer ones, so that Muon leaves them to AdamW") {
+  const std::map<std::string, std::vector<std::string>> outer = {
+      {"tiny",
+       {"conv_in", "conv_out", "time_embedding.linear_1", "time_embedding.linear_2", "condition_embedding",
+        "augment_embedding"}},
+      {"document", {"contracting.0.conv1", "conv_out", "time_embedding.linear_1", "time_embedding.linear_2"}},
+      {"tutorial", {"down.0.conv", "conv_out", "time_embedding"}}};
+  for (const auto& [name, layers] : outer) {
+    CAPTURE(name);
+    NetworkConfig config = preset(name).network;
+    if (name == "tiny") config.condition = 3, config.augment = true;
+    Device device;
+    ParamStore store(device);
+    const Network network(Scope(store), config);
+    std::set<std::string> found, wanted;
+    for (const std::string& layer : layers) wanted.insert(layer + ".weight");
+    size_t hidden = 0;
+    for (const engine::ParameterSpec& spec : store.specs()) {
+      if (spec.trainable && spec.shape.rank() >= 2 && !spec.is_hidden_matrix()) found.insert(spec.name);
+      hidden += spec.is_hidden_matrix();
+    }
+    CHECK(found == wanted);
+    CHECK(hidden > 2 * layers.size());
+  }
 }
 
 TEST_CASE("a network with patches is the one without them, between pixel_unshuffle and pixel_shuffle") {

@@ -57,7 +57,8 @@ struct Field {
   std::string fallback;   // what --help calls the default where the value does not show it: "the preset's"
   bool changes = false;   // a run that goes on may have another value
   bool is_newer = false;  // older files lack it, and mean the default
-  std::optional<double> absent_value;  // of a number: files leave it out where it is this
+  std::optional<double>
+      absent_value;  // files leave it out where it is this, a bool's or an enum's number, too
   bool is_required = false;
   bool is_repeated = false;        // the flag may be given again: its texts are joined by commas
   bool is_bare = false;            // the flag is given alone, or with its value behind an equals sign

@@ -31,6 +31,7 @@ void each_owed(Of& owed, const Visit& visit) {
 std::string to_json(const CheckpointRecord& record) {
   nlohmann::json json = {{"scheduled", record.scheduled}};
   if (record.validation_loss) json["validation_loss"] = *record.validation_loss;
+  if (record.guide) json["guide"] = true;
   each_owed(record.owed, [&](const char* name, bool owed) {
     if (owed) json["owed"].push_back(name);
   });
@@ -82,22 +83,37 @@ AttributeRows read_attributes(const fs::path& folder, const TrainingOptions& opt
   return rows;
 }
 
+/// What it takes to sample.
+void write_model(const fs::path& folder, const TrainingOptions& options, const AttributeRows& attributes,
+                 const std::string& steps, engine::ParamStore& store, engine::Track track) {
+  fs::create_directory(folder / "unet");
+  io::write_file_atomic(folder / kConfig, to_json(options.network));
+  io::write_file_atomic(folder / kOptions, to_json(options));
+  engine::save_weights(folder / kWeights, store, track, {{"step", steps}});
+  if (!attributes.empty()) attributes.save(folder / kAttributes);
+}
+
 }  // namespace
 
 void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointRecord& record) {
   fs::create_directories(folder.parent_path());
   io::AtomicFolder atomic(folder);
-  fs::create_directory(atomic.path() / "unet");
   const auto steps = std::to_string(trainer.step_number());
-  io::write_file_atomic(atomic.path() / kConfig, to_json(trainer.options().network));
-  io::write_file_atomic(atomic.path() / kOptions, to_json(trainer.options()));
-  engine::save_weights(atomic.path() / kWeights, trainer.store(), engine::Track::ema, {{"step", steps}});
+  write_model(atomic.path(), trainer.options(), trainer.attributes(), steps, trainer.store(),
+              engine::Track::ema);
   engine::save_state(atomic.path() / kState, trainer.store(),
                      {{"step", steps},
                       {"updates", std::to_string(trainer.updates())},
                       {"bad_steps", std::to_string(trainer.bad_steps())}});
-  if (!trainer.attributes().empty()) trainer.attributes().save(atomic.path() / kAttributes);
   write_record(atomic.path(), record);
+  atomic.commit();
+}
+
+void save_model(const fs::path& folder, const LoadedModel& model) {
+  if (folder.has_parent_path()) fs::create_directories(folder.parent_path());
+  io::AtomicFolder atomic(folder);
+  write_model(atomic.path(), model.options, model.attributes, std::to_string(model.step), *model.store,
+              engine::Track::master);
   atomic.commit();
 }
 
@@ -109,12 +125,13 @@ CheckpointRecord read_record(const fs::path& folder) {
   const auto json = nlohmann::json::parse(io::read_file(folder / kRecord), nullptr, false);
   if (!json.is_object()) fail(cat((folder / kRecord).string(), " is damaged: remove this checkpoint"));
   const auto scheduled = json.find("scheduled"), loss = json.find("validation_loss"),
-             owed = json.find("owed");
+             owed = json.find("owed"), guide = json.find("guide");
   if ((scheduled != json.end() && !scheduled->is_boolean()) || (loss != json.end() && !loss->is_number()) ||
-      (owed != json.end() && !owed->is_array()))
+      (owed != json.end() && !owed->is_array()) || (guide != json.end() && !guide->is_boolean()))
     fail(cat((folder / kRecord).string(), " is damaged: remove this checkpoint"));
   if (scheduled != json.end()) record.scheduled = *scheduled;
   if (loss != json.end()) record.validation_loss = loss->get<double>();
+  if (guide != json.end()) record.guide = *guide;
   each_owed(record.owed, [&](const char* name, bool& member) {
     member = owed != json.end() && std::find(owed->begin(), owed->end(), name) != owed->end();
   });

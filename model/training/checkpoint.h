@@ -30,6 +30,7 @@ struct CheckpointRecord {
   bool scheduled = true;  // false: made because the run was interrupted there
   std::optional<double> validation_loss;
   Owed owed;
+  bool guide = false;  // kept for autoguidance
 };
 /// Error: a number is not finite (the run has diverged), disk full, not writable; an older folder of that
 /// name stays as it is, and nothing is left behind.
@@ -64,6 +65,8 @@ struct LoadedModel {
   /// or is from before checkpoints held them, and what AttributeRequest reports.
   AttributeRequest ask(const std::vector<std::string>& texts) const;
 };
+/// Writes a model that can be sampled, as a checkpoint without the state that a run goes on from.
+void save_model(const std::filesystem::path& folder, const LoadedModel& model);
 /// Error: not a checkpoint, truncated, of another model, or with NaN; options.json and unet/config.json describe
 /// different networks; attributes are missing or damaged. `precision`: what it computes in, instead of what it was
 /// trained in.

@@ -1,5 +1,6 @@
 #include "model/training/options.h"
 
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -104,6 +105,11 @@ void check(const TrainingOptions& o) {
   if (const int64_t images = int64_t(o.batch) * o.accumulate; images >= kMostSamples)
     fail_advising(cat("batch times accumulate must be below 1048576, is ", images),
                   {"a smaller {batch}", "a smaller {accumulate}"});
+}
+
+std::optional<int64_t> guide_step(const TrainingOptions& o) {
+  if (o.keep_guide == 0) return {};
+  return std::max(int64_t(1), int64_t(std::llround(o.keep_guide * double(o.steps))));
 }
 
 SamplerSettings grid_sampler(const TrainingOptions& options) {

@@ -100,6 +100,8 @@ struct TrainingOptions {
   int64_t save_every = 1000, sample_every = 1000;
   int sample_count = 64, sample_steps = 18;
   int keep = 2;
+  double keep_guide = 0;
+  bool power_ema = false;
   int64_t validate_every = 0;
   int validate_count = 256;
   int max_bad_steps = 10;
@@ -131,6 +133,17 @@ void fields(Options& o, Visit&& visit) {
             .may_change());
   visit(o.keep,
         Field("keep", "newest checkpoints kept, next to the best one", from(1).to(1000000)).may_change());
+  visit(o.keep_guide,
+        Field("keep_guide",
+              "share of the run after which a checkpoint is made that stays, as a guide of sampling "
+              "(autoguidance); an eighth suits; 0: none",
+              from(0).below(1))
+            .may_change()
+            .absent_at(0));
+  visit(
+      o.power_ema,
+      Field("power_ema", "two more averages, saved at each checkpoint: ./inspect ema makes any other of them")
+          .absent_at(0));
   visit(o.validate_every,
         Field("validate_every", "steps between validations; a checkpoint of such a step can be the best",
               from(0).to(engine::kMostSteps))
@@ -189,6 +202,9 @@ void check(const TrainingOptions& options);
 
 /// Sets the number of steps and, with it, the end of the learning rate's decay.
 void set_steps(TrainingOptions& options, int64_t steps);
+
+/// The step whose checkpoint is kept as a guide; none without keep_guide.
+std::optional<int64_t> guide_step(const TrainingOptions& options);
 
 /// How grids and FID during training are drawn: by dpm++2m-sde, which measured best whatever the network predicts, and
 /// least of all minds one that has just begun (docs/samplers.md). It takes as many evaluations as Heun's steps would.

@@ -92,6 +92,9 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
 
 fs::path RunFolder::checkpoint(int64_t step) const { return path_ / "checkpoints" / step_name(step); }
 fs::path RunFolder::sample_grid(int64_t step) const { return path_ / "samples" / (step_name(step) + ".png"); }
+fs::path RunFolder::power_averages(int64_t updates) const {
+  return path_ / "power_ema" / (step_name(updates) + ".safetensors");
+}
 
 std::string RunFolder::point(const std::string& name, int64_t step) const {
   try {

@@ -16,7 +16,8 @@ namespace ito::model {
 ///   samples/step-00001000.png       grids from the EMA weights, always the same noise
 ///   conv_plan.txt                   which convolutions cuDNN computes, if a GPU run has timed them
 ///   checkpoints/step-00001000/      see checkpoint.h
-///   checkpoints/last, best          links to two of them, see retention.h
+///   checkpoints/last, best, guide   links to some of them, see retention.h
+///   power_ema/step-00001000.safetensors   averages with --power-ema, see power_average.h
 class RunFolder {
  public:
   /// Opens or makes it, and removes what a killed process left half done. Error: not a folder, not readable
@@ -27,6 +28,8 @@ class RunFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoint(int64_t step) const;
   std::filesystem::path sample_grid(int64_t step) const;
+  /// Where power averages are saved after this many updates.
+  std::filesystem::path power_averages(int64_t updates) const;
   /// What the user should know about the folder; empty if nothing.
   const std::string& note() const { return note_; }
   /// Points the link checkpoints/`name` to a checkpoint, durably. Returns why it cannot, e.g. because the file system

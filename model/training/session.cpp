@@ -7,6 +7,7 @@
 #include "kernels/base/file.h"
 #include "model/training/attribute_request.h"
 #include "model/training/checkpoint.h"
+#include "model/training/power_average.h"
 #include "model/training/retention.h"
 #include "model/training/run_journal.h"
 #include "model/training/validation.h"
@@ -29,7 +30,7 @@ class Session {
  private:
   /// What is to be written after a step.
   struct Due {
-    bool grid, fid, validation, save, stop;
+    bool grid, fid, validation, save, stop, guide = false;  // guide: what is saved is kept as one
     bool any() const { return grid || fid || validation || save || stop; }
   };
   void go_on();
@@ -106,6 +107,10 @@ void Session::go_on() {
   journal_.emplace(folder_, options_, newest ? trainer_.step_number() : -1, hooks_.note);
   if (!folder_.note().empty()) note(folder_.note());
   if (!replanned.empty()) note(replanned);
+  const auto guide = guide_step(options_);
+  if (guide && *guide < trainer_.step_number() &&
+      !std::filesystem::exists(folder_.path() / "checkpoints/guide"))
+    note(cat("no guide is kept: its step, ", *guide, ", was past before it was asked for"));
   if (good) settle();  // a kill may have left this undone
 }
 
@@ -219,6 +224,8 @@ void Session::save(const CheckpointRecord& record, bool good) {
   // Before the checkpoint that was made with it.
   if (const kernels::ConvPlan& plan = device_.conv_policy().plan; plan.size() > 0)
     folder_.write_conv_plan(plan.to_text());
+  if (options_.power_ema && record.scheduled && trainer_.updates() > 0)
+    save_power_averages(folder_.power_averages(trainer_.updates()), trainer_.store(), trainer_.updates());
   const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
   save_checkpoint(path, trainer_, record);
   checkpoint_ = path;
@@ -253,15 +260,20 @@ void Session::make(Due& due, CheckpointRecord& record, bool& good) {
 
 Session::Due Session::due_now() const {
   const int64_t validate_every = options_.validate_every ? options_.validate_every : options_.save_every;
-  return {is_due(options_.sample_every), hooks_.fid_every > 0 && is_due(hooks_.fid_every),
-          validation_ && is_due(validate_every), is_due(options_.save_every), hooks_.interrupted()};
+  const bool guide = guide_step(options_) == trainer_.step_number();
+  return {is_due(options_.sample_every),
+          hooks_.fid_every > 0 && is_due(hooks_.fid_every),
+          validation_ && is_due(validate_every),
+          guide || is_due(options_.save_every),
+          hooks_.interrupted(),
+          guide};
 }
 
 /// Makes what is due and then the checkpoint, which therefore has everything, or records what is missing.
 void Session::write(Due due) {
   try {
     bool good = trainer_.bad_steps() == 0;
-    CheckpointRecord record{due.save, {}, {}};
+    CheckpointRecord record{due.save, {}, {}, due.guide};
     make(due, record, good);
     if (due.stop || is_last() || (due.save && good))
       save(record, good);

@@ -34,15 +34,16 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
       objective_{make_sde(options.diffusion.sde), options.diffusion.preconditioning,
                  options.diffusion.weighting, options.diffusion.min_snr_gamma},
       store_(device),
-      optimizer_(store_, options.optimizer),
       batch_(options.batch),
       captured_(device, [this] { run(); }) {
   check(options);
   check_images(options, images);
   if (!options.attributes.empty()) attributes_ = {options.attributes, images.conditions};
   network_ = std::make_unique<Network>(Scope(store_), options.network);
+  if (options.power_ema) store_.keep_power_averages();
   check_weights();
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));
+  optimizer_.emplace(store_, options.optimizer);
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
   BatchInputs::Layout layout{.samples = int64_t(options.batch) * options.accumulate,
                              .condition = options.network.condition,
@@ -93,7 +94,7 @@ void Trainer::check_memory() {
 void Trainer::resume_at(int64_t step, int64_t updates, int64_t bad_steps) {
   step_ = reported_ = step;
   skipped_ = step - updates, bad_steps_ = bad_steps;
-  optimizer_.set_updates(updates);
+  optimizer_->set_updates(updates);
 }
 
 /// Which image, which noise level, mirrored or not: all from (seed, step, i), whatever came before.
@@ -142,7 +143,7 @@ void Trainer::stage_pixels(const BatchInputs::Parts& inputs) {
 }
 
 void Trainer::describe_batches(const BatchInputs::Parts& inputs) {
-  *inputs.input = optimizer_.input(step_);
+  *inputs.input = optimizer_->input(step_);
   const int64_t samples = int64_t(options_.batch) * options_.accumulate;
 #pragma omp parallel for num_threads(device_.threads())
   for (int64_t i = 0; i < samples; ++i) describe_sample(i, inputs);
@@ -179,7 +180,7 @@ Tensor Trainer::micro_batch_loss(int micro) {
 
 void Trainer::run() {
   store_.zero_gradients();
-  const kernels::Out sum{&optimizer_.state()->loss, DType::f32};
+  const kernels::Out sum{&optimizer_->state()->loss, DType::f32};
   for (int micro = 0; micro < options_.accumulate; ++micro) {
     const Tensor loss = micro_batch_loss(micro);
     const kernels::In before = micro ? kernels::In(sum) : kernels::In{};  // never 0 times an old NaN
@@ -187,7 +188,7 @@ void Trainer::run() {
     device_.tape().backward(loss);
     device_.tape().clear();
   }
-  optimizer_.update(inputs_->on_device().input);
+  optimizer_->update(inputs_->on_device().input);
 }
 
 /// The reports of the steps before `until` that were not returned yet.
@@ -200,7 +201,7 @@ std::vector<StepReport> Trainer::arrived(int64_t until) {
     skipped_ += skipped;
     bad_steps_ = skipped ? bad_steps_ + 1 : 0;
     reports.push_back({reported_, state.loss, state.grad_norm,
-                       double(optimizer_.input(reported_).learning_rate), skipped, bad_steps_});
+                       double(optimizer_->input(reported_).learning_rate), skipped, bad_steps_});
   }
   return reports;
 }
@@ -213,7 +214,7 @@ std::vector<StepReport> Trainer::advance() {
   describe_batches(inputs);
   inputs_->upload();
   captured_.run();
-  inputs_->staging().download(optimizer_.state());
+  inputs_->staging().download(optimizer_->state());
   ++step_;
   return delay ? reports : arrived(step_);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/buffer.h"
@@ -50,7 +51,7 @@ class Trainer {
   int64_t step_number() const { return step_; }
   /// Sets the position of a resumed run. The store's numbers are loaded separately.
   void resume_at(int64_t step, int64_t updates, int64_t bad_steps);
-  int64_t updates() const { return optimizer_.updates(); }
+  int64_t updates() const { return optimizer_->updates(); }
   /// Of the steps that have reported: those skipped, and the latest skipped ones in a row.
   int64_t skipped() const { return skipped_; }
   int64_t bad_steps() const { return bad_steps_; }
@@ -88,8 +89,8 @@ class Trainer {
   Objective objective_;
   engine::ParamStore store_;
   std::unique_ptr<Network> network_, ema_network_;
-  engine::Optimizer optimizer_;
-  int64_t step_ = 0, reported_ = 0;  // the next step; the next report
+  std::optional<engine::Optimizer> optimizer_;  // of the parameters that the network declares
+  int64_t step_ = 0, reported_ = 0;             // the next step; the next report
   int64_t skipped_ = 0, bad_steps_ = 0;
 
   engine::Buffer<uint8_t> pixels_;  // all images, if they fit on a GPU

@@ -9,25 +9,28 @@ constexpr Activation kRelu = Activation::relu;
 DocumentUNet::DocumentUNet(const Scope& scope, const NetworkConfig& c)
     : frequencies_((scope / "time_proj")
                        .fixed("weight", {c.block_channels[0]}, engine::Init::normal(c.fourier_scale))),
-      time_1_(scope / "time_embedding" / "linear_1", 2 * c.block_channels[0], 4 * c.block_channels[0],
+      time_1_(scope.outer() / "time_embedding" / "linear_1", 2 * c.block_channels[0], 4 * c.block_channels[0],
               Start::he),
-      time_2_(scope / "time_embedding" / "linear_2", 4 * c.block_channels[0], 4 * c.block_channels[0],
+      time_2_(scope.outer() / "time_embedding" / "linear_2", 4 * c.block_channels[0], 4 * c.block_channels[0],
               Start::he),
-      conv_out_(scope / "conv_out", c.block_channels[0], c.channels, 3, 1, Start::zero) {
-  const auto level = [&](const Scope& s, int in, int out, bool skip) {
-    Level l{{s / "conv1", in, out, 3, 1, Start::he},
+      conv_out_(scope.outer() / "conv_out", c.block_channels[0], c.channels, 3, 1, Start::zero) {
+  const auto level = [&](const Scope& s, const Scope& first, int in, int out, bool skip) {
+    Level l{{first / "conv1", in, out, 3, 1, Start::he},
             {s / "conv2", out, out, 3, 1, Start::he},
             {s / "time_emb_proj", 4 * c.block_channels[0], out},
             {}};
     if (skip) l.skip.emplace(s / "skip", out, out, 1);
     return l;
   };
-  for (int i = 0; i < c.levels(); ++i)
-    contracting_.push_back(level(scope / "contracting" / i, i ? c.block_channels[size_t(i - 1)] : c.channels,
+  for (int i = 0; i < c.levels(); ++i) {
+    const Scope s = scope / "contracting" / i;
+    contracting_.push_back(level(s, i ? s : s.outer(), i ? c.block_channels[size_t(i - 1)] : c.channels,
                                  c.block_channels[size_t(i)], false));
-  for (int i = c.levels() - 2; i >= 0; --i)
-    expansive_.push_back(level(scope / "expansive" / (c.levels() - 2 - i), c.block_channels[size_t(i + 1)],
-                               c.block_channels[size_t(i)], true));
+  }
+  for (int i = c.levels() - 2; i >= 0; --i) {
+    const Scope s = scope / "expansive" / (c.levels() - 2 - i);
+    expansive_.push_back(level(s, s, c.block_channels[size_t(i + 1)], c.block_channels[size_t(i)], true));
+  }
 }
 
 Tensor DocumentUNet::Level::operator()(const Tensor& x, const Tensor& embedding, const Tensor& across) const {

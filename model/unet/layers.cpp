@@ -87,16 +87,16 @@ TimeEmbedding::TimeEmbedding(const Scope& scope, const NetworkConfig& c)
     : kind(c.embedding),
       sinusoidal{c.flip_sin_to_cos, c.freq_shift, 10000},
       width(c.block_channels[0]),
-      linear_1(scope / "time_embedding" / "linear_1", kind == EmbeddingKind::fourier ? 2 * width : width,
-               4 * width),
-      linear_2(scope / "time_embedding" / "linear_2", 4 * width, 4 * width),
+      linear_1(scope.outer() / "time_embedding" / "linear_1",
+               kind == EmbeddingKind::fourier ? 2 * width : width, 4 * width),
+      linear_2(scope.outer() / "time_embedding" / "linear_2", 4 * width, 4 * width),
       activation(c.activation) {
   if (kind == EmbeddingKind::fourier)
     frequencies = (scope / "time_proj").fixed("weight", {width}, Init::normal(c.fourier_scale));
-  if (c.condition) condition_embedding.emplace(scope / kConditionEmbedding, c.condition, 4 * width);
+  if (c.condition) condition_embedding.emplace(scope.outer() / kConditionEmbedding, c.condition, 4 * width);
   if (c.augment)
-    augment_embedding.emplace(scope / kAugmentEmbedding, kAugmentationLabels, 4 * width, Start::xavier,
-                              false);
+    augment_embedding.emplace(scope.outer() / kAugmentEmbedding, kAugmentationLabels, 4 * width,
+                              Start::xavier, false);
 }
 
 Tensor TimeEmbedding::operator()(const NetworkInput& input, engine::DType dtype) const {

@@ -10,21 +10,24 @@ constexpr Activation kSwish = Activation::silu;
 TutorialUNet::TutorialUNet(const Scope& scope, const NetworkConfig& c)
     : frequencies_(
           (scope / "time_proj").fixed("weight", {kEmbedding / 2}, engine::Init::normal(c.fourier_scale))),
-      embed_(scope / "time_embedding", kEmbedding, kEmbedding),
-      conv_out_(scope / "conv_out", 2 * c.block_channels[0], c.channels, 3, 1, Start::zero) {
-  const auto stage = [&](const Scope& s, int in, int out, int stride) {
-    return Stage{{s / "conv", in, out, 3, stride, Start::xavier, false},
+      embed_(scope.outer() / "time_embedding", kEmbedding, kEmbedding),
+      conv_out_(scope.outer() / "conv_out", 2 * c.block_channels[0], c.channels, 3, 1, Start::zero) {
+  const auto stage = [&](const Scope& s, const Scope& conv, int in, int out, int stride) {
+    return Stage{{conv / "conv", in, out, 3, stride, Start::xavier, false},
                  {s / "dense", kEmbedding, out},
                  {s / "norm", out, out < 64 ? 4 : c.groups, c.norm_eps}};
   };
   const std::vector<int>& width = c.block_channels;
-  for (int i = 0; i < c.levels(); ++i)
+  for (int i = 0; i < c.levels(); ++i) {
+    const Scope s = scope / "down" / i;
     down_.push_back(
-        stage(scope / "down" / i, i ? width[size_t(i - 1)] : c.channels, width[size_t(i)], i ? 2 : 1));
-  for (int i = c.levels() - 1; i > 0; --i)
-    up_.push_back(stage(scope / "up" / (c.levels() - 1 - i),
-                        i == c.levels() - 1 ? width[size_t(i)] : 2 * width[size_t(i)], width[size_t(i - 1)],
-                        1));
+        stage(s, i ? s : s.outer(), i ? width[size_t(i - 1)] : c.channels, width[size_t(i)], i ? 2 : 1));
+  }
+  for (int i = c.levels() - 1; i > 0; --i) {
+    const Scope s = scope / "up" / (c.levels() - 1 - i);
+    const int in = i == c.levels() - 1 ? width[size_t(i)] : 2 * width[size_t(i)];
+    up_.push_back(stage(s, s, in, width[size_t(i - 1)], 1));
+  }
 }
 
 Tensor TutorialUNet::Stage::operator()(const Concat& x, const Tensor& embedding) const {

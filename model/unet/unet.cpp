@@ -58,14 +58,14 @@ UNet::Level UNet::up_level(const Scope& scope, const NetworkConfig& c, int i) {
 UNet::UNet(const Scope& scope, const NetworkConfig& c)
     : config_(c),
       time_(scope, c),
-      conv_in_(scope / "conv_in", c.channels, c.block_channels[0], 3),
+      conv_in_(scope.outer() / "conv_in", c.channels, c.block_channels[0], 3),
       down_(make_levels(c.levels(), [&](int i) { return down_level(scope / "down_blocks" / i, c, i); })),
       up_(make_levels(c.levels(), [&](int i) { return up_level(scope / "up_blocks" / i, c, i); })),
       mid_first_(scope / "mid_block" / "resnets" / 0, c, c.block_channels.back(), c.block_channels.back()),
       mid_attention_(scope / "mid_block" / "attentions" / 0, c, c.block_channels.back()),
       mid_second_(scope / "mid_block" / "resnets" / 1, c, c.block_channels.back(), c.block_channels.back()),
       norm_out_(scope / "conv_norm_out", c.block_channels[0], c.groups, c.norm_eps),
-      conv_out_(scope / "conv_out", c.block_channels[0], c.channels, 3, 1, Start::zero) {}
+      conv_out_(scope.outer() / "conv_out", c.block_channels[0], c.channels, 3, 1, Start::zero) {}
 
 Tensor UNet::encode(Tensor h, const Tensor& embedding, DropoutSource& dropout,
                     std::vector<Tensor>& skips) const {

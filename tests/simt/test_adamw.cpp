@@ -58,7 +58,7 @@ Parameters run(const Setting& s, const Parameters& before, const std::vector<std
     gradient_norm(stream, int64_t(count), s.options, s.average, grad.data(), state.data(), scratch.data());
     adamw_update(stream, int64_t(count), s.options, input.data(), state.data(),
                  {.grad = grad.data(),
-                  .decayed = decayed.data(),
+                  .flags = decayed.data(),
                   .w = w.data(),
                   .m = m.data(),
                   .v = v.data(),
@@ -160,7 +160,7 @@ TEST_CASE("adamw gives what the CPU gives") {
     gradient_norm(stream, int64_t(count), s.options, s.average, g.data(), &p.state, nullptr);
     adamw_update(stream, int64_t(count), s.options, &s.input, &p.state,
                  {.grad = g.data(),
-                  .decayed = decayed.data(),
+                  .flags = decayed.data(),
                   .w = p.w.data(),
                   .m = p.m.data(),
                   .v = p.v.data(),

@@ -74,7 +74,7 @@ std::vector<std::vector<float>> after_adamw(Backend backend, bool by_passes) {
   kernels::AdamWOptions options;
   options.weight_decay = 0.1f;
   const kernels::AdamWBuffers b{.grad = grads.data(),
-                                .decayed = decayed.data(),
+                                .flags = decayed.data(),
                                 .w = results[0].data(),
                                 .m = results[1].data(),
                                 .v = results[2].data(),

@@ -72,6 +72,11 @@ TEST_CASE("20 steps of tiny in f32 on CUDA have the CPU's losses") {
   }
 }
 
+/// Both optimizers have a turn.
+engine::OptimizerKind optimizer_for(Precision precision) {
+  return precision == Precision::f32 ? engine::OptimizerKind::adamw : engine::OptimizerKind::muon;
+}
+
 /// Everything that a step leaves behind, as bits.
 std::vector<float> numbers_of(Trainer& trainer) {
   engine::ParamStore& store = trainer.store();
@@ -87,7 +92,7 @@ TEST_CASE("replayed steps equal launched ones bit for bit") {
   for (const Precision precision : kPrecisions) {
     CAPTURE(std::string(name_of(precision)));
     Run run(8);
-    run.options.precision = precision;
+    run.options.precision = precision, run.options.optimizer.kind = optimizer_for(precision);
     run.options.accumulate = 2;
     run.options.network.dropout = 0.1f;
     Device first({.threads = 1, .backend = Backend::cuda, .comparison = {.capture = false}}),
@@ -133,7 +138,7 @@ TEST_CASE("a run that was killed goes on bit for bit, with dropout, accumulation
   for (const Precision precision : kPrecisions) {
     CAPTURE(std::string(name_of(precision)));
     Run run(8);
-    run.options.precision = precision;
+    run.options.precision = precision, run.options.optimizer.kind = optimizer_for(precision);
     run.options.accumulate = 2;
     run.options.network.dropout = 0.1f;
     TempFolder folder;
@@ -150,7 +155,8 @@ TEST_CASE("a run that was killed goes on bit for bit, with dropout, accumulation
 }
 
 TEST_CASE("a checkpoint that one device wrote goes on, and is sampled, on the other") {
-  const Run run(8);
+  Run run(8);
+  run.options.optimizer.kind = engine::OptimizerKind::muon;
   const SamplerPlan plan =
       make_sampler_plan({.sampler = SamplerKind::heun, .steps = 2, .grid = Grid::karras}, Sde());
   for (Backend from : {Backend::cuda, Backend::cpu}) {
