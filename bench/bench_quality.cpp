@@ -27,10 +27,11 @@ using nlohmann::json;
 constexpr model::SamplerKind kSampler = model::SamplerKind::dpmpp_2m;
 constexpr int kEvaluations = 20;
 
+constexpr const char* kFeatures = "bench/drawn_features.safetensors";
+
 /// What is asked of ./bench_quality.
 struct Request {
-  std::string checkpoint, reference, cache = "runs/cache", features = "bench/drawn_features.safetensors",
-                                     train_features, json;
+  std::string checkpoint, reference, cache = "runs/cache", features, train_features, json;
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
   int count = 1000, loss_count = 256, threads = 0;
   int64_t steps = FeatureTraining{}.steps;
@@ -43,7 +44,8 @@ void fields(Options& o, Visit&& visit) {
   visit(o.checkpoint, Field("checkpoint", "a checkpoint's folder; without it the features are checked"));
   visit(o.reference, Field("reference", "drawn faces that neither the model nor the features learned from"));
   visit(o.cache, Field("cache", "folder of decoded images"));
-  visit(o.features, Field("features", "weights of the network whose features are compared"));
+  visit(o.features,
+        Field("features", "weights of the network whose features are compared").otherwise(kFeatures));
   visit(o.count, Field("count", "images that are drawn", from(6).to(1e6)));
   visit(o.loss_count, Field("loss_count", "images of the loss", from(1).to(1e6)));
   visit(o.device, Field("device", "where the model runs"));
@@ -68,6 +70,9 @@ json facts(engine::Device& device) {
 }
 
 int train(const Request& f, engine::Device& device) {
+  if (f.features.empty()) fail("--train-features needs --features, a file that receives the weights");
+  if (!f.checkpoint.empty() || !f.reference.empty() || !f.json.empty())
+    fail("--train-features measures nothing: leave --checkpoint, --reference and --json away");
   const data::Dataset faces = faces_of(f, f.train_features, kFeatureSide, kFeatureSide);
   train_drawn_features(device, faces, {.steps = f.steps, .seed = f.seed}, f.features,
                        [](int64_t step, double loss) {
@@ -172,6 +177,9 @@ json measure(const Request& f, const DrawnFeatures& features, engine::Device& de
   const model::TrainingOptions& o = loaded.options;
   const int height = o.network.height, width = o.network.width;
   const data::Dataset reference = faces_of(f, f.reference, height, width);
+  constexpr size_t kLeast = 12;  // so that neighbours exist in each half
+  if (reference.count() < kLeast)
+    fail(cat(f.reference, " has ", reference.count(), " faces; at least ", kLeast, " are needed"));
   const engine::Shape image{height, width, 3};
   json result = facts(device);
   result.update({{"step", loaded.step},
@@ -209,9 +217,10 @@ int run(const Request& f) {
     return 0;
   }
   if (!f.train_features.empty()) return train(f, cpu);
+  const std::string weights = f.features.empty() ? kFeatures : f.features;
   if (f.reference.empty())
     fail("--reference is needed: draw faces with ./make_faces, of a seed that nothing learned from");
-  const DrawnFeatures features(cpu, f.features);
+  const DrawnFeatures features(cpu, weights);
   json result = f.checkpoint.empty() ? facts(cpu) : json();
   result.update(f.checkpoint.empty() ? check_features(f, features) : measure(f, features, device));
   std::printf("\n%s, %s, %s\n", result["commit"].get<std::string>().c_str(),

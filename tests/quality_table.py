@@ -85,9 +85,17 @@ class Files(unittest.TestCase):
         quality.PAGE.write_text("no line\n")
         self.assertRaises(quality.Failed, quality.renew_page)
 
-    def test_what_is_in_the_records_is_recognised(self):
+    def test_a_damaged_line_is_named(self):
         quality.add(record("base", 1, 10))
-        quality.add(record("base", 1, 10, minutes=None, images=64000))
+        with quality.RECORDS.open("a") as file:
+            file.write('{"recipe": "ba')
+        self.assertRaisesRegex(quality.Failed, ":2 is damaged", quality.records)
+
+    def test_what_is_in_the_records_is_recognised(self):
+        flags = " ".join(quality.BASE)
+        quality.add(record("base", 1, 10, options=flags))
+        quality.add(record("base", 1, 10, minutes=None, images=64000, options=flags))
+        quality.add(record("patch2", 1, 10, options=flags))  # as it was before the recipe changed
 
         def known(*arguments, recipe="base", seed=1, commit="abc", machine="a machine, 1 thread"):
             one = quality.Run(quality.parse(["faces", *arguments]), commit, machine, recipe, seed)
@@ -95,7 +103,7 @@ class Files(unittest.TestCase):
         self.assertTrue(known() and known("--minutes", "4") and known("--images", "64000"))
         for arguments in (["--minutes", "5"], ["--images", "32000"], ["--preset", "tiny"], ["--count", "20"]):
             self.assertFalse(known(*arguments), arguments)
-        for other in ({"recipe": "x0"}, {"seed": 2}, {"commit": "def"}, {"machine": "another"}):
+        for other in ({"recipe": "x0"}, {"recipe": "patch2"}, {"seed": 2}, {"commit": "def"}, {"machine": "another"}):
             self.assertFalse(known(**other), other)
 
 
