@@ -97,7 +97,8 @@ void fields(Options& o, Visit&& visit) {
       Field("sigma_rel", "relative width of the average: deviation by the run's length; .05 and .1 are saved",
             above(0).below(0.288))
           .required());
-  visit(o.updates, Field("updates", "at the end of which; 0: of all", from(0).to(engine::kMostSteps)));
+  visit(o.updates,
+        Field("updates", "after which; 0: those of the checkpoint", from(0).to(engine::kMostSteps)));
   visit(o.out, Field("out", "a folder that receives the model, as a checkpoint to sample").required());
 }
 
@@ -299,20 +300,30 @@ int forward(const ForwardRequest& f) {
   return 0;
 }
 
+/// Of the averages that were saved up to a checkpoint, the newest one's time.
+int64_t newest_average(const fs::path& folder, int64_t updates) {
+  std::vector<int64_t> saved = model::saved_power_averages(folder);
+  std::erase_if(saved, [&](int64_t of) { return of > updates; });
+  if (saved.empty()) fail(cat(folder.string(), " has no averages of this checkpoint's run up to it"));
+  return saved.back();
+}
+
 int make_average(const EmaRequest& f) {
   if (fs::exists(f.out)) fail(cat("--out ", f.out, " exists already: choose a new folder"));
   const fs::path checkpoint =
       fs::canonical(f.run.empty() ? find_checkpoint("", "") : run_or_checkpoint("RUN", f.run));
   engine::Device device;
-  const model::LoadedModel loaded = model::load_model(device, checkpoint);
+  model::LoadedModel loaded = model::load_model(device, checkpoint);
   if (!loaded.options.power_ema)
     fail(
         cat(checkpoint.string(), " was trained without --power-ema, so that only its own average was saved"));
-  const int64_t updates = model::load_power_average(checkpoint.parent_path().parent_path() / "power_ema",
-                                                    f.sigma_rel, f.updates, *loaded.store);
+  const fs::path folder = checkpoint.parent_path().parent_path() / "power_ema";
+  const int64_t updates = f.updates ? f.updates : newest_average(folder, model::updates_of(checkpoint));
+  model::load_power_average(folder, f.sigma_rel, updates, *loaded.store);
+  loaded.step = updates;
   model::save_model(f.out, loaded);
   std::cout << "wrote      " << f.out << ": the average of relative width " << f.sigma_rel << " over "
-            << thousands(updates) << " updates; ./sample --run " << f.out << " draws from it\n";
+            << thousands(updates) << " updates; ./sample --checkpoint " << f.out << " draws from it\n";
   return 0;
 }
 

@@ -83,11 +83,11 @@ inline void muon_reference(const MuonCase& c, double scale, std::vector<double>&
   }
 }
 
-/// An element's error: a step multiplies what is left of an error by 3.4 at most, five of them by 480, and sums of n
+/// An element's error: a step multiplies what is left of an error by 3.4 at most, five of them by 485, and sums of n
 /// products of f32 numbers have errors of sqrt(n) roundings of the row's norm, 1.2 at most; a factor of 4 is for the
 /// three products of a step.
 inline double muon_tolerance(const kernels::MuonMatrix& a) {
-  return kernels::muon_scale(a) * 4 * 480 * 0x1p-24 * std::sqrt(std::max(a.rows, a.columns));
+  return kernels::muon_scale(a) * 4 * 485 * 0x1p-24 * std::sqrt(std::max(a.rows, a.columns));
 }
 
 }  // namespace ito::test

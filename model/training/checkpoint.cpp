@@ -117,6 +117,12 @@ void save_model(const fs::path& folder, const LoadedModel& model) {
   atomic.commit();
 }
 
+int64_t updates_of(const fs::path& folder) {
+  const fs::path file = folder / kState;
+  if (!fs::exists(file)) fail(cat(folder.string(), " holds no state of a run"));
+  return count_of(io::SafetensorsReader(file).metadata(), "updates", file);
+}
+
 std::string hash_of_weights(const fs::path& folder) { return io::sha256_of_file(folder / kWeights); }
 
 CheckpointRecord read_record(const fs::path& folder) {

@@ -35,6 +35,8 @@ struct CheckpointRecord {
 /// Error: a number is not finite (the run has diverged), disk full, not writable; an older folder of that
 /// name stays as it is, and nothing is left behind.
 void save_checkpoint(const std::filesystem::path& folder, Trainer& trainer, const CheckpointRecord& = {});
+/// Updates that a checkpoint's run had made. Error: it holds no state.
+int64_t updates_of(const std::filesystem::path& folder);
 /// SHA-256 of a checkpoint's file of weights.
 std::string hash_of_weights(const std::filesystem::path& folder);
 /// The checkpoint's record; the default if it has none, as in older runs.

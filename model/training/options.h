@@ -140,10 +140,10 @@ void fields(Options& o, Visit&& visit) {
               from(0).below(1))
             .may_change()
             .absent_at(0));
-  visit(
-      o.power_ema,
-      Field("power_ema", "two more averages, saved at each checkpoint: ./inspect ema makes any other of them")
-          .absent_at(0));
+  visit(o.power_ema,
+        Field("power_ema",
+              "two more averages, saved every save_every steps: ./inspect ema makes any other of them")
+            .absent_at(0));
   visit(o.validate_every,
         Field("validate_every", "steps between validations; a checkpoint of such a step can be the best",
               from(0).to(engine::kMostSteps))

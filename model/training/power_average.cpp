@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/checkpoint.h"
 #include "kernels/power_ema.h"
@@ -44,16 +45,12 @@ int64_t updates_of(const fs::path& file) {
   return step && file.extension() == ".safetensors" ? *step : 0;
 }
 
-/// The files of a folder, by their updates.
-std::vector<std::pair<int64_t, fs::path>> saved_in(const fs::path& folder) {
-  std::vector<std::pair<int64_t, fs::path>> files;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder, none))
-    if (const int64_t updates = updates_of(entry.path()); updates > 0)
-      files.emplace_back(updates, entry.path());
-  std::sort(files.begin(), files.end());
-  return files;
+fs::path file_of(const fs::path& folder, int64_t updates) {
+  return folder / (step_name(updates) + ".safetensors");
 }
+
+/// What all weights together may differ from 1 by; then they are divided by their sum.
+constexpr double kMostDifference = 0.02;
 
 }  // namespace
 
@@ -81,31 +78,49 @@ void save_power_averages(const fs::path& file, engine::ParamStore& store, int64_
   engine::save_power_averages(file, store, {{"updates", std::to_string(updates)}});
 }
 
-int64_t load_power_average(const fs::path& folder, double width, int64_t updates, engine::ParamStore& store) {
-  std::vector<std::pair<int64_t, fs::path>> files = saved_in(folder);
-  if (files.empty()) fail(cat(folder.string(), " holds no averages"));
-  const int64_t newest = files.back().first;
-  std::erase_if(files, [&](const auto& f) { return updates > 0 && f.first > updates; });
-  if (files.empty())
-    fail(cat(folder.string(), " holds no averages of the first ", updates, " updates; the newest are of ",
-             newest));
-  const int64_t t = updates > 0 ? updates : newest;
+std::vector<int64_t> saved_power_averages(const fs::path& folder) {
+  std::vector<int64_t> saved;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none))
+    if (const int64_t updates = updates_of(entry.path()); updates > 0) saved.push_back(updates);
+  std::sort(saved.begin(), saved.end());
+  return saved;
+}
+
+void remove_power_averages_after(const fs::path& folder, int64_t updates) {
+  std::error_code ignored;  // of files that another process has removed
+  for (const int64_t saved : saved_power_averages(folder))
+    if (saved > updates) fs::remove(file_of(folder, saved), ignored);
+}
+
+void load_power_average(const fs::path& folder, double width, int64_t updates, engine::ParamStore& store) {
+  std::vector<int64_t> times = saved_power_averages(folder);
+  if (std::find(times.begin(), times.end(), updates) == times.end()) {
+    std::string list;
+    for (const int64_t t : times) list += cat(list.empty() ? "" : ", ", t);
+    fail(cat(folder.string(), " has no averages after ", updates, " updates",
+             times.empty() ? ", nor any others" : ", but after " + list));
+  }
+  std::erase_if(times, [&](int64_t t) { return t > updates; });
   std::vector<PowerProfile> saved;
-  for (const auto& file : files)
-    for (const double of : kernels::kPowerWidths)
-      saved.push_back({double(file.first), kernels::power_gamma(of)});
-  const std::vector<double> weights = weights_of_profiles(saved, {double(t), kernels::power_gamma(width)});
+  for (const int64_t t : times)
+    for (const double of : kernels::kPowerWidths) saved.push_back({double(t), kernels::power_gamma(of)});
+  std::vector<double> weights = weights_of_profiles(saved, {double(updates), kernels::power_gamma(width)});
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  if (!(std::abs(all - 1) < kMostDifference))
+    fail(cat("the averages of ", times.size(), " checkpoints in ", folder.string(),
+             " are too few for a relative width of ", width, ": the nearest sum of them has weights of ", all,
+             " in all, not 1"));
   std::vector<double> sum(size_t(store.flat_count()), 0.0);
-  for (size_t i = 0; i < files.size(); ++i) {
-    const engine::PowerAverages averages = engine::read_power_averages(files[i].second, store);
+  for (size_t i = 0; i < times.size(); ++i) {
+    const engine::PowerAverages averages = engine::read_power_averages(file_of(folder, times[i]), store);
     for (size_t k = 0; k < averages.average.size(); ++k)
       for (size_t e = 0; e < sum.size(); ++e)
-        sum[e] += weights[averages.average.size() * i + k] * double(averages.average[k][e]);
+        sum[e] += weights[averages.average.size() * i + k] / all * double(averages.average[k][e]);
   }
   const std::vector<float> rounded(sum.begin(), sum.end());
   store.device().upload(store.master(), rounded.data(), rounded.size() * sizeof(float));
   store.refresh_half();
-  return t;
 }
 
 }  // namespace ito::model

@@ -22,10 +22,10 @@ constexpr const char* kConvPlan = "conv_plan.txt";
 
 /// Removes what a killed process was writing or removing among the checkpoints; the run is locked, so that no process
 /// still is.
-void remove_leftovers(const fs::path& checkpoints) {
+void remove_leftovers(const fs::path& folder) {
   std::error_code ignored;  // a leftover does no harm
   std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::directory_iterator(checkpoints, ignored))
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
     if (entry.path().filename().string()[0] == '.') leftovers.push_back(entry.path());
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }
@@ -87,7 +87,7 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
   const fs::path parent = io::folder_of(fs::absolute(path).lexically_normal());
   if (access(parent.c_str(), R_OK) == 0) io::sync_path(parent);
   lock_ = lock_run(path, note_);
-  remove_leftovers(path / "checkpoints");
+  for (const char* folder : {"checkpoints", "power_ema"}) remove_leftovers(path / folder);
 }
 
 fs::path RunFolder::checkpoint(int64_t step) const { return path_ / "checkpoints" / step_name(step); }

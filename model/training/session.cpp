@@ -34,6 +34,7 @@ class Session {
     bool any() const { return grid || fid || validation || save || stop; }
   };
   void go_on();
+  void note_guide();
   void begin();
   bool step();
   void take(const std::vector<StepReport>&);
@@ -107,11 +108,23 @@ void Session::go_on() {
   journal_.emplace(folder_, options_, newest ? trainer_.step_number() : -1, hooks_.note);
   if (!folder_.note().empty()) note(folder_.note());
   if (!replanned.empty()) note(replanned);
-  const auto guide = guide_step(options_);
-  if (guide && *guide < trainer_.step_number() &&
-      !std::filesystem::exists(folder_.path() / "checkpoints/guide"))
-    note(cat("no guide is kept: its step, ", *guide, ", was past before it was asked for"));
+  note_guide();
+  // What a run before this one, or a longer part of it, has left.
+  remove_power_averages_after(folder_.power_averages(0).parent_path(), newest ? trainer_.updates() : 0);
   if (good) settle();  // a kill may have left this undone
+}
+
+/// Says which guide there is, where it is not the one that the options ask for, and will not be made.
+void Session::note_guide() {
+  const auto wanted = guide_step(options_);
+  if (!wanted || *wanted > trainer_.step_number()) return;
+  std::optional<int64_t> there;
+  for (const int64_t step : checkpoint_steps(folder_.path()))
+    if (read_record(folder_.checkpoint(step)).guide) there = step;
+  if (!there)
+    note(cat("no guide is kept: step ", *wanted, ", after which it would have been made, is past"));
+  else if (*there != *wanted)
+    note(cat("the guide that is kept is of step ", *there, ": step ", *wanted, " is past"));
 }
 
 /// A run from other weights takes them, and is then as one that goes on from a checkpoint of step 0.
@@ -217,7 +230,7 @@ void Session::settle() { note_links(settle_checkpoints(folder_, options_.keep));
 void Session::note_links(const std::string& problem) {
   if (problem.empty() || links_noted_) return;
   links_noted_ = true;
-  note(cat("the links `last` and `best` are not kept, and training goes on without them: ", problem));
+  note(cat("the links to checkpoints are not kept, and training goes on without them: ", problem));
 }
 
 void Session::save(const CheckpointRecord& record, bool good) {
