@@ -22,8 +22,8 @@ namespace {
 
 using nlohmann::json;
 
-// Without noise, so that a seed's image is the model's doing alone; the best such sampler of 20 evaluations
-// (docs/samplers.md). Heun would take 19.
+// Without noise, so that a seed's image is the model's doing alone, and near the exact flow: .024 (rms) where Heun's 19
+// evaluations are .041 from it (docs/samplers.md).
 constexpr model::SamplerKind kSampler = model::SamplerKind::dpmpp_2m;
 constexpr int kEvaluations = 20;
 
