@@ -41,8 +41,8 @@ TEST_CASE("without links and locks a run says so, is saved, goes on and loads") 
   for (const size_t i : {0, 2}) {
     CHECK(contains(notes[i], "run/.lock cannot be locked ("));
     CHECK(contains(notes[i], "do not start one"));
-    CHECK(contains(notes[i + 1],
-                   "the links to checkpoints are not kept, and training goes on without them: "));
+    CHECK(
+        contains(notes[i + 1], "the links to checkpoints are not kept, and training goes on without them: "));
   }
   CHECK(model::checkpoint_steps(place / "run").size() == 2);  // --keep, or the best and the last
   engine::Device device({1, engine::Backend::cpu});
