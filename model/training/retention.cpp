@@ -36,7 +36,7 @@ std::string settle_checkpoints(const RunFolder& folder, int keep) {
   const Retention retention = choose_checkpoints(known, keep);
   const std::string last = retention.last ? folder.point("last", *retention.last) : "";
   const std::string best = retention.best ? folder.point("best", *retention.best) : "";
-  const std::string guide = retention.guide ? folder.point("guide", *retention.guide) : "";
+  std::string guide = retention.guide ? folder.point("guide", *retention.guide) : "";
   for (const int64_t step : retention.superfluous) folder.remove_checkpoint(step);
   for (const std::string& problem : {last, best})
     if (!problem.empty()) return problem;
