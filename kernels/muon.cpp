@@ -16,7 +16,7 @@ using ConstView = Eigen::Map<const Matrix>;
 /// Rows of a product that a task computes.
 constexpr int kRows = 64;
 
-/// A part of a product: rows [first, first + rows) of a matrix' result.
+/// A part of a product: rows [first, first + rows) of a matrix's result.
 struct MuonTask {
   const MuonMatrix* matrix;
   int first, rows;

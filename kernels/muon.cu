@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kMuonStartThreads) muon_start_kernel(MuonArgum
   for (int64_t i = threadIdx.x; i < count; i += kMuonStartThreads) x[i] *= inverse[0];
 }
 
-/// A block a tile of a matrix' result; blocks past its end do nothing.
+/// A block a tile of a matrix's result; blocks past its end do nothing.
 template <MuonProduct product>
 __global__ void __launch_bounds__(kMuonThreads)
     muon_product_kernel(MuonArguments args, const float* left, const float* right, float* to) {

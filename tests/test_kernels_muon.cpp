@@ -93,7 +93,7 @@ TEST_CASE("muon follows f64 for several updates, and touches nothing else") {
   }
 }
 
-TEST_CASE("muon's update has the matrix' singular vectors, and singular values near 1") {
+TEST_CASE("muon's update has the matrix's singular vectors, and singular values near 1") {
   const int side = 24, length = 60;
   std::vector<double> values, expected;
   for (int i = 0; i < side; ++i) values.push_back(0.02 + 0.98 * i / (side - 1));
