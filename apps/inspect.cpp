@@ -92,13 +92,12 @@ template <FieldsOf<EmaRequest> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   visit(o.run,
         Field("run", "a run with --power-ema, or a checkpoint of it").as("run").otherwise("the newest"));
-  visit(
-      o.sigma_rel,
-      Field("sigma_rel", "relative width of the average: deviation by the run's length; .05 and .1 are saved",
-            above(0).below(0.288))
-          .required());
-  visit(o.updates,
-        Field("updates", "after which; 0: those of the checkpoint", from(0).to(engine::kMostSteps)));
+  visit(o.sigma_rel,
+        Field("sigma_rel", "width of the average as a share of the run; .05 and .1 are what the run saves",
+              above(0).below(0.288))
+            .required());
+  visit(o.updates, Field("updates", "updates that the average ends with; 0: the checkpoint's",
+                         from(0).to(engine::kMostSteps)));
   visit(o.out, Field("out", "a folder that receives the model, as a checkpoint to sample").required());
 }
 
@@ -304,7 +303,7 @@ int forward(const ForwardRequest& f) {
 int64_t newest_average(const fs::path& folder, int64_t updates) {
   std::vector<int64_t> saved = model::saved_power_averages(folder);
   std::erase_if(saved, [&](int64_t of) { return of > updates; });
-  if (saved.empty()) fail(cat(folder.string(), " has no averages of this checkpoint's run up to it"));
+  if (saved.empty()) fail(cat(folder.string(), " has no averages from before this checkpoint"));
   return saved.back();
 }
 

@@ -4,6 +4,9 @@
 
 namespace ito::kernels {
 
+/// Elements of a row that are made at a time: they stay in the first-level cache.
+inline constexpr int kRowPart = 1024;
+
 /// A mapped image's elements [begin, begin + count) of a row.
 template <class A>
 void read_mapped_row(const SampleImage& s, int row, int begin, int count, A* __restrict x0) {

@@ -9,12 +9,10 @@
 namespace ito::kernels {
 namespace {
 
-constexpr int kColumns = 1024;  // elements of a row at a time, in the first-level cache
-
 /// z + G xi for the input of the next `count` elements.
 void perturb(const RandomKey& key, int64_t begin, int count, float input_noise, const float* __restrict z,
              float* __restrict noisy) {
-  float xi[kColumns];
+  float xi[kRowPart];
   fill_normal(key, begin, count, xi);
   for (int i = 0; i < count; ++i) noisy[i] = z[i] + input_noise * xi[i];
 }
@@ -32,11 +30,11 @@ struct Row {
     using A = arithmetic_t<T>;
     const int width = image.w * image.c;
     const int64_t start = int64_t(row) * width;
-    A x0[kColumns];
-    float z[kColumns], noisy[kColumns];
+    A x0[kRowPart];
+    float z[kRowPart], noisy[kRowPart];
     const float* const input_noises = input_noise_scale > 0 ? noisy : z;
-    for (int begin = 0; begin < width; begin += kColumns) {
-      const int count = std::min(kColumns, width - begin);
+    for (int begin = 0; begin < width; begin += kRowPart) {
+      const int count = std::min(kRowPart, width - begin);
       read_row<A>(image, row, begin, count, x0);
       fill_normal(noise, start + begin, count, z);
       if (input_noise_scale > 0) perturb(input_noise, start + begin, count, input_noise_scale, z, noisy);

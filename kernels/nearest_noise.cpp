@@ -10,8 +10,6 @@
 namespace ito::kernels {
 namespace {
 
-constexpr int kColumns = 1024;  // elements of a row at a time, in the first-level cache
-
 /// Sixteen running sums, so that additions overlap, added in a fixed order.
 double squared_distance(const float* __restrict x, const float* __restrict z, int count) {
   constexpr int kLanes = 16;
@@ -26,12 +24,12 @@ double squared_distance(const float* __restrict x, const float* __restrict z, in
 }
 
 uint32_t nearest(const MakeBatchDims& d, const SampleImage& image, uint32_t noise_sample, int candidates) {
-  float x0[kColumns], z[kColumns];
+  float x0[kRowPart], z[kRowPart];
   double distance[kMostNoiseCandidates] = {};
   const int width = d.w * d.c;
   for (int row = 0; row < d.h; ++row) {
-    for (int begin = 0; begin < width; begin += kColumns) {
-      const int count = std::min(kColumns, width - begin);
+    for (int begin = 0; begin < width; begin += kRowPart) {
+      const int count = std::min(kRowPart, width - begin);
       read_row<float>(image, row, begin, count, x0);
       for (int k = 0; k < candidates; ++k) {
         fill_normal(noise_key(d, noise_sample, uint32_t(k)), int64_t(row) * width + begin, count, z);
