@@ -103,4 +103,10 @@ Tensor sinusoidal(const Tensor& t, int channels, const kernels::SinusoidalOption
 /// y [N,...]; target of y's shape, weight [N], in f32 (f64 if y is). Only y gets a gradient.
 Tensor squared_error(const Tensor& y, const Tensor& target, const Tensor& weight, Tensor per_sample = {});
 
+/// sum_n weight[n] e^{-u[n]} |y[n] - target[n]|^2 + share u[n] -> [1], least in u at the logarithm of the weighted
+/// error over `share` (kernels/gaussian_nll.h); plain (may be undefined) [1] receives squared_error's value. u [N] is
+/// like weight. y and u get gradients.
+Tensor gaussian_nll(const Tensor& y, const Tensor& target, const Tensor& weight, const Tensor& u,
+                    double share, Tensor plain = {});
+
 }  // namespace ito::engine

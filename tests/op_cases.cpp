@@ -140,6 +140,12 @@ const std::vector<OpCase> kOpCases = {
      144,
      {false, true, true},
      {true, false, false}},
+    {"gaussian_nll",
+     {{3, 4, 4, 3}, {3, 4, 4, 3}, {3}, {3}},
+     [](const Inputs& t) { return gaussian_nll(t[0], t[1], t[2], t[3], 0.25); },
+     144,
+     {false, true, true, true},
+     {true, false, false, true}},
 };
 
 }  // namespace
