@@ -1,10 +1,12 @@
 #include "engine/checkpoint.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "engine/device.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/to_f32.h"
 
 namespace ito::engine {
 
@@ -42,10 +44,24 @@ void expect_finite(const std::filesystem::path& file, const std::string& name, c
                ", so the model is broken; use an earlier checkpoint"));
 }
 
+/// Finite numbers as they are stored; nothing where one of them is too large for the type.
+std::vector<std::byte> rounded(std::vector<float> values, io::ElementType type) {
+  const int64_t count = int64_t(values.size());
+  std::vector<std::byte> stored(values.size() * io::size_of(type));
+  io::from_f32(type, values.data(), count, stored.data());
+  io::to_f32(type, stored.data(), count, values.data());
+  if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) stored.clear();
+  return stored;
+}
+
+/// Which of a store's parameters a file is about.
+enum class Part : uint8_t { all, model };
+
 /// Names and shapes in order: what must agree for flat buffers to mean the same.
-std::string signature(const ParamStore& store) {
+std::string signature(const ParamStore& store, Part part) {
   std::string text;
-  for (const ParameterSpec& spec : store.specs()) text += spec.name + spec.shape.str() + ";";
+  for (const ParameterSpec& spec : store.specs())
+    if (part == Part::all || !spec.auxiliary) text += spec.name + spec.shape.str() + ";";
   return text;
 }
 
@@ -57,10 +73,11 @@ struct StateBuffer {
 
 constexpr const char* kAverageNames[kernels::kPowerAverages] = {"power_average1", "power_average2"};
 
-std::vector<StateBuffer> averages_of(ParamStore& s) {
+std::vector<StateBuffer> averages_of(ParamStore& s, Part part) {
+  const int64_t count = part == Part::all ? s.flat_count() : s.model_count();
   std::vector<StateBuffer> buffers;
   for (int k = 0; s.keeps_power_averages() && k < kernels::kPowerAverages; ++k)
-    buffers.push_back({kAverageNames[k], s.power_average(k), s.flat_count()});
+    buffers.push_back({kAverageNames[k], s.power_average(k), count});
   return buffers;
 }
 
@@ -70,13 +87,13 @@ std::vector<StateBuffer> state_buffers(ParamStore& s) {
                                       {"moment1", s.moment1(), s.flat_count()},
                                       {"moment2", s.moment2(), s.flat_count()},
                                       {"fixed", s.fixed(), s.fixed_count()}};
-  for (const StateBuffer& b : averages_of(s)) buffers.push_back(b);
+  for (const StateBuffer& b : averages_of(s, Part::all)) buffers.push_back(b);
   return buffers;
 }
 
-void save_buffers(const std::filesystem::path& file, ParamStore& store,
+void save_buffers(const std::filesystem::path& file, ParamStore& store, Part part,
                   const std::vector<StateBuffer>& buffers, Metadata counts) {
-  counts["parameters"] = signature(store);
+  counts["parameters"] = signature(store, part);
   std::vector<io::TensorSpec> specs;
   for (const StateBuffer& b : buffers) specs.push_back({b.name, io::ElementType::f32, {b.count}});
   io::SafetensorsWriter writer(file, specs, counts);
@@ -100,9 +117,9 @@ std::vector<float> flat_values(const io::SafetensorsReader& reader, const std::s
 }
 
 /// What the file's writer counted.
-Metadata counts_for(const io::SafetensorsReader& reader, const ParamStore& store) {
+Metadata counts_for(const io::SafetensorsReader& reader, const ParamStore& store, Part part) {
   Metadata counts = reader.metadata();
-  if (counts["parameters"] != signature(store))
+  if (counts["parameters"] != signature(store, part))
     fail(cat(reader.path().string(), " was written by a run of another network"));
   counts.erase("parameters");
   return counts;
@@ -110,19 +127,23 @@ Metadata counts_for(const io::SafetensorsReader& reader, const ParamStore& store
 
 }  // namespace
 
-void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata) {
+void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata,
+                  io::ElementType type) {
   metadata.emplace("format", "pt");
   std::vector<io::TensorSpec> specs;
   for (const ParameterSpec& spec : store.specs())
-    specs.push_back({spec.name, io::ElementType::f32, file_shape(spec)});
+    if (!spec.auxiliary) specs.push_back({spec.name, type, file_shape(spec)});
   io::SafetensorsWriter writer(file, specs, metadata);
-  for (size_t i = 0; i < specs.size(); ++i) {
+  for (size_t i = 0; i < specs.size(); ++i) {  // auxiliary ones come last
     const ParameterSpec& spec = store.specs()[i];
     const std::vector<float> from = store.read(int(i), track);
     expect_finite(file, spec.name, from.data(), int64_t(from.size()));
     std::vector<float> values(from.size());
     for_each_number(spec, [&](int64_t here, int64_t there) { values[size_t(there)] = from[size_t(here)]; });
-    writer.write(values.data(), values.size() * sizeof(float));
+    const std::vector<std::byte> stored = rounded(values, type);
+    if (stored.empty())
+      fail(cat(file.string(), ": ", spec.name, " has numbers that are too large for ", name_of(type)));
+    writer.write(stored.data(), stored.size());
   }
   writer.finish();
 }
@@ -136,7 +157,7 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
     if (info->shape != file_shape(spec))
       fail(cat(file.string(), " is of another model: ", spec.name, " is ", io::shape_text(info->shape),
                ", expected ", io::shape_text(file_shape(spec))));
-    const std::vector<float> values = reader.values<float>(spec.name);
+    const std::vector<float> values = reader.reals(spec.name);
     expect_finite(file, spec.name, values.data(), int64_t(values.size()));
     std::vector<float> ours(values.size());
     for_each_number(spec, [&](int64_t here, int64_t there) { ours[size_t(here)] = values[size_t(there)]; });
@@ -150,12 +171,12 @@ void load_weights(const std::filesystem::path& file, ParamStore& store) {
 }
 
 void save_state(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
-  save_buffers(file, store, state_buffers(store), std::move(counts));
+  save_buffers(file, store, Part::all, state_buffers(store), std::move(counts));
 }
 
 Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
   const io::SafetensorsReader reader(file);
-  Metadata counts = counts_for(reader, store);
+  Metadata counts = counts_for(reader, store, Part::all);
   for (const StateBuffer& b : state_buffers(store)) {
     const std::vector<float> values = flat_values(reader, b.name, b.count);
     store.device().upload(b.data, values.data(), values.size() * sizeof(float));
@@ -165,15 +186,15 @@ Metadata load_state(const std::filesystem::path& file, ParamStore& store) {
 }
 
 void save_power_averages(const std::filesystem::path& file, ParamStore& store, Metadata counts) {
-  save_buffers(file, store, averages_of(store), std::move(counts));
+  save_buffers(file, store, Part::model, averages_of(store, Part::model), std::move(counts));
 }
 
 PowerAverages read_power_averages(const std::filesystem::path& file, const ParamStore& store) {
   const io::SafetensorsReader reader(file);
-  counts_for(reader, store);
+  counts_for(reader, store, Part::model);
   PowerAverages averages;
   for (size_t k = 0; k < averages.average.size(); ++k)
-    averages.average[k] = flat_values(reader, kAverageNames[k], store.flat_count());
+    averages.average[k] = flat_values(reader, kAverageNames[k], store.model_count());
   return averages;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/io/element_type.h"
 #include "engine/parameters.h"
 #include "kernels/power_ema.h"
 
@@ -16,11 +17,12 @@ namespace ito::engine {
 
 using Metadata = std::map<std::string, std::string>;
 
-/// Writes one track's weights and the fixed numbers as safetensors, one tensor a parameter, in creation
-/// order.
-void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata = {});
+/// Writes one track's weights and the fixed numbers as safetensors, one tensor a parameter of the model, in creation
+/// order, rounded to `type` (f16, bf16 or f32). Error: a number is not finite, or not in that type.
+void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata = {},
+                  io::ElementType type = io::ElementType::f32);
 /// Reads them into the store's master track (and its EMA, if it has one); every parameter must be there, in
-/// its shape, finite.
+/// its shape, finite. The store has no auxiliary ones.
 void load_weights(const std::filesystem::path& file, ParamStore& store);
 
 /// Master, EMA, both moments and the fixed numbers as flat buffers, with what the caller counts (step, ...)
@@ -29,7 +31,7 @@ void save_state(const std::filesystem::path& file, ParamStore& store, Metadata c
 /// Restores them; returns the counts. Error unless it was written for the same parameters in the same order.
 Metadata load_state(const std::filesystem::path& file, ParamStore& store);
 
-/// The store's power averages (kernels/power_ema.h) as flat buffers, with what the caller counts.
+/// The power averages (kernels/power_ema.h) of the store's model as flat buffers, with what the caller counts.
 void save_power_averages(const std::filesystem::path& file, ParamStore& store, Metadata counts);
 struct PowerAverages {
   std::array<std::vector<float>, kernels::kPowerAverages> average;

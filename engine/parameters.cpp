@@ -37,6 +37,8 @@ bool ParamStore::keeps_half(DType compute) const {
 int ParamStore::add(ParameterSpec spec) {
   if (allocated()) fail(cat("parameter ", spec.name, " is declared after the store was allocated"));
   if (find(spec.name) >= 0) fail(cat("two parameters are named ", spec.name));
+  if (!spec.auxiliary && !specs_.empty() && specs_.back().auxiliary)
+    fail(cat("parameter ", spec.name, " is declared after auxiliary ones, which come last"));
   int64_t& end = spec.trainable ? flat_ : fixed_flat_;
   offsets_.push_back(end);
   end += align_up(spec.shape.count(), kernels::kParameterAlign);
@@ -44,6 +46,7 @@ int ParamStore::add(ParameterSpec spec) {
   const int flags =
       (spec.shape.rank() >= 2 ? kernels::kDecayed : 0) | (spec.is_hidden_matrix() ? kernels::kHidden : 0);
   if (spec.trainable) flags_.resize(size_t(flat_ / kernels::kParameterAlign), uint8_t(flags));
+  if (!spec.auxiliary) model_ = flat_;
   specs_.push_back(std::move(spec));
   return int(specs_.size()) - 1;
 }
@@ -122,14 +125,15 @@ Tensor ParamStore::value(int index, Track track) {
 
 int64_t ParamStore::trainable_count() const {
   int64_t count = 0;
-  for (const ParameterSpec& spec : specs_) count += spec.trainable ? spec.shape.count() : 0;
+  for (const ParameterSpec& spec : specs_)
+    count += spec.trainable && !spec.auxiliary ? spec.shape.count() : 0;
   return count;
 }
 
 void ParamStore::zero_gradients() { device_->zero(gradients(), size_t(flat_) * sizeof(float)); }
 
 Parameter Scope::get(ParameterSpec spec) const {
-  spec.outer = outer_;
+  spec.outer = outer_, spec.auxiliary = auxiliary_;
   if (!store_->allocated()) return {store_, store_->add(std::move(spec)), track_};
   const int index = store_->find(spec.name);
   if (index < 0) fail(cat("the model has no parameter named ", spec.name));

@@ -27,6 +27,8 @@ struct ParameterSpec {
   bool trainable = true;  // false: fixed numbers that belong to the model (Fourier frequencies)
   bool filter = false;    // a convolution's: files hold it as [K,C,R,S]
   bool outer = false;     // of a first or last layer or an embedding
+  bool auxiliary =
+      false;  // helps to train and is no part of the model: in files of states, not in those of weights
   /// Whether it is a hidden layer's matrix, or a filter as one.
   bool is_hidden_matrix() const { return trainable && !outer && shape.rank() >= 2; }
 };
@@ -36,14 +38,14 @@ enum class Track : uint8_t { master, ema };
 
 /// Names, shapes and all numbers of a model, in creation order, in flat f32 buffers: one for each of master,
 /// gradient, EMA and Adam's two moments. Trainable parameters come first in every sense: fixed ones have a
-/// buffer of their own.
+/// buffer of their own. Auxiliary ones come last, so that the model's part of every buffer is its beginning.
 class ParamStore {
  public:
   explicit ParamStore(Device& device) : device_(&device) {}
   ParamStore(const ParamStore&) = delete;
   ParamStore& operator=(const ParamStore&) = delete;
 
-  /// Declares a parameter; its index. Error: a name twice, or after allocate().
+  /// Declares a parameter; its index. Error: a name twice; after allocate(); one of the model after an auxiliary one.
   int add(ParameterSpec spec);
   int find(const std::string& name) const;  // -1: none
 
@@ -65,10 +67,12 @@ class ParamStore {
 
   Device& device() const { return *device_; }
   const std::vector<ParameterSpec>& specs() const { return specs_; }
-  /// Number of trained numbers, as papers count them (without the padding between parameters).
+  /// Number of the model's trained numbers, as papers count them (without the padding between parameters).
   int64_t trainable_count() const;
   /// Length of the flat buffers.
   int64_t flat_count() const { return flat_; }
+  /// Length of the model's part of them.
+  int64_t model_count() const { return model_; }
   int64_t offset(int index) const { return offsets_[size_t(index)]; }
 
   float* master() { return floats(master_); }
@@ -101,7 +105,7 @@ class ParamStore {
   Device* device_;
   std::vector<ParameterSpec> specs_;
   std::vector<int64_t> offsets_;
-  int64_t flat_ = 0, fixed_flat_ = 0;
+  int64_t flat_ = 0, fixed_flat_ = 0, model_ = 0;
   std::vector<uint8_t> flags_;
   Buffer<uint8_t> flags_on_device_;
   bool power_averages_ = false;
@@ -136,6 +140,12 @@ class Scope {
     scope.outer_ = true;
     return scope;
   }
+  /// The same place for what only helps to train.
+  Scope auxiliary() const {
+    Scope scope = *this;
+    scope.auxiliary_ = true;
+    return scope;
+  }
 
   Parameter weight(const std::string& name, const Shape& shape, Init init) const {
     return get({join(name), shape, init});
@@ -154,7 +164,7 @@ class Scope {
   ParamStore* store_;
   Track track_;
   std::string prefix_;
-  bool outer_ = false;
+  bool outer_ = false, auxiliary_ = false;
 };
 
 }  // namespace ito::engine

@@ -196,6 +196,30 @@ TEST_CASE("weights and state survive the way through files, bit for bit") {
   CHECK(c.f().to_doubles() == a.f().to_doubles());
 }
 
+TEST_CASE("weights can be stored in half the bytes, rounded to nearest") {
+  const TempFolder folder;
+  Model a, b(ParamStore::Use::inference, 9);
+  for (const auto& [type, rounding] :
+       {std::pair(io::ElementType::f16, 0x1p-11), {io::ElementType::bf16, 0x1p-8}}) {
+    CAPTURE(io::name_of(type));
+    save_weights(folder / "weights", a.store, Track::ema, {}, type);
+    load_weights(folder / "weights", b.store);
+    double worst = 0;
+    for (int64_t i = 0; i < a.store.flat_count(); ++i) {
+      const double x = double(a.store.ema()[i]);
+      if (std::abs(x) > 0x1p-14)
+        worst = std::max(worst, std::abs(double(b.store.master()[i]) - x) / std::abs(x));
+    }
+    CHECK(worst <= rounding);
+    CHECK(worst > rounding / 8);
+  }
+  a.store.ema()[0] = 1e5f;
+  CHECK(error_of([&] {
+          save_weights(folder / "f16", a.store, Track::ema, {}, io::ElementType::f16);
+        }).find("has numbers that are too large for F16") != std::string::npos);
+  save_weights(folder / "bf16", a.store, Track::ema, {}, io::ElementType::bf16);
+}
+
 TEST_CASE("a damaged checkpoint is refused, with its name and what is wrong") {
   const TempFolder folder;
   Model a, b;

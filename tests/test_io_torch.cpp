@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 
+#include "engine/io/to_f32.h"
 #include "engine/io/torch_file.h"
 #include "engine/io/zip.h"
 #include "io_helpers.h"
@@ -106,6 +108,37 @@ TEST_CASE("half precision: zeros, subnormals, the largest, infinities, NaN") {
     CHECK(std::signbit(values[i]) == std::signbit(rows[i].second));
   }
   CHECK(std::isnan(values.back()));
+}
+
+TEST_CASE("f32 to half: halves survive, what is between them becomes the nearest, ties the even one") {
+  const auto to_half = [](float x) {
+    std::byte bytes[2];
+    from_f32(ElementType::f16, &x, 1, bytes);
+    uint16_t bits;
+    std::memcpy(&bits, bytes, 2);
+    return bits;
+  };
+  const auto value_of = [](uint16_t bits) {
+    std::byte bytes[2];
+    std::memcpy(bytes, &bits, 2);
+    float x;
+    to_f32(ElementType::f16, bytes, 1, &x);
+    return x;
+  };
+  int wrong = 0;
+  for (uint32_t bits = 0; bits < 0x7c00; ++bits) {  // all finite ones from 0 up
+    const float low = value_of(uint16_t(bits)),
+                high = bits == 0x7bff ? 65536.0f : value_of(uint16_t(bits + 1));
+    const float middle = low / 2 + high / 2;
+    const uint16_t even = uint16_t(bits + bits % 2);
+    wrong += to_half(low) != bits || to_half(-low) != (bits | 0x8000);
+    wrong += to_half(middle) != even || to_half(-middle) != (even | 0x8000);
+    wrong += to_half(std::nextafter(middle, low)) != bits;
+    wrong += to_half(std::nextafter(middle, high)) != bits + 1;
+  }
+  CHECK(wrong == 0);
+  CHECK((to_half(INFINITY) == 0x7c00 && to_half(-INFINITY) == 0xfc00 && to_half(1e30f) == 0x7c00));
+  CHECK((std::isnan(value_of(to_half(NAN))) && to_half(1e-30f) == 0));
 }
 
 TEST_CASE("a file as Python 2 wrote it: byte strings, an OrderedDict of lists, attributes after it") {

@@ -113,6 +113,7 @@ TEST_CASE("any average of a course is that of its saved averages, at any time") 
 TEST_CASE("a run keeps two averages, goes on exactly, and any other is made of them") {
   SmallRun run;
   run.options.power_ema = true;
+  run.options.learn_weighting = true;  // whose numbers are no part of an average
   run.options.save_every = 2;
   set_steps(run.options, 12);
   const TempFolder place;

@@ -44,10 +44,11 @@ TEST_CASE("interrupted after any steps, a run ends with the checkpoints of the o
   }
 }
 
-TEST_CASE("a run with chosen noises, noise in the input and augmented images goes on byte for byte") {
+TEST_CASE("a run with everything that varies its samples, and a learned weight, goes on byte for byte") {
   SmallRun run;
   run.options.noise_candidates = 4, run.options.input_noise = 0.1;
   run.options.augment = 0.5, run.options.network.augment = true;
+  run.options.learn_weighting = true;
   const TempFolder place;
   run.train(place / "straight");
   const auto want = contents_of(place / "straight/checkpoints");
@@ -68,6 +69,7 @@ TEST_CASE("a run with chosen noises, noise in the input and augmented images goe
   CHECK(differs([](TrainingOptions& o) { o.noise_candidates = 3; }));
   CHECK(differs([](TrainingOptions& o) { o.input_noise = 0.2; }));
   CHECK(differs([](TrainingOptions& o) { o.augment = 0.4; }));
+  CHECK(differs([](TrainingOptions& o) { o.learn_weighting = false; }));
   run.options.augment = 0.4;
   CHECK(error_of([&] { run.train(place / "interrupted"); }).find("augment: 0.5 there, 0.4 now") !=
         std::string::npos);

@@ -50,6 +50,8 @@ class SafetensorsReader {
   /// The numbers of one tensor. Error: no such tensor, or stored as another type than T.
   template <class T>
   std::vector<T> values(const std::string& name) const;
+  /// The numbers of one tensor as f32 (to_f32.h). Error: no such tensor, or of another type than F16, BF16, F32 or F64.
+  std::vector<float> reals(const std::string& name) const;
 
  private:
   void parse_header(uint64_t header_bytes);

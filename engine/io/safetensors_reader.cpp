@@ -7,6 +7,7 @@
 
 #include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/to_f32.h"
 #include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
@@ -177,6 +178,15 @@ void SafetensorsReader::copy_values(const std::string& name, ElementType wanted,
     fail(cat(path().string(), ": '", name, "' is ", name_of(tensor.type), ", expected ", name_of(wanted)));
   }
   if (tensor.bytes() > 0) std::memcpy(destination, data(tensor), tensor.bytes());
+}
+
+std::vector<float> SafetensorsReader::reals(const std::string& name) const {
+  const TensorInfo& tensor = at(name);
+  if (!is_real(tensor.type))
+    fail(cat(path().string(), ": '", name, "' is ", name_of(tensor.type), ", expected real numbers"));
+  std::vector<float> result(tensor.bytes() / size_of(tensor.type));
+  to_f32(tensor.type, data(tensor), int64_t(result.size()), result.data());
+  return result;
 }
 
 }  // namespace ito::io

@@ -12,5 +12,8 @@ bool is_real(ElementType type);
 /// `count` stored numbers (little-endian, at any address) as f32; exact except for f64, which is rounded to
 /// nearest. Error: not of a real type.
 void to_f32(ElementType type, const std::byte* from, int64_t count, float* to);
+/// The other way, each number rounded to nearest, ties to even; what is too large becomes infinite. Error: not f16,
+/// bf16 or f32.
+void from_f32(ElementType type, const float* from, int64_t count, std::byte* to);
 
 }  // namespace ito::io

@@ -22,8 +22,9 @@ Tensor chosen_noise(engine::Device& device, const kernels::MakeBatchDims& dims,
 
 }  // namespace
 
-Tensor batch_loss(engine::Device& device, const TrainingOptions& options, const Network& network,
-                  const DescribedSamples& samples, int64_t first, int n, const DropoutSource& dropout) {
+BatchLoss batch_loss(engine::Device& device, const TrainingOptions& options, const Network& network,
+                     const LossWeight* u, const DescribedSamples& samples, int64_t first, int n,
+                     const DropoutSource& dropout) {
   const NetworkConfig& net = options.network;
   const engine::Shape shape{n, net.height, net.width, net.channels};
   Tensor input(device, shape, compute_type(options)), target(device, shape, DType::f32);  // [N,H,W,C]
@@ -41,8 +42,15 @@ Tensor batch_loss(engine::Device& device, const TrainingOptions& options, const 
       {input, samples.c_noise.slice(first, {n}), k ? samples.condition.slice(first * k, {n, k}) : Tensor{},
        k ? samples.keep.slice(first, {n}) : Tensor{}, dropout,
        augment ? samples.augment.slice(first * kAugmentationLabels, {n, kAugmentationLabels})
-               : Tensor{}});                                          // [N,H,W,C]
-  return squared_error(f, target, samples.weight.slice(first, {n}));  // [1]
+               : Tensor{}});  // [N,H,W,C]
+  const Tensor weight = samples.weight.slice(first, {n});
+  if (!u) {
+    const Tensor error = squared_error(f, target, weight);  // [1]
+    return {error, error};
+  }
+  Tensor error(device, {1}, DType::f32);
+  const double share = 1 / double(samples.weight.count());
+  return {error, gaussian_nll(f, target, weight, (*u)(samples.c_noise.slice(first, {n})), share, error)};
 }
 
 }  // namespace ito::model

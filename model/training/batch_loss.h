@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/make_batch.h"
+#include "model/training/loss_weight.h"
 #include "model/training/options.h"
 #include "model/unet/network.h"
 
@@ -20,8 +21,15 @@ struct DescribedSamples {
   const uint32_t* step = nullptr;
 };
 
-/// sum_i weight[i] |F(input[i]; c_noise[i]) - target[i]|^2 over samples first .. first + n -> [1].
-engine::Tensor batch_loss(engine::Device&, const TrainingOptions&, const Network&, const DescribedSamples&,
-                          int64_t first, int n, const DropoutSource& dropout);
+/// Two numbers [1] each, which are one where no loss weight is learned.
+struct BatchLoss {
+  engine::Tensor error;  // sum_i weight[i] |F(input[i]; c_noise[i]) - target[i]|^2
+  engine::Tensor
+      learned;  // what gradients are of: sum_i e^{-u(c_noise[i])} of that + u(c_noise[i]) / samples
+};
+
+/// Over samples first .. first + n; u: null without.
+BatchLoss batch_loss(engine::Device&, const TrainingOptions&, const Network&, const LossWeight* u,
+                     const DescribedSamples&, int64_t first, int n, const DropoutSource& dropout);
 
 }  // namespace ito::model

@@ -85,11 +85,12 @@ AttributeRows read_attributes(const fs::path& folder, const TrainingOptions& opt
 
 /// What it takes to sample.
 void write_model(const fs::path& folder, const TrainingOptions& options, const AttributeRows& attributes,
-                 const std::string& steps, engine::ParamStore& store, engine::Track track) {
+                 const std::string& steps, engine::ParamStore& store, engine::Track track,
+                 io::ElementType weights = io::ElementType::f32) {
   fs::create_directory(folder / "unet");
   io::write_file_atomic(folder / kConfig, to_json(options.network));
   io::write_file_atomic(folder / kOptions, to_json(options));
-  engine::save_weights(folder / kWeights, store, track, {{"step", steps}});
+  engine::save_weights(folder / kWeights, store, track, {{"step", steps}}, weights);
   if (!attributes.empty()) attributes.save(folder / kAttributes);
 }
 
@@ -109,11 +110,11 @@ void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointR
   atomic.commit();
 }
 
-void save_model(const fs::path& folder, const LoadedModel& model) {
+void save_model(const fs::path& folder, const LoadedModel& model, io::ElementType weights) {
   if (folder.has_parent_path()) fs::create_directories(folder.parent_path());
   io::AtomicFolder atomic(folder);
   write_model(atomic.path(), model.options, model.attributes, std::to_string(model.step), *model.store,
-              engine::Track::master);
+              engine::Track::master, weights);
   atomic.commit();
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/io/element_type.h"
 #include "model/diffusion/denoiser.h"
 #include "model/training/attribute_request.h"
 #include "model/training/options.h"
@@ -67,8 +68,10 @@ struct LoadedModel {
   /// or is from before checkpoints held them, and what AttributeRequest reports.
   AttributeRequest ask(const std::vector<std::string>& texts) const;
 };
-/// Writes a model that can be sampled, as a checkpoint without the state that a run goes on from.
-void save_model(const std::filesystem::path& folder, const LoadedModel& model);
+/// Writes a model that can be sampled, as a checkpoint without the state that a run goes on from; its weights rounded
+/// to f16, bf16 or f32.
+void save_model(const std::filesystem::path& folder, const LoadedModel& model,
+                io::ElementType weights = io::ElementType::f32);
 /// Error: not a checkpoint, truncated, of another model, or with NaN; options.json and unet/config.json describe
 /// different networks; attributes are missing or damaged. `precision`: what it computes in, instead of what it was
 /// trained in.

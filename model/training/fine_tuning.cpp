@@ -163,6 +163,7 @@ std::vector<std::string> begin_from(const LoadedModel& source, Trainer& trainer)
   ParamStore& store = trainer.store();
   for (size_t i = 0; i < store.specs().size(); ++i) {
     const ParameterSpec& spec = store.specs()[i];
+    if (spec.auxiliary) continue;  // these begin as in any run
     std::vector<float> numbers = numbers_for(spec, source, now.attributes);
     store.write(int(i), Track::master, numbers);
     if (spec.trainable) store.write(int(i), Track::ema, numbers);

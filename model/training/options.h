@@ -91,6 +91,7 @@ struct TrainingOptions {
   double drop_condition = 0.1;
   int noise_candidates = 1;
   double input_noise = 0;
+  bool learn_weighting = false;
   double augment = 0;  // where it is above 0, the network has the labels (NetworkConfig::augment)
   std::vector<std::string>
       attributes;  // the condition's names, in its order; empty: none, or a run from before them
@@ -176,6 +177,11 @@ void fields(Options& o, Visit&& visit) {
         Field("augment",
               "probability of each of EDM's augmentations, of which the network is given labels; 0: none",
               from(0).to(1))
+            .absent_at(0));
+  visit(o.learn_weighting,
+        Field("learn_weighting",
+              "learn the loss to be expected at each noise level, and divide by it (EDM2's u): every level "
+              "then counts the same, whatever the weighting")
             .absent_at(0));
   visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);

@@ -111,7 +111,7 @@ void load_power_average(const fs::path& folder, double width, int64_t updates, e
     fail(cat("the averages of ", times.size(), " checkpoints in ", folder.string(),
              " are too few for a relative width of ", width, ": the nearest sum of them has weights of ", all,
              " in all, not 1"));
-  std::vector<double> sum(size_t(store.flat_count()), 0.0);
+  std::vector<double> sum(size_t(store.model_count()), 0.0);
   for (size_t i = 0; i < times.size(); ++i) {
     const engine::PowerAverages averages = engine::read_power_averages(file_of(folder, times[i]), store);
     for (size_t k = 0; k < averages.average.size(); ++k)

@@ -40,6 +40,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   check_images(options, images);
   if (!options.attributes.empty()) attributes_ = {options.attributes, images.conditions};
   network_ = std::make_unique<Network>(Scope(store_), options.network);
+  if (options.learn_weighting) loss_weight_.emplace(Scope(store_) / "loss_weight");
   if (options.power_ema) store_.keep_power_averages();
   check_weights();
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));
@@ -171,21 +172,22 @@ DescribedSamples Trainer::described() const {
   return d;
 }
 
-Tensor Trainer::micro_batch_loss(int micro) {
+BatchLoss Trainer::micro_batch_loss(int micro) {
   const int64_t first = int64_t(micro) * batch_;
   const DropoutSource dropout{options_.network.dropout, options_.seed, uint32_t(first),
                               &inputs_->on_device().input->step};
-  return batch_loss(device_, options_, *network_, described(), first, batch_, dropout);  // [1]
+  return batch_loss(device_, options_, *network_, loss_weight_ ? &*loss_weight_ : nullptr, described(), first,
+                    batch_, dropout);
 }
 
 void Trainer::run() {
   store_.zero_gradients();
   const kernels::Out sum{&optimizer_->state()->loss, DType::f32};
   for (int micro = 0; micro < options_.accumulate; ++micro) {
-    const Tensor loss = micro_batch_loss(micro);
+    const BatchLoss loss = micro_batch_loss(micro);
     const kernels::In before = micro ? kernels::In(sum) : kernels::In{};  // never 0 times an old NaN
-    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.in(), 1, before, sum); });
-    device_.tape().backward(loss);
+    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.error.in(), 1, before, sum); });
+    device_.tape().backward(loss.learned);
     device_.tape().clear();
   }
   optimizer_->update(inputs_->on_device().input);

@@ -16,8 +16,8 @@ namespace ito::model {
 
 /// What one step reported.
 struct StepReport {
-  int64_t step = 0;      // its number
-  double loss = 0;       // mean over the batch and pixels of weight * (F - target)^2
+  int64_t step = 0;  // its number
+  double loss = 0;   // mean over the batch and pixels of weight * (F - target)^2; no weight that is learned
   double grad_norm = 0;  // before clipping
   double learning_rate = 0;
   bool skipped = false;   // loss or gradient was not finite: nothing was changed
@@ -79,7 +79,7 @@ class Trainer {
   void check_weights();
   void check_memory();
   void run();
-  engine::Tensor micro_batch_loss(int micro);
+  BatchLoss micro_batch_loss(int micro);
   std::vector<StepReport> arrived(int64_t until);
 
   engine::Device& device_;
@@ -89,6 +89,7 @@ class Trainer {
   Objective objective_;
   engine::ParamStore store_;
   std::unique_ptr<Network> network_, ema_network_;
+  std::optional<LossWeight> loss_weight_;
   std::optional<engine::Optimizer> optimizer_;  // of the parameters that the network declares
   int64_t step_ = 0, reported_ = 0;             // the next step; the next report
   int64_t skipped_ = 0, bad_steps_ = 0;

@@ -71,10 +71,10 @@ double Validation::loss(const std::function<void()>& before_batch) {
   engine::NoGrad off(device_);
   for (int64_t first = 0; first < padded_; first += o.batch) {
     before_batch();
-    const Tensor loss =
-        batch_loss(device_, o, trainer_.ema_network(), samples_, first, o.batch, DropoutSource{});
+    const BatchLoss loss =
+        batch_loss(device_, o, trainer_.ema_network(), nullptr, samples_, first, o.batch, DropoutSource{});
     const kernels::In before = first ? sum_.in() : kernels::In{};
-    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.in(), 1, before, sum_.out()); });
+    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.error.in(), 1, before, sum_.out()); });
   }
   return sum_.to_doubles()[0];
 }

@@ -106,11 +106,12 @@ TEST_CASE("replayed steps equal launched ones bit for bit") {
 }
 
 TEST_CASE(
-    "with chosen noises, noise in the input and augmented images: the CPU's losses, launched and replayed") {
+    "with everything that varies samples, and a learned weight: the CPU's losses, launched and replayed") {
   Run run(8);
   run.options.accumulate = 2;
   run.options.noise_candidates = 5, run.options.input_noise = 0.2;
   run.options.augment = 0.6, run.options.network.augment = true;
+  run.options.learn_weighting = true;
   Device cpu({1, Backend::cpu}), cuda({1, Backend::cuda}),
       launched({.threads = 1, .backend = Backend::cuda, .comparison = {.capture = false}});
   const auto want = reports(cpu, run, 5), got = reports(cuda, run, 5), same = reports(launched, run, 5);
