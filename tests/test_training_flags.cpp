@@ -158,6 +158,20 @@ TEST_CASE(
       "has prediction x0"));
 }
 
+TEST_CASE("--recipe best is a set of options that flags go over; without it there are the defaults") {
+  const model::TrainingOptions plain = chosen("--preset tiny", Backend::cpu).options,
+                               none = chosen("--preset tiny --recipe none", Backend::cpu).options,
+                               best = chosen("--preset tiny --recipe best", Backend::cpu).options,
+                               mixed = chosen("--lr 1e-3 --recipe best --preset tiny", Backend::cpu).options;
+  CHECK(model::to_json(none) == model::to_json(plain));
+  CHECK(plain.optimizer.kind == engine::OptimizerKind::adamw);
+  CHECK(best.optimizer.kind == engine::OptimizerKind::muon);
+  CHECK(best.optimizer.learning_rate.decay == engine::Decay::cosine);
+  CHECK(best.optimizer.learning_rate.total == best.steps);
+  CHECK(mixed.optimizer.learning_rate.peak == 1e-3);
+  CHECK(mixed.optimizer.kind == engine::OptimizerKind::muon);
+}
+
 TEST_CASE("--augment gives the network labels; what varies a batch is off unless it is asked for") {
   const model::TrainingOptions plain = chosen("--preset tiny", Backend::cpu).options;
   CHECK((plain.noise_candidates == 1 && plain.input_noise == 0 && plain.augment == 0));

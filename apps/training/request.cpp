@@ -189,6 +189,7 @@ TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine:
   if (!base) base = base_of_begun(run_path(f));
   o = base ? *base : model::default_options(*f.preset);
   o.preset = *f.preset;
+  model::apply(f.recipe, o);
   const data::ImageSize size = image_size(f, o.network);
   o.network.height = size.height, o.network.width = size.width;
   flags.read_into(o);

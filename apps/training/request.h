@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "data/pictures/crop.h"
 #include "model/training/options.h"
+#include "model/training/recipe.h"
 #include "model/unet/presets.h"
 
 /// train_celeba's flags and what they mean.
@@ -18,6 +19,7 @@ namespace ito::apps {
 struct TrainingRequest {
   std::string data, out, from;
   std::optional<std::string> preset;
+  model::Recipe recipe = model::Recipe::none;
   std::optional<int64_t> epochs;
   std::optional<double> minutes, probe;
   std::string size, split, cache = "runs/cache", inception;
@@ -42,6 +44,9 @@ void fields(Options& o, Visit&& visit) {
   visit(o.preset, Field("preset", "network")
                       .one_of(model::preset_names())
                       .otherwise("small; celeba64 on a GPU; that of --from"));
+  visit(o.recipe,
+        Field("recipe",
+              "best: the options that measured best in runs of minutes, where flags do not say otherwise"));
   visit(o.epochs, Field("epochs", "passes over the images instead of --steps", from(1).to(1e9)));
   visit(o.minutes,
         Field("minutes", "or as many steps as fit this time, found by a ten-second probe when the run starts",

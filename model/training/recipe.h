@@ -1,0 +1,21 @@
+#pragma once
+
+#include "model/training/options.h"
+
+namespace ito::model {
+
+/// Sets of options by a name: what flags change is still changed afterwards.
+enum class Recipe : uint8_t { none, best };
+
+/// best: what measured best in a run of minutes (docs/recipes.md). none: the defaults, which are those of the published
+/// objectives and of long runs.
+void apply(Recipe recipe, TrainingOptions& options);
+
+}  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::Recipe> {
+  using Recipe = model::Recipe;
+  static constexpr std::string_view kKind = "recipe";
+  static constexpr Named<Recipe> kTable[] = {{"none", Recipe::none}, {"best", Recipe::best}};
+};
