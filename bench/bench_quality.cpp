@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "apps/console/program.h"
 #include "bench/denoiser_loss.h"
@@ -22,16 +23,17 @@ namespace {
 
 using nlohmann::json;
 
-// Without noise, so that a seed's image is the model's doing alone, and near the exact flow: .024 (rms) where Heun's 19
-// evaluations are .041 from it (docs/samplers.md).
+// Without noise, so that a seed's image is the model's doing alone, and with 20 evaluations near the exact flow: .024
+// (rms) where Heun's 19 are .041 from it (docs/samplers.md).
 constexpr model::SamplerKind kSampler = model::SamplerKind::dpmpp_2m;
-constexpr int kEvaluations = 20;
 
 constexpr const char* kFeatures = "bench/drawn_features.safetensors";
 
 /// What is asked of ./bench_quality.
 struct Request {
-  std::string checkpoint, reference, cache = "runs/cache", features, train_features, json;
+  std::string checkpoint, reference, cache = "runs/cache", features, train_features, json, guide;
+  std::optional<double> guidance;
+  int evaluations = 20;
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
   int count = 1000, loss_count = 256, threads = 0;
   int64_t steps = FeatureTraining{}.steps;
@@ -47,6 +49,9 @@ void fields(Options& o, Visit&& visit) {
   visit(o.features,
         Field("features", "weights of the network whose features are compared").otherwise(kFeatures));
   visit(o.count, Field("count", "images that are drawn", from(6).to(1e6)));
+  visit(o.evaluations, Field("evaluations", "of the model, an image that is drawn", from(1).to(1e6)));
+  visit(o.guide, Field("guide", "an earlier checkpoint that images are led away from (autoguidance)"));
+  visit(o.guidance, Field("guidance", "how strongly, with --guide", from(-100).to(100)));
   visit(o.loss_count, Field("loss_count", "images of the loss", from(1).to(1e6)));
   visit(o.device, Field("device", "where the model runs"));
   visit(o.threads, Field("threads", "0: all", kThreads));
@@ -109,14 +114,13 @@ json check_features(const Request& f, const DrawnFeatures& features) {
   return {{"attributes", rows}};
 }
 
-/// Real faces of the model's size, or drawn ones: their pixels, and what the features are of them.
+/// Real faces of the model's size, or drawn ones: how many, and what is seen in them.
 struct Faces {
-  const uint8_t* pixels;
   size_t count;
-  std::vector<float> features;
+  DrawnFeatures::Seen seen;
 
   model::FeatureRows rows(size_t first, size_t n) const {
-    return {features.data() + first * size_t(kDrawnFeatures), int64_t(n), kDrawnFeatures};
+    return {seen.features.data() + first * size_t(kDrawnFeatures), int64_t(n), kDrawnFeatures};
   }
   model::FeatureStatistics statistics(size_t first, size_t n) const {
     model::FeatureSums sums(kDrawnFeatures);
@@ -166,6 +170,28 @@ void add_distances(json& result, const Faces& drawn, const Faces& real) {
   std::printf("nearest     %.4f to the nearest real face; from real faces %.4f\n", nearest, nearest_real);
 }
 
+/// How many of the attributes that images were drawn under are seen in them, of all and of those that are present.
+void add_asked(json& result, const model::AttributeRows& rows, const std::vector<uint64_t>& seeds,
+               const std::vector<std::string>& seen_names, const std::vector<float>& answers) {
+  const model::AttributeRequest request(rows, {});
+  double asked[2] = {}, obtained[2] = {};  // absent, present
+  for (size_t i = 0; i < seeds.size(); ++i) {
+    const std::vector<float> wanted = request.condition_for(seeds[i]);
+    for (size_t k = 0; k < wanted.size(); ++k) {
+      const auto name = std::find(seen_names.begin(), seen_names.end(), rows.names()[k]);
+      if (name == seen_names.end() || wanted[k] == 0) continue;
+      const bool present = wanted[k] > 0;
+      const float answer = answers[i * seen_names.size() + size_t(name - seen_names.begin())];
+      ++asked[present], obtained[present] += (answer > 0) == present;
+    }
+  }
+  if (asked[0] + asked[1] == 0) return;
+  result["obtained"] = (obtained[0] + obtained[1]) / (asked[0] + asked[1]);
+  result["obtained_present"] = asked[1] > 0 ? json(obtained[1] / asked[1]) : json();
+  std::printf("attributes  %.3f of those asked for are seen; of those that were to be present %.3f\n",
+              result["obtained"].get<double>(), obtained[1] / std::max(1.0, asked[1]));
+}
+
 void check_model(const model::LoadedModel& loaded) {
   if (loaded.options.crop != "ddim128")
     fail(cat("the model draws pictures of crop ", loaded.options.crop, ", and the features are for ddim128"));
@@ -188,22 +214,31 @@ json measure(const Request& f, const DrawnFeatures& features, engine::Device& de
                  {"width", width},
                  {"count", f.count},
                  {"real", reference.count()},
-                 {"evaluations", kEvaluations},
+                 {"evaluations", f.evaluations},
                  {"sampler", name_of(kSampler)}});
   add_loss(result, denoiser_losses(device, loaded.denoiser(), loaded.sde, reference.pixels(),
                                    std::min(reference.count(), size_t(f.loss_count)), image));
   const model::SamplerPlan plan =
-      model::make_sampler_plan(model::settle({.sampler = kSampler, .evaluations = kEvaluations},
+      model::make_sampler_plan(model::settle({.sampler = kSampler, .evaluations = f.evaluations},
                                              o.diffusion.preconditioning.prediction),
                                loaded.sde);
+  std::optional<model::LoadedModel> guide;
+  model::Denoiser denoiser = loaded.varied_denoiser();
+  if (!f.guide.empty()) {
+    guide = model::load_model(device, f.guide);
+    denoiser = model::autoguided(denoiser, guide->varied_denoiser(), {.weight = *f.guidance});
+    result.update({{"guide", guide->step}, {"guidance", *f.guidance}});
+  }
   std::vector<uint64_t> seeds(size_t(f.count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  const std::vector<uint8_t> pixels =
-      model::sample_images(device, loaded.varied_denoiser(), plan, image, seeds);
+  const std::vector<uint8_t> pixels = model::sample_images(device, denoiser, plan, image, seeds);
   const auto seen = [&](const uint8_t* of, size_t count) {
-    return Faces{of, count, features.look(of, count, height, width).features};
+    return Faces{count, features.look(of, count, height, width)};
   };
-  add_distances(result, seen(pixels.data(), seeds.size()), seen(reference.pixels(), reference.count()));
+  const Faces drawn = seen(pixels.data(), seeds.size());
+  add_distances(result, drawn, seen(reference.pixels(), reference.count()));
+  if (!loaded.attributes.empty())
+    add_asked(result, loaded.attributes, seeds, features.attributes(), drawn.seen.answers);
   return result;
 }
 
@@ -217,6 +252,7 @@ int run(const Request& f) {
     return 0;
   }
   if (!f.train_features.empty()) return train(f, cpu);
+  if (f.guide.empty() == f.guidance.has_value()) fail("give --guide and --guidance, or neither");
   const std::string weights = f.features.empty() ? kFeatures : f.features;
   if (f.reference.empty())
     fail("--reference is needed: draw faces with ./make_faces, of a seed that nothing learned from");

@@ -15,7 +15,7 @@ loader.exec_module(quality)
 
 
 def record(recipe, seed, distance, **other):
-    row = {"recipe": recipe, "preset": "faces32", "seed": seed, "minutes": 4.0, "seconds": 240.0, "images": 32000,
+    row = {"recipe": recipe, "preset": "faces32", "seed": seed, "minutes": 4.0, "rate": 133.4, "images": 32000,
            "count": 1000, "fd_drawn": distance, "floor": 0.1, "loss": 0.2, "recall": 0.5, "precision": 0.6,
            "commit": "abc", "date": "2026-11-29 12:00", "machine": "a machine, 1 thread", "options": "--batch 32"}
     return {**row, **other}
@@ -34,7 +34,7 @@ class Tables(unittest.TestCase):
         text = quality.tables(self.BASE + [record("x0", 1, 8), record("x0", 2, 4)])
         self.assertEqual(cells(text, "base")[5:7], ["12.00 (10.00 to 14.00)", "1"])
         self.assertEqual(cells(text, "x0")[5:7], ["6.00 (4.00 to 8.00)", "0.50"])
-        self.assertEqual(cells(text, "x0")[2:5], ["4.0", "32,000", "2"])
+        self.assertEqual(cells(text, "x0")[2:5], ["133", "32,000", "2"])
         self.assertLess(text.index("`x0`"), text.index("`base`"))  # the best first
 
     def test_a_difference_within_the_spread_of_base_is_none(self):
@@ -92,7 +92,7 @@ class Files(unittest.TestCase):
         self.assertRaisesRegex(quality.Failed, ":2 is damaged", quality.records)
 
     def test_what_is_in_the_records_is_recognised(self):
-        flags = " ".join(quality.BASE)
+        flags = quality.RECIPES["base"].options()
         quality.add(record("base", 1, 10, options=flags))
         quality.add(record("base", 1, 10, minutes=None, images=64000, options=flags))
         quality.add(record("patch2", 1, 10, options=flags))  # as it was before the recipe changed
@@ -108,8 +108,12 @@ class Files(unittest.TestCase):
 
 
 class Tree(unittest.TestCase):
-    def test_base_is_how_the_demo_trains(self):
-        self.assertIn(" ".join(quality.BASE), (ROOT / "scripts/demo").read_text())
+    def test_a_recipe_that_shares_a_training_has_its_flags(self):
+        for name, recipe in quality.RECIPES.items():
+            if recipe.of:
+                other = quality.RECIPES[recipe.of]
+                self.assertEqual((recipe.train, other.of), (other.train, ""), name)
+                self.assertNotEqual(recipe.options(), other.options(), name)
 
     def test_the_page_shows_the_records(self):
         head, tables = quality.PAGE.read_text().split(quality.MARK)
