@@ -18,12 +18,29 @@
 #include "data/statistics.h"
 #include "engine/io/npy.h"
 #include "engine/io/safetensors.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/parallel.h"
+#include "kernels/base/path_text.h"
 #include "model/training/checkpoint.h"
 #include "model/training/power_average.h"
 
-/// ./inspect checkpoint DIR | data DIR | image FILE | forward ... | ema ...: only reads, except for the files that it
-/// is asked to write.
+/// ./inspect checkpoint DIR | data DIR | image FILE | forward ... | ema ... | export ...: only reads, except for the
+/// files that it is asked to write.
+namespace ito::apps {
+
+/// What stored weights are rounded to.
+enum class WeightType : uint8_t { f32, f16, bf16 };
+
+}  // namespace ito::apps
+
+template <>
+struct ito::Names<ito::apps::WeightType> {
+  using WeightType = apps::WeightType;
+  static constexpr std::string_view kKind = "type of weights";
+  static constexpr Named<WeightType> kTable[] = {
+      {"f32", WeightType::f32}, {"f16", WeightType::f16}, {"bf16", WeightType::bf16}};
+};
+
 namespace ito::apps {
 namespace {
 
@@ -101,6 +118,19 @@ void fields(Options& o, Visit&& visit) {
   visit(o.out, Field("out", "a folder that receives the model, as a checkpoint to sample").required());
 }
 
+struct ExportRequest {
+  std::string model, out;
+  WeightType weights = WeightType::f32;
+};
+
+template <FieldsOf<ExportRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.model, Field("model", "a run or a checkpoint").as("model").otherwise("the newest"));
+  visit(o.weights, Field("weights", "what they are rounded to: f16 and bf16 take half the bytes"));
+  visit(o.out,
+        Field("out", "a folder that receives the averaged weights, as a checkpoint to sample").required());
+}
+
 double root_mean_square(const std::vector<float>& values) {
   double sum = 0;
   for (float v : values) sum += double(v) * v;
@@ -132,7 +162,7 @@ int inspect_checkpoint(const CheckpointRequest& f) {
     char line[200];
     std::snprintf(line, sizeof line, "  %-56s %-4s %-20s rms %.4g\n", tensor.name.c_str(),
                   io::name_of(tensor.type), io::shape_text(tensor.shape).c_str(),
-                  root_mean_square(reader.values<float>(tensor.name)));
+                  root_mean_square(reader.reals(tensor.name)));
     std::cout << line;
   }
   std::cout << "\noptions " << model::to_json(loaded.options);
@@ -322,7 +352,21 @@ int make_average(const EmaRequest& f) {
   loaded.step = updates;
   model::save_model(f.out, loaded);
   std::cout << "wrote      " << f.out << ": the average of relative width " << f.sigma_rel << " over "
-            << thousands(updates) << " updates; ./sample --checkpoint " << f.out << " draws from it\n";
+            << thousands(updates) << " updates; " << commands::kSample << " --checkpoint "
+            << shell_quoted(f.out) << " draws from it\n";
+  return 0;
+}
+
+int export_model(const ExportRequest& f) {
+  if (fs::exists(f.out)) fail(cat("--out ", f.out, " exists already: choose a new folder"));
+  const fs::path checkpoint = f.model.empty() ? find_checkpoint("", "") : run_or_checkpoint("MODEL", f.model);
+  engine::Device device;
+  const model::LoadedModel loaded = model::load_model(device, checkpoint);
+  constexpr io::ElementType kTypes[] = {io::ElementType::f32, io::ElementType::f16, io::ElementType::bf16};
+  model::save_model(f.out, loaded, kTypes[size_t(f.weights)]);
+  std::cout << "wrote      " << f.out << ": the model of " << checkpoint.string() << " in "
+            << name_of(f.weights) << "; " << commands::kSample << " --checkpoint " << shell_quoted(f.out)
+            << " draws from it\n";
   return 0;
 }
 
@@ -341,14 +385,17 @@ int main(int argc, char** argv) {
       app.add_subcommand("forward", "the bare network F(x; c_noise) on numbers, with EMA weights");
   CLI::App* ema =
       app.add_subcommand("ema", "a model of averaged weights, of any length, from a run with --power-ema");
-  Flags of_checkpoint(*checkpoint), of_data(*data), of_image(*image), of_forward(*bare), of_ema(*ema);
+  CLI::App* exported = app.add_subcommand("export", "a model alone, without the state of its run");
+  Flags of_checkpoint(*checkpoint), of_data(*data), of_image(*image), of_forward(*bare), of_ema(*ema),
+      of_export(*exported);
   of_checkpoint.add(CheckpointRequest{}), of_data.add(DataRequest{}), of_image.add(ImageRequest{}),
-      of_forward.add(ForwardRequest{}), of_ema.add(EmaRequest{});
+      of_forward.add(ForwardRequest{}), of_ema.add(EmaRequest{}), of_export.add(ExportRequest{});
   return run_program(app, argc, argv, [&] {
     if (*checkpoint) return inspect_checkpoint(of_checkpoint.read<CheckpointRequest>());
     if (*data) return inspect_data(of_data.read<DataRequest>());
     if (*image) return inspect_image(of_image.read<ImageRequest>());
     if (*ema) return make_average(of_ema.read<EmaRequest>());
+    if (*exported) return export_model(of_export.read<ExportRequest>());
     return forward(of_forward.read<ForwardRequest>());
   });
 }

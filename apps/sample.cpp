@@ -14,6 +14,7 @@
 #include "data/pictures/contact_sheet.h"
 #include "data/pictures/image.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/commands.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/math.h"
 #include "model/diffusion/sampler.h"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 
 fs::path output_folder(const SampleRequest& f, const fs::path& checkpoint) {
   if (!f.out.empty()) return f.out;
-  if (!f.checkpoint.empty()) return "samples";
+  if (!f.checkpoint.empty() || checkpoint == included_model()) return "samples";
   return checkpoint.parent_path().parent_path() / "images";
 }
 
@@ -304,7 +305,21 @@ int sample_images_of(const SampleRequest& f, engine::Device& device, Job& job, c
   return made.images < job.seeds.size() ? kStoppedCode : 0;
 }
 
-int sample(const SampleRequest& f) {
+/// Where there is no run, and no model is named: says which one is drawn from instead, and returns the sampler for a
+/// first look, unless one is asked for.
+model::SamplerOptions introduce_included_model(const model::SamplerOptions& asked) {
+  std::cout
+      << "note       no run is below runs/: this model comes with Ito, and has seen drawn faces alone; one "
+         "of your own: "
+      << commands::kHowToTrain << "\n";
+  const bool chosen = asked.fast || asked.best || asked.sampler || asked.steps || asked.evaluations;
+  if (chosen) return asked;
+  model::SamplerOptions quick = asked;
+  quick.fast = true;
+  return quick;
+}
+
+int sample(SampleRequest f) {
   if (f.list_samplers) {
     std::cout << model::sampler_table();
     return 0;
@@ -313,6 +328,8 @@ int sample(const SampleRequest& f) {
   check_output("--npy", f.npy);
   const engine::DeviceOptions where_to_run = device_options(f.device);
   const fs::path checkpoint = find_checkpoint(f.checkpoint, f.run);
+  if (f.checkpoint.empty() && f.run.empty() && checkpoint == included_model())
+    f.sampler = introduce_included_model(f.sampler);
   engine::Device device(where_to_run);
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
   const model::NetworkConfig& net = loaded.options.network;

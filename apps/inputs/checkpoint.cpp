@@ -21,16 +21,28 @@ uint64_t parse_seed(std::string_view text, const std::string& all) {
 
 }  // namespace
 
+std::optional<fs::path> included_model() {
+  std::error_code none;
+  const fs::path programs = fs::read_symlink("/proc/self/exe", none).parent_path();
+  for (const char* folder :
+       {"data/drawn_model", "../share/ito/drawn_model"})  // the repository's, a package's
+    if (fs::exists(programs / folder, none)) return (programs / folder).lexically_normal();
+  return {};
+}
+
 fs::path find_checkpoint(const std::string& checkpoint, const std::string& run) {
+  const std::string advice = cat("; train one first: ", commands::kHowToTrain);
   if (!checkpoint.empty()) {
-    if (!fs::exists(checkpoint))
-      fail(cat("there is no checkpoint ", checkpoint, "; ", commands::kHowToTrain));
+    if (!fs::exists(checkpoint)) fail(cat("there is no checkpoint ", checkpoint, advice));
     return checkpoint;
   }
   std::optional<fs::path> folder = run.empty() ? model::newest_run("runs") : fs::path(run);
-  if (!folder) fail(cat("there is no trained model below runs/; ", commands::kHowToTrain));
+  if (!folder) {
+    if (const auto included = included_model()) return *included;
+    fail(cat("there is no trained model below runs/", advice));
+  }
   const auto newest = model::newest_checkpoint(*folder);
-  if (!newest) fail(cat("the run ", folder->string(), " has no checkpoint yet; ", commands::kHowToTrain));
+  if (!newest) fail(cat("the run ", folder->string(), " has no checkpoint yet", advice));
   return *newest;
 }
 

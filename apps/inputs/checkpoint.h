@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +15,11 @@ namespace ito::apps {
 
 inline constexpr int kMostSeeds = 1000000;  // at most, in one call
 
-/// The checkpoint that flags name: --checkpoint DIR as it is; --run DIR's newest; else the newest run's below
-/// runs/. Error: there is none, and how to get one.
+/// The model that comes with Ito, learned from drawn faces (scripts/train_drawn_model); none where it is not there.
+std::optional<std::filesystem::path> included_model();
+
+/// The checkpoint that flags name: --checkpoint DIR as it is; --run DIR's newest; else the newest run's below runs/,
+/// and where there is none the included model. Error: there is none, and how to get one.
 std::filesystem::path find_checkpoint(const std::string& checkpoint, const std::string& run);
 
 /// The checkpoint that a flag's value names: its folder as it is, or a run's newest. Error, with the flag: there is

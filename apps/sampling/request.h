@@ -30,7 +30,7 @@ void fields(Options& o, Visit&& visit) {
   fields(o.sampler, visit);
   visit(o.list_samplers, Field("list_samplers", "print what each sampler is, and do nothing else"));
   visit(o.run, Field("run", "a training run's folder; its newest checkpoint is used")
-                   .otherwise("the newest run below runs/"));
+                   .otherwise("the newest run below runs/; without any the model that comes with Ito"));
   visit(o.checkpoint, Field("checkpoint", "one checkpoint's folder"));
   visit(o.count, Field("count", "how many images, seeds 0 .. N-1", from(1).to(kMostSeeds))
                      .otherwise("64; with --noise as many as it has, with --attr-grid 4"));
@@ -45,7 +45,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.strip, Field("strip", "writes strip.png: so many denoised states of some images on their way",
                        from(1).to(100)));
   visit(o.out, Field("out", "where grid.png, 000000.png ... and samples.json go")
-                   .otherwise("the run's folder/images; with --checkpoint: samples"));
+                   .otherwise("the run's folder/images; without a run: samples"));
   fields(o.device, visit);
 }
 
