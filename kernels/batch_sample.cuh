@@ -36,7 +36,7 @@ class SourceIndex {
 };
 
 /// Four elements of a mapped image, as far as it has them.
-__device__ inline void read_mapped_quad(const SampleImage& s, int first, float* x0) {
+__device__ inline void read_mapped_quad(const SampleImage& s, int first, float (&x0)[kQuad]) {
   const int pixels = s.h * s.w;
   int at = first / s.c, channel = first % s.c;
   MappedPixel<float> pixel(s, at / s.w, at % s.w);
@@ -52,7 +52,7 @@ __device__ inline void read_mapped_quad(const SampleImage& s, int first, float* 
 /// 4: they are all there, and aligned. Four pixels are one access where they are neighbours in the image; a mirrored
 /// pixel of three channels is read by bytes, which lie in the sectors that the warp reads anyway.
 template <int V>
-__device__ inline void read_quad(const SampleImage& s, int first, float* x0) {
+__device__ inline void read_quad(const SampleImage& s, int first, float (&x0)[kQuad]) {
   if (s.map) return read_mapped_quad(s, first, x0);
   const int size = s.h * s.w * s.c;
   SourceIndex source(s, first);
@@ -61,7 +61,7 @@ __device__ inline void read_quad(const SampleImage& s, int first, float* x0) {
     pixel = load<kQuad>(s.pixels + source.next());
   } else {
     for (int k = 0; k < kQuad; ++k)
-      if (V == kQuad || first + k < size) pixel.v[k] = s.pixels[source.next()];
+      if (V == kQuad || first + k < size) pixel.v[k] = load<1>(s.pixels + source.next()).v[0];
   }
   for (int k = 0; k < kQuad; ++k) x0[k] = from_level(float(2 * int(pixel.v[k]) - 255));
 }

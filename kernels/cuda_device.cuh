@@ -33,11 +33,13 @@ __device__ constexpr void check_access() {
 struct CallSite {};
 __device__ inline void check_aligned(const void*, size_t, CallSite) {}
 __device__ inline void check_within_array(const void*, size_t, CallSite) {}
+__device__ inline void check_read(const void*, size_t, CallSite) {}
 __device__ inline void check_global(const void*, size_t, CallSite) {}
 #else
 using CallSite = simt::SourceLocation;
 using simt::check_aligned;
 using simt::check_global;
+using simt::check_read;
 using simt::check_within_array;
 #endif
 
@@ -93,7 +95,7 @@ template <int V, class T>
 __device__ inline Pack<T, V> load(const T* p, const CallSite& site = {}) {
   check_access<T, V>();
   check_aligned(p, sizeof(Pack<T, V>), site);
-  check_within_array(p, sizeof(Pack<T, V>), site);
+  check_read(p, sizeof(Pack<T, V>), site);
   using Bytes = typename Word<sizeof(Pack<T, V>)>::Type;
   const Bytes bytes = *reinterpret_cast<const Bytes*>(p);
   Pack<T, V> pack;

@@ -41,7 +41,6 @@ struct Moments {
   }
   /// Takes in the moments of other values, by Chan's formula.
   __device__ void merge(const Moments& other) {
-    if (other.count == 0) return;
     const float total = count + other.count;
     const float share = __fdividef(other.count, total);
     for (int i = 0; i < V; ++i) {

@@ -99,16 +99,16 @@ __global__ void __launch_bounds__(kThreads)
 
 void finish(CudaStream& stream, int64_t rows, int columns, In sums, const Epilogue& e, Out y) {
   const bool packs = are_packs({sums, e.bias, e.shift, e.residual, y}, {columns});
-  visit_cuda("finish", sums.dtype, [&](auto s) {
-    visit_cuda("finish", y.dtype, [&](auto t) {
+  visit_cuda("finish", y.dtype, [&](auto t) {
+    using T = decltype(t);
+    const FinishArguments<T> args{e.bias.as<float>(), e.shift.as<T>(), e.residual.as<T>(), e.rows_per_shift};
+    const auto run = [&](auto s) {
       using Sum = decltype(s);
-      using T = decltype(t);
-      const FinishArguments<T> args{e.bias.as<float>(), e.shift.as<T>(), e.residual.as<T>(),
-                                    e.rows_per_shift};
       launch(packs ? finish_kernel<Sum, T, kPack> : finish_kernel<Sum, T, 1>,
              config_of(rows, columns, packs ? kPack : 1), stream, rows, columns, sums.as<Sum>(), args,
              y.as<T>());
-    });
+    };
+    sums.dtype == DType::f32 ? run(float()) : run(t);
   });
 }
 

@@ -12,7 +12,7 @@ namespace ito::kernels::cuda_library {
 void copy_columns(CudaStream&, int64_t rows, int width, In from, int from_pitch, Out to, int to_pitch);
 
 /// y[row,c] = sums[row,c] + bias[c] + shift[row / rows_per_shift, c] + residual[row,c], rounded once. Any but
-/// sums may be null; sums may be y.
+/// sums, f32 or of y's dtype, may be null; sums may be y.
 struct Epilogue {
   In bias = {}, shift = {}, residual = {};
   int rows_per_shift = 1;

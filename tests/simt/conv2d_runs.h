@@ -111,6 +111,7 @@ Results<T> run(const Conv2dDims& d, const Operands& o, const Wish& wish = {}) {
       dx2(stream, wish.dx2 ? o.x2.size() : 0, wish.offset);
   DeviceArray<float> dw(stream, o.w.size(), wish.offset), dbias(stream, wish.dbias ? size_t(d.k) : 0);
   const auto pass = [&](ConvPass p, const auto& call) {
+    const KeepAligned here;
     DeviceArray<float> workspace(stream,
                                  conv2d_workspace_bytes(stream, policy, d, dtype_of<T>::value, p) / 4);
     call(workspace.out());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 /// What lets one test run on the emulator (ITO_SIMT) and on a GPU: the schedules under which it runs kernels.
@@ -19,11 +20,18 @@ inline std::vector<Schedule> all_schedules() {
   return {{Order::in_order, 0}, {Order::reverse, 0}, {Order::random, 1}, {Order::random, 2}};
 }
 
+/// Kernels may read and write this part of an allocation alone.
+inline void show_only(void* allocation, const void* first, size_t bytes) {
+  device_memory().show_only(allocation, first, bytes);
+}
+
 }  // namespace simt
 
 #else
 
 namespace simt {
+
+inline void show_only(void*, const void*, size_t) {}
 
 /// A GPU schedules its threads itself: all that can be asked for is one run more.
 struct Schedule {};

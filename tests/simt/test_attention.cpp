@@ -176,6 +176,13 @@ TEST_CASE_TEMPLATE("operands off the alignment of 16 bytes give the same bits", 
   CHECK(same(run(in, {}, 1), run(in)));
 }
 
+TEST_CASE_TEMPLATE("attention: any one operand off the alignment of 16 bytes, to the same bits", T, float,
+                   bf16) {
+  const Input<T> in({1, 20, 32, 2});
+  const auto aligned = run(in);
+  simt::with_each_array_unaligned([&] { CHECK(same(run(in), aligned)); });
+}
+
 TEST_CASE_TEMPLATE("large scores neither overflow nor lose the softmax", T, float, bf16) {
   check_case<T>({1, 65, 8, 1}, 6);  // scores beyond 80
 }

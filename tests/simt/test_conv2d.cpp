@@ -31,6 +31,10 @@ const std::vector<Conv2dDims> kShapes{
     {1, 5, 5, 8, 0, 4, 3, 3, 1, 0, 0, 0, 0},        // none
     {2, 18, 17, 4, 0, 4, 3, 3, 1, 1, 1, 1, 1},      // dw in several parts, the last one ragged
     {1, 17, 16, 128, 4, 132, 1, 1, 1, 0, 0, 0, 0},  // large tiles for dw
+    {2, 7, 9, 4, 0, 8, 3, 5, 2, 1, 2, 1, 2},        // height and width of filters differ, with a stride
+    {2, 5, 4, 8, 3, 8, 3, 3, 1, 1, 1, 1, 1},        // whole packs of the first source alone
+    {1, 5, 1, 4, 0, 4, 3, 1, 3, 0, 0, 1, 0},        // fewer columns than classes of pixels
+    {2, 18, 17, 8, 0, 32, 1, 1, 1, 0, 0, 0, 0},     // 256 weights in parts: dbias has blocks of its own
 };
 
 }  // namespace
@@ -114,10 +118,38 @@ TEST_CASE("gradients that are not wanted are not written, and change no others")
   CHECK_NOTHROW(run<float>(d, o, {{}, 0, false, false, true}));
 }
 
+TEST_CASE("a NaN in one pixel spoils the outputs that see it alone") {
+  for (const int channels : {8, 3}) {
+    const Conv2dDims d = padded({.n = 1, .h = 6, .w = 5, .c1 = channels, .k = 8, .r = 3, .s = 3});
+    CAPTURE(channels);
+    Operands o(d, false);
+    const auto right = run<float>(d, o);
+    const int y = 2, x = 1;
+    for (int c = 0; c < channels; ++c) o.x[size_t((y * d.w + x) * channels + c)] = NAN;
+    for (int k = 0; k < d.k; ++k) o.dy[size_t((y * d.w + x) * d.k + k)] = NAN;
+    const auto got = run<float>(d, o);
+    int wrong = 0;
+    for (int i = 0; i < d.h * d.w; ++i) {
+      const bool sees = std::abs(i / d.w - y) <= 1 && std::abs(i % d.w - x) <= 1;
+      for (int k = 0; k < d.k; ++k) {
+        const size_t at = size_t(i * d.k + k);
+        wrong += sees ? !std::isnan(float(got.y[at])) : float(got.y[at]) != float(right.y[at]);
+      }
+      for (int c = 0; c < channels; ++c) {
+        const size_t at = size_t(i * channels + c);
+        wrong += sees ? !std::isnan(float(got.dx[at])) : float(got.dx[at]) != float(right.dx[at]);
+      }
+    }
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("operands off the alignment of 16 bytes are read singly, to the same bits") {
   const Conv2dDims d = padded({.n = 2, .h = 7, .w = 5, .c1 = 8, .c2 = 4, .k = 16, .r = 3, .s = 3});
   const Operands o(d);
-  CHECK(same(run<float>(d, o, {{}, 1}), run<float>(d, o)));
+  const auto aligned = run<float>(d, o);
+  CHECK(same(run<float>(d, o, {{}, 1}), aligned));
+  with_each_array_unaligned([&] { CHECK(same(run<float>(d, o), aligned)); });
 }
 
 TEST_CASE("an image's bits depend on neither its batch nor the tiles") {
@@ -155,7 +187,18 @@ TEST_CASE("conv2d refuses what it cannot do") {
   CHECK_THROWS_AS(conv2d_backward_weights(stream, policy, {.n = 4, .h = 16, .w = 16, .c1 = 4, .k = 4},
                                           {.dy = x, .x = x, .dw = out, .dbias = out}),
                   ito::Error);
-  CHECK_THROWS_AS(conv2d_workspace_bytes(stream, policy, {.n = 1 << 16, .h = 256, .w = 256, .c1 = 4, .k = 4},
-                                         DType::f32, ConvPass::forward),
-                  ito::Error);
+  // Pixels of x, of y, and entries of the filters: 2^30 at most, each for itself, in each of their factors.
+  const auto bytes = [&](const Conv2dDims& dims) {
+    return conv2d_workspace_bytes(stream, policy, dims, DType::f32, ConvPass::forward);
+  };
+  for (const Conv2dDims& dims :
+       {Conv2dDims{.n = 1 << 14, .h = 257, .w = 256, .c1 = 4, .k = 4, .stride = 256},
+        Conv2dDims{.n = 1 << 14, .h = 256, .w = 257, .c1 = 4, .k = 4, .stride = 256},
+        Conv2dDims{.n = 1 << 14, .h = 1, .w = 1, .c1 = 4, .k = 4, .pad_bottom = 256, .pad_right = 255},
+        Conv2dDims{.n = 1 << 14, .h = 1, .w = 1, .c1 = 4, .k = 4, .pad_bottom = 255, .pad_right = 256},
+        Conv2dDims{.n = 1, .h = 4096, .w = 4096, .c1 = 65, .k = 4, .r = 4096, .s = 4096},
+        Conv2dDims{.n = 1, .h = 4096, .w = 4096, .c1 = 4, .k = 65, .r = 4096, .s = 4096}})
+    CHECK_THROWS_AS(bytes(dims), ito::Error);
+  CHECK_NOTHROW(bytes({.n = 1 << 14, .h = 256, .w = 256, .c1 = 4, .k = 4}));
+  CHECK_NOTHROW(bytes({.n = 1, .h = 4096, .w = 4096, .c1 = 64, .k = 64, .r = 4096, .s = 4096}));
 }

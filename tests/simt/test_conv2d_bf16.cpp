@@ -27,6 +27,10 @@ const std::vector<Conv2dDims> kShapes{
     {2, 18, 17, 8, 0, 8, 3, 3, 1, 1, 1, 1, 1},    // dw in several parts, the last one ragged
     {1, 18, 17, 16, 0, 40, 3, 3, 1, 1, 1, 1, 1},  // the same in wide tiles
     {1, 7, 6, 128, 8, 136, 1, 1, 1, 0, 0, 0, 0},  // large tiles for dw
+    {2, 7, 9, 8, 0, 16, 3, 5, 2, 1, 2, 1, 2},     // height and width of filters differ, with a stride
+    {2, 5, 4, 16, 3, 8, 3, 3, 1, 1, 1, 1, 1},     // whole packs of the first source alone
+    {1, 5, 1, 8, 0, 8, 3, 1, 3, 0, 0, 1, 0},      // fewer columns than classes of pixels
+    {2, 18, 17, 8, 0, 32, 1, 1, 1, 0, 0, 0, 0},   // 256 weights in parts: dbias has blocks of its own
 };
 
 }  // namespace
@@ -78,10 +82,38 @@ TEST_CASE("gradients that are not wanted are not written, and change no others")
   CHECK(same_bits(run<bf16>(d, o, {{}, 0, true, false, true}).dx, all.dx));
 }
 
+TEST_CASE("a NaN in one pixel spoils the outputs that see it alone") {
+  for (const int channels : {8, 3}) {
+    const Conv2dDims d = padded({.n = 1, .h = 6, .w = 5, .c1 = channels, .k = 8, .r = 3, .s = 3});
+    CAPTURE(channels);
+    Operands o(d, false);
+    const auto right = run<bf16, bf16>(d, o);
+    const int y = 2, x = 1;
+    for (int c = 0; c < channels; ++c) o.x[size_t((y * d.w + x) * channels + c)] = NAN;
+    for (int k = 0; k < d.k; ++k) o.dy[size_t((y * d.w + x) * d.k + k)] = NAN;
+    const auto got = run<bf16, bf16>(d, o);
+    int wrong = 0;
+    for (int i = 0; i < d.h * d.w; ++i) {
+      const bool sees = std::abs(i / d.w - y) <= 1 && std::abs(i % d.w - x) <= 1;
+      for (int k = 0; k < d.k; ++k) {
+        const size_t at = size_t(i * d.k + k);
+        wrong += sees ? !std::isnan(float(got.y[at])) : float(got.y[at]) != float(right.y[at]);
+      }
+      for (int c = 0; c < channels; ++c) {
+        const size_t at = size_t(i * channels + c);
+        wrong += sees ? !std::isnan(float(got.dx[at])) : float(got.dx[at]) != float(right.dx[at]);
+      }
+    }
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("operands off the alignment of 16 bytes are read singly, to the same bits") {
   const Conv2dDims d = padded({.n = 2, .h = 7, .w = 5, .c1 = 16, .c2 = 8, .k = 16, .r = 3, .s = 3});
   const Operands o(d);
-  CHECK(same(run<bf16, bf16>(d, o, {{}, 1}), run<bf16, bf16>(d, o)));
+  const auto aligned = run<bf16, bf16>(d, o);
+  CHECK(same(run<bf16, bf16>(d, o, {{}, 1}), aligned));
+  with_each_array_unaligned([&] { CHECK(same(run<bf16, bf16>(d, o), aligned)); });
 }
 
 TEST_CASE("an image's bits depend on neither its batch nor the tiles") {

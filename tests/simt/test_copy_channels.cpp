@@ -40,6 +40,11 @@ TEST_CASE_TEMPLATE("copy_channels copies what the CPU does, and leaves the rest"
   check<T>(2, 9, 16, {40, 24}, {16, 0}, 1);  // unaligned
   check<T>(1, 77, 8, {8, 0}, {20, 12});      // packs would not start where they must
   check<T>(2, 300, 8, {24, 8}, {16, 8});     // more than a block
+  // One number alone is no whole packs.
+  check<T>(2, 4, 12, {16, 0}, {16, 0}), check<T>(2, 4, 6, {8, 0}, {8, 0}),
+      check<T>(2, 3, 8, {20, 8}, {16, 8}), check<T>(2, 3, 8, {24, 4}, {16, 8});
+  check<T>(2, 3, 8, {16, 8}, {20, 8}), check<T>(2, 3, 8, {16, 8}, {24, 4});
+  simt::with_each_array_unaligned([] { check<T>(1, 3, 8, {16, 8}, {24, 16}); });
 }
 
 TEST_CASE("copy_channels refuses f64, ranges that do not fit and images too large for its index") {

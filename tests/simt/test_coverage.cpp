@@ -1,10 +1,16 @@
+#include <cxxabi.h>
 #include <doctest/doctest.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <memory>
 #include <regex>
 #include <set>
+#include <sstream>
 #include <string>
 
 namespace {
@@ -37,6 +43,30 @@ size_t declarations_in(const std::string& source) {
   return size_t(std::distance(std::sregex_iterator(code.begin(), code.end(), word), std::sregex_iterator()));
 }
 
+/// "void a::scale_kernel<float, 4>(int)" -> "scale_kernel".
+std::string base_name(const std::string& signature) {
+  const std::string head = signature.substr(0, signature.find_first_of("<("));
+  const size_t before = head.find_last_of(": ");
+  return before == std::string::npos ? head : head.substr(before + 1);
+}
+
+/// The symbols that a library defines, and what they stand for.
+std::map<std::string, std::string> symbols_of(const std::string& library) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> list(
+      popen((SIMT_NM " --defined-only '" + library + "'").c_str(), "r"), pclose);
+  REQUIRE(list);
+  std::map<std::string, std::string> symbols;
+  char line[8192], kind, symbol[8192];
+  while (std::fgets(line, sizeof line, list.get())) {
+    if (std::sscanf(line, "%*x %c %8191s", &kind, symbol) != 2 || (kind != 'T' && kind != 'W')) continue;
+    int status = 0;
+    const std::unique_ptr<char, void (*)(void*)> full(abi::__cxa_demangle(symbol, nullptr, nullptr, &status),
+                                                      std::free);
+    symbols[symbol] = status == 0 ? full.get() : symbol;
+  }
+  return symbols;
+}
+
 /// The kernels of the product below a folder.
 std::set<std::string> kernels_below(const std::filesystem::path& folder) {
   std::set<std::string> all;
@@ -62,20 +92,35 @@ TEST_CASE("the names of kernels are found in source") {
   CHECK(names == std::set<std::string>{"a_kernel", "b_kernel"});
 }
 
-TEST_CASE("every kernel has been executed by a test of its own, benchmarks' by the benchmarks") {
+TEST_CASE(
+    "every form of every kernel has been executed by a test of its own, benchmarks' kernels by the "
+    "benchmarks") {
   // The engine's programs are not run where races are looked for, so that what they execute does not count.
-  std::set<std::string> alone, by_engine;
+  std::set<std::string> alone, by_engine, symbols;
   std::ifstream records(SIMT_RECORDS);
   for (std::string record; std::getline(records, record);) {
     const bool engine = record.find("/simt_engine_") != std::string::npos;
     std::ifstream in(record);
-    for (std::string line; std::getline(in, line);)
-      (engine ? by_engine : alone).insert(line.substr(0, line.find(' ')));
+    for (std::string line; std::getline(in, line);) {
+      std::istringstream words(line);
+      std::string name, symbol;
+      words >> name >> symbol;
+      (engine ? by_engine : alone).insert(name);
+      if (!engine) symbols.insert(symbol);
+    }
   }
   const std::set<std::string> kernels = kernels_below(ITO_SOURCE_DIR "/kernels");
   CHECK(kernels.size() > 30);
   for (const std::string& kernel : kernels)
     CHECK_MESSAGE(alone.count(kernel) == 1, kernel, " was executed by no test of the kernels");
+  // And in all forms that there are: types, widths of packs, shapes of tiles.
+  int forms = 0;
+  for (const auto& [symbol, signature] : symbols_of(SIMT_LIBRARY)) {
+    if (kernels.count(base_name(signature)) == 0) continue;
+    ++forms;
+    CHECK_MESSAGE(symbols.count(symbol) == 1, signature, " was executed by no test of the kernels");
+  }
+  CHECK(forms > 200);
 #ifdef SIMT_BENCH
   for (const std::string& kernel : kernels_below(ITO_SOURCE_DIR "/bench"))
     CHECK_MESSAGE(by_engine.count(kernel) == 1, kernel, " was executed by no test of the benchmarks");

@@ -109,6 +109,7 @@ ConvResults<T> run_cudnn(const Problem& p, const simt::Schedule& schedule) {
   DeviceArray<float> dw(stream, size_t(p.weights())), dbias(stream, size_t(d.k));
   const auto with_workspace = [&](ConvPass pass, auto run) {
     const size_t bytes = cudnn_workspace_bytes(stream, kDeterministic, d, dtype_of<T>::value, pass);
+    const simt::KeepAligned here;
     DeviceArray<float> workspace(stream, bytes / 4);
     run(workspace.out());
     workspace.read();
@@ -192,6 +193,15 @@ TEST_CASE_TEMPLATE("cuDNN's place answers with the convolution's results", T, fl
                                .s = 3,
                                .stride = 2}));                               // two sources, packs, stride 2
   check_convolution<T>({.n = 1, .h = 4, .w = 3, .c1 = 5, .c2 = 2, .k = 4});  // two sources off the packs
+  check_convolution<T>({.n = 1, .h = 53, .w = 17, .c1 = 3, .k = 40});  // sums of columns in uneven parts
+  const Problem p{{.n = 1, .h = 2, .w = 3, .c1 = 8, .c2 = 8, .k = 8}};
+  const ConvResults<T> aligned = run_cudnn<T>(p, {});
+  simt::with_each_array_unaligned([&] {
+    const ConvResults<T> got = run_cudnn<T>(p, {});
+    CHECK((simt::same_bits(got.y, aligned.y) && simt::same_bits(got.dx, aligned.dx)));
+    CHECK((simt::same_bits(got.dx2, aligned.dx2) && simt::same_bits(got.dw, aligned.dw)));
+    CHECK(simt::same_bits(got.dbias, aligned.dbias));
+  });
 }
 
 TEST_CASE("of two sources' gradients either may be left out") {
@@ -218,9 +228,12 @@ TEST_CASE("what cuDNN cannot do is not asked of it") {
   CudaStream stream;
   const Conv2dDims even = padded({.n = 1, .h = 8, .w = 8, .c1 = 4, .k = 4, .r = 3, .s = 3, .stride = 2});
   Conv2dDims uneven = even;
-  uneven.pad_top = uneven.pad_left = 0;
   CHECK(cudnn_supports(stream, even, DType::bf16, ConvPass::forward));
-  CHECK_FALSE(cudnn_supports(stream, uneven, DType::bf16, ConvPass::forward));
+  for (int Conv2dDims::*side : {&Conv2dDims::pad_top, &Conv2dDims::pad_left}) {
+    uneven = even;
+    uneven.*side = 0;
+    CHECK_FALSE(cudnn_supports(stream, uneven, DType::bf16, ConvPass::forward));
+  }
   CHECK_FALSE(cudnn_supports(stream, even, DType::f64, ConvPass::forward));
   CHECK_THROWS_WITH(cudnn_workspace_bytes(stream, kDeterministic, even, DType::f64, ConvPass::forward),
                     "cudnn: f64 exists on the CPU only; on CUDA use f32 or bf16");

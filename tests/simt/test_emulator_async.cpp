@@ -133,7 +133,7 @@ TEST_CASE("asynchronous copies need alignment and memory that is there") {
   check_caught(copy(2, 0),
                {"misaligned_copy_kernel", "test_emulator_async.cpp:", "8 bytes past a multiple of the 16"});
   check_caught(copy(0, 1), {"misaligned_copy_kernel", "4 bytes past a multiple of the 16"});
-  check_caught(copy(0, 16), {"test_emulator_async.cpp:", "outside every allocation of device memory"});
+  check_caught(copy(0, 16), {"test_emulator_async.cpp:", "outside of what is allocated"});
   check_caught(copy(16, 0), {"shared memory out of bounds: element 16 of the 16"});
   stream.release(memory);
 }

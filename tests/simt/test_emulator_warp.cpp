@@ -53,10 +53,23 @@ __global__ void votes_kernel(int* out) {
 
 __global__ void atomics_kernel(int* sum, unsigned* most, unsigned long long* swapped) {
   const int me = int(blockIdx.x * blockDim.x + threadIdx.x);
+  __threadfence();
   atomicAdd(sum, me);
+  __threadfence();
   atomicMax(most, unsigned(me * 37 % 101));
+  __threadfence();
   atomicCAS(swapped, 0ull, 1ull + unsigned(me));
 }
+
+__global__ void signal_kernel(unsigned* count, bool before, bool after) {
+  if (before) __threadfence();
+  atomicAdd(count, 1u);
+  if (after) __threadfence();
+  __syncthreads();
+}
+
+/// Reads a pack of floats at an offset, and writes it elsewhere.
+__global__ void copy_pack_kernel(const float* from, float* to) { store(to, load<1>(from)); }
 
 }  // namespace ito::kernels
 
@@ -119,6 +132,47 @@ TEST_CASE("votes and shuffles") {
       CHECK(mine[5] == lane * 7 % 32);
     }
   }
+}
+
+TEST_CASE("an atomic on global memory wants a fence before it and another one behind it") {
+  CudaStream stream;
+  DeviceArray<unsigned> count(stream, std::vector<unsigned>{0});
+  const auto run = [&](bool before, bool after) {
+    return [&, before, after] { launch(signal_kernel, config(2, 32), stream, count.data(), before, after); };
+  };
+  check_caught(run(false, true), {"signal_kernel", "without a fence before it"});
+  check_caught(run(true, false), {"signal_kernel", "without a fence between them"});
+  simt::machine().set_schedule({});
+  run(true, true)();
+  stream.synchronize();
+}
+
+TEST_CASE(
+    "reads and writes outside of an array are caught, an element away or in another allocation's guard") {
+  CudaStream stream;
+  DeviceArray<float> from(stream, std::vector<float>{1, 2}), to(stream, 2, 1);
+  const auto run = [&](int read, int write) {
+    return [&, read, write] {
+      launch(copy_pack_kernel, config(1, 1), stream, from.data() + read, to.data() + write);
+    };
+  };
+  for (const int outside : {-1, 2, -64, 65, 200}) {
+    check_caught(run(outside, 0),
+                 {"copy_pack_kernel", "4 bytes of device memory outside of what is allocated"});
+    check_caught(run(0, outside),
+                 {"copy_pack_kernel", "4 bytes of device memory outside of what is allocated"});
+  }
+  simt::machine().set_schedule({});
+  run(1, 1)();
+  CHECK(to.read()[1] == 2);
+}
+
+TEST_CASE("a guard that is copied into another one's place is seen") {
+  CudaStream stream;
+  DeviceArray<float> from(stream, std::vector<float>{1, 2}), to(stream, 2);
+  CHECK(std::isnan(from.read()[0]) == false);
+  stream.copy(to.data() + 2, from.data() + 2, sizeof(float));
+  CHECK_THROWS_WITH(to.read(), "a kernel wrote outside its result");
 }
 
 TEST_CASE("atomics of integers") {

@@ -275,6 +275,15 @@ TEST_CASE("operands off the alignment of 16 bytes are read singly") {
   const GroupNormDims d{2, 19, 16, 8, 3, 1e-5f, Activation::silu};
   check(Input<float>(d));
   check(Input<bf16>(d));
+  const auto check_each = [](const auto& in) {
+    simt::with_each_array_unaligned([&] {
+      const auto out = run(in, {});
+      CHECK(wrong_forward(in, out) == 0);
+      CHECK(wrong_backward(in, out) == 0);
+    });
+  };
+  check_each(Input<float>(d));
+  check_each(Input<bf16>(d));
 }
 
 TEST_CASE("gradients that are not wanted are not written") {

@@ -158,6 +158,12 @@ TEST_CASE("langevin: a guide, limits, in place, unaligned") {
     }
 }
 
+TEST_CASE("langevin: any one operand off the alignment of 16 bytes") {
+  Case c{.dims = {2, 8}};
+  c.guided = true;
+  simt::with_each_array_unaligned([&] { check_case<float, float>(c); });
+}
+
 TEST_CASE("langevin: nothing moves where snr is 0, nor where D_0 is x") {
   for (const bool batch_norms : {false, true}) {
     Case c{.dims = {2, 301, batch_norms}};

@@ -57,6 +57,7 @@ Results<T> run_linear(const Product& p, const Schedule& schedule = {}) {
       residual(stream, converted<T>(p.residual)), y(stream, dy.read().size()), dx(stream, p.x.size());
   DeviceArray<float> w(stream, p.w), bias(stream, p.bias), dw(stream, p.w.size()),
       dbias(stream, p.bias.size());
+  const KeepAligned here;
   DeviceArray<float> forward(stream, bytes(ConvPass::forward)), data(stream, bytes(ConvPass::backward_data)),
       weights(stream, bytes(ConvPass::backward_weights));
   linear_forward(stream, policy, p.dims,
@@ -115,6 +116,13 @@ void check_batches() {
 TEST_CASE("linear agrees with f64 for any shape, under every schedule") {
   check_shapes<float>();
   check_shapes<bf16>();
+}
+
+TEST_CASE_TEMPLATE("linear: any one operand off the alignment of 16 bytes, to the same bits", T, float,
+                   bf16) {
+  const Product p(37, 24, 40);
+  const auto aligned = run_linear<T>(p);
+  with_each_array_unaligned([&] { CHECK(same(run_linear<T>(p), aligned)); });
 }
 
 TEST_CASE("a row's bits do not depend on the number of rows") {

@@ -73,6 +73,14 @@ TEST_CASE_TEMPLATE("make_batch agrees with the CPU in f64", T, float, bf16) {
   check<T>(2, 6, 8);     // mirrored pixels are whole accesses
   check<T>(20, 18, 3);   // more than a thread block
   check<T>(4, 8, 3, 1);  // unaligned
+  check<T>(4, 8, 1);     // grey, mirrored: a pack would be read the wrong way round
+  CudaStream stream;
+  const auto pixels = random_pixels(4 * 2 * 4 * 4);
+  const F64Array aligned(run<T>(stream, 2, 4, 4, 0, pixels, kRecipes));
+  simt::with_each_array_unaligned([&] {
+    CHECK(count_wrong(run<T>(stream, 2, 4, 4, 0, pixels, kRecipes), aligned.v, 2 * rounding<T>(),
+                      16 * rounding<float>()) == 0);
+  });
 }
 
 /// Everything that a batch may have besides its recipes, as f32: input, then target.
@@ -141,6 +149,7 @@ TEST_CASE_TEMPLATE("make_batch with maps, candidates and input noise agrees with
   check_varied<T>(2, 6, 8);
   check_varied<T>(20, 18, 3);
   check_varied<T>(4, 8, 3, 1);
+  check_varied<T>(4, 8, 1);
 }
 
 TEST_CASE("each of the 256 levels is rounded once: black is -1, white is 1") {

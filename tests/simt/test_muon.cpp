@@ -18,7 +18,7 @@ struct Moved {
 Moved run(const MuonCase& c, const std::vector<float>& gradient, const std::vector<float>& momentum,
           const StepState& step) {
   CudaStream stream;
-  DeviceArray<float> grad(stream, gradient), m(stream, momentum), x(stream, c.count),
+  DeviceArray<float> grad(stream, gradient), m(stream, momentum), x(stream, std::vector<float>(c.count, 7)),
       squares(stream, size_t(kMuonSquares * c.all.gram_count));
   DeviceArray<MuonMatrix> list(stream, c.list);
   DeviceArray<StepState> state(stream, std::vector<StepState>{step});
@@ -26,7 +26,10 @@ Moved run(const MuonCase& c, const std::vector<float>& gradient, const std::vect
   all.list = list.data();
   muon(stream, all, 1, state.data(),
        {.grad = grad.data(), .m = m.data(), .x = x.data(), .squares = squares.data()});
-  x.read(), squares.read();  // the guards
+  squares.read();  // the guards
+  const std::vector<float> xs = x.read();
+  for (size_t i = 0; i < c.count; ++i)
+    if (!c.in_a_matrix(i)) CHECK(xs[i] == 7);
   return {grad.read(), m.read()};
 }
 

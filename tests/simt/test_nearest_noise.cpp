@@ -73,4 +73,8 @@ TEST_CASE("nearest_noise refuses numbers of candidates without streams, and imag
   CHECK_THROWS_WITH(nearest_noise(stream, d, {}, 17, nullptr),
                     "nearest_noise: 17 candidates; there can be 1 to 16");
   CHECK_THROWS_AS(nearest_noise(stream, large, {}, 2, nullptr), ito::Error);
+  // A thread's last index is past 2^31 - 1, though no element's is.
+  const MakeBatchDims just{1, 1, 2147483647 - 500, 1, 0, Purpose::test, nullptr};
+  CHECK_THROWS_WITH_AS(nearest_noise(stream, just, {}, 2, nullptr), doctest::Contains("2^31 - 1"),
+                       ito::Error);
 }

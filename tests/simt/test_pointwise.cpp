@@ -53,6 +53,9 @@ void check_activation(Activation kind, const Length& l) {
     activation_backward(stream, int64_t(l.count), kind, gradient.in(), to.in(), to.out());
     return to.read();
   });
+  DeviceArray<T> elsewhere(stream, l.count, l.offset);
+  activation_backward(stream, int64_t(l.count), kind, gradient.in(), from.in(), elsewhere.out());
+  CHECK(simt::same_bits(elsewhere.read(), dx));
   F64Array x_f64(x), dy_f64(dy), y_f64(l.count), dx_f64(l.count);
   activation_forward(cpu(), int64_t(l.count), kind, x_f64.in(), y_f64.out());
   activation_backward(cpu(), int64_t(l.count), kind, dy_f64.in(), x_f64.in(), dx_f64.out());
@@ -164,7 +167,24 @@ TEST_CASE_TEMPLATE("add_channels and its gradient", T, float, bf16) {
   check_channels<T>(2, 9, 37, 0);   // channels that are no whole vectors, more than a block's columns
   check_channels<T>(3, 70, 48, 0);  // more pixels than rows, more vectors than columns
   check_channels<T>(2, 5, 16, 1);   // unaligned
+  check_channels<T>(2, 4, 18, 0);   // an image is whole packs, a pixel is not
   check_channels<T>(1, 600, 8, 0);  // many pixels
+}
+
+TEST_CASE_TEMPLATE("pointwise kernels with any one operand off the alignment of 16 bytes", T, float, bf16) {
+  const Length l{40, 0};
+  simt::with_each_array_unaligned([&] { check_activation<T>(Activation::silu, l); });
+  simt::with_each_array_unaligned([&] { check_add_scaled<T, float>(l), check_add_scaled<T, bf16>(l); });
+  simt::with_each_array_unaligned([&] { check_channels<T>(2, 5, 16, 0); });
+  simt::with_each_array_unaligned([&] { check_scale<T>(2, 16, 0); });
+}
+
+TEST_CASE_TEMPLATE("ReLU has the slope 0 at 0, of either sign", T, float, bf16) {
+  CudaStream stream;
+  DeviceArray<T> x(stream, std::vector<T>{T(0.0f), T(-0.0f), T(1.0f), T(-1.0f)});
+  DeviceArray<T> dy(stream, std::vector<T>(4, T(1.0f))), dx(stream, 4);
+  activation_backward(stream, 4, Activation::relu, dy.in(), x.in(), dx.out());
+  CHECK(simt::same_bits(dx.read(), std::vector<T>{T(0.0f), T(0.0f), T(1.0f), T(0.0f)}));
 }
 
 TEST_CASE_TEMPLATE("scale_samples", T, float, bf16) {
@@ -191,6 +211,11 @@ TEST_CASE("pointwise kernels refuse f64 and grids that no card has") {
   CHECK_THROWS_WITH(scale_samples(stream, 1, 1, x, x, x), ("scale_samples" + kNoF64).c_str());
   CHECK_THROWS_WITH(scale_samples(stream, 70000, 1, y, y, y),
                     "scale_samples: 70000 samples; on CUDA 1 to 65535");
+  const char* const nothing = "add_channels: 1 samples of 0 elements; both must be positive";
+  CHECK_THROWS_WITH(add_channels_forward(stream, 1, 0, 4, y, y, y), nothing);
+  CHECK_THROWS_WITH(add_channels_backward(stream, 1, 0, 4, y, y), nothing);
+  CHECK_THROWS_WITH(fill(stream, int64_t(1) << 50, 1, y),
+                    "fill: a sample of 1125899906842624 elements does not make a grid");
   CHECK_THROWS_WITH(add_channels_forward(stream, 1, 1 << 16, 1 << 16, y, y, y),
                     "add_channels: a sample of 4294967296 elements; on CUDA it may have 2^31 - 1");
 }

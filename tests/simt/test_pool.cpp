@@ -54,6 +54,7 @@ TEST_CASE_TEMPLATE("pool and its gradient agree with the CPU in f64", T, float, 
   check<T>({2, 5, 7, 3, 3, 3, 2, 0, 0, 0, 0});
   check<T>({2, 4, 5, 16, 3, 3, 1, 1, 1, 1, 1});
   check<T>({2, 4, 5, 16, 3, 3, 1, 1, 1, 1, 1}, 1);  // unaligned
+  simt::with_each_array_unaligned([] { check<T>({1, 3, 3, 8, 2, 2, 1, 0, 0, 0, 0}); });
   check<T>({1, 9, 5, 24, 2, 3, 3, 1, 2, 0, 1});
   check<T>({2, 8, 8, 9, 8, 8, 1, 0, 0, 0, 0});
   check<T>({1, 11, 7, 72, 3, 3, 2, 0, 1, 1, 0});  // more than a block
@@ -86,4 +87,11 @@ TEST_CASE("pooling refuses f64, windows that do not fit and images too large for
   CHECK_THROWS_WITH_AS(pool_forward(stream, Pooling::mean, unfit, y, y),
                        doctest::Contains("windows of 3x3, stride 1"), ito::Error);
   CHECK_THROWS_AS(pool_backward(stream, Pooling::mean, large, y, y, y), ito::Error);
+  for (const PoolDims& d : {PoolDims{1, 1 << 16, 1 << 15, 1, 1, 1, 1 << 15, 0, 0, 0, 0},
+                            PoolDims{1, 1 << 15, 1, 1 << 16, 1, 1, 1 << 15, 0, 0, 0, 0}}) {
+    CHECK_THROWS_WITH_AS(pool_forward(stream, Pooling::mean, d, y, y), doctest::Contains("2^31 - 1"),
+                         ito::Error);
+    CHECK_THROWS_WITH_AS(pool_backward(stream, Pooling::mean, d, y, y, y), doctest::Contains("2^31 - 1"),
+                         ito::Error);
+  }
 }

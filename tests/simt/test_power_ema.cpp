@@ -53,6 +53,12 @@ TEST_CASE("power_ema agrees with f64, aligned or not, under every schedule") {
     }
 }
 
+TEST_CASE("power_ema: any one operand off the alignment of 16 bytes") {
+  const std::vector<double> aligned = simt::F64Array(run(1003, 0, 2)).v;
+  simt::with_each_array_unaligned(
+      [&] { CHECK(simt::count_wrong(run(1003, 0, 2), aligned, 0, 8 * simt::rounding<float>()) == 0); });
+}
+
 TEST_CASE("power_ema refuses no parameters") {
   CudaStream stream;
   CHECK_THROWS_AS(power_ema(stream, 0, kEma, nullptr, {}), ito::Error);

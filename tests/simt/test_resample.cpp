@@ -47,7 +47,8 @@ TEST_CASE_TEMPLATE("nearest_up and box_down agree with the CPU in f64", T, float
   check<T>(2, 3, 5, 3);
   check<T>(1, 4, 2, 35);
   check<T>(2, 5, 3, 16);
-  check<T>(2, 5, 3, 16, 1);   // unaligned
+  check<T>(2, 5, 3, 16, 1);  // unaligned
+  simt::with_each_array_unaligned([] { check<T>(1, 2, 2, 8); });
   check<T>(1, 7, 11, 72, 0);  // more than a block
 }
 

@@ -121,7 +121,14 @@ TEST_CASE("rk45: a guide, limits, unaligned") {
       check_case<float, float>({3, d, true, limits});
       check_case<bf16, bf16>({3, d, true, limits, 1});
       check_case<bf16, float>({3, d, false, limits, 3});
+      check_case<float, bf16>({2, d, false, limits, 1});
     }
+}
+
+TEST_CASE("rk45: any one operand off the alignment of 16 bytes") {
+  Case c{2, 8};
+  c.guided = c.limits = true;
+  simt::with_each_array_unaligned([&] { check_case<float, float>(c); });
 }
 
 TEST_CASE("rk45 refuses what it cannot do") {

@@ -146,6 +146,22 @@ int count_wrong_next(const SdeNetwork& numbers, const std::vector<float>& x, con
   return wrong;
 }
 
+/// Results farther from f64 than rounding explains.
+template <class F, class Next>
+int count_wrong_results(const Case& c, const Given<F>& given, const Result<Next>& got) {
+  const Reference expected(c, given);
+  int wrong = 0;
+  // D_network and D_guide have two roundings; their difference, its product, the sum and the division one each.
+  for (size_t i = 0; i < got.denoised.size(); ++i)
+    wrong += !(std::abs(got.denoised[i] - expected.denoised[i]) <= 6 * kRounding * expected.denoised_size[i]);
+  // Those, a product and five additions; 4 ulp of a normal number.
+  for (size_t i = 0; i < got.x.size(); ++i)
+    wrong += !(std::abs(got.x[i] - expected.x[i]) <= 16 * kRounding * expected.x_size[i]);
+  wrong += count_wrong_next(c.step.network, got.x, got.next, got.c_noise);
+  wrong += count_wrong_next(c.step.guide, got.x, got.guide_next, got.guide_c_noise);
+  return wrong;
+}
+
 template <class F, class Next>
 void check_case(const Case& c) {
   CAPTURE(c.dims.n);
@@ -161,18 +177,7 @@ void check_case(const Case& c) {
   const auto first = run<F, Next>(c, given, {});
   for (const simt::Schedule& schedule : simt::all_schedules())
     CHECK(run<F, Next>(c, given, schedule) == first);
-  const Reference expected(c, given);
-  int wrong = 0;
-  // D_network and D_guide have two roundings; their difference, its product, the sum and the division one each.
-  for (size_t i = 0; i < first.denoised.size(); ++i)
-    wrong +=
-        !(std::abs(first.denoised[i] - expected.denoised[i]) <= 6 * kRounding * expected.denoised_size[i]);
-  // Those, a product and five additions; 4 ulp of a normal number.
-  for (size_t i = 0; i < first.x.size(); ++i)
-    wrong += !(std::abs(first.x[i] - expected.x[i]) <= 16 * kRounding * expected.x_size[i]);
-  wrong += count_wrong_next(c.step.network, first.x, first.next, first.c_noise);
-  wrong += count_wrong_next(c.step.guide, first.x, first.guide_next, first.guide_c_noise);
-  CHECK(wrong == 0);
+  CHECK(count_wrong_results(c, given, first) == 0);
 }
 
 SdeStep all_terms(float guidance = 1, float c = 0.6f) {
@@ -196,6 +201,11 @@ TEST_CASE("sde_update agrees with the CPU in f64") {
       check_case<float, float>({dims(n, d, history), all_terms()});
       check_case<bf16, bf16>({dims(n, d, history), all_terms()});
     }
+  Case all{dims(2, 8, kSdeHistory), all_terms(2)};
+  all.guided = all.limits = true;
+  const Given<float> given(all);
+  simt::with_each_array_unaligned(
+      [&] { CHECK(count_wrong_results(all, given, run<float, float>(all, given, {})) == 0); });
   check_case<float, bf16>({dims(2, 1028, 1), all_terms()});
   check_case<bf16, float>({dims(2, 1028, 1), all_terms()});
 }
@@ -277,6 +287,26 @@ TEST_CASE("the noise is Box-Muller's of the CPU's Philox integers, within 4 ulp,
     }
     CHECK(wrong == 0);
   }
+}
+
+TEST_CASE("D_0 is written where there is a network, and it is wanted") {
+  CudaStream stream;
+  const int d = 8;
+  DeviceArray<uint64_t> seeds(stream, seeds_of(1));
+  DeviceArray<SdeStep> step(stream, std::vector<SdeStep>{all_terms()});
+  DeviceArray<float> x(stream, normals<float>(d, 1)), f(stream, normals<float>(d, 2)), out(stream, d),
+      d0(stream, d);
+  SdeUpdateOperands o;
+  o.seeds = seeds.data(), o.x_out = out.out(), o.denoised = d0.out();
+  sde_update(stream, dims(1, d, 0), step.data(), o);
+  for (const float v : d0.read()) CHECK(std::isnan(v));  // as it was made
+  o.start = x.in(), o.x = x.in(), o.network.f = f.in();
+  sde_update(stream, dims(1, d, 0), step.data(), o);
+  const std::vector<float> both = out.read();
+  for (const float v : d0.read()) CHECK(!std::isnan(v));
+  o.denoised = {};
+  sde_update(stream, dims(1, d, 0), step.data(), o);
+  CHECK(simt::same_bits(out.read(), both));
 }
 
 TEST_CASE("sde_update refuses what it cannot do") {

@@ -65,6 +65,7 @@ TEST_CASE_TEMPLATE("squared_error and its gradient agree with the CPU in f64", T
   check<T>(2, 4096);
   check<T>(2, 64, 1);  // unaligned
   check<T>(600, 4);    // more samples than the total's block has threads
+  simt::with_each_array_unaligned([] { check<T>(2, 64); });
 }
 
 TEST_CASE("squared_error's sums are wider than f32") {
@@ -78,6 +79,18 @@ TEST_CASE("squared_error's sums are wider than f32") {
   squared_error_forward(stream, 1, 4096, operands, loss.out(), total.out());
   CHECK(loss.read()[0] == float(1e8 + 4095));
   CHECK(total.read()[0] == float(1e8 + 4095));
+}
+
+TEST_CASE("the total of the samples' losses is wider than f32") {
+  CudaStream stream;
+  const int n = 4000;
+  std::vector<float> y(size_t(n), 1.0f), zeros(size_t(n), 0.0f);
+  y[0] = 1e4f;  // 1e8, and 3,999 ones, each less than half a unit in the last place of an f32 sum
+  DeviceArray<float> ys(stream, y), target(stream, zeros),
+      weight(stream, std::vector<float>(size_t(n), 1.0f)), loss(stream, size_t(n)), total(stream, 1);
+  squared_error_forward(stream, n, 1, {.y = ys.in(), .target = target.in(), .weight = weight.in()},
+                        loss.out(), total.out());
+  CHECK(total.read()[0] == float(1e8 + 3999));
 }
 
 TEST_CASE("squared_error refuses f64") {

@@ -79,6 +79,10 @@ TEST_CASE("dynamic_limit agrees with the CPU in f64") {
   }
 }
 
+TEST_CASE("dynamic_limit: any one operand off the alignment of 16 bytes") {
+  simt::with_each_array_unaligned([] { check_limits<float>({2, 64, 0.9}, true); });
+}
+
 TEST_CASE("dynamic_limit: the next value is in the same last bin, in another, and in another first bin") {
   // D_0 = -1.7 F: 1 and its neighbours in f32, then values that differ in higher bits.
   const float next = std::nextafter(2.0f, 3.0f);

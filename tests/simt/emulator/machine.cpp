@@ -34,6 +34,10 @@ void report_misaligned(const void* p, size_t bytes, const SourceLocation& place)
                    place);
 }
 
+void report_outside_memory(const void*, size_t bytes, const SourceLocation& place) {
+  machine().report(cat(bytes, " bytes of device memory outside of what is allocated"), place);
+}
+
 void Machine::run_thread(void* self) {
   Machine& machine = *static_cast<Machine*>(self);
   sanitizer::acquire(&machine.begun_);
@@ -105,8 +109,10 @@ void Machine::start_block(const uint3& index) {
   std::memset(team_->shared.get(), 0xff, launch_.shared_bytes);
   ready_.fill(count_);
   for (unsigned i = 0; i < count_; ++i) {
-    team_->threads[i]->async.reset();
-    team_->threads[i]->arrays.clear();
+    Thread& thread = *team_->threads[i];
+    thread.async.reset();
+    thread.arrays.clear();
+    thread.fenced = thread.has_signalled = false;
   }
 }
 
@@ -165,6 +171,11 @@ void Machine::leave_thread() {
 }
 
 void Machine::barrier(const SourceLocation& place) {
+  if (current_->has_signalled)
+    report(
+        "a barrier behind an atomic on global memory, without a fence between them: what other blocks wrote "
+        "need not be seen",
+        place);
   if (alive_ < count_) report("barrier after other threads of the block have returned", place);
   if (at_barrier_ > 0 && !(barrier_ == place))
     report(cat("divergent barrier: other threads wait at ", barrier_), place);
@@ -261,6 +272,16 @@ void Machine::check_array(const void* p, size_t bytes, const SourceLocation& pla
 void Machine::fence() {
   sanitizer::acquire(&fence_);
   sanitizer::release(&fence_);
+  current_->fenced = true, current_->has_signalled = false;
+}
+
+void Machine::signal(const SourceLocation& place) {
+  if (!current_->fenced)
+    report(
+        "an atomic on global memory without a fence before it: what it tells may come before what it tells "
+        "of",
+        place);
+  current_->fenced = false, current_->has_signalled = true;
 }
 
 void Machine::record(std::string what, const SourceLocation& place, const Thread& thread) {

@@ -11,6 +11,7 @@
 
 #include "tests/simt/emulator/async.h"
 #include "tests/simt/emulator/fiber.h"
+#include "tests/simt/emulator/memory.h"
 #include "tests/simt/emulator/ready_set.h"
 #include "tests/simt/emulator/sanitizer.h"
 #include "tests/simt/emulator/source_location.h"
@@ -101,6 +102,9 @@ class Machine {
   void check_array(const void* p, size_t bytes, const SourceLocation&);
   /// What came before it in the threads that have passed one, is seen by those that pass one later.
   void fence();
+  /// An atomic operation on global memory, by which blocks tell each other something: what they tell is seen only with
+  /// a fence before it and another one behind it, before the next barrier.
+  void signal(const SourceLocation&);
   /// Ends the launch with a Violation. Never returns to the thread: what its stack owns is not freed.
   [[noreturn]] void report(std::string what, const SourceLocation&);
 
@@ -118,7 +122,9 @@ class Machine {
     State state = State::running;  // or what it waited for last
     SourceLocation place{};        // where
     AsyncCopies async;
-    std::vector<Array> arrays;  // of the block's shared memory, as this thread has cut it
+    std::vector<Array> arrays;   // of the block's shared memory, as this thread has cut it
+    bool fenced = false;         // since it has signalled, or begun
+    bool has_signalled = false;  // and passed no fence since
   };
   /// Lanes of one warp that wait for each other.
   struct Meeting {
@@ -197,10 +203,25 @@ inline void check_within_array(const void* p, size_t bytes, const SourceLocation
   if (machine().is_shared(p, 1)) machine().check_array(p, bytes, place);
 }
 
+[[noreturn]] void report_outside_memory(const void*, size_t bytes, const SourceLocation&);
+/// Of an access to device memory.
+inline void check_shown(const void* p, size_t bytes, const SourceLocation& place) {
+  if (device_memory().owns(p) && !device_memory().is_shown(p, bytes)) report_outside_memory(p, bytes, place);
+}
+
+/// Of a read, by one access, of any memory.
+inline void check_read(const void* p, size_t bytes, const SourceLocation& place) {
+  if (machine().is_shared(p, 1))
+    machine().check_array(p, bytes, place);
+  else
+    check_shown(p, bytes, place);
+}
+
 /// Of a write that goes to global memory whatever the address.
 inline void check_global(const void* p, size_t bytes, const SourceLocation& place) {
   if (machine().is_shared(p, bytes))
     machine().report("a write to global memory got an address in shared memory", place);
+  check_shown(p, bytes, place);
 }
 
 }  // namespace simt

@@ -21,8 +21,8 @@ namespace {
 
 constexpr size_t kReserved = size_t(64) << 30;  // of addresses
 constexpr size_t kPage = 4096;
-constexpr size_t kGuardBytes = 256;     // on either side of an allocation
-constexpr unsigned char kGuard = 0xff;  // NaN, for code that reads it
+constexpr size_t kGuardBytes = 256;      // on either side of an allocation, before more than behind
+constexpr unsigned char kUnused = 0xff;  // NaN, for code that reads it
 
 size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -35,11 +35,12 @@ unsigned char* reserve() {
   return static_cast<unsigned char*>(range);
 }
 
-bool is_guard(const unsigned char* p) {
-  uint64_t word[kGuardBytes / 8], all = ~uint64_t(0);
-  std::memcpy(word, p, kGuardBytes);
-  for (const uint64_t w : word) all &= w;
-  return all == ~uint64_t(0);
+/// The first byte that is not the guard's; null: all are.
+const unsigned char* broken(const GuardPattern& guard, const unsigned char* first,
+                            const unsigned char* last) {
+  for (; first < last; ++first)
+    if (*first != guard.at(first)) return first;
+  return nullptr;
 }
 
 }  // namespace
@@ -55,28 +56,32 @@ void* DeviceMemory::allocate(size_t bytes) {
   const size_t need = footprint(bytes);
   if (bytes > limit_ || used_ + rounded(bytes, kGuardBytes) > limit_) return nullptr;
   unsigned char* start = base_;  // the first gap that is wide enough
-  for (const auto& [data, size] : live_) {
+  for (const auto& [data, block] : live_) {
     if (size_t(data - kGuardBytes - start) >= need) break;
-    start = data - kGuardBytes + footprint(size);
+    start = data - kGuardBytes + footprint(block.bytes);
   }
   if (size_t(start - base_) + need > kReserved) return nullptr;
   const DeviceAccess access;
   high_ = std::max(high_, rounded(size_t(start - base_) + need, kPage));
   protect(true);
-  std::memset(start, kGuard, need);
+  unsigned char* const data = start + kGuardBytes;
+  const GuardPattern guard(allocated_++);
+  guard.fill(start, data);
+  std::memset(data, kUnused, bytes);
+  guard.fill(data + bytes, start + need);
   used_ += rounded(bytes, kGuardBytes);
-  live_[start + kGuardBytes] = bytes;
-  return start + kGuardBytes;
+  live_.insert({data, {bytes, guard, data, data + bytes}});
+  return data;
 }
 
 bool DeviceMemory::release(void* memory) {
   const auto found = live_.find(static_cast<unsigned char*>(memory));
   if (found == live_.end()) return false;
   const DeviceAccess access;
-  std::memset(found->first, kGuard, found->second);  // NaN, for code that still reads it
-  used_ -= rounded(found->second, kGuardBytes);
+  std::memset(found->first, kUnused, found->second.bytes);
+  used_ -= rounded(found->second.bytes, kGuardBytes);
   live_.erase(found);
-  last_ = nullptr, last_bytes_ = 0;
+  found_ = {};
   return true;
 }
 
@@ -89,28 +94,43 @@ bool DeviceMemory::owns(const void* p) const {
   return at >= base_ && at < base_ + kReserved;
 }
 
+/// The allocation that has all of it, or null.
+const DeviceMemory::Block* DeviceMemory::find(const unsigned char* at, size_t bytes) const {
+  for (const Found& one : found_)
+    if (one.block && at >= one.data && at + bytes <= one.data + one.block->bytes) return one.block;
+  auto found = live_.upper_bound(const_cast<unsigned char*>(at));
+  if (found == live_.begin()) return nullptr;
+  --found;
+  if (at + bytes > found->first + found->second.bytes) return nullptr;
+  found_[next_found_++ % found_.size()] = {found->first, &found->second};
+  return &found->second;
+}
+
 bool DeviceMemory::contains(const void* p, size_t bytes) const {
-  auto* const at = static_cast<unsigned char*>(const_cast<void*>(p));
-  if (at < last_ || at + bytes > last_ + last_bytes_) {
-    auto found = live_.upper_bound(at);
-    if (found == live_.begin()) return false;
-    --found;
-    last_ = found->first, last_bytes_ = found->second;
-  }
-  return at >= last_ && at + bytes <= last_ + last_bytes_;
+  return find(static_cast<const unsigned char*>(p), bytes) != nullptr;
+}
+
+void DeviceMemory::show_only(void* allocation, const void* first, size_t bytes) {
+  Block& block = live_.at(static_cast<unsigned char*>(allocation));
+  block.shown = static_cast<const unsigned char*>(first), block.shown_end = block.shown + bytes;
+}
+
+bool DeviceMemory::is_shown(const void* p, size_t bytes) const {
+  const auto* const at = static_cast<const unsigned char*>(p);
+  const Block* const block = find(at, bytes);
+  return block && at >= block->shown && at + bytes <= block->shown_end;
 }
 
 void DeviceMemory::check_guards(const std::string& kernel) {
-  for (const auto& [data, bytes] : live_) {
-    if (is_guard(data - kGuardBytes) && is_guard(data + bytes)) continue;
-    for (size_t i = 0; i < kGuardBytes; ++i) {
-      const bool before = data[-1 - ptrdiff_t(i)] != kGuard, past = data[bytes + i] != kGuard;
-      if (!before && !past) continue;
-      std::memset(data - kGuardBytes, kGuard, kGuardBytes);  // reported once
-      std::memset(data + bytes, kGuard, kGuardBytes);
-      throw Violation(cat(kernel, ": wrote ", before ? i + 1 : i, before ? " bytes before" : " bytes past",
-                          " an allocation of ", bytes));
-    }
+  for (const auto& [data, block] : live_) {
+    unsigned char *const start = data - kGuardBytes, *const end = data + block.bytes;
+    unsigned char* const guard_end = start + footprint(block.bytes);
+    const unsigned char* const before = broken(block.guard, start, data);
+    const unsigned char* const past = broken(block.guard, end, guard_end);
+    if (!before && !past) continue;
+    block.guard.fill(start, data), block.guard.fill(end, guard_end);  // reported once
+    throw Violation(cat(kernel, ": wrote ", before ? data - before : past - end,
+                        before ? " bytes before" : " bytes past", " an allocation of ", block.bytes));
   }
 }
 

@@ -145,8 +145,8 @@ void cp_async16(void* to, const void* from, bool valid, const SourceLocation& pl
   machine().check_array(to, AsyncCopies::kBytes, place);
   if (valid) {
     check_aligned(from, AsyncCopies::kBytes, place);
-    if (!device_memory().contains(from, AsyncCopies::kBytes))
-      machine().report("cp_async16 reads outside every allocation of device memory", place);
+    if (!device_memory().is_shown(from, AsyncCopies::kBytes))
+      machine().report("cp_async16 reads device memory outside of what is allocated", place);
   }
   machine().async_copies().issue(to, valid ? from : nullptr);
 }

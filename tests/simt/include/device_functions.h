@@ -76,32 +76,34 @@ inline constexpr bool kHasAtomics =
     std::is_same_v<T, unsigned long long>;  // sums of floats would have no order
 
 template <class T, class Change>
-T atomic_change(T* p, Change change) {
+T atomic_change(T* p, const simt::SourceLocation& place, Change change) {
   static_assert(kHasAtomics<T>, "atomics are for integers");
+  if (simt::device_memory().owns(p)) simt::machine().signal(place);
   T old = __atomic_load_n(p, __ATOMIC_RELAXED);
   while (!__atomic_compare_exchange_n(p, &old, change(old), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
   return old;
 }
 template <class T>
-T atomicAdd(T* p, std::type_identity_t<T> value) {
-  return atomic_change(p, [&](T old) { return old + value; });
+T atomicAdd(T* p, std::type_identity_t<T> value, const simt::SourceLocation& place = {}) {
+  return atomic_change(p, place, [&](T old) { return old + value; });
 }
 template <class T>
-T atomicMax(T* p, std::type_identity_t<T> value) {
-  return atomic_change(p, [&](T old) { return old > value ? old : value; });
+T atomicMax(T* p, std::type_identity_t<T> value, const simt::SourceLocation& place = {}) {
+  return atomic_change(p, place, [&](T old) { return old > value ? old : value; });
 }
 template <class T>
-T atomicMin(T* p, std::type_identity_t<T> value) {
-  return atomic_change(p, [&](T old) { return old < value ? old : value; });
+T atomicMin(T* p, std::type_identity_t<T> value, const simt::SourceLocation& place = {}) {
+  return atomic_change(p, place, [&](T old) { return old < value ? old : value; });
 }
 template <class T>
-T atomicExch(T* p, std::type_identity_t<T> value) {
-  return atomic_change(p, [&](T) { return value; });
+T atomicExch(T* p, std::type_identity_t<T> value, const simt::SourceLocation& place = {}) {
+  return atomic_change(p, place, [&](T) { return value; });
 }
 template <class T>
-T atomicCAS(T* p, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
-  return atomic_change(p, [&](T old) { return old == expected ? value : old; });
+T atomicCAS(T* p, std::type_identity_t<T> expected, std::type_identity_t<T> value,
+            const simt::SourceLocation& place = {}) {
+  return atomic_change(p, place, [&](T old) { return old == expected ? value : old; });
 }
 
 // ---- arithmetic ----
