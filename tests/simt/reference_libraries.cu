@@ -101,7 +101,10 @@ __global__ void reference_product_kernel(Product p) {
   p.c.as<To>()[i] = To(sum);
 }
 
+int products_made = 0;  // for test_cuda_library.cpp
+
 void multiply(CudaStream& stream, const Product& p, void*) {
+  ++products_made;
   const auto kernel = p.a.dtype == DType::f32   ? reference_product_kernel<float, float>
                       : p.c.dtype == DType::f32 ? reference_product_kernel<bf16, float>
                                                 : reference_product_kernel<bf16, bf16>;

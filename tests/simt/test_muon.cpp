@@ -61,6 +61,20 @@ TEST_CASE("muon agrees with f64, under every schedule, and touches nothing else"
   }
 }
 
+TEST_CASE("the norm of a gradient next to nothing is not below eps") {
+  const MuonCase c;
+  const std::vector<float> gradient = simt::normals<float>(c.count, 1, 1e-9), momentum(c.count, 0.0F);
+  const std::vector<float> grad = run(c, gradient, momentum, {.grad_norm = 1e-8F}).grad;
+  simt::F64Array expected(gradient), moved(momentum);
+  muon_reference(c, 1, expected.v, moved.v);
+  for (const MuonMatrix& a : c.list) {
+    const std::vector<float> got(grad.begin() + a.at, grad.begin() + a.at + int64_t(a.rows) * a.columns);
+    const std::vector<double> want(expected.v.begin() + a.at,
+                                   expected.v.begin() + a.at + int64_t(a.rows) * a.columns);
+    CHECK(simt::count_wrong(got, want, 0, muon_tolerance(a)) == 0);
+  }
+}
+
 TEST_CASE("muon on the device: a step that is skipped changes nothing; no matrices are refused") {
   const MuonCase c;
   const std::vector<float> gradient = simt::normals<float>(c.count, 1), momentum(c.count, 0.5F);
