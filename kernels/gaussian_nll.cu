@@ -5,7 +5,7 @@
 // A number a sample: each of these takes as long as its launch.
 namespace ito::kernels {
 
-inline constexpr int kNllThreads = 512;
+inline constexpr int kNllThreads = 256;  // so that e^u in f64 has registers enough
 
 __global__ void __launch_bounds__(kMapThreads)
     gaussian_nll_weights_kernel(int64_t n, const float* weight, const float* u, float* scaled) {

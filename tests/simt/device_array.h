@@ -11,8 +11,8 @@
 
 namespace simt {
 
-/// The arrays that have been made, of those that may be anywhere, which of them is put off its alignment, and how far: an
-/// element, or 8 bytes, which suit packs of half the width.
+/// The arrays that have been made, of those that may be anywhere, which of them is put off its alignment, and how far:
+/// an element, or 8 bytes, which suit packs of half the width.
 struct Placing {
   int made = 0, shifted = -1, kept = 0;
   bool by_eight_bytes = false;

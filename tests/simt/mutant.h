@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <type_traits>
 
-/// What tests/simt/mutate puts into copies of the kernels' sources: places where SIMT_MUTANT, a number, chooses something
-/// else than what is written there.
+/// What tests/simt/mutate puts into copies of the kernels' sources: places where SIMT_MUTANT, a number, chooses
+/// something else than what is written there.
 namespace simt {
 
 inline const int kMutant = std::getenv("SIMT_MUTANT") ? std::atoi(std::getenv("SIMT_MUTANT")) : 0;
@@ -36,7 +36,7 @@ SIMT_OPERATOR(Over, /)
 SIMT_OPERATOR(Rest, %)
 #undef SIMT_OPERATOR
 
-/// Stands between two operands, with an operator of the written one's precedence on each side: a < Site<...>() > b.
+/// Is put between two operands, with an operator of the written one's precedence on each side: a < Site<...>() > b.
 template <int number, class Written, class Other>
 struct Site {};
 template <int number, class Written, class Other, class A>

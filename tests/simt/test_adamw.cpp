@@ -35,7 +35,7 @@ struct Setting {
   size_t offset = 0;  // elements off the alignment of 16 bytes
 };
 
-/// A counter at 0, and whatever may stand behind it.
+/// A counter at 0, and whatever may be behind it.
 std::vector<uint64_t> empty_scratch() {
   std::vector<uint64_t> words(kGradientNormScratch / 8, ~uint64_t(0));
   words[0] = 0;

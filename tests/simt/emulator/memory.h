@@ -12,7 +12,7 @@ namespace simt {
 class GuardPattern {
  public:
   explicit GuardPattern(uint64_t number) : low_(static_cast<unsigned char>(0x81 + number % 0x7f)) {}
-  /// What stands at this address.
+  /// What is at this address.
   unsigned char at(const unsigned char* p) const { return reinterpret_cast<uintptr_t>(p) % 2 ? 0xff : low_; }
   void fill(unsigned char* first, const unsigned char* last) const {
     for (; first < last; ++first) *first = at(first);
