@@ -139,9 +139,10 @@ Made run(engine::Device& device, Job& job) {
   LiveLine line;
   const double start = now();
   const auto progress_from = [&](size_t first) {
-    return [&, first](double done) {
+    const size_t chunks_before = first / chunk;
+    return [&, chunks_before](double done) {
       if (interrupted()) throw Interrupted{};
-      line.show(part_done((double(first / chunk) + done) / chunks, now() - start));
+      line.show(part_done((double(chunks_before) + done) / chunks, now() - start));
     };
   };
   const std::set<size_t> stages = shown_stages(job);

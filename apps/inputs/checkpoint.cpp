@@ -47,7 +47,7 @@ fs::path find_checkpoint(const std::string& checkpoint, const std::string& run) 
 }
 
 fs::path run_or_checkpoint(const std::string& flag, const std::string& value) {
-  const fs::path folder = value;
+  fs::path folder = value;
   if (!fs::exists(folder)) fail(cat(flag, " ", value, ": there is no such run or checkpoint"));
   if (!fs::is_directory(folder))
     fail(cat(flag, " ", value, " is a file, and not the folder of a run or of a checkpoint"));

@@ -116,7 +116,8 @@ TEST_CASE(
   // And in all forms that there are: types, widths of packs, shapes of tiles.
   int forms = 0;
   for (const auto& [symbol, signature] : symbols_of(SIMT_LIBRARY)) {
-    const bool is_within = signature.find("{lambda") != std::string::npos;  // a function of its own, not inlined
+    const bool is_within =
+        signature.find("{lambda") != std::string::npos;  // a function of its own, not inlined
     if (is_within || kernels.count(base_name(signature)) == 0) continue;
     ++forms;
     CHECK_MESSAGE(symbols.count(symbol) == 1, signature, " was executed by no test of the kernels");
