@@ -11,6 +11,7 @@ void apply(Recipe recipe, TrainingOptions& options) {
   o.learning_rate.peak = 4e-3;
   o.learning_rate.warmup = 100;
   o.ema.decay = 0.997;
+  if (!options.from) options.network.patch = 2;  // another network than that of other weights
 }
 
 }  // namespace ito::model

@@ -168,6 +168,28 @@ void check_against_reference(const Conv2dDims& d, const Operands& o, const Resul
   CHECK(wrong(got.dbias, right.dbias, magnitude.dbias, pixels) == 0);
 }
 
+/// Of a run with a NaN in one pixel of x and of dy: results that see it and are numbers, or do not and have changed.
+template <class T, class W>
+int count_wrong_around_nan(int channels) {
+  const Conv2dDims d = padded({.n = 1, .h = 6, .w = 5, .c1 = channels, .k = 8, .r = 3, .s = 3});
+  Operands o(d, false);
+  const auto right = run<T, W>(d, o);
+  const int y = 2, x = 1;
+  for (int c = 0; c < channels; ++c) o.x[size_t((y * d.w + x) * channels + c)] = NAN;
+  for (int k = 0; k < d.k; ++k) o.dy[size_t((y * d.w + x) * d.k + k)] = NAN;
+  const auto got = run<T, W>(d, o);
+  int wrong = 0;
+  for (int i = 0; i < d.h * d.w; ++i) {
+    const bool sees = std::abs(i / d.w - y) <= 1 && std::abs(i % d.w - x) <= 1;
+    const auto count = [&](const std::vector<T>& a, const std::vector<T>& b, int width) {
+      for (size_t at = size_t(i * width); at < size_t((i + 1) * width); ++at)
+        wrong += sees ? !std::isnan(float(a[at])) : float(a[at]) != float(b[at]);
+    };
+    count(got.y, right.y, d.k), count(got.dx, right.dx, channels);
+  }
+  return wrong;
+}
+
 /// The first `images` of a batch.
 inline Operands first_images(const Conv2dDims& d, const Operands& o, int images) {
   Operands result = o;

@@ -83,29 +83,7 @@ TEST_CASE("gradients that are not wanted are not written, and change no others")
 }
 
 TEST_CASE("a NaN in one pixel spoils the outputs that see it alone") {
-  for (const int channels : {8, 3}) {
-    const Conv2dDims d = padded({.n = 1, .h = 6, .w = 5, .c1 = channels, .k = 8, .r = 3, .s = 3});
-    CAPTURE(channels);
-    Operands o(d, false);
-    const auto right = run<bf16, bf16>(d, o);
-    const int y = 2, x = 1;
-    for (int c = 0; c < channels; ++c) o.x[size_t((y * d.w + x) * channels + c)] = NAN;
-    for (int k = 0; k < d.k; ++k) o.dy[size_t((y * d.w + x) * d.k + k)] = NAN;
-    const auto got = run<bf16, bf16>(d, o);
-    int wrong = 0;
-    for (int i = 0; i < d.h * d.w; ++i) {
-      const bool sees = std::abs(i / d.w - y) <= 1 && std::abs(i % d.w - x) <= 1;
-      for (int k = 0; k < d.k; ++k) {
-        const size_t at = size_t(i * d.k + k);
-        wrong += sees ? !std::isnan(float(got.y[at])) : float(got.y[at]) != float(right.y[at]);
-      }
-      for (int c = 0; c < channels; ++c) {
-        const size_t at = size_t(i * channels + c);
-        wrong += sees ? !std::isnan(float(got.dx[at])) : float(got.dx[at]) != float(right.dx[at]);
-      }
-    }
-    CHECK(wrong == 0);
-  }
+  for (const int channels : {8, 3}) CHECK(count_wrong_around_nan<bf16, bf16>(channels) == 0);
 }
 
 TEST_CASE("operands off the alignment of 16 bytes are read singly, to the same bits") {
