@@ -9,7 +9,6 @@
 namespace ito::model {
 
 using engine::DType;
-using engine::Tensor;
 
 namespace {
 
