@@ -170,6 +170,7 @@ TEST_CASE("--recipe best is a set of options that flags go over; without it ther
   CHECK(best.optimizer.learning_rate.total == best.steps);
   CHECK((plain.network.patch == 1 && best.network.patch == 2));
   CHECK(chosen("--preset tiny --recipe best --patch 1", Backend::cpu).options.network.patch == 1);
+  CHECK(chosen("--preset document --recipe best", Backend::cpu).options.network.patch == 1);
   CHECK(mixed.optimizer.learning_rate.peak == 1e-3);
   CHECK(mixed.optimizer.kind == engine::OptimizerKind::muon);
 }

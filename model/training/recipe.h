@@ -7,8 +7,8 @@ namespace ito::model {
 /// Sets of options by a name: what flags change is still changed afterwards.
 enum class Recipe : uint8_t { none, best };
 
-/// best: what measured best in a run of minutes (docs/recipes.md). none: the defaults, which are those of the published
-/// objectives and of long runs.
+/// best: the recipe muon-patch2 of docs/recipes.md, for runs of minutes. none: the defaults, which are those of the
+/// published objectives and of long runs.
 void apply(Recipe recipe, TrainingOptions& options);
 
 }  // namespace ito::model
