@@ -89,6 +89,31 @@ TEST_CASE("files written by torch.save in both forms: names, types, shapes, stri
   }
 }
 
+TEST_CASE("a tree: tensors are named by keys and places, all else is ignored") {
+  const TempFolder folder;
+  const std::string other = tensor(storage("1", 2), 0, {2}, {1});
+  const std::string list = "](" + dict({{"a.w", kOne}, {"n", integer(3)}}) + "}(" + integer(7) +
+                           tuple({"N", other}) + "u" + "G" + std::string(8, '\0') + "e";
+  put(folder / "tree.pth", legacy(list, {"0", "1"}, numbers(1, 1) + numbers(2, 2)));
+  const TorchFileReader file(folder / "tree.pth", TorchContent::tree);
+  REQUIRE(file.tensors().size() == 2);
+  CHECK(file.tensors()[0].name == "0/a.w");
+  CHECK(file.tensors()[1].name == "1/7/1");
+  CHECK(file.values("1/7/1") == Numbers{1.5f, 1.5f});
+  CHECK(contains(error_in(folder, read_file(folder / "tree.pth")), "holds no dict of tensors"));
+  const TorchFileReader nested(fixture("torch_nested.pth"), TorchContent::tree);
+  CHECK(nested.values("state_dict/bn.running_var") == reals({0, 1, 2}));
+  // Each level twice the one before, and a list that holds itself.
+  std::string doubling("]q\0", 3);
+  for (int i = 0; i < 40; ++i) doubling = doubling + "](h" + char(i) + "h" + char(i) + "eq" + char(i + 1);
+  put(folder / "large.pth", legacy("](" + doubling + "e", {}, ""));
+  CHECK(contains(error_of([&] { TorchFileReader(folder / "large.pth", TorchContent::tree); }),
+                 "are nested beyond"));
+  put(folder / "endless.pth", legacy("]q\001h\001a", {}, ""));
+  CHECK(contains(error_of([&] { TorchFileReader(folder / "endless.pth", TorchContent::tree); }),
+                 "are nested beyond"));
+}
+
 TEST_CASE("half precision: zeros, subnormals, the largest, infinities, NaN") {
   const TempFolder folder;
   const std::vector<std::pair<int, float>> rows{

@@ -22,6 +22,9 @@ constexpr std::string_view kMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\
 constexpr std::string_view kZipMagic("PK\x03\x04", 4);
 constexpr int64_t kProtocol = 1001;
 constexpr size_t kMostDimensions = 32;
+// Of a tree. Values that refer to one another could make it as large as one likes: each may be met once a path.
+constexpr int kDeepest = 100;
+constexpr uint64_t kMostVisits = 1 << 20;
 constexpr const char* kSaveAgain = "save the weights again: torch.save(model.state_dict(), FILE)";
 
 constexpr std::string_view kTensor = "torch._utils\n_rebuild_tensor_v2",
@@ -62,14 +65,16 @@ struct Description {
 /// Reads the tensors and what storages they need out of a pickle.
 class StateDict {
  public:
-  explicit StateDict(const Pickle& pickle) : pickle_(pickle) {
+  StateDict(const Pickle& pickle, TorchContent content) : pickle_(pickle) {
     const PickleValue& root = pickle.root();
+    if (content == TorchContent::tree) {
+      walk("", root, 0);
+      return;
+    }
     if (root.kind != PickleKind::dict) fail(cat("holds no dict of tensors; ", kSaveAgain));
     for (size_t i = 0; i < root.items.size(); i += 2) {
       const PickleValue& key = pickle[root.items[i]];
       if (key.kind != PickleKind::text) fail(cat("has a key that is not a text; ", kSaveAgain));
-      if (!names_.insert(key.text).second)
-        fail(cat("has '", printable(key.text), "' twice; the file is damaged, download it again"));
       take_tensor(std::string(key.text), pickle[root.items[i + 1]]);
     }
   }
@@ -88,7 +93,33 @@ class StateDict {
     return &pickle_[value.items[1]].items;
   }
 
+  bool is_tensor(const PickleValue& value) const {
+    return value.kind == PickleKind::call &&
+           (pickle_[value.items[0]].text == kTensor || pickle_[value.items[0]].text == kParameter);
+  }
+
+  /// Takes the tensors of a tree; `path` ends with a "/" unless it is empty.
+  void walk(const std::string& path, const PickleValue& value, int depth) {
+    if (depth > kDeepest || ++visits_ > kMostVisits)
+      fail(cat("its lists and dicts are nested beyond ", kDeepest, " levels or ", kMostVisits, " values; ",
+               kSaveAgain));
+    if (is_tensor(value)) return take_tensor(path.substr(0, path.size() - !path.empty()), value);
+    const bool is_dict = value.kind == PickleKind::dict;
+    if (!is_dict && value.kind != PickleKind::list && value.kind != PickleKind::tuple) return;
+    for (size_t i = 0; i < value.items.size(); i += is_dict ? 2 : 1) {
+      const PickleValue& key = pickle_[value.items[i]];
+      if (!is_dict)
+        walk(cat(path, i, "/"), key, depth + 1);
+      else if (key.kind == PickleKind::text)
+        walk(cat(path, key.text, "/"), pickle_[value.items[i + 1]], depth + 1);
+      else if (key.kind == PickleKind::integer)
+        walk(cat(path, key.number, "/"), pickle_[value.items[i + 1]], depth + 1);
+    }
+  }
+
   void take_tensor(const std::string& name, const PickleValue& value) {
+    if (!names_.insert(name).second)
+      fail(cat("has '", printable(name), "' twice; the file is damaged, download it again"));
     if (const auto* wrapped = arguments_of(value, kParameter); wrapped && !wrapped->empty())
       return describe(name, pickle_[(*wrapped)[0]]);
     describe(name, value);
@@ -178,7 +209,8 @@ class StateDict {
   }
 
   const Pickle& pickle_;
-  std::unordered_set<std::string_view> names_;
+  std::unordered_set<std::string> names_;
+  uint64_t visits_ = 0;
 };
 
 uint64_t bytes_in(const Storage& storage, std::string_view key) {
@@ -189,7 +221,7 @@ uint64_t bytes_in(const Storage& storage, std::string_view key) {
 
 /// The older form: pickles of a magic number, a version, sizes of C's types, the dict and the storages' keys;
 /// then for each key a count (8 bytes) and the numbers.
-std::vector<Description> read_pickles(std::string_view rest) {
+std::vector<Description> read_pickles(std::string_view rest, TorchContent content) {
   rest.remove_prefix(kMagic.size());
   const auto next = [&](std::span<const std::string_view> globals) {
     Pickle pickle(rest, globals);
@@ -205,7 +237,7 @@ std::vector<Description> read_pickles(std::string_view rest) {
     if (machine[facts[i]].text == "little_endian" && machine[facts[i + 1]].number == 0)
       fail("was written on a big-endian machine, which is not supported; save it again on another");
   const Pickle weights = next(kGlobals), keys = next({});
-  StateDict dict(weights);
+  StateDict dict(weights, content);
   if (keys.root().kind != PickleKind::list)
     fail("has no list of storages; the file is damaged, download it again");
   for (const PickleRef ref : keys.root().items) {
@@ -246,7 +278,7 @@ std::string_view entry_bytes(const ZipReader& zip, const ZipEntry& entry) {
 }
 
 /// The newer form: FOLDER/data.pkl and, for each key, FOLDER/data/KEY.
-std::vector<Description> read_archive(std::string_view file) {
+std::vector<Description> read_archive(std::string_view file, TorchContent content) {
   const ZipReader zip(file, "its archive");
   constexpr std::string_view kPickle = "/data.pkl";
   std::string folder;
@@ -262,7 +294,7 @@ std::vector<Description> read_archive(std::string_view file) {
   if (const ZipEntry* order = zip.find(folder + "/byteorder"); order && entry_bytes(zip, *order) != "little")
     fail("was written on a big-endian machine, which is not supported; save it again on another");
   const Pickle pickle(entry_bytes(zip, *zip.find(folder + std::string(kPickle))), kGlobals);
-  StateDict dict(pickle);
+  StateDict dict(pickle, content);
   for (auto& [key, storage] : dict.storages) {
     const ZipEntry* entry = zip.find(cat(folder, "/data/", key));
     if (!entry) fail(cat("lacks storage '", printable(key), "'; the file is damaged, download it again"));
@@ -276,9 +308,9 @@ std::vector<Description> read_archive(std::string_view file) {
   return std::move(dict.tensors);
 }
 
-std::vector<Description> read_either(std::string_view file) {
-  if (file.substr(0, kZipMagic.size()) == kZipMagic) return read_archive(file);
-  if (file.substr(0, kMagic.size()) == kMagic) return read_pickles(file);
+std::vector<Description> read_either(std::string_view file, TorchContent content) {
+  if (file.substr(0, kZipMagic.size()) == kZipMagic) return read_archive(file, content);
+  if (file.substr(0, kMagic.size()) == kMagic) return read_pickles(file, content);
   if (file.empty()) fail("the file is empty; download it again");
   if (kMagic.substr(0, file.size()) == file || kZipMagic.substr(0, file.size()) == file)
     fail("truncated: the file ends within its first bytes; download it again");
@@ -308,10 +340,10 @@ int64_t TorchTensor::size() const {
   return count;
 }
 
-TorchFileReader::TorchFileReader(const std::filesystem::path& path) : file_(path) {
+TorchFileReader::TorchFileReader(const std::filesystem::path& path, TorchContent content) : file_(path) {
   try {
-    for (Description& tensor : read_either({reinterpret_cast<const char*>(file_.data()), file_.size()}))
-      tensors_.push_back(std::move(tensor.tensor));
+    const std::string_view bytes(reinterpret_cast<const char*>(file_.data()), file_.size());
+    for (Description& tensor : read_either(bytes, content)) tensors_.push_back(std::move(tensor.tensor));
   } catch (const Error& error) {
     error.rethrow_at(path.string());
   }

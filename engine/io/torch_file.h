@@ -12,8 +12,8 @@
 #include "engine/io/element_type.h"
 #include "engine/io/mapped_file.h"
 
-/// Files of PyTorch's torch.save that hold a state_dict: a pickle that describes the tensors, and their
-/// storages. Until PyTorch 1.6 one after the other, since then in a zip archive; both are read.
+/// Files of PyTorch's torch.save: a pickle that describes tensors, and their storages. Until PyTorch 1.6 one after the
+/// other, since then in a zip archive; both are read.
 namespace ito::io {
 
 struct TorchTensor {
@@ -26,16 +26,21 @@ struct TorchTensor {
   int64_t size() const;
 };
 
+/// What a file may hold. state_dict: a dict of tensors by name. tree: dicts, lists and tuples in each other; tensors
+/// are named by their keys and places, joined by "/" ("4/conv_in.weight"), and all else in it is ignored.
+enum class TorchContent : uint8_t { state_dict, tree };
+
 /// Opening reads and checks everything but the numbers, and in the zip form their checksums, too. The pickle
 /// is not executed, and may only name globals of a fixed list. Any number of threads may read. Error: neither form,
 /// truncated or overlong, damaged, a name twice, a pickle that names other globals, tensors beyond
-/// their storage, storages beyond the file, big-endian, anything but a flat dict of tensors.
+/// their storage, storages beyond the file, big-endian, anything but the content that is asked for.
 class TorchFileReader {
  public:
-  explicit TorchFileReader(const std::filesystem::path& path);
+  explicit TorchFileReader(const std::filesystem::path& path,
+                           TorchContent content = TorchContent::state_dict);
 
   const std::filesystem::path& path() const { return file_.path(); }
-  /// In the dict's order.
+  /// In the file's order.
   const std::vector<TorchTensor>& tensors() const { return tensors_; }
   /// Null if there is no such tensor.
   const TorchTensor* find(const std::string& name) const;
