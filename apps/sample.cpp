@@ -335,8 +335,7 @@ int sample(SampleRequest f) {
   const model::LoadedModel loaded = model::load_model(device, checkpoint);
   const model::NetworkConfig& net = loaded.options.network;
   const engine::Shape image{net.height, net.width, net.channels};
-  const model::SamplerSettings sampler =
-      model::settle(f.sampler, loaded.options.diffusion.preconditioning.prediction);
+  const model::SamplerSettings sampler = loaded.settle(f.sampler);
   const model::SamplerPlan plan = model::make_sampler_plan(sampler, loaded.sde);
   if (f.strip && plan.flow)
     fail_advising(cat("a strip shows steps, and the sampler ", plan.name, " takes others for each image"),

@@ -45,7 +45,7 @@ struct Mixture {
   }
 };
 
-/// A plan on one number x at the prior's level. normal(): the numbers that it draws, in order.
+/// A plan on one number x at the prior's level; clipping is to [-1, 1]. normal(): the numbers that it draws, in order.
 template <class Denoiser, class Normal>
 double run_plan(const model::SamplerPlan& plan, double x, Denoiser denoise, Normal normal) {
   double start = x, d[model::Update::kTerms] = {};
@@ -53,8 +53,9 @@ double run_plan(const model::SamplerPlan& plan, double x, Denoiser denoise, Norm
     if (stage.noise_before != 0) x += stage.noise_before * normal();
     if (!stage.from_start) start = x;
     for (int k = model::Update::kTerms - 1; k > 0; --k) d[k] = d[k - 1];
-    d[0] = denoise(x, stage.level.sigma);
-    double next = stage.update.a * start;
+    const double raw = denoise(x, stage.level.sigma);
+    d[0] = plan.clip.kind == model::Clip::Kind::none ? raw : std::clamp(raw, -1.0, 1.0);
+    double next = stage.update.a * start + stage.update.b_raw * raw;
     for (int k = 0; k < model::Update::kTerms; ++k) next += stage.update.b[k] * d[k];
     if (stage.update.c != 0) next += stage.update.c * normal();
     x = next;

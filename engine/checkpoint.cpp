@@ -10,9 +10,6 @@
 
 namespace ito::engine {
 
-namespace {
-
-/// The shape in files: [K,C,R,S] for a filter that is [K,R,S,C] here.
 std::vector<int64_t> file_shape(const ParameterSpec& spec) {
   const Shape& s = spec.shape;
   if (spec.filter) return {s[0], s[3], s[1], s[2]};
@@ -20,6 +17,8 @@ std::vector<int64_t> file_shape(const ParameterSpec& spec) {
   for (int i = 0; i < s.rank(); ++i) shape.push_back(s[i]);
   return shape;
 }
+
+namespace {
 
 /// Calls f(index here, index in the file) for every number of a parameter.
 template <class F>

@@ -17,6 +17,9 @@ namespace ito::engine {
 
 using Metadata = std::map<std::string, std::string>;
 
+/// A parameter's shape in files: [K,C,R,S] for a filter that is [K,R,S,C] here.
+std::vector<int64_t> file_shape(const ParameterSpec& spec);
+
 /// Writes one track's weights and the fixed numbers as safetensors, one tensor a parameter of the model, in creation
 /// order, rounded to `type` (f16, bf16 or f32). Error: a number is not finite, or not in that type.
 void save_weights(const std::filesystem::path& file, ParamStore& store, Track track, Metadata metadata = {},

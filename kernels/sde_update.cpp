@@ -26,6 +26,10 @@ void update_tile(const SdeUpdateDims& dims, const SdeStep& s, const SdeUpdateOpe
     denoise_tile(SdeDenoise<A>(s), {o.x, o.network.f, o.guide.f, o.limit}, tile, d);
     add(A(s.b[0]), d, 0, count, sum);
     if (o.denoised) std::copy(d, d + count, o.denoised.as<A>() + at);
+    if (s.b_raw != 0) {
+      denoise_tile(SdeDenoise<A>(s), {o.x, o.network.f, o.guide.f, {}}, tile, d);
+      add(A(s.b_raw), d, 0, count, sum);
+    }
   }
   for (int k = 0; k < dims.history; ++k) add(A(s.b[1 + k]), o.history[k].as<A>(), at, count, sum);
   if (s.c != 0) {

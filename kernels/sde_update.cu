@@ -40,10 +40,12 @@ __device__ void update(const SdeUpdateArguments<F, Next>& args, const SdeStep& s
                        const float* z) {
   const SdeValues<F, V> value(args, at);
   const Pack<float, V> denoised = value.denoise.denoised(args.denoise, SdeDenoise<float>(s), image);
-  Pack<float, V> result;
+  Pack<float, V> result, raw{};
+  if (s.b_raw != 0) raw = value.denoise.unlimited(args.denoise, SdeDenoise<float>(s));
   for (int i = 0; i < V; ++i) {
     float sum = s.a * value.start.v[i] + s.b[0] * denoised.v[i];
     for (int k = 0; k < kSdeHistory; ++k) sum += s.b[1 + k] * value.history[k].v[i];
+    sum += s.b_raw * raw.v[i];
     result.v[i] = sum + s.c * z[i];
   }
   store(args.x_out + at, result);

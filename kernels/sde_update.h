@@ -24,6 +24,7 @@ struct SdeStep {
   float guidance = 1;             // D_0 = D_guide + guidance (D_network - D_guide), where there is a guide
   float a = 1;                    // of the state that the step started from
   float b[1 + kSdeHistory] = {};  // of D_0 and of the ones before it
+  float b_raw = 0;                // of D_0 as it is without a limit
   float c = 0;                    // of the noise
   uint32_t noise_step = 0;        // which noise: the step number in its stream
 };
@@ -59,10 +60,10 @@ struct SdeUpdateOperands {
   Out x_out;                        // x'; may be start or x
 };
 
-/// x' = a start + b[0] D_0 + sum_k b[k] D_k + c z, z ~ N(0,1); one launch a step: guidance, preconditioning,
-/// drift, diffusion, noise and the networks' next inputs. Element e of image n is disturbed by element e of
-/// the stream (seeds[n], purpose, noise_step, sample 0), so an image depends on its seed alone, whatever N
-/// is. Euler-Maruyama for dt > 0, x <- x - [f - g^2 s] dt + g sqrt(dt) z, is one such step:
+/// x' = a start + b[0] D_0 + b_raw D_0' + sum_k b[k] D_k + c z, z ~ N(0,1), D_0' being D_0 without a limit; one launch
+/// a step: guidance, preconditioning, drift, diffusion, noise and the networks' next inputs. Element e of image n is
+/// disturbed by element e of the stream (seeds[n], purpose, noise_step, sample 0), so an image depends on its seed
+/// alone, whatever N is. Euler-Maruyama for dt > 0, x <- x - [f - g^2 s] dt + g sqrt(dt) z, is one such step:
 /// model/diffusion/steps.h.
 ///
 /// With a limit, D_0 is clamped to [-limit[n], limit[n]] and divided by limit[n] before anything uses it, after

@@ -12,8 +12,8 @@
 /// Options as JSON: visitors over fields() (kernels/base/options.h). A name is a string, a struct of options an object.
 namespace ito::model {
 
-/// Fills `json`, an object, with every field; an empty list is left out, as older files lack it, and so is a value
-/// with the number that its field names, unless `all` are asked for.
+/// Fills `json`, an object, with every field; an empty list is left out, as older files lack it, so is an optional
+/// without a value, and so is a value with the number that its field names, unless `all` are asked for.
 struct WriteJson {
   nlohmann::json& json;
   bool all = false;
@@ -25,6 +25,8 @@ struct WriteJson {
       json[field.name] = name_of(value);
     else if constexpr (is_list<T>)
       write_list(value, field);
+    else if constexpr (is_optional<T>)
+      write_optional(value, field);
     else
       json[field.name] = value;
   }
@@ -40,8 +42,13 @@ struct WriteJson {
       return field.absent_value && double(value) == *field.absent_value;
     return false;
   }
-  void write_list(const std::vector<std::string>& values, const Field& field) const {
+  template <class T>
+  void write_list(const std::vector<T>& values, const Field& field) const {
     if (!values.empty()) json[field.name] = values;
+  }
+  template <class T>
+  void write_optional(const std::optional<T>& value, const Field& field) const {
+    if (value) (*this)(*value, field);
   }
 };
 
@@ -72,9 +79,11 @@ struct ReadJson {
   template <class T>
   void operator()(T& value, const Field& field) const {
     const auto found = json.find(field.name);
-    if (found == json.end() && field.is_newer) return;
+    if (found == json.end() && (field.is_newer || is_optional<T>)) return;
     if (found == json.end()) fail(field.name + " is missing");
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (is_optional<T>) {
+      (*this)(value.emplace(), field);
+    } else if constexpr (std::is_same_v<T, bool>) {
       if (!found->is_boolean()) refuse(field, "true or false", *found);
       value = found->template get<bool>();
     } else if constexpr (is_number<T>) {

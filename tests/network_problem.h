@@ -49,14 +49,15 @@ struct NetworkProblem {
     const auto from = all.begin() + std::ptrdiff_t(image) * per_image;
     return Array<T>(std::vector<double>(from, from + per_image));
   }
-  std::vector<double> denoised() const {
+  std::vector<double> denoised() const { return denoised(limits); }
+  std::vector<double> denoised(bool limited) const {
     std::vector<double> result;
     for (size_t i = 0; i < x.size(); ++i) {
       double value = double(network.skip) * x[i] + double(network.out) * f[i];
       const double from = double(guide.skip) * x[i] + double(guide.out) * guide_f[i];
       if (guided) value = from + double(guidance) * (value - from);
       const double most = limit[i / per_image];
-      result.push_back(limits ? std::clamp(value, -most, most) / most : value);
+      result.push_back(limited ? std::clamp(value, -most, most) / most : value);
     }
     return result;
   }

@@ -7,6 +7,7 @@
 #include "kernels/base/error.h"
 #include "model/diffusion/forward_chain.h"
 #include "model/diffusion/sde.h"
+#include "tests/helpers.h"
 
 using namespace ito;
 using namespace ito::model;
@@ -112,6 +113,51 @@ TEST_CASE("a level has the same coordinates whether it is asked by time or by si
         Approx((std::sqrt(0.01 + 2 * b * std::log(1 + sigma * sigma)) - 0.1) / b));
 }
 
+TEST_CASE("a table has its chain's levels at the indices, and is an SDE between them") {
+  const ForwardChain chain = ForwardChain::vp();
+  const NoiseTable table;
+  for (int i : {0, 1, 2, 10, 499, 998, 999}) {
+    CAPTURE(i);
+    const LinearGaussian& marginal = chain.marginal(i);
+    CHECK(table.mean(table.time_at(i)) == Approx(marginal.scale).scale(0).epsilon(1e-11));
+    CHECK(table.stddev(table.time_at(i)) == Approx(marginal.stddev).scale(0).epsilon(1e-11));
+    CHECK(table.sigma_at(i) == Approx(marginal.stddev / marginal.scale).scale(0).epsilon(1e-11));
+    CHECK(table.time_of(table.sigma_at(i)) == Approx(table.time_at(i)).epsilon(1e-12));
+  }
+  const Sde sde(table);
+  for (double index : {-3.0, 0.5, 0.25, 7.5, 420.75, 998.5, 1003.0}) {  // a' = f a and (s^2)' = 2 f s^2 + g^2
+    CAPTURE(index);
+    const double t = index / 999, h = 1e-6, f = sde.drift(t), g = sde.diffusion(t), s = sde.stddev(t);
+    const auto slope = [&](auto of) { return (of(t + h) - of(t - h)) / (2 * h); };
+    CHECK(slope([&](double u) { return sde.mean(u); }) == Approx(f * sde.mean(t)).scale(0).epsilon(1e-6));
+    CHECK(slope([&](double u) { return sde.stddev(u) * sde.stddev(u); }) ==
+          Approx(2 * f * s * s + g * g).scale(0).epsilon(2e-6));
+    CHECK(sde.at_sigma(sde.at(t).sigma).t == Approx(t).scale(0).epsilon(1e-10));
+  }
+  CHECK(sde.preserves_variance());
+  CHECK_FALSE(Sde(SubVp{}).preserves_variance());
+  // A step down from an index has the slope of the piece below it, the one that the step goes through.
+  const auto rate = [&](double index) { return -2 * table.drift(index / 999); };
+  CHECK(rate(1) / rate(0.5) ==
+        Approx(std::pow(table.stddev(1 / 999.0) / table.stddev(0.5 / 999), 2)).epsilon(1e-9));
+}
+
+TEST_CASE("schedules of betas, and what makes none") {
+  const auto betas = [](BetaSchedule schedule, int levels) {
+    return betas_of({.schedule = schedule, .levels = levels});
+  };
+  CHECK(betas(BetaSchedule::linear, 3)[1] == Approx(0.01005));
+  CHECK(betas(BetaSchedule::scaled_linear, 3)[1] == Approx(std::pow(0.5 * (0.01 + std::sqrt(0.02)), 2)));
+  CHECK(betas(BetaSchedule::sigmoid, 3)[1] == Approx(0.01005));
+  const std::vector<double> cosine = betas(BetaSchedule::cosine, 1000);
+  CHECK(cosine.back() == 0.999);
+  CHECK(cosine[0] == Approx(4.12841e-5).epsilon(1e-4));  // arXiv:2102.09672's programs have it so
+  CHECK(tests::error_of([] { betas_of({.levels = 1}); }) == "a table has from 2 to 1000000 noise levels, not 1");
+  CHECK_THROWS_AS(betas_of({.levels = 3, .betas = {0.1, 0.2, 0.3}}), Error);
+  CHECK_THROWS_AS(betas_of({.schedule = BetaSchedule::listed, .levels = 3, .betas = {0.1, 0.2}}), Error);
+  CHECK_THROWS_AS(betas_of({.schedule = BetaSchedule::listed, .levels = 2, .betas = {0.1, 1}}), Error);
+}
+
 TEST_CASE("prior and ends") {
   CHECK(Sde().prior_stddev() == 80);
   CHECK(Sde().stddev(0) == 0.002);
@@ -124,7 +170,7 @@ TEST_CASE("prior and ends") {
 TEST_CASE("SDEs by name: options go both ways, bad ones are refused with a reason") {
   SdeOptions o;
   o.sigma_min = 0.01, o.sigma_max = 90, o.beta_min = 0.2, o.beta_max = 15, o.base = 304;
-  for (const char* name : {"ve", "vp", "sub-vp", "simple"}) {
+  for (const char* name : {"ve", "vp", "sub-vp", "simple", "table"}) {
     o.kind = parse_name<SdeKind>(name);
     const Sde sde = make_sde(o), again = make_sde(options_of(sde));
     CHECK(name_of(options_of(sde).kind) == name);
@@ -133,9 +179,9 @@ TEST_CASE("SDEs by name: options go both ways, bad ones are refused with a reaso
       CHECK(again.diffusion(t) == sde.diffusion(t));
     }
   }
-  CHECK_THROWS_WITH_AS(parse_name<SdeKind>("sub_vp"),
-                       "unknown SDE \"sub_vp\"; did you mean \"sub-vp\"? Known: ve, vp, sub-vp, simple",
-                       Error);
+  CHECK_THROWS_WITH_AS(
+      parse_name<SdeKind>("sub_vp"),
+      "unknown SDE \"sub_vp\"; did you mean \"sub-vp\"? Known: ve, vp, sub-vp, simple, table", Error);
   SdeOptions bad;
   bad.sigma_max = bad.sigma_min;
   CHECK_THROWS_AS(make_sde(bad), Error);

@@ -276,14 +276,15 @@ struct SdeProblem : NetworkProblem<A, F> {
       : Base(base), history_count(history_count), start(normals(base.x.size(), 1)) {
     s.a = 0.9f, s.c = 0.3f, s.noise_step = 5;
     s.b[0] = 0.5f, s.b[1] = -0.25f, s.b[2] = 2, s.b[3] = -1.125f;
+    s.b_raw = 0.375f;
     for (int k = 0; k < kSdeHistory; ++k) history.emplace_back(normals(start.size(), 10 + uint64_t(k)));
   }
 
   std::vector<double> expected() const {
-    const std::vector<double> d0 = this->denoised();
+    const std::vector<double> d0 = this->denoised(), raw = this->denoised(false);
     std::vector<double> result;
     for (size_t i = 0; i < start.size(); ++i) {
-      double sum = prior ? 0 : double(s.a) * start[i] + double(s.b[0]) * d0[i];
+      double sum = prior ? 0 : double(s.a) * start[i] + double(s.b[0]) * d0[i] + double(s.b_raw) * raw[i];
       for (int k = 0; k < history_count; ++k) sum += double(s.b[1 + k]) * history[size_t(k)][i];
       result.push_back(sum + double(s.c) * this->noise(Purpose::sampler_noise, s.noise_step, i));
     }

@@ -78,7 +78,7 @@ TEST_CASE("a number whose field has no range is refused, whatever it is") {
 
 TEST_CASE("an unknown name is answered with all names and the nearest") {
   CHECK(refused<model::SdeKind>("vee", {}) ==
-        "--x must be ve, vp, sub-vp or simple, is \"vee\"; did you mean \"ve\"?");
+        "--x must be ve, vp, sub-vp, simple or table, is \"vee\"; did you mean \"ve\"?");
   CHECK(parse_option<model::SdeKind>("--x", "sub-vp", {}) == model::SdeKind::sub_vp);
   CHECK(contains(refused<model::Precision>(std::string(100000, 'a'), {}), "f32 or bf16"));
 }

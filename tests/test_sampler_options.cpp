@@ -53,7 +53,53 @@ TEST_CASE("a sampler and clipping that suit the model, unless they are chosen") 
   CHECK((dynamic.kind == Clip::Kind::dynamic && dynamic.quantile == 0.99 && dynamic.text() == "0.99"));
   for (const char* bad : {"", "0", "1.5", "-1", "nan", "0.9x", "Static"})
     CHECK(contains(error_of([&] { Clip::parse(bad); }),
-                   "clip must be none, static or a quantile above 0 and at most 1, is"));
+                   "clip must be none, static, image or a quantile above 0 and at most 1, is"));
+}
+
+TEST_CASE("a model's own sampler gives way, option by option, to what is asked for") {
+  const std::optional<SamplerOptions> own = SamplerOptions{.sampler = SamplerKind::ddim,
+                                                           .steps = 50,
+                                                           .grid = Grid::leading,
+                                                           .offset = 1,
+                                                           .final_step = FinalStep::first_level,
+                                                           .clip = "image"};
+  const auto text = [&](const SamplerOptions& asked) { return text_of(settled(with_own(asked, own))); };
+  CHECK(text({}) == "ddim, 50 steps, grid leading, offset 1, eta 0, final first-level, clip image");
+  CHECK(text({.steps = 10, .eta = 1}) ==
+        "ddim, 10 steps, grid leading, offset 1, eta 1, final first-level, clip image");
+  CHECK(text({.evaluations = 7, .grid = Grid::uniform, .final_step = FinalStep::denoise, .clip = "none"}) ==
+        "ddim, 7 steps, grid uniform, eta 0, clip none");
+  CHECK(text({.sampler = SamplerKind::heun}) == "heun, 18 steps, grid karras, rho 7, clip static");
+  CHECK(text_of(settled(with_own({.fast = true}, own))) ==
+        text({.sampler = SamplerKind::dpmpp_2m_sde, .steps = 20}));
+  CHECK(text_of(settled(with_own({}, {}))) == text_of(settled({})));
+  const auto refused = [](const SamplerOptions& o) { return error_of([&] { settled(o); }); };
+  CHECK(contains(refused({.sampler = SamplerKind::ddim, .final_step = FinalStep::mean}),
+                 "has no last step mean"));
+  CHECK(contains(refused({.final_step = FinalStep::first_level}),
+                 "euler-maruyama has no last step first-level"));
+  CHECK(contains(refused({.offset = 1}), "offset does nothing without the grid leading"));
+  CHECK(contains(refused({.sampler = SamplerKind::heun, .clip = "image"}), "clip image is ddim's"));
+  for (const SamplerOptions& o : {SamplerOptions{.sampler = SamplerKind::ddim, .grid = Grid::linspace},
+                                  {.sampler = SamplerKind::ddim, .final_step = FinalStep::first_level}})
+    CHECK(contains(error_of([&] { make_sampler_plan(settled(o), Sde()); }), "this model's SDE has none"));
+}
+
+TEST_CASE("indices of a table: as many as are asked for, and within it") {
+  CHECK(table_indices(Grid::leading, 4, 10, 1) == std::vector<int>{7, 5, 3, 1});
+  CHECK(table_indices(Grid::linspace, 4, 11) == std::vector<int>{10, 7, 3, 0});
+  CHECK(table_indices(Grid::trailing, 4, 10) ==
+        std::vector<int>{9, 7, 4, 1});  // of 10, 7.5, 5, 2.5, halves to even
+  for (Grid grid : {Grid::leading, Grid::linspace, Grid::trailing})
+    for (int n : {1, 3, 7, 1000}) {
+      const std::vector<int> indices = table_indices(grid, n, 1000);
+      CHECK(int(indices.size()) == n);
+      CHECK((indices.front() < 1000 && indices.back() >= 0));
+      CHECK(std::set<int>(indices.begin(), indices.end()).size() == size_t(n));
+    }
+  CHECK_THROWS_AS(table_indices(Grid::leading, 11, 10), Error);
+  CHECK_THROWS_AS(table_indices(Grid::leading, 5, 10, 2), Error);
+  CHECK_THROWS_AS(table_indices(Grid::karras, 5, 10), Error);
 }
 
 TEST_CASE("shortcuts are a sampler and its evaluations, with the rest of what is asked for") {

@@ -77,7 +77,7 @@ class CutImages : public SideImages {
 };
 
 model::SamplerSettings settings_of(const model::LoadedModel& loaded, const SideOptions& o) {
-  return model::settle(o.sampler, loaded.options.diffusion.preconditioning.prediction);
+  return loaded.settle(o.sampler);
 }
 
 /// The sampler and its options: "sampler", "sampler steps", "sampler grid" ...

@@ -61,6 +61,8 @@ struct FlagsText {
   void operator()(const T& value, const Field& field) const {
     const std::string& flag = field.flag;
     if (flag.empty()) return;
+    if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>)
+      if (field.absent_value && double(value) == *field.absent_value) return;
     if constexpr (std::is_same_v<T, bool>) {
       if (value != (flag.rfind("--no-", 0) == 0)) add(flag);
     } else if constexpr (Nameable<T>) {
@@ -213,7 +215,10 @@ std::string flags_text(const TrainingRequest& f, const TrainingOptions& options)
   size_t column = 11;
   const FlagsText flags{text, column};
   if (!f.from.empty()) flags.add("--from " + shell_quoted(f.from));
-  flags.add("--preset " + options.preset);
+  const std::vector<std::string> presets = model::preset_names();
+  if (std::find(presets.begin(), presets.end(), options.preset) !=
+      presets.end())  // an imported network has none
+    flags.add("--preset " + options.preset);
   flags.add(cat("--size ", options.network.height, "x", options.network.width));
   flags.add("--crop " + options.crop);
   if (f.attributes) flags.add(cat("--attributes", f.attributes->empty() ? "" : "=", *f.attributes));

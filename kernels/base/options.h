@@ -159,9 +159,11 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
-/// Texts of any number, such as names that are only known with the images. They are in files alone: a list has no flag.
+/// Any number of texts or numbers, such as names that are only known with the images. They are in files alone: a list
+/// has no flag.
 template <class T>
-inline constexpr bool is_list = std::is_same_v<T, std::vector<std::string>>;
+inline constexpr bool is_list =
+    std::is_same_v<T, std::vector<std::string>> || std::is_same_v<T, std::vector<double>>;
 
 /// A visitor that fails at the first number outside of its range.
 struct CheckRanges {

@@ -17,8 +17,6 @@ Update denoised() {
   return update;
 }
 
-bool is_vp(const Sde& sde) { return std::holds_alternative<Vp>(sde.equations()); }
-
 /// A plan with one stage a level: step(i, from, to), to = kImage in the last one.
 template <class Step>
 SamplerPlan one_step_plan(const Levels& levels, Step step) {
@@ -86,15 +84,15 @@ SamplerPlan reverse_diffusion_plan(const Sde& sde, const Levels& levels, FinalSt
     fail_advising("reverse diffusion needs the SDE's forward chain, and sub-vp has none",
                   {"{sampler} euler-maruyama, which is what others call so"});
   return one_step_plan(levels, [&](size_t, const NoiseLevel& from, const NoiseLevel& to) {
-    const Update step = reverse_diffusion(from, to, is_vp(sde));
+    const Update step = reverse_diffusion(from, to, sde.preserves_variance());
     if (to.sigma != 0 || final_step == FinalStep::noisy) return step;
     return final_step == FinalStep::mean ? without_noise(step) : denoised();
   });
 }
 
 SamplerPlan ancestral_plan(const Sde& sde, const Levels& levels, Variance variance) {
-  if (variance == Variance::large && !is_vp(sde))
-    fail_advising("a large variance is DDPM's, and so of the SDE vp alone", {"{variance} small"});
+  if (variance == Variance::large && !sde.preserves_variance())
+    fail_advising("a large variance is DDPM's, and so of the SDEs vp and table alone", {"{variance} small"});
   return one_step_plan(levels, [&](size_t, const NoiseLevel& from, const NoiseLevel& to) {
     if (to.sigma == 0) return denoised();
     return variance == Variance::large ? ancestral_large(from, to) : ancestral(from.sigma, to.sigma, 1);
@@ -104,6 +102,15 @@ SamplerPlan ancestral_plan(const Sde& sde, const Levels& levels, Variance varian
 SamplerPlan ddim_plan(const Levels& levels, double eta) {
   return one_step_plan(levels, [&](size_t, const NoiseLevel& from, const NoiseLevel& to) {
     return ancestral(from.sigma, to.sigma, eta);
+  });
+}
+
+SamplerPlan ddim_to_first_level_plan(const NoiseTable& table, const Levels& levels, double eta) {
+  const double first = table.sigma_at(0), mean = table.mean(0);
+  return one_step_plan(levels, [&](size_t, const NoiseLevel& from, const NoiseLevel& to) {
+    if (to.sigma != 0) return ancestral(from.sigma, to.sigma, eta);
+    const Update step = from.t > 0 ? ancestral(from.sigma, first, eta) : Update{};
+    return rescaled(step, 1, 1 / mean);  // the state is x_t / a, the image x_t
   });
 }
 

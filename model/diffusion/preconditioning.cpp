@@ -5,8 +5,8 @@
 namespace ito::model {
 namespace {
 
-double c_noise(NoiseCondition condition, const NoiseLevel& level) {
-  switch (condition) {
+double c_noise(const Preconditioning& p, const NoiseLevel& level) {
+  switch (p.condition) {
     case NoiseCondition::quarter_log_sigma:
       return 0.25 * std::log(level.sigma);
     case NoiseCondition::log_sigma:
@@ -15,6 +15,8 @@ double c_noise(NoiseCondition condition, const NoiseLevel& level) {
       return level.t;
     case NoiseCondition::time_999:
       return 999 * level.t;
+    case NoiseCondition::index:
+      return p.last_index * level.t;
   }
   fail("a noise condition is missing here");
 }
@@ -47,7 +49,7 @@ Scaling Preconditioning::at(const NoiseLevel& level) const {
   if (!(sigma_data > 0))
     fail(cat("sigma_data, the pixels' standard deviation, must be above 0, not ", sigma_data));
   if (!(level.sigma > 0)) fail(cat("a noise level needs sigma > 0, not ", level.sigma));
-  return scaling(*this, level, c_noise(condition, level));
+  return scaling(*this, level, c_noise(*this, level));
 }
 
 }  // namespace ito::model

@@ -20,6 +20,7 @@ enum class NoiseCondition {
   log_sigma,          // ln(sigma) (NCSN++)
   time,               // t (the specification)
   time_999,           // 999 t (DDPM's index on a continuous scale)
+  index,              // last_index t, a table's index, or that index rescaled
 };
 
 /// Everything that joins network and denoiser at one level, with xbar = x_t / a = x_0 + sigma z:
@@ -37,6 +38,7 @@ struct Preconditioning {
   Prediction prediction = Prediction::edm;
   NoiseCondition condition = NoiseCondition::quarter_log_sigma;
   double sigma_data = 0.5;  // standard deviation of the pixels
+  double last_index = 999;  // of the condition index: what the network is given at t = 1
 
   Scaling at(const NoiseLevel&) const;
 };
@@ -59,5 +61,6 @@ struct ito::Names<ito::model::NoiseCondition> {
   static constexpr Named<NoiseCondition> kTable[] = {{"log-sigma/4", NoiseCondition::quarter_log_sigma},
                                                      {"log-sigma", NoiseCondition::log_sigma},
                                                      {"t", NoiseCondition::time},
-                                                     {"999t", NoiseCondition::time_999}};
+                                                     {"999t", NoiseCondition::time_999},
+                                                     {"index", NoiseCondition::index}};
 };

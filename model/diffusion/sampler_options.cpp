@@ -24,7 +24,7 @@ constexpr SamplerInfo kSamplers[] = {
     {Kind::ancestral, "exact steps of the reverse chain: DDPM under vp, SMLD under ve", kYes, 1, 1, 1000,
      Grid::uniform, 0, kVariance},
     {Kind::ddim, "from the probability flow (eta 0) to ancestral sampling (eta 1)", kNo, 1, 1, 50,
-     Grid::uniform, 0, kEta},
+     Grid::uniform, 0, kEta | kFinal},
     {Kind::euler, "the probability flow in its simplest form", kNo, 1, 1, 50, Grid::karras, 0, kChurn},
     {Kind::heun, "EDM's sampler of the probability flow", kNo, 2, 2, 18, Grid::karras, 0, kChurn},
     {Kind::euler_ancestral, "Euler's step and fresh noise (k-diffusion's euler_a)", kYes, 1, 1, 100,
@@ -67,7 +67,8 @@ void check_chooses_itself(const SamplerOptions& o, const SamplerInfo& info) {
   for (const auto& [given, name] : {std::pair{o.steps.has_value(), "steps"},
                                     {o.evaluations.has_value(), "evaluations"},
                                     {o.grid.has_value(), "grid"},
-                                    {o.rho.has_value(), "rho"}})
+                                    {o.rho.has_value(), "rho"},
+                                    {o.offset.has_value(), "offset"}})
     if (given)
       fail_advising(
           cat("the sampler ", name_of(info.kind), " chooses its steps itself: ", name, " does nothing"),
@@ -78,13 +79,25 @@ void check_chooses_itself(const SamplerOptions& o, const SamplerInfo& info) {
         {"{clip} static", "{clip} none"});
 }
 
+void check_clip(const SamplerOptions& o, const SamplerInfo& info) {
+  if (o.clip && Clip::parse(*o.clip).kind == Clip::Kind::image && info.kind != Kind::ddim)
+    fail_advising(cat("the sampler ", name_of(info.kind),
+                      " clips denoised images for all purposes: clip image is ddim's"),
+                  {"{clip} static", "{sampler} ddim"});
+}
+
 void check_options(const SamplerOptions& o, const SamplerInfo& info) {
+  check_clip(o, info);
   check_taken(o, info, o.eta.has_value(), kEta, "eta");
   check_taken(o, info, o.variance.has_value(), kVariance, "variance");
   check_taken(o, info, o.order.has_value(), kOrder, "order");
   check_taken(o, info, o.lower_order_final, kLowerOrder, "lower_order_final");
   check_taken(o, info, o.churn.has_value(), kChurn, "churn");
   check_taken(o, info, o.final_step.has_value(), kFinal, "final");
+  const bool of_ddim = info.kind == Kind::ddim, first = o.final_step == FinalStep::first_level;
+  if (o.final_step && *o.final_step != FinalStep::denoise && first != of_ddim)
+    fail_advising(cat("the sampler ", name_of(info.kind), " has no last step ", name_of(*o.final_step)),
+                  {"{final} denoise"});
   check_taken(o, info, o.tolerance.has_value(), kTolerated, "tolerance");
   if (info.steps == 0) check_chooses_itself(o, info);
   if (o.churn_min && o.churn_max && *o.churn_min > *o.churn_max)
@@ -96,6 +109,8 @@ void check_options(const SamplerOptions& o, const SamplerInfo& info) {
     fail_advising("a range or a factor of churn does nothing without churn", {"{churn} 40, for example"});
   if (o.rho && o.grid.value_or(info.grid) != Grid::karras)
     fail_advising("rho does nothing without the grid karras", {"{grid} karras", "no {rho}"});
+  if (o.offset && o.grid.value_or(info.grid) != Grid::leading)
+    fail_advising("offset does nothing without the grid leading", {"{grid} leading", "no {offset}"});
   if (o.steps && o.evaluations)
     fail_advising("a number of steps and one of evaluations exclude each other",
                   {"only {steps}", "only {evaluations}"});
@@ -170,6 +185,23 @@ std::string sampler_table() {
   return table;
 }
 
+SamplerOptions with_own(const SamplerOptions& asked, const std::optional<SamplerOptions>& own) {
+  if (!own) return asked;
+  SamplerOptions o = asked;
+  const bool other = o.fast || o.best || (o.sampler && o.sampler != own->sampler);
+  if (!o.clip) o.clip = other && own->clip == "image" ? "static" : own->clip;
+  if (other) return o;
+  o.sampler = own->sampler;
+  if (!o.steps && !o.evaluations) o.steps = own->steps;
+  if (!o.eta) o.eta = own->eta;
+  if (!o.variance) o.variance = own->variance;
+  if (!o.final_step) o.final_step = own->final_step;
+  if (o.grid) return o;
+  o.grid = own->grid;
+  if (!o.offset) o.offset = own->offset;
+  return o;
+}
+
 SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
   const SamplerOptions o = without_shortcut(asked);
   SamplerSettings s;
@@ -177,7 +209,7 @@ SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
   const SamplerInfo& info = info_of(s.sampler);
   check_options(o, info);
   s.grid = o.grid.value_or(info.grid);
-  s.rho = o.rho.value_or(s.rho), s.eta = o.eta.value_or(info.eta);
+  s.rho = o.rho.value_or(s.rho), s.eta = o.eta.value_or(info.eta), s.offset = o.offset.value_or(0);
   s.order = o.order.value_or(info.order), s.variance = o.variance.value_or(s.variance);
   s.churn.amount = o.churn.value_or(0), s.churn.least = o.churn_min.value_or(s.churn.least);
   s.churn.most = o.churn_max.value_or(s.churn.most), s.churn.noise = o.churn_noise.value_or(s.churn.noise);
@@ -198,6 +230,17 @@ SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
   return s;
 }
 
+namespace {
+
+const NoiseTable& table_of(const Sde& sde) {
+  if (!sde.table())
+    fail_advising("the last step first-level is one of a table's, and this model's SDE has none",
+                  {"{final} denoise"});
+  return *sde.table();
+}
+
+}  // namespace
+
 SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
   if (s.sampler == Kind::rk45) {
     const SigmaRange range = edm_range(sde);
@@ -207,7 +250,7 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
     made.clip = s.clip, made.name = name_of(s.sampler);
     return made;
   }
-  const Levels levels = noise_levels(sde, s.grid, s.steps, s.rho);
+  const Levels levels = noise_levels(sde, s.grid, s.steps, {s.rho, s.offset});
   const auto plan = [&]() -> SamplerPlan {
     switch (s.sampler) {
       case Kind::euler_maruyama:
@@ -217,6 +260,9 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
       case Kind::ancestral:
         return ancestral_plan(sde, levels, s.variance);
       case Kind::ddim:
+        if (s.final_step == FinalStep::first_level)
+          return ddim_to_first_level_plan(table_of(sde), levels, s.eta);
+        return ddim_plan(levels, s.eta);
       case Kind::euler_ancestral:
         return ddim_plan(levels, s.eta);
       case Kind::euler:
@@ -236,6 +282,9 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
     fail("a sampler is missing here");
   }();
   SamplerPlan made = s.corrector > 0 ? with_corrector(plan, s.corrector, s.snr) : plan;
+  if (s.clip.kind == Clip::Kind::image) made = with_clipped_image_alone(made);
+  // A discrete chain begins with noise alone at whatever level is first, as its peers have it.
+  if (sde.table()) made.prior_sigma = sde.prior_stddev() / levels.front().mean;
   made.batch_norms = s.snr_norm == SnrNorm::batch;
   made.clip = s.clip, made.name = name_of(s.sampler);
   return made;
@@ -252,6 +301,7 @@ SamplerFacts facts_of(const SamplerSettings& s) {
   add(chooses, "tolerance", shortest_text(s.tolerance));
   add(!chooses, "grid", std::string(name_of(s.grid)));
   add(!chooses && s.grid == Grid::karras, "rho", shortest_text(s.rho));
+  add(!chooses && s.offset != 0, "offset", cat(s.offset));
   add(takes & kEta, "eta", shortest_text(s.eta));
   add(takes & kVariance, "variance", std::string(name_of(s.variance)));
   add(takes & kOrder, "order", cat(s.order));
@@ -261,7 +311,8 @@ SamplerFacts facts_of(const SamplerSettings& s) {
   add(churned, "churn_min", shortest_text(s.churn.least));
   add(churned, "churn_max", shortest_text(s.churn.most));
   add(churned, "churn_noise", shortest_text(s.churn.noise));
-  add(takes & kFinal, "final", std::string(name_of(s.final_step)));
+  const bool usual = s.sampler == Kind::ddim && s.final_step == FinalStep::denoise;
+  add((takes & kFinal) && !usual, "final", std::string(name_of(s.final_step)));
   add(s.corrector > 0, "corrector", cat(s.corrector));
   add(s.corrector > 0, "snr", shortest_text(s.snr));
   add(s.corrector > 0, "snr_norm", std::string(name_of(s.snr_norm)));

@@ -45,6 +45,7 @@ struct SamplerOptions {
   std::optional<int> steps = {}, evaluations = {};
   std::optional<Grid> grid = {};
   std::optional<double> rho = {}, eta = {};
+  std::optional<int> offset = {};
   std::optional<int> order = {};
   std::optional<Variance> variance = {};
   std::optional<double> churn = {}, churn_min = {}, churn_max = {}, churn_noise = {};
@@ -60,32 +61,38 @@ struct SamplerOptions {
 template <FieldsOf<SamplerOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   constexpr Range kNoise = from(0).to(1e30);
-  visit(o.fast, Field("fast", "the sampler that measured best with 20 evaluations"));
-  visit(o.best, Field("best", "the sampler that measured best, however many evaluations it takes"));
-  visit(o.sampler, Field("sampler", "how").otherwise("euler-maruyama, which suits every model"));
+  visit(o.fast, Field("fast", "the sampler that measured best with 20 evaluations").absent_at(0));
+  visit(o.best,
+        Field("best", "the sampler that measured best, however many evaluations it takes").absent_at(0));
+  visit(o.sampler,
+        Field("sampler", "how").otherwise("an imported model's own, else euler-maruyama, which suits all"));
   visit(o.steps, Field("steps", "sampler steps", kSamplerSteps).otherwise("the sampler's"));
   visit(o.evaluations,
         Field("evaluations", "as many steps as take so many evaluations of the network an image",
               kSamplerSteps));
-  visit(o.grid, Field("grid",
-                      "noise levels evenly spaced in t, sigma^(1/rho), sqrt(t), or ln sigma over all of the "
-                      "model's levels or EDM's range")
-                    .otherwise("the sampler's"));
+  visit(o.grid,
+        Field("grid",
+              "noise levels evenly spaced in t, sigma^(1/rho), sqrt(t), or ln sigma over all of the "
+              "model's levels or EDM's range; the last three: indices of a table, as diffusers has them")
+            .otherwise("the sampler's"));
   visit(o.rho, Field("rho", "of the grid karras", above(0).to(1000)).otherwise("7"));
+  visit(o.offset, Field("offset", "first index of the grid leading", from(0).to(1e6)).otherwise("0"));
   visit(o.eta, Field("eta", "noise of ddim, euler-ancestral and the -sde samplers; 0: none, 1: all of it",
                      from(0).to(1))
                    .otherwise("0 of ddim, else 1"));
   visit(o.order, Field("order", "of unipc", from(2).to(3)).otherwise("3"));
-  visit(o.variance, Field("variance", "of ancestral steps under vp").otherwise("small"));
+  visit(o.variance, Field("variance", "of ancestral steps under vp and table").otherwise("small"));
   visit(o.churn, Field("churn", "EDM's noise between the steps of euler and heun", kNoise).otherwise("0"));
   visit(o.churn_min, Field("churn_min", "the least sigma with churn", kNoise).otherwise("0"));
   visit(o.churn_max, Field("churn_max", "the most sigma with churn", kNoise).otherwise("no limit"));
   visit(o.churn_noise, Field("churn_noise", "factor of churn's noise", kNoise).otherwise("1"));
   visit(o.lower_order_final, Field("lower_order_final",
                                    "lower orders in the last steps of dpm++3m and dpm++3m-sde with fewer "
-                                   "than 15 steps, and of unipc, as diffusers has them"));
+                                   "than 15 steps, and of unipc, as diffusers has them")
+                                 .absent_at(0));
   visit(o.final_step,
-        Field("final", "last step of euler-maruyama and reverse-diffusion").otherwise("denoise"));
+        Field("final", "last step of euler-maruyama and reverse-diffusion, and of ddim on a table")
+            .otherwise("denoise"));
   visit(o.corrector,
         Field("corrector", "Langevin steps before each step of a stochastic sampler", from(0).to(1000))
             .otherwise("0"));
@@ -95,10 +102,11 @@ void fields(Options& o, Visit&& visit) {
             .otherwise("sample"));
   visit(o.tolerance,
         Field("tolerance", "error of a step of rk45, absolute and relative", kTolerance).otherwise("1e-3"));
-  visit(o.clip, Field("clip",
-                      "denoised images: none; static, to -1 .. 1; or a quantile such as 0.995, dynamic "
-                      "thresholding")
-                    .otherwise("none for models that predict edm or v, else static"));
+  visit(o.clip,
+        Field("clip",
+              "denoised images: none; static, to -1 .. 1; image, the same except for the direction of "
+              "ddim's noise (as diffusers has it); or a quantile such as 0.995, dynamic thresholding")
+            .otherwise("none for models that predict edm or v, else static"));
 }
 
 /// A sampler, completely: with a model and a seed it determines every bit of an image.
@@ -107,6 +115,7 @@ struct SamplerSettings {
   int steps = 1000;
   Grid grid = Grid::uniform;
   double rho = 7, eta = 0;
+  int offset = 0;
   int order = 3;
   Variance variance = Variance::small;
   Churn churn = {};
@@ -134,6 +143,10 @@ struct SamplerInfo {
 const SamplerInfo& info_of(SamplerKind);
 /// One line for each sampler, under a line of headings.
 std::string sampler_table();
+
+/// What a user asks for, with a model's own sampler where it asks for no other: an option that is not given is the
+/// model's, except that only `clip` goes with another sampler.
+SamplerOptions with_own(const SamplerOptions& asked, const std::optional<SamplerOptions>& own);
 
 /// Completes what a user asks for. Errors: an option that does nothing with the sampler; steps and evaluations at
 /// once, or too few evaluations for a step.

@@ -9,15 +9,37 @@ namespace ito::model {
 Clip Clip::parse(const std::string& text) {
   if (text == "none") return {Kind::none};
   if (text == "static") return {Kind::fixed};
+  if (text == "image") return {Kind::image};
   double quantile = 0;
   char rest = 0;
   if (std::sscanf(text.c_str(), "%lf%c", &quantile, &rest) != 1 || !(quantile > 0 && quantile <= 1))
-    fail_value("clip", "none, static or a quantile above 0 and at most 1", text);
+    fail_value("clip", "none, static, image or a quantile above 0 and at most 1", text);
   return {Kind::dynamic, quantile};
 }
 
 std::string Clip::text() const {
-  return kind == Kind::none ? "none" : kind == Kind::fixed ? "static" : shortest_text(quantile);
+  switch (kind) {
+    case Kind::none:
+      return "none";
+    case Kind::fixed:
+      return "static";
+    case Kind::image:
+      return "image";
+    case Kind::dynamic:
+      return shortest_text(quantile);
+  }
+  fail("a kind of clipping is missing here");
+}
+
+SamplerPlan with_clipped_image_alone(const SamplerPlan& plan) {
+  SamplerPlan result = plan;
+  for (Stage& stage : result.stages) {
+    Update& update = stage.update;
+    if (stage.corrects || stage.from_start || update.terms() > 1)
+      fail("a clipped image alone is for steps of one evaluation");
+    update.b[0] += update.a, update.b_raw = -update.a;
+  }
+  return result;
 }
 
 SamplerPlan with_corrector(const SamplerPlan& plan, int corrections, double snr) {

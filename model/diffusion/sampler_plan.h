@@ -13,7 +13,7 @@
 ///   x = prior_sigma z
 ///   for each stage:  x += noise_before z;  unless from_start: start = x
 ///                    D_0 = D(x; level.sigma), while D_1, D_2 and D_3 are the denoised images before it
-///                    x = a start + sum_k b[k] D_k + c z
+///                    x = a start + sum_k b[k] D_k + b_raw D_0' + c z,  D_0' as D_0, but never clipped
 ///
 /// The state is xbar = x_t / a(t) = x_0 + sigma z for every SDE, as in EDM, and in the end the image itself.
 ///
@@ -37,11 +37,12 @@ struct Stage {
 };
 
 /// What is done with a denoised image before it is used: nothing, cut to [-1, 1], or dynamic thresholding
-/// (arXiv:2205.11487) at a quantile of its magnitudes.
+/// (arXiv:2205.11487) at a quantile of its magnitudes. image: the image alone is cut, and the direction of the noise is
+/// still that of the uncut one, as diffusers' DDIM has it.
 struct Clip {
-  enum class Kind : uint8_t { none, fixed, dynamic } kind = Kind::none;
+  enum class Kind : uint8_t { none, fixed, image, dynamic } kind = Kind::none;
   double quantile = 0.995;
-  /// "none", "static", "0.995". Error: anything else.
+  /// "none", "static", "image", "0.995". Error: anything else.
   static Clip parse(const std::string& text);
   std::string text() const;
 };
@@ -66,6 +67,10 @@ struct SamplerPlan {
   /// Denoiser evaluations per image; 0 where they are not known beforehand.
   int evaluations() const { return int(stages.size()); }
 };
+
+/// The plan of a flow, or of DDIM, whose steps are a (x - D) + (a + b) D, for Clip::Kind::image: the second D is cut,
+/// the first one is not.
+SamplerPlan with_clipped_image_alone(const SamplerPlan&);
 
 /// Before each step of the plan, `corrections` steps of Langevin's corrector at the step's level, as score_sde's
 /// predictor-corrector samplers have it. alpha is 1 where f = 0 and (a_i / a_{i+1})^2 under VP and sub-VP.

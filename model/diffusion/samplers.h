@@ -12,11 +12,12 @@ namespace ito::model {
 
 using Levels = std::vector<NoiseLevel>;
 
-/// What the reverse SDE's samplers do with their last evaluation.
+/// What the reverse SDE's samplers, and DDIM on a table, do with their last evaluation.
 enum class FinalStep : uint8_t {
   denoise,  // return D, the denoised image
   mean,     // a step without its noise, as in score_sde
   noisy,    // a step like the others
+  first_level,  // DDIM: a step to the table's index 0, whose x_t is the image (diffusers without set_alpha_to_one)
 };
 
 /// The reverse SDE by Euler-Maruyama (steps.h). The step after the last level, where it is taken, is as long as the one
@@ -34,6 +35,8 @@ SamplerPlan ancestral_plan(const Sde&, const Levels&, Variance);
 
 /// DDIM: between the probability flow (eta 0) and ancestral sampling (eta 1).
 SamplerPlan ddim_plan(const Levels&, double eta);
+/// The same on a table, with FinalStep::first_level.
+SamplerPlan ddim_to_first_level_plan(const NoiseTable&, const Levels&, double eta);
 
 /// EDM's stochasticity (arXiv:2206.00364, algorithm 2): noise that raises sigma by the factor 1 + min(amount / steps,
 /// sqrt(2) - 1) before each step whose sigma is within least .. most, its deviation multiplied by `noise`.
@@ -74,8 +77,10 @@ template <>
 struct ito::Names<ito::model::FinalStep> {
   using FinalStep = model::FinalStep;
   static constexpr std::string_view kKind = "final step";
-  static constexpr Named<FinalStep> kTable[] = {
-      {"denoise", FinalStep::denoise}, {"mean", FinalStep::mean}, {"noisy", FinalStep::noisy}};
+  static constexpr Named<FinalStep> kTable[] = {{"denoise", FinalStep::denoise},
+                                                {"mean", FinalStep::mean},
+                                                {"noisy", FinalStep::noisy},
+                                                {"first-level", FinalStep::first_level}};
 };
 
 template <>

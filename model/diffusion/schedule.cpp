@@ -41,7 +41,7 @@ std::vector<double> quadratic_times(int n, double t_end) {
 }  // namespace
 
 std::vector<double> uniform_times(int n, double t_end) {
-  if (!(t_end > 0 && t_end < 1)) fail(cat("a time grid ends inside (0, 1), not at ", t_end));
+  if (!(t_end >= 0 && t_end < 1)) fail(cat("a time grid ends inside [0, 1), not at ", t_end));
   check_count(n);
   std::vector<double> times(static_cast<size_t>(n), 1.0);
   for (int i = 1; i < n; ++i) times[size_t(i)] = 1 - (1 - t_end) * i / (n - 1);
@@ -72,7 +72,35 @@ SigmaRange edm_range(const Sde& sde) {
   return range;
 }
 
-std::vector<NoiseLevel> noise_levels(const Sde& sde, Grid grid, int n, double rho) {
+std::vector<int> table_indices(Grid grid, int n, int levels, int offset) {
+  check_count(n);
+  if (n > levels)
+    fail_advising(cat("a table of ", levels, " noise levels has none for ", n, " steps"), {"fewer {steps}"});
+  std::vector<int> indices;
+  for (int i = n - 1; i >= 0; --i) {
+    // Halves are rounded to even, as NumPy does.
+    switch (grid) {
+      case Grid::leading:
+        indices.push_back(i * (levels / n) + offset);
+        break;
+      case Grid::linspace:
+        indices.push_back(n == 1 ? 0 : int(std::nearbyint(double(levels - 1) * i / (n - 1))));
+        break;
+      case Grid::trailing:
+        indices.push_back(int(std::nearbyint(levels - (n - 1 - i) * (double(levels) / n))) - 1);
+        break;
+      default:
+        fail(cat("the grid ", name_of(grid), " has no indices of a table"));
+    }
+  }
+  if (offset < 0 || indices.front() >= levels)
+    fail_advising(cat("from ", offset, " on, ", n, " steps through a table of ", levels,
+                      " levels end at index ", indices.front()),
+                  {"a smaller {offset}", "fewer {steps}"});
+  return indices;
+}
+
+std::vector<NoiseLevel> noise_levels(const Sde& sde, Grid grid, int n, const GridOptions& options) {
   std::vector<NoiseLevel> levels;
   const auto from_times = [&](const std::vector<double>& times) {
     for (double t : times) levels.push_back(sde.at(t));
@@ -91,13 +119,23 @@ std::vector<NoiseLevel> noise_levels(const Sde& sde, Grid grid, int n, double rh
       from_sigmas(exponential_sigmas(n, {sde.at(sde.sampling_end()).sigma, sde.at(1).sigma}));
       break;
     case Grid::karras: {
-      std::vector<double> sigmas = karras_sigmas(n, edm_range(sde).least, edm_range(sde).most, rho);
+      std::vector<double> sigmas = karras_sigmas(n, edm_range(sde).least, edm_range(sde).most, options.rho);
       sigmas.pop_back();
       from_sigmas(sigmas);
       break;
     }
     case Grid::exponential:
       from_sigmas(exponential_sigmas(n, edm_range(sde)));
+      break;
+    case Grid::leading:
+    case Grid::linspace:
+    case Grid::trailing:
+      if (!sde.table())
+        fail_advising(
+            cat("the grid ", name_of(grid), " is of the indices of a table, and this model's SDE has none"),
+            {"{grid} uniform"});
+      for (int index : table_indices(grid, n, sde.table()->levels(), options.offset))
+        levels.push_back(sde.at(sde.table()->time_at(index)));
       break;
   }
   return levels;

@@ -47,6 +47,8 @@ NoiseLevel Sde::at_sigma(double sigma) const {
   return level;
 }
 
+bool Sde::preserves_variance() const { return std::holds_alternative<Vp>(equations_) || table(); }
+
 Sde make_sde(const SdeOptions& o) {
   switch (o.kind) {
     case SdeKind::ve:
@@ -63,6 +65,8 @@ Sde make_sde(const SdeOptions& o) {
     case SdeKind::simple:
       if (!(o.base > 1)) fail(cat("the simple SDE dx = base^t dW needs base > 1, not ", o.base));
       return Sde(Simple{o.base});
+    case SdeKind::table:
+      return Sde(NoiseTable(o.table));
   }
   fail("an SDE's kind is missing here");
 }
@@ -76,6 +80,7 @@ SdeOptions options_of(const Sde& sde) {
   if (const SubVp* vp = std::get_if<SubVp>(&sde.equations()))
     o.beta_min = vp->beta_min, o.beta_max = vp->beta_max;
   if (const Simple* simple = std::get_if<Simple>(&sde.equations())) o.base = simple->base;
+  if (const NoiseTable* table = sde.table()) o.table = table->options();
   return o;
 }
 

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "kernels/base/options.h"
+#include "model/diffusion/noise_table.h"
 
 /// The forward processes of score-based diffusion: dx = f(t) x dt + g(t) dW for t in [0, 1], with marginals
 ///   x_t = a(t) x_0 + s(t) z,  z ~ N(0, I)        (a: mean(t), s: stddev(t)).
@@ -81,10 +82,10 @@ struct NoiseLevel {
   double t = 0, mean = 1, stddev = 0, sigma = 0;
 };
 
-/// One of the four, as a plain value.
+/// One of the five, as a plain value.
 class Sde {
  public:
-  using Equations = std::variant<Ve, Vp, SubVp, Simple>;
+  using Equations = std::variant<Ve, Vp, SubVp, Simple, NoiseTable>;
 
   Sde(Equations equations = Ve{}) : equations_(equations) {}
   const Equations& equations() const { return equations_; }
@@ -96,7 +97,7 @@ class Sde {
   double diffusion(double t) const;
   /// Sampling starts at x_1 ~ N(0, prior_stddev^2 I).
   double prior_stddev() const;
-  /// The reverse process stops here (1e-5 for VE, else 1e-3): the score grows without bound as t -> 0.
+  /// The reverse process stops here (1e-5 for VE, 0 of a table, else 1e-3): the score grows without bound as t -> 0.
   double sampling_end() const;
   /// Training draws t from (training_start, 1).
   static constexpr double training_start() { return 1e-5; }
@@ -107,11 +108,16 @@ class Sde {
   NoiseLevel at(double t) const;
   NoiseLevel at_sigma(double sigma) const;
 
+  /// Whether x_t keeps unit variance: the limit of DDPM's chain, or that chain itself.
+  bool preserves_variance() const;
+  /// The table of a discrete chain, else null.
+  const NoiseTable* table() const { return std::get_if<NoiseTable>(&equations_); }
+
  private:
   Equations equations_;
 };
 
-enum class SdeKind : uint8_t { ve, vp, sub_vp, simple };  // in the order of Sde::Equations
+enum class SdeKind : uint8_t { ve, vp, sub_vp, simple, table };  // in the order of Sde::Equations
 
 /// Everything that names an SDE in flags and files. Each SDE reads its own numbers only.
 struct SdeOptions {
@@ -119,6 +125,7 @@ struct SdeOptions {
   double sigma_min = Ve{}.sigma_min, sigma_max = Ve{}.sigma_max;
   double beta_min = LinearBeta{}.beta_min, beta_max = LinearBeta{}.beta_max;
   double base = Simple{}.base;
+  NoiseTableOptions table = {};
 };
 
 template <FieldsOf<SdeOptions> Options, class Visit>
@@ -129,6 +136,18 @@ void fields(Options& o, Visit&& visit) {
   visit(o.beta_min, Field("beta_min", "rate of vp and sub-vp at t = 0", above(0).to(1e6)));
   visit(o.beta_max, Field("beta_max", "rate of vp and sub-vp at t = 1", above(0).to(1e6)));
   visit(o.base, Field("base", "of simple: dx = base^t dW", above(1).to(1e6)));
+  const NoiseTableOptions usual;
+  visit(o.table.schedule,
+        Field("beta_schedule", "how the betas of table are spaced")
+            .one_of({"linear", "scaled-linear", "cosine", "sigmoid"})  // listed: in files alone
+            .absent_at(double(usual.schedule)));
+  visit(o.table.levels,
+        Field("table_levels", "noise levels of table", from(2).to(1e6)).absent_at(usual.levels));
+  visit(o.table.beta_start,
+        Field("beta_start", "first beta of table", above(0).below(1)).absent_at(usual.beta_start));
+  visit(o.table.beta_end,
+        Field("beta_end", "last beta of table", above(0).below(1)).absent_at(usual.beta_end));
+  visit(o.table.betas, Field("betas").newer());
 }
 
 /// Checks the numbers of its kind.
@@ -142,6 +161,9 @@ template <>
 struct ito::Names<ito::model::SdeKind> {
   using SdeKind = model::SdeKind;
   static constexpr std::string_view kKind = "SDE";
-  static constexpr Named<SdeKind> kTable[] = {
-      {"ve", SdeKind::ve}, {"vp", SdeKind::vp}, {"sub-vp", SdeKind::sub_vp}, {"simple", SdeKind::simple}};
+  static constexpr Named<SdeKind> kTable[] = {{"ve", SdeKind::ve},
+                                              {"vp", SdeKind::vp},
+                                              {"sub-vp", SdeKind::sub_vp},
+                                              {"simple", SdeKind::simple},
+                                              {"table", SdeKind::table}};
 };

@@ -15,14 +15,14 @@ int Update::terms() const {
 void Update::write_to(kernels::SdeStep& step) const {
   step.a = float(a);
   for (int k = 0; k < kTerms; ++k) step.b[k] = float(b[k]);
-  step.c = float(c);
+  step.b_raw = float(b_raw), step.c = float(c);
 }
 
 Update rescaled(const Update& update, double mean_before, double mean_after) {
   Update result;
   result.a = update.a * mean_before / mean_after;
   for (int k = 0; k < Update::kTerms; ++k) result.b[k] = update.b[k] / mean_after;
-  result.c = update.c / mean_after;
+  result.b_raw = update.b_raw / mean_after, result.c = update.c / mean_after;
   return result;
 }
 

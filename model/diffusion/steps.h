@@ -7,16 +7,18 @@
 /// a step is a handful of numbers, and one kernel applies them all (kernels/sde_update.h).
 namespace ito::model {
 
-/// x' = a x + sum_k b[k] D_k + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2, D_3 those before.
+/// x' = a x + sum_k b[k] D_k + b_raw D_0' + c z, z ~ N(0, I); D_0 is the newest denoised image, D_1, D_2, D_3 those
+/// before, D_0' the newest one before it is clipped.
 struct Update {
   static constexpr int kTerms = 1 + kernels::kSdeHistory;
   double a = 1;
   double b[kTerms] = {};
+  double b_raw = 0;
   double c = 0;
 
   /// How many of b are in use: up to the last one that is not 0.
   int terms() const;
-  /// a, b and c rounded to f32 for the kernel.
+  /// a, b, b_raw and c rounded to f32 for the kernel.
   void write_to(kernels::SdeStep&) const;
 };
 

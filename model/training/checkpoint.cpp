@@ -183,6 +183,10 @@ LoadedModel load_model(engine::Device& device, const fs::path& folder, std::opti
 
 engine::DType LoadedModel::compute() const { return compute_type(options); }
 
+SamplerSettings LoadedModel::settle(const SamplerOptions& asked) const {
+  return model::settle(with_own(asked, options.own_sampler), options.diffusion.preconditioning.prediction);
+}
+
 Denoiser LoadedModel::denoiser() const {
   return network_denoiser(*network, {options.diffusion.preconditioning, compute()});
 }

@@ -58,6 +58,8 @@ struct LoadedModel {
   Sde sde;
   AttributeRows attributes;  // empty: it has none, or is from before checkpoints held them
   engine::DType compute() const;
+  /// The sampler that is asked for, or else the model's own (with_own).
+  SamplerSettings settle(const SamplerOptions& asked) const;
   /// Without a condition.
   Denoiser denoiser() const;
   /// Under attributes as varied as those that it was trained with; without a condition where `attributes` is empty.

@@ -26,10 +26,14 @@ struct CollectTexts {
 
   template <class T>
   void operator()(const T& value, const Field& field) const {
-    if constexpr (Nameable<T>)
+    if constexpr (is_list<T>) {
+      texts.push_back({field.name, ""});
+      for (const auto& item : value) texts.back().text += cat(texts.back().text.empty() ? "" : ", ", item);
+    } else if constexpr (Nameable<T>) {
       texts.push_back({field.name, std::string(name_of(value))});
-    else
+    } else {
       texts.push_back({field.name, shortest_text(value)});
+    }
   }
 };
 
@@ -132,6 +136,7 @@ TrainingOptions options_from(const TrainingOptions& source) {
   o.network = source.network;
   o.network.dropout = 0, o.network.condition = 0, o.network.augment = false;
   o.diffusion = source.diffusion;
+  o.own_sampler = source.own_sampler;
   return o;
 }
 

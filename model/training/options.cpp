@@ -24,7 +24,8 @@ void ReadJson::object(const char* name, NetworkConfig& network) const {
   network = network_config_from_json(io::json_text(json.at(name)), name);
 }
 
-// What a run began from is absent where it began from nothing, as in all older files.
+// What a run began from is absent where it began from nothing, and so is a sampler of the model's own, as in all older
+// files.
 template <>
 void WriteJson::object(const char* name, const std::optional<Origin>& origin) const {
   if (origin) json[name] = json_of(*origin);
@@ -33,6 +34,15 @@ template <>
 void ReadJson::object(const char* name, std::optional<Origin>& origin) const {
   origin.reset();
   if (json.contains(name)) read_json(json.at(name), origin.emplace());
+}
+template <>
+void WriteJson::object(const char* name, const std::optional<SamplerOptions>& sampler) const {
+  if (sampler) json[name] = json_of(*sampler);
+}
+template <>
+void ReadJson::object(const char* name, std::optional<SamplerOptions>& sampler) const {
+  sampler.reset();
+  if (json.contains(name)) read_json(json.at(name), sampler.emplace());
 }
 
 namespace {

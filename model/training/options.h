@@ -33,6 +33,7 @@ void meaning_fields(Options& o, Visit&& visit) {
   visit(o.preconditioning.condition, Field("noise_condition", "noise level as the network gets it")
                                          .otherwise("log-sigma/4; t for document and tutorial"));
   visit(o.preconditioning.sigma_data, Field("sigma_data", "", above(0).to(1000)));
+  visit(o.preconditioning.last_index, Field("last_index", "", from(1).to(1e6)).absent_at(999));
 }
 
 template <FieldsOf<DiffusionOptions> Options, class Visit>
@@ -73,6 +74,10 @@ void fields(Options& o, Visit&& visit) {
   if (o) fields(*o, visit);
 }
 
+/// In files it is an object, or absent; a training has no flags for it, as it draws by grid_sampler.
+template <FieldsOf<std::optional<SamplerOptions>> Options, class Visit>
+void fields(Options&, Visit&&) {}
+
 /// What a network computes in.
 enum class Precision : uint8_t { f32, bf16 };
 
@@ -82,6 +87,7 @@ struct TrainingOptions {
   std::optional<Origin> from;  // none: random weights, by the seed
   NetworkConfig network;
   DiffusionOptions diffusion;
+  std::optional<SamplerOptions> own_sampler;  // what draws unless another is asked for; none: euler-maruyama
   engine::OptimizerOptions optimizer;
   int batch = 32;
   int accumulate = 1;
@@ -185,6 +191,7 @@ void fields(Options& o, Visit&& visit) {
             .absent_at(0));
   visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);
+  visit.object("own_sampler", o.own_sampler);
   visit.object("optimizer", o.optimizer);
 }
 

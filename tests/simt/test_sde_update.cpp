@@ -122,6 +122,7 @@ struct Reference {
           const double from = std::abs(s.guide.skip * at.v[i]) + std::abs(s.guide.out * guide_f.v[i]);
           d = from + std::abs(s.guidance) * (d + from);
         }
+        sum += std::abs(s.b_raw) * d;
         if (c.limits) d /= limit.v[i / size_t(c.dims.per_image)];
         sum += std::abs(s.a * start.v[i]) + std::abs(s.b[0]) * d;
         denoised_size.push_back(d);
@@ -154,9 +155,9 @@ int count_wrong_results(const Case& c, const Given<F>& given, const Result<Next>
   // D_network and D_guide have two roundings; their difference, its product, the sum and the division one each.
   for (size_t i = 0; i < got.denoised.size(); ++i)
     wrong += !(std::abs(got.denoised[i] - expected.denoised[i]) <= 6 * kRounding * expected.denoised_size[i]);
-  // Those, a product and five additions; 4 ulp of a normal number.
+  // Those, a product and six additions; 4 ulp of a normal number.
   for (size_t i = 0; i < got.x.size(); ++i)
-    wrong += !(std::abs(got.x[i] - expected.x[i]) <= 16 * kRounding * expected.x_size[i]);
+    wrong += !(std::abs(got.x[i] - expected.x[i]) <= 17 * kRounding * expected.x_size[i]);
   wrong += count_wrong_next(c.step.network, got.x, got.next, got.c_noise);
   wrong += count_wrong_next(c.step.guide, got.x, got.guide_next, got.guide_c_noise);
   return wrong;
@@ -185,7 +186,7 @@ SdeStep all_terms(float guidance = 1, float c = 0.6f) {
   s.network = {0.3f, -1.7f, 0.9f, -1.375f}, s.guide = {-0.4f, 0.6f, 1.3f, 2.25f};
   s.guidance = guidance, s.a = 0.75f;
   s.b[0] = 0.5f, s.b[1] = -1.25f, s.b[2] = 0.3f, s.b[3] = 1.1f;
-  s.c = c, s.noise_step = 5;
+  s.b_raw = -0.65f, s.c = c, s.noise_step = 5;
   return s;
 }
 
