@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/import/foreign_tensors.h"
+#include "model/training/options.h"
+
+/// Models that other programs trained, on their way to a checkpoint of Ito's: docs/import.md. Nothing in a file is
+/// executed, and nothing is guessed: what a file does not say, and what this network does not have, is refused by name.
+namespace ito::model {
+
+/// A model in another program's files, understood.
+struct ForeignModel {
+  std::string format;                                      // "diffusers"
+  std::filesystem::path file;                              // of the weights
+  TrainingOptions options;                                 // network, diffusion, own sampler, crop
+  ForeignTensors tensors;                                  // those to be used, under their file's names
+  std::function<std::string(const std::string&)> name_of;  // of one of our parameters, in that file
+  std::vector<std::string> notes;                          // what a user should know
+};
+
+/// A folder as diffusers' pipelines are saved: unet/config.json, unet/diffusion_pytorch_model.* and
+/// scheduler/scheduler_config.json, or the same without the two inner folders. Error: no such folder; another network
+/// or scheduler; a setting that Ito does not have (key, value and what is allowed are named).
+ForeignModel diffusers_model(const std::filesystem::path& folder);
+
+/// What a file of ermongroup/ddim or pesser/pytorch_diffusion does not say.
+struct DdimChoice {
+  std::optional<int> size =
+      {};            // pixels a side; none: from where the attention is, which all published ones have at 16
+  bool raw = false;  // the weights of the last step in place of their average
+};
+/// Their checkpoint: torch.save of [model, optimizer, epoch, step, EMA], or of one dict of weights. The network
+/// follows from the tensors' names and shapes; noise levels are those of all their configurations: beta linear from
+/// 1e-4 to .02 over 1,000. Error: not such a file, or nothing says the size.
+ForeignModel ddim_model(const std::filesystem::path& file, const DdimChoice& choice = {});
+
+/// What an import reports.
+struct Imported {
+  int64_t parameters = 0;
+  int64_t tensors = 0;
+};
+/// Writes the model as a checkpoint folder that ./sample, ./evaluate, ./inspect and --from take, and import.json, where
+/// it came from: format, file, SHA-256, notes. One tensor at a time is in memory. Error: a parameter is missing, of
+/// another shape or not finite; a tensor belongs to no parameter.
+Imported write_imported(const std::filesystem::path& folder, const ForeignModel& model);
+
+}  // namespace ito::model

@@ -1,0 +1,72 @@
+#include "model/import/foreign_tensors.h"
+
+#include <map>
+#include <memory>
+#include <set>
+
+#include "engine/io/atomic_file.h"
+#include "engine/io/safetensors.h"
+#include "model/json_value.h"
+
+namespace ito::model {
+
+namespace fs = std::filesystem;
+
+ForeignTensors torch_tensors(const fs::path& file, io::TorchContent content) {
+  const auto reader = std::make_shared<const io::TorchFileReader>(file, content);
+  ForeignTensors tensors;
+  for (const io::TorchTensor& tensor : reader->tensors())
+    tensors.push_back(
+        {tensor.name, tensor.shape, [reader, name = tensor.name] { return reader->values(name); }});
+  return tensors;
+}
+
+ForeignTensors safetensors_tensors(const fs::path& file) {
+  const auto reader = std::make_shared<const io::SafetensorsReader>(file);
+  ForeignTensors tensors;
+  for (const io::TensorInfo& tensor : reader->tensors())
+    tensors.push_back(
+        {tensor.name, tensor.shape, [reader, name = tensor.name] { return reader->reals(name); }});
+  return tensors;
+}
+
+ForeignTensors indexed_tensors(const fs::path& index) {
+  std::map<std::string, std::set<std::string>> wanted;  // names by file
+  try {
+    const auto json = parse_shallow(io::read_file(index), "it is nested too deeply");
+    for (const auto& [name, file] : json.at("weight_map").items())
+      wanted[file.get<std::string>()].insert(name);
+  } catch (const nlohmann::json::exception& e) {
+    fail(cat(index.string(), " is no index of weights: ", e.what()));
+  } catch (const Error& e) {
+    e.rethrow_at(index.string());
+  }
+  ForeignTensors all;
+  for (const auto& [file, names] : wanted) {
+    if (fs::path(file).filename() != file)
+      fail(cat(index.string(), ": '", file, "' is not a file next to it"));
+    const fs::path path = index.parent_path() / file;
+    const ForeignTensors tensors =
+        path.extension() == ".safetensors" ? safetensors_tensors(path) : torch_tensors(path);
+    std::set<std::string> missing = names;
+    for (const ForeignTensor& tensor : tensors) {
+      if (missing.erase(tensor.name) == 0)
+        fail(cat(path.string(), " has ", tensor.name, ", which ", index.string(), " does not name for it"));
+      all.push_back(tensor);
+    }
+    if (!missing.empty()) fail(cat(path.string(), " lacks ", *missing.begin(), "; download it again"));
+  }
+  return all;
+}
+
+ForeignTensors below(const ForeignTensors& tensors, const std::string& prefix) {
+  ForeignTensors found;
+  for (ForeignTensor tensor : tensors) {
+    if (tensor.name.rfind(prefix, 0) != 0) continue;
+    tensor.name.erase(0, prefix.size());
+    found.push_back(std::move(tensor));
+  }
+  return found;
+}
+
+}  // namespace ito::model

@@ -1,0 +1,192 @@
+#include "model/import/scheduler.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "engine/io/json_text.h"
+#include "model/json_value.h"
+
+namespace ito::model {
+
+using nlohmann::json;
+
+namespace {
+
+/// Takes values by their keys, and knows in the end which keys were not taken.
+class Keys {
+ public:
+  explicit Keys(const json& object) : object_(object) {}
+
+  template <class T>
+  T number(const char* name, T otherwise) {
+    const json* value = find(name);
+    if (!value) return otherwise;
+    if (!value->is_number()) refuse(name, "a number", *value);
+    return value_as<T>(*value, name);
+  }
+  bool flag(const char* name, bool otherwise) {
+    const json* value = find(name);
+    if (!value) return otherwise;
+    if (!value->is_boolean()) refuse(name, "true or false", *value);
+    return value->get<bool>();
+  }
+  /// One of the names, as our value.
+  template <class T>
+  T choice(const char* name, const char* otherwise, const std::vector<std::pair<const char*, T>>& table) {
+    const json* value = find(name);
+    const json wanted = value ? *value : json(otherwise);
+    std::string allowed;
+    for (const auto& [theirs, ours] : table) {
+      if (wanted == theirs) return ours;
+      allowed += cat(allowed.empty() ? "" : " or ", "\"", theirs, "\"");
+    }
+    refuse(name, allowed, wanted);
+  }
+  /// A key that must have its one value, which is also diffusers' default.
+  void only(const char* name, const json& allowed, const char* why) {
+    const json* value = find(name);
+    if (value && *value != allowed) refuse(name, cat(io::json_text(allowed), " (", why, ")"), *value);
+  }
+  /// A key that says nothing where another has the value that it must have.
+  void without_meaning(const char* name) { find(name); }
+  std::vector<double> numbers(const char* name) {
+    std::vector<double> values;
+    const json* list = find(name);
+    if (!list || list->is_null()) return values;
+    if (!list->is_array()) refuse(name, "null or a list of numbers", *list);
+    for (const json& value : *list) {
+      if (!value.is_number()) refuse(name, "a list of numbers", value);
+      values.push_back(value.get<double>());
+    }
+    return values;
+  }
+  void refuse_the_rest() const {
+    for (const auto& [name, value] : object_.items())
+      if (name.rfind('_', 0) != 0 && !taken_.count(name))
+        fail(cat("unknown key ", name.substr(0, 60), " (its value is ", shown(value), ")"));
+  }
+
+ private:
+  const json* find(const char* name) {
+    taken_.insert(name);
+    const auto found = object_.find(name);
+    return found == object_.end() ? nullptr : &*found;
+  }
+  static std::string shown(const json& value) { return io::json_text(value).substr(0, 160); }
+  [[noreturn]] static void refuse(const char* name, const std::string& allowed, const json& value) {
+    fail(cat(name, " must be ", allowed, ", is ", shown(value)));
+  }
+
+  const json& object_;
+  std::set<std::string> taken_;
+};
+
+/// What all three have.
+void read_common(Keys& keys, Scheduler& s) {
+  const auto prediction = keys.choice<Prediction>(
+      "prediction_type", "epsilon",
+      {{"epsilon", Prediction::noise}, {"sample", Prediction::x0}, {"v_prediction", Prediction::v}});
+  s.diffusion = default_diffusion(NetworkKind::unet, prediction);
+  s.diffusion.preconditioning.condition = NoiseCondition::index;
+  s.diffusion.sde.kind = SdeKind::table;
+  NoiseTableOptions& table = s.diffusion.sde.table;
+  table.levels = keys.number("num_train_timesteps", 1000);
+  table.beta_start = keys.number("beta_start", 1e-4), table.beta_end = keys.number("beta_end", 0.02);
+  table.schedule = keys.choice<BetaSchedule>("beta_schedule", "linear",
+                                             {{"linear", BetaSchedule::linear},
+                                              {"scaled_linear", BetaSchedule::scaled_linear},
+                                              {"squaredcos_cap_v2", BetaSchedule::cosine},
+                                              {"sigmoid", BetaSchedule::sigmoid}});
+  table.betas = keys.numbers("trained_betas");
+  if (!table.betas.empty()) {
+    table.schedule = BetaSchedule::listed;
+    if (int64_t(table.betas.size()) != table.levels)
+      fail(cat("trained_betas lists ", table.betas.size(), " betas, and num_train_timesteps is ",
+               table.levels));
+  }
+  betas_of(table);  // checks them
+  s.diffusion.preconditioning.last_index = table.levels - 1;
+  s.sampler.grid = keys.choice<Grid>(
+      "timestep_spacing", "leading",
+      {{"leading", Grid::leading}, {"linspace", Grid::linspace}, {"trailing", Grid::trailing}});
+  const int offset = keys.number("steps_offset", 0);
+  if (offset < 0 || offset >= table.levels)
+    fail(cat("steps_offset must be from 0 to ", table.levels - 1, ", is ", offset));
+  if (offset > 0 && s.sampler.grid == Grid::leading) s.sampler.offset = offset;
+}
+
+/// how: what clipping means to the scheduler.
+void read_clip(Keys& keys, Scheduler& s, const char* how) {
+  s.sampler.clip = keys.flag("clip_sample", true) ? how : "none";
+  if (s.sampler.clip == how)
+    keys.only("clip_sample_range", 1.0, "images are cut to -1 .. 1");
+  else
+    keys.without_meaning("clip_sample_range");
+  keys.only("thresholding", false, "dynamic thresholding is asked for when sampling");
+  keys.without_meaning("dynamic_thresholding_ratio"), keys.without_meaning("sample_max_value");
+  keys.only("rescale_betas_zero_snr", false, "a level without any image has no sigma");
+}
+
+void read_ddpm(Keys& keys, Scheduler& s) {
+  s.sampler.sampler = SamplerKind::ancestral;
+  s.sampler.variance = keys.choice<Variance>("variance_type", "fixed_small",
+                                             {{"fixed_small", Variance::small},
+                                              {"fixed_small_log", Variance::small},
+                                              {"fixed_large", Variance::large}});
+  s.sampler.steps = std::min(1000, s.diffusion.sde.table.levels);
+  read_clip(keys, s, "static");
+}
+
+void read_last_level(Keys& keys, Scheduler& s, bool otherwise) {
+  if (!keys.flag("set_alpha_to_one", otherwise)) s.sampler.final_step = FinalStep::first_level;
+}
+
+void read_ddim(Keys& keys, Scheduler& s) {
+  s.sampler.sampler = SamplerKind::ddim;
+  s.sampler.steps = std::min(50, s.diffusion.sde.table.levels);
+  read_last_level(keys, s, true);
+  read_clip(keys, s, "image");
+}
+
+void read_pndm(Keys& keys, Scheduler& s) {
+  s.sampler.sampler = SamplerKind::ddim;
+  s.sampler.steps = std::min(50, s.diffusion.sde.table.levels);
+  s.sampler.clip = "none";
+  read_last_level(keys, s, false);
+  keys.without_meaning("skip_prk_steps");
+  s.notes.emplace_back(
+      "PNDM is not among Ito's samplers: images are drawn by DDIM with the same noise levels");
+}
+
+Scheduler parse(const json& object) {
+  if (!object.is_object()) fail("must be an object");
+  const auto name = object.find("_class_name");
+  const std::pair<const char*, void (*)(Keys&, Scheduler&)> readers[] = {
+      {"DDPMScheduler", read_ddpm}, {"DDIMScheduler", read_ddim}, {"PNDMScheduler", read_pndm}};
+  for (const auto& [scheduler, read] : readers) {
+    if (name == object.end() || *name != scheduler) continue;
+    Scheduler s;
+    Keys keys(object);
+    read_common(keys, s);
+    read(keys, s);
+    keys.refuse_the_rest();
+    return s;
+  }
+  fail(cat("_class_name must be DDPMScheduler, DDIMScheduler or PNDMScheduler, is ",
+           name == object.end() ? "missing" : io::json_text(*name).substr(0, 160)));
+}
+
+}  // namespace
+
+Scheduler scheduler_from_json(const std::string& text, const std::string& file) {
+  try {
+    return parse(parse_shallow(text, "is nested too deeply"));
+  } catch (const json::exception& e) {
+    fail(cat(file, " is not as expected: ", e.what()));
+  } catch (const Error& e) {
+    fail(cat(file, ": ", e.what()));
+  }
+}
+
+}  // namespace ito::model
