@@ -55,6 +55,7 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/ito-config-version.cmake CO
 install(FILES scripts/ito-config.cmake ${CMAKE_BINARY_DIR}/ito-config-version.cmake DESTINATION lib/cmake/ito)
 install(EXPORT ito NAMESPACE ito:: FILE ito-targets.cmake DESTINATION lib/cmake/ito)
 install(FILES LICENSE DESTINATION share/doc/ito RENAME copyright)
+install(DIRECTORY data/drawn_model DESTINATION share/ito)  # ito-sample draws from it where there is no run
 install(FILES docs/install.md DESTINATION share/doc/ito)
 install(FILES docs/example/CMakeLists.txt docs/example/classifier.cpp DESTINATION share/doc/ito/example)
 

@@ -332,6 +332,20 @@ TEST_CASE("inspect shows checkpoints, data and the bare network") {
   CHECK(fs::file_size(place.path() / "y.npy") == fs::file_size(place.path() / "x.npy"));
 }
 
+TEST_CASE("without a run ./sample draws from the model that comes with Ito, and says so") {
+  if (!fs::exists(ITO_APP_DIR "/data/drawn_model")) return;  // programs of another build than the root's
+  const ProgramFolder place;
+  const Ended drawn = place.run("sample --count 2");
+  CAPTURE(drawn.err);
+  REQUIRE(drawn.code == 0);
+  CHECK(contains(drawn.out, "no run is below runs/: this model comes with Ito, and has seen drawn faces alone"));
+  CHECK(contains(drawn.out, "dpm++2m-sde, 20 steps"));
+  CHECK(contains(drawn.out, "wrote      samples/grid.png and 2 of 2 images"));
+  CHECK(place.files("samples").count("000001.png") == 1);
+  CHECK(fs::file_size(ITO_APP_DIR "/data/drawn_model/unet/diffusion_pytorch_model.safetensors") < 3000000);
+  CHECK(contains(place.run("inspect checkpoint").out, "faces64"));
+}
+
 TEST_CASE("Ctrl-C saves, and the same command goes on") {
   const ProgramFolder place;
   place.faces();

@@ -12,8 +12,8 @@ constexpr const char* kBare = "true";
 void Flags::add_flag(bool, const Field& field) {
   const std::string flag = field.flag;
   if (flag.empty()) return;
-  app_->add_flag_callback(
-      flag, [this, flag] { given_[flag]; }, field.help);
+  app_->add_flag_function(
+      flag, [this, flag](int64_t times) { given_[flag] = times > 0 ? "" : kOff; }, field.help);
 }
 
 void Flags::add_text(const Field& field, const std::string& what, const std::string& help,

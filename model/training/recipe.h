@@ -7,7 +7,7 @@ namespace ito::model {
 /// Sets of options by a name: what flags change is still changed afterwards.
 enum class Recipe : uint8_t { none, best };
 
-/// best: the recipe muon-patch2 of docs/recipes.md, for runs of minutes. none: the defaults, which are those of the
+/// best: muon-patch2-learned-weight of docs/recipes.md, for runs of minutes. none: the defaults, which are those of the
 /// published objectives and of long runs.
 void apply(Recipe recipe, TrainingOptions& options);
 
