@@ -21,6 +21,7 @@
 #include "kernels/base/commands.h"
 #include "kernels/base/parallel.h"
 #include "kernels/base/path_text.h"
+#include "model/import/scheduler.h"
 #include "model/training/checkpoint.h"
 #include "model/training/power_average.h"
 
@@ -367,6 +368,12 @@ int export_model(const ExportRequest& f) {
   std::cout << "wrote      " << f.out << ": the model of " << checkpoint.string() << " in "
             << name_of(f.weights) << "; " << commands::kSample << " --checkpoint " << shell_quoted(f.out)
             << " draws from it\n";
+  std::string why;
+  if (const auto files = model::diffusers_files(loaded.options, &why))
+    std::cout << "diffusers  " << files->pipeline << ".from_pretrained(" << shell_quoted(f.out)
+              << ") draws the same images from the same noise\n";
+  else
+    std::cout << "note       diffusers cannot draw with it: " << why << "\n";
   return 0;
 }
 

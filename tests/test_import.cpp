@@ -182,6 +182,38 @@ TEST_CASE("diffusers' schedulers: timesteps exactly, and every step's result") {
   for (const json& c : cases) check_case(c);
 }
 
+TEST_CASE("a scheduler is written as it was read; the reason for none is stated") {
+  TrainingOptions o;
+  o.network.height = o.network.width = 8;
+  const json cases = json::parse(std::ifstream(fixture("schedulers.json"))).at("cases");
+  for (const json& c : cases) {
+    const Scheduler read = scheduler_from_json(c.at("config").dump());
+    o.diffusion = read.diffusion, o.own_sampler = read.sampler;
+    const auto files = diffusers_files(o);
+    REQUIRE(files.has_value());
+    CHECK(files->pipeline ==
+          (c.at("config").at("_class_name") == "DDPMScheduler" ? "DDPMPipeline" : "DDIMPipeline"));
+    const json written = json::parse(files->scheduler);
+    for (const auto& [key, value] : written.items()) {
+      CAPTURE(key);
+      const bool listed = !written.at("trained_betas").is_null() && (key == "beta_schedule");
+      if (!listed) CHECK(value == c.at("config").at(key));
+    }
+    const Scheduler again = scheduler_from_json(files->scheduler);
+    CHECK(again.diffusion.sde.table == read.diffusion.sde.table);
+    CHECK(text_of(settle(again.sampler, Prediction::noise)) ==
+          text_of(settle(read.sampler, Prediction::noise)));
+  }
+  const auto why = [](const TrainingOptions& of) {
+    std::string text;
+    CHECK_FALSE(diffusers_files(of, &text).has_value());
+    return text;
+  };
+  CHECK(contains(why(TrainingOptions{}), "this model learned under ve and is given log-sigma/4"));
+  o.network.patch = 2;
+  CHECK(contains(why(o), "neither patches"));
+}
+
 TEST_CASE("a folder of diffusers' becomes a checkpoint that draws the same images") {
   const Peer peer;
   const TempFolder folder;
@@ -193,6 +225,8 @@ TEST_CASE("a folder of diffusers' becomes a checkpoint that draws the same image
     peer.save(from, c.at("config").dump());
     const Imported imported = write_imported(to, diffusers_model(from));
     CHECK(imported.tensors == int64_t(peer.specs.size()));
+    CHECK(weights_of(to, peer.specs[0].name) == peer.numbers[0]);
+    write_imported(folder / cat("again", number), diffusers_model(to));  // it is such a folder itself
     engine::Device device;
     const LoadedModel model = load_model(device, to);
     const SamplerSettings sampler = model.settle({.steps = c.at("steps").get<int>()});

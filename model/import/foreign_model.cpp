@@ -9,6 +9,7 @@
 #include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/sha256.h"
+#include "model/import/scheduler.h"
 #include "model/unet/network.h"
 
 namespace ito::model {
@@ -74,6 +75,7 @@ Imported write_imported(const fs::path& folder, const ForeignModel& model) {
   fs::create_directory(atomic.path() / "unet");
   io::write_file_atomic(atomic.path() / "unet/config.json", to_json(model.options.network));
   io::write_file_atomic(atomic.path() / "options.json", to_json(model.options));
+  write_diffusers_files(atomic.path(), model.options);
   write_weights(atomic.path() / "unet/diffusion_pytorch_model.safetensors", model, store);
   const nlohmann::json origin = {{"format", model.format},
                                  {"file", model.file.filename().string()},

@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 
+#include "engine/io/atomic_file.h"
 #include "engine/io/json_text.h"
 #include "model/json_value.h"
 
@@ -82,22 +83,27 @@ class Keys {
   std::set<std::string> taken_;
 };
 
+/// Our values and diffusers' names, for both directions.
+const std::vector<std::pair<const char*, Prediction>> kPredictions = {
+    {"epsilon", Prediction::noise}, {"sample", Prediction::x0}, {"v_prediction", Prediction::v}};
+const std::vector<std::pair<const char*, BetaSchedule>> kSchedules = {
+    {"linear", BetaSchedule::linear},
+    {"scaled_linear", BetaSchedule::scaled_linear},
+    {"squaredcos_cap_v2", BetaSchedule::cosine},
+    {"sigmoid", BetaSchedule::sigmoid}};
+const std::vector<std::pair<const char*, Grid>> kSpacings = {
+    {"leading", Grid::leading}, {"linspace", Grid::linspace}, {"trailing", Grid::trailing}};
+
 /// What all three have.
 void read_common(Keys& keys, Scheduler& s) {
-  const auto prediction = keys.choice<Prediction>(
-      "prediction_type", "epsilon",
-      {{"epsilon", Prediction::noise}, {"sample", Prediction::x0}, {"v_prediction", Prediction::v}});
+  const Prediction prediction = keys.choice("prediction_type", "epsilon", kPredictions);
   s.diffusion = default_diffusion(NetworkKind::unet, prediction);
   s.diffusion.preconditioning.condition = NoiseCondition::index;
   s.diffusion.sde.kind = SdeKind::table;
   NoiseTableOptions& table = s.diffusion.sde.table;
   table.levels = keys.number("num_train_timesteps", 1000);
   table.beta_start = keys.number("beta_start", 1e-4), table.beta_end = keys.number("beta_end", 0.02);
-  table.schedule = keys.choice<BetaSchedule>("beta_schedule", "linear",
-                                             {{"linear", BetaSchedule::linear},
-                                              {"scaled_linear", BetaSchedule::scaled_linear},
-                                              {"squaredcos_cap_v2", BetaSchedule::cosine},
-                                              {"sigmoid", BetaSchedule::sigmoid}});
+  table.schedule = keys.choice("beta_schedule", "linear", kSchedules);
   table.betas = keys.numbers("trained_betas");
   if (!table.betas.empty()) {
     table.schedule = BetaSchedule::listed;
@@ -107,9 +113,7 @@ void read_common(Keys& keys, Scheduler& s) {
   }
   betas_of(table);  // checks them
   s.diffusion.preconditioning.last_index = table.levels - 1;
-  s.sampler.grid = keys.choice<Grid>(
-      "timestep_spacing", "leading",
-      {{"leading", Grid::leading}, {"linspace", Grid::linspace}, {"trailing", Grid::trailing}});
+  s.sampler.grid = keys.choice("timestep_spacing", "leading", kSpacings);
   const int offset = keys.number("steps_offset", 0);
   if (offset < 0 || offset >= table.levels)
     fail(cat("steps_offset must be from 0 to ", table.levels - 1, ", is ", offset));
@@ -187,6 +191,72 @@ Scheduler scheduler_from_json(const std::string& text, const std::string& file) 
   } catch (const Error& e) {
     fail(cat(file, ": ", e.what()));
   }
+}
+
+namespace {
+
+template <class T>
+const char* name_in(const std::vector<std::pair<const char*, T>>& table, T value) {
+  for (const auto& [theirs, ours] : table)
+    if (ours == value) return theirs;
+  return nullptr;
+}
+
+/// Why diffusers cannot draw with the model; "" if it can.
+std::string missing_in_diffusers(const TrainingOptions& o) {
+  const Preconditioning& p = o.diffusion.preconditioning;
+  if (o.network.kind != NetworkKind::unet || o.network.patch > 1 || o.network.condition ||
+      o.network.augment || o.network.skips != SkipKind::concatenate)
+    return "its UNet2DModel has neither patches nor conditions nor added skips";
+  if (o.diffusion.sde.kind != SdeKind::table || p.condition != NoiseCondition::index)
+    return cat("its schedulers are for a table of noise levels, and this model learned under ",
+               name_of(o.diffusion.sde.kind), " and is given ", name_of(p.condition));
+  if (p.last_index != o.diffusion.sde.table.levels - 1) return "its networks are given an index as it is";
+  if (!name_in(kPredictions, p.prediction))
+    return cat("its schedulers know no prediction ", name_of(p.prediction));
+  return "";
+}
+
+}  // namespace
+
+std::optional<DiffusersFiles> diffusers_files(const TrainingOptions& o, std::string* why) {
+  const std::string missing = missing_in_diffusers(o);
+  if (why) *why = missing;
+  if (!missing.empty()) return {};
+  const SamplerOptions own = o.own_sampler.value_or(SamplerOptions{.sampler = SamplerKind::ddim});
+  const NoiseTableOptions& table = o.diffusion.sde.table;
+  const bool ancestral = own.sampler == SamplerKind::ancestral;
+  const std::string clip = own.clip.value_or("static");
+  const char* const schedule = name_in(kSchedules, table.schedule);
+  const char* const spacing = name_in(kSpacings, own.grid.value_or(Grid::leading));
+  json j = {{"_class_name", ancestral ? "DDPMScheduler" : "DDIMScheduler"},
+            {"num_train_timesteps", table.levels},
+            {"beta_start", table.beta_start},
+            {"beta_end", table.beta_end},
+            {"beta_schedule", schedule ? schedule : "linear"},
+            {"trained_betas", nullptr},
+            {"prediction_type", name_in(kPredictions, o.diffusion.preconditioning.prediction)},
+            {"timestep_spacing", spacing ? spacing : "leading"},
+            {"steps_offset", own.offset.value_or(0)},
+            {"clip_sample", clip == "static" || clip == "image"}};
+  if (!table.betas.empty()) j["trained_betas"] = table.betas;
+  if (ancestral)
+    j["variance_type"] = own.variance == Variance::large ? "fixed_large" : "fixed_small";
+  else
+    j["set_alpha_to_one"] = own.final_step != FinalStep::first_level;
+  const std::string pipeline = ancestral ? "DDPMPipeline" : "DDIMPipeline";
+  const json index = {{"_class_name", pipeline},
+                      {"scheduler", {"diffusers", j["_class_name"]}},
+                      {"unet", {"diffusers", "UNet2DModel"}}};
+  return DiffusersFiles{io::json_text(j, 2) + "\n", io::json_text(index, 2) + "\n", pipeline};
+}
+
+void write_diffusers_files(const std::filesystem::path& folder, const TrainingOptions& options) {
+  const auto files = diffusers_files(options);
+  if (!files) return;
+  std::filesystem::create_directory(folder / "scheduler");
+  io::write_file_atomic(folder / "scheduler/scheduler_config.json", files->scheduler);
+  io::write_file_atomic(folder / "model_index.json", files->index);
 }
 
 }  // namespace ito::model

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,5 +21,17 @@ struct Scheduler {
 /// _class_name. `file` is what errors call the text. Error: not JSON, another scheduler, an unknown key, a value that
 /// Ito does not have (key, value and what is allowed are named).
 Scheduler scheduler_from_json(const std::string& text, const std::string& file = "scheduler_config.json");
+
+/// The other way: a folder of diffusers' that draws the same images from the same noise.
+struct DiffusersFiles {
+  std::string scheduler;  // scheduler/scheduler_config.json
+  std::string index;      // model_index.json
+  std::string pipeline;   // its class
+};
+/// Those of a model with a table of noise levels whose own sampler diffusers has: DDIM, or DDPM's ancestral steps. None
+/// for every other model; `why` then says what diffusers lacks.
+std::optional<DiffusersFiles> diffusers_files(const TrainingOptions& options, std::string* why = nullptr);
+/// Writes them, where there are any, into a checkpoint's folder.
+void write_diffusers_files(const std::filesystem::path& folder, const TrainingOptions& options);
 
 }  // namespace ito::model

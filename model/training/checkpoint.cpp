@@ -8,6 +8,7 @@
 #include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
 #include "engine/io/sha256.h"
+#include "model/import/scheduler.h"
 
 namespace ito::model {
 
@@ -90,6 +91,7 @@ void write_model(const fs::path& folder, const TrainingOptions& options, const A
   fs::create_directory(folder / "unet");
   io::write_file_atomic(folder / kConfig, to_json(options.network));
   io::write_file_atomic(folder / kOptions, to_json(options));
+  write_diffusers_files(folder, options);
   engine::save_weights(folder / kWeights, store, track, {{"step", steps}}, weights);
   if (!attributes.empty()) attributes.save(folder / kAttributes);
 }

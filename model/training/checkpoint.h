@@ -14,6 +14,7 @@
 ///   unet/config.json, unet/diffusion_pytorch_model.safetensors
 ///                       EMA weights, as UNet2DModel.from_pretrained reads them
 ///   options.json        the run's options: how to sample, how to go on
+///   scheduler/, model_index.json   where diffusers can draw with the model, its files for that (import/scheduler.h)
 ///   state.safetensors   masters, EMA, moments, step, updates, bad steps in a row
 ///   record.json         whether it was due, its validation loss, and what is still to be made
 ///   attributes.safetensors   those of the images that it learned from, in a run with attributes (AttributeRows)
