@@ -399,7 +399,7 @@ TEST_CASE("mistakes are named in one line, and nothing is lost") {
           "--sample-steps must be a whole number from 1");
   refused(place, "train_celeba faces --preset tiny --size 17", "multiple of 2");
   refused(place, "train_celeba faces --device cuda", "CUDA cannot be used");
-  refused(place, "sample", "./train_celeba data/celeba");
+  refused(place, "sample --checkpoint nowhere", "./train_celeba data/celeba");
   refused(place, "sample --run nowhere", "scripts/demo");
   refused(place, "make_faces faces --count 0", "--count");
   refused(place, "inspect forward --checkpoint nowhere --input x --c-noise 0 --output y", "x: cannot open");

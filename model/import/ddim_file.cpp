@@ -72,16 +72,21 @@ bool all_begin_with(const ForeignTensors& tensors, const std::string& prefix) {
                      [&](const ForeignTensor& tensor) { return tensor.name.rfind(prefix, 0) == 0; });
 }
 
+constexpr int kMostLevels = 8;
+constexpr int64_t kMostChannels = 1 << 20;  // more are refused as a shape
+
 /// The weights of the whole, and what they are.
 ForeignTensors choose_weights(const ForeignTensors& all, bool raw, std::vector<std::string>& notes) {
   // [model, optimizer, epoch, step, EMA]; in a file of weights alone no name has a "/".
   ForeignTensors weights = all;
   const ForeignTensors last = below(all, "0/"), average = below(all, "4/");
   if (!last.empty()) {
-    weights = raw || average.empty() ? last : average;
-    notes.push_back(weights.size() == average.size() && !raw && !average.empty()
-                        ? "the weights are the averaged ones (EMA), the fifth of the file's list"
-                        : "the weights are those of the last step, the first of the file's list");
+    const bool averaged = !raw && !average.empty();
+    weights = averaged ? average : last;
+    notes.push_back(cat(averaged ? "the weights are the averaged ones (EMA), the fifth of the file's list"
+                                 : "the weights are those of the last step, the first of the file's list",
+                        "; ", all.size() - weights.size(),
+                        " tensors of other weights and of the optimizer are left out"));
   }
   constexpr const char* kParallel = "module.";  // of a model that was trained on several GPUs
   if (all_begin_with(weights, kParallel)) weights = below(weights, kParallel);
@@ -91,13 +96,15 @@ ForeignTensors choose_weights(const ForeignTensors& all, bool raw, std::vector<s
   return weights;
 }
 
-/// The network that the names and shapes tell.
+/// The network that the names and shapes describe.
 NetworkConfig network_of(const ForeignTensors& weights, const std::string& file, std::optional<int> size) {
   std::map<std::string, std::vector<int64_t>> shapes;
   for (const ForeignTensor& tensor : weights) shapes[tensor.name] = tensor.shape;
   const auto channels_of = [&](const std::string& name) {
     const auto found = shapes.find(name);
-    return found == shapes.end() || found->second.size() != 4 ? 0 : int(found->second[0]);
+    return found == shapes.end() || found->second.size() != 4
+               ? 0
+               : int(std::min(found->second[0], kMostChannels));
   };
   const auto block = [](int level, int i) { return cat("down.", level, ".block.", i, ".conv1.weight"); };
   NetworkConfig c;
@@ -113,6 +120,8 @@ NetworkConfig network_of(const ForeignTensors& weights, const std::string& file,
   c.channels = channels_of("conv_out.weight");
   c.norm_eps = 1e-6f, c.pad_both_sides = false;
   c.embedding = EmbeddingKind::sinusoidal, c.flip_sin_to_cos = false, c.freq_shift = 1;
+  if (c.levels() > kMostLevels)
+    fail(cat(file, " has ", c.levels(), " levels, at most ", kMostLevels, " are read"));
   const auto seen = std::find(c.attention.begin(), c.attention.end(), true);
   if (!size && seen == c.attention.end())
     fail_advising(cat(file, ": nothing in it tells the size of its images"), {"{size} 64, for example"});
