@@ -338,7 +338,8 @@ TEST_CASE("without a run ./sample draws from the model that comes with Ito, and 
   const Ended drawn = place.run("sample --count 2");
   CAPTURE(drawn.err);
   REQUIRE(drawn.code == 0);
-  CHECK(contains(drawn.out, "no run is below runs/: this model comes with Ito, and has seen drawn faces alone"));
+  CHECK(contains(drawn.out,
+                 "no run is below runs/: this model comes with Ito, and has seen drawn faces alone"));
   CHECK(contains(drawn.out, "dpm++2m-sde, 20 steps"));
   CHECK(contains(drawn.out, "wrote      samples/grid.png and 2 of 2 images"));
   CHECK(place.files("samples").count("000001.png") == 1);

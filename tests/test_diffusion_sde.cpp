@@ -152,7 +152,8 @@ TEST_CASE("schedules of betas, and what makes none") {
   const std::vector<double> cosine = betas(BetaSchedule::cosine, 1000);
   CHECK(cosine.back() == 0.999);
   CHECK(cosine[0] == Approx(4.12841e-5).epsilon(1e-4));  // arXiv:2102.09672's programs have it so
-  CHECK(tests::error_of([] { betas_of({.levels = 1}); }) == "a table has from 2 to 1000000 noise levels, not 1");
+  CHECK(tests::error_of([] { betas_of({.levels = 1}); }) ==
+        "a table has from 2 to 1000000 noise levels, not 1");
   CHECK_THROWS_AS(betas_of({.levels = 3, .betas = {0.1, 0.2, 0.3}}), Error);
   CHECK_THROWS_AS(betas_of({.schedule = BetaSchedule::listed, .levels = 3, .betas = {0.1, 0.2}}), Error);
   CHECK_THROWS_AS(betas_of({.schedule = BetaSchedule::listed, .levels = 2, .betas = {0.1, 1}}), Error);

@@ -172,7 +172,8 @@ TEST_CASE("--recipe best is a set of options that flags go over; without it ther
   CHECK(chosen("--preset tiny --recipe best --patch 1", Backend::cpu).options.network.patch == 1);
   CHECK(chosen("--preset document --recipe best", Backend::cpu).options.network.patch == 1);
   CHECK((best.learn_weighting && !plain.learn_weighting));
-  CHECK_FALSE(chosen("--preset tiny --recipe best --learn-weighting=false", Backend::cpu).options.learn_weighting);
+  CHECK_FALSE(
+      chosen("--preset tiny --recipe best --learn-weighting=false", Backend::cpu).options.learn_weighting);
   CHECK(chosen("--preset tiny --learn-weighting --no-flip=false", Backend::cpu).options.learn_weighting);
   CHECK(chosen("--preset tiny --no-flip=false", Backend::cpu).options.flip);
   CHECK_FALSE(chosen("--preset tiny --no-flip", Backend::cpu).options.flip);

@@ -59,7 +59,8 @@ class Flags {
       if (found == flags.given_.end()) return;
       if constexpr (is_list<T>)
         return;
-      else if constexpr (std::is_same_v<T, bool>)  // "--power-ema=false" turns off what a recipe has turned on
+      else if constexpr (std::is_same_v<T,
+                                        bool>)  // "--power-ema=false" turns off what a recipe has turned on
         value = (field.flag.rfind("--no-", 0) != 0) == (found->second != kOff);
       else if constexpr (is_optional<T>)
         value = flags.parsed<typename T::value_type>(field, found->second);

@@ -44,9 +44,10 @@ void fields(Options& o, Visit&& visit) {
   visit(o.preset, Field("preset", "network")
                       .one_of(model::preset_names())
                       .otherwise("small; celeba64 on a GPU; that of --from"));
-  visit(o.recipe, Field("recipe",
-                        "best: Muon, patches of 2 and a learned weighting, for runs of minutes (docs/recipes.md), "
-                        "where flags do not say otherwise (a switch as --learn-weighting=false)"));
+  visit(o.recipe,
+        Field("recipe",
+              "best: Muon, patches of 2 and a learned weighting, for runs of minutes (docs/recipes.md), "
+              "where flags do not say otherwise (a switch as --learn-weighting=false)"));
   visit(o.epochs, Field("epochs", "passes over the images instead of --steps", from(1).to(1e9)));
   visit(o.minutes,
         Field("minutes", "or as many steps as fit this time, found by a ten-second probe when the run starts",

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <variant>
 
 #include "kernels/base/options.h"
@@ -87,7 +88,7 @@ class Sde {
  public:
   using Equations = std::variant<Ve, Vp, SubVp, Simple, NoiseTable>;
 
-  Sde(Equations equations = Ve{}) : equations_(equations) {}
+  Sde(Equations equations = Ve{}) : equations_(std::move(equations)) {}
   const Equations& equations() const { return equations_; }
 
   /// a(t), s(t); f(t), where the forward drift is f(t) x; g(t).

@@ -109,8 +109,8 @@ NetworkConfig network_of(const ForeignTensors& weights, const std::string& file,
   const auto block = [](int level, int i) { return cat("down.", level, ".block.", i, ".conv1.weight"); };
   NetworkConfig c;
   c.block_channels.clear(), c.attention.clear();
-  for (int level = 0; const int channels = channels_of(block(level, 0)); ++level) {
-    c.block_channels.push_back(channels);
+  for (int level = 0; channels_of(block(level, 0)) > 0; ++level) {
+    c.block_channels.push_back(channels_of(block(level, 0)));
     c.attention.push_back(channels_of(cat("down.", level, ".attn.0.q.weight")) > 0);
   }
   if (c.block_channels.empty() || !channels_of("conv_in.weight"))
