@@ -194,7 +194,7 @@ Denoiser plain(Model& m) { return network_denoiser(*m.network, {}); }
 
 SamplerPlan plan_of(const SamplerOptions& o) { return make_sampler_plan(settle(o, Prediction::edm), Sde()); }
 
-TEST_CASE("a corrector, per image and per batch; clipping, static and dynamic") {
+TEST_CASE("a corrector, per image and per batch; clipping, static, of the image alone and dynamic") {
   check_devices(plan_of({.sampler = SamplerKind::reverse_diffusion, .steps = 2, .corrector = 2}), plain);
   check_devices(plan_of({.sampler = SamplerKind::dpmpp_2m_sde, .steps = 3, .corrector = 1, .clip = "0.9"}),
                 plain);
@@ -202,6 +202,7 @@ TEST_CASE("a corrector, per image and per batch; clipping, static and dynamic") 
       plan_of({.sampler = SamplerKind::ancestral, .steps = 2, .corrector = 1, .snr_norm = SnrNorm::batch}),
       plain);
   check_devices(plan_of({.sampler = SamplerKind::heun, .steps = 4, .clip = "static"}), plain);
+  check_devices(plan_of({.sampler = SamplerKind::ddim, .steps = 4, .clip = "image"}), plain);
 }
 
 TEST_CASE("a corrector of snr 0 leaves the predictor's images, bit for bit; clipping bounds them") {
