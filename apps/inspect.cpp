@@ -340,8 +340,10 @@ int64_t newest_average(const fs::path& folder, int64_t updates) {
 
 int make_average(const EmaRequest& f) {
   if (fs::exists(f.out)) fail(cat("--out ", f.out, " exists already: choose a new folder"));
-  const fs::path checkpoint =
-      fs::canonical(f.run.empty() ? find_checkpoint("", "") : run_or_checkpoint("RUN", f.run));
+  const fs::path found = f.run.empty() ? find_checkpoint("", "") : run_or_checkpoint("RUN", f.run);
+  if (found == included_model())
+    fail("there is no run below runs/, and the model that comes with Ito has no other averages: name a run");
+  const fs::path checkpoint = fs::canonical(found);
   engine::Device device;
   model::LoadedModel loaded = model::load_model(device, checkpoint);
   if (!loaded.options.power_ema)
