@@ -373,7 +373,7 @@ int export_model(const ExportRequest& f) {
   std::string why;
   if (const auto files = model::diffusers_files(loaded.options, &why))
     std::cout << "diffusers  " << files->pipeline << ".from_pretrained(" << shell_quoted(f.out)
-              << ") draws the same images from the same noise\n";
+              << ") draws with it, too\n";
   else
     std::cout << "note       diffusers cannot draw with it: " << why << "\n";
   return 0;

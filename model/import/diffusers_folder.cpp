@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <map>
 
 #include "engine/io/atomic_file.h"
 #include "model/import/foreign_model.h"

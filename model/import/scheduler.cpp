@@ -1,7 +1,6 @@
 #include "model/import/scheduler.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "engine/io/atomic_file.h"

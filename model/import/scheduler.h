@@ -22,7 +22,7 @@ struct Scheduler {
 /// Ito does not have (key, value and what is allowed are named).
 Scheduler scheduler_from_json(const std::string& text, const std::string& file = "scheduler_config.json");
 
-/// The other way: a folder of diffusers' that draws the same images from the same noise.
+/// The other way: a folder of diffusers'. An imported model's draws the same images there from the same noise.
 struct DiffusersFiles {
   std::string scheduler;  // scheduler/scheduler_config.json
   std::string index;      // model_index.json
