@@ -42,9 +42,10 @@ struct ConvTerms {
 /// residual[n,p,q,k]; w [K,R,S,C].
 Tensor conv2d(const Concat& x, const Tensor& w, const ConvTerms& terms, int stride, const Padding& padding);
 
-/// y = act(gamma (x - mean) rstd + beta) over groups of channels (arXiv:1803.08494); gamma, beta [C].
+/// y = act(gamma (x - mean) rstd + beta) over groups of channels (arXiv:1803.08494); gamma, beta [C]. With modulation
+/// [N,2C] = [s | b], of x's dtype: y = act((gamma (x - mean) rstd + beta) (1 + s) + b), as in ADM (arXiv:2105.05233).
 Tensor group_norm(const Concat& x, const Tensor& gamma, const Tensor& beta, int groups, float eps,
-                  Activation activation);
+                  Activation activation, const Tensor& modulation = {});
 
 /// y = x w^T + bias + residual over the last dimension; x [..., I], w [O,I], bias [O], residual [..., O];
 /// both may be undefined.

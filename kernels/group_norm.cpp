@@ -29,6 +29,9 @@ struct Chunks {
   size_t pixel(int image, int chunk) const { return size_t(image) * hw + size_t(chunk) * size; }
 };
 
+/// From one image's gamma and beta to the next's.
+int64_t affine_stride(const GroupNormDims& d) { return d.affine_per_sample ? d.c() : 0; }
+
 /// What the calls keep: sums of each chunk, sums of each channel, and the channels' terms.
 template <class A>
 struct GroupNormScratch {
@@ -173,6 +176,7 @@ void forward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& i
   const int used = d.c2 > 0 ? 2 : 1;
   const A *gammas = in.gamma.as<A>(), *betas = in.beta.as<A>();
   A *means = mean.as<A>(), *rstds = rstd.as<A>();
+  const int64_t stride = affine_stride(d);
   T* result = y.as<T>();
   const auto sum = [&](int n, int chunk) {
     A* sums = scratch.sums_of(chunks, 3, n, chunk);
@@ -185,7 +189,7 @@ void forward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& i
     A *m = means + size_t(n) * d.groups, *r = rstds + size_t(n) * d.groups;
     combine_chunks<A>(d, chunks, scratch.sums_of(chunks, 3, n, 0),
                       scratch.channel_sums.data() + size_t(n) * 2 * chunks.c, m, r);
-    Terms<A>(scratch, chunks, n).set(d, m, r, gammas, betas);
+    Terms<A>(scratch, chunks, n).set(d, m, r, gammas + n * stride, betas + n * stride);
   };
   const auto normalize = [&](int n, int chunk) {
     for (int i = 0; i < used; ++i) {
@@ -229,12 +233,17 @@ void write_gradients(const Rows<T>& rows, const Terms<A>& t, const T* dy, T* dx)
   }
 }
 
-/// From the chunks' sums of an image: its channels' sums of g and g xh into partial [2][C], and the two terms
-/// of dx.
+/// An image's sums of g xh and of g over its pixels, [C] each; null: not wanted.
+template <class A>
+struct ImageSums {
+  A *dgamma, *dbeta;
+};
+
+/// From the chunks' sums of an image: its channels' sums of g and g xh, and the two terms of dx.
 template <class A>
 void combine_gradients(const GroupNormDims& d, const Chunks& chunks, const A* sums, double* totals,
-                       const A* rstd, const A* gamma, A* partial, const Terms<A>& terms) {
-  const int c = d.c(), width = c / d.groups;
+                       const A* rstd, const A* gamma, const ImageSums<A>& out, const Terms<A>& terms) {
+  const int width = d.c() / d.groups;
   double *sum_g = totals, *sum_gx = totals + chunks.c;
   std::fill(totals, totals + 2 * chunks.c, 0.0);
   for (int chunk = 0; chunk < chunks.count; ++chunk) {
@@ -246,7 +255,7 @@ void combine_gradients(const GroupNormDims& d, const Chunks& chunks, const A* su
     for (int j = g * width; j < (g + 1) * width; ++j) {
       mean_h += double(gamma[j]) * sum_g[j] / elements,
           mean_hx += double(gamma[j]) * sum_gx[j] * r / elements;
-      partial[j] = A(sum_g[j]), partial[c + j] = A(sum_gx[j] * r);
+      if (out.dgamma) out.dbeta[j] = A(sum_g[j]), out.dgamma[j] = A(sum_gx[j] * r);
     }
     for (int j = g * width; j < (g + 1) * width; ++j) {
       terms.constant[j] = A(-r * mean_h), terms.slope[j] = A(-r * r * mean_hx);
@@ -254,14 +263,14 @@ void combine_gradients(const GroupNormDims& d, const Chunks& chunks, const A* su
   }
 }
 
-/// dgamma and dbeta: the images' sums, added in their order.
+/// dgamma and dbeta [C]: the images' sums [N,C], added in their order.
 template <class A>
-void sum_images(CpuStream& stream, const GroupNormDims& d, const A* partial, A* dgamma, A* dbeta) {
+void sum_images(CpuStream& stream, const GroupNormDims& d, const ImageSums<A>& images, A* dgamma, A* dbeta) {
   const size_t c = size_t(d.c());
   parallel_pieces(stream, d.c(), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
       double sum_g = 0, sum_gx = 0;
-      for (int n = 0; n < d.n; ++n) sum_g += partial[2 * n * c + j], sum_gx += partial[(2 * n + 1) * c + j];
+      for (int n = 0; n < d.n; ++n) sum_g += images.dbeta[n * c + j], sum_gx += images.dgamma[n * c + j];
       dbeta[j] = A(sum_g), dgamma[j] = A(sum_gx);
     }
   });
@@ -278,9 +287,15 @@ void backward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& 
   const int used = d.c2 > 0 ? 2 : 1;
   const T* dys = dy.as<T>();
   const A *gammas = in.gamma.as<A>(), *betas = in.beta.as<A>(), *means = mean.as<A>(), *rstds = rstd.as<A>();
-  A* partials = partial.as<A>();
+  const int64_t stride = affine_stride(d);
+  ImageSums<A> images{out.dgamma.as<A>(), out.dbeta.as<A>()};
+  if (out.dgamma && !d.affine_per_sample) {
+    images.dbeta = partial.as<A>();
+    images.dgamma = images.dbeta + int64_t(d.n) * d.c();
+  }
   parallel_each(stream, d.n, [&](int64_t n) {
-    Terms<A>(scratch, chunks, int(n)).set(d, means + n * d.groups, rstds + n * d.groups, gammas, betas);
+    Terms<A>(scratch, chunks, int(n))
+        .set(d, means + n * d.groups, rstds + n * d.groups, gammas + n * stride, betas + n * stride);
   });
   const auto sum = [&](int n, int chunk) {
     for (int i = 0; i < used; ++i) {
@@ -291,9 +306,11 @@ void backward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& 
     }
   };
   const auto combine = [&](int n) {
+    ImageSums<A> of_image = images;
+    if (images.dgamma) of_image.dgamma += size_t(n) * chunks.c, of_image.dbeta += size_t(n) * chunks.c;
     combine_gradients<A>(d, chunks, scratch.sums_of(chunks, 2, n, 0),
                          scratch.channel_sums.data() + size_t(n) * 2 * chunks.c, rstds + size_t(n) * d.groups,
-                         gammas, partials + size_t(n) * 2 * d.c(), Terms<A>(scratch, chunks, n));
+                         gammas + n * stride, of_image, Terms<A>(scratch, chunks, n));
   };
   const auto write = [&](int n, int chunk) {
     for (int i = 0; i < used; ++i) {
@@ -305,7 +322,8 @@ void backward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& 
     }
   };
   parallel_images(stream, d.n, chunks.count, sum, combine, write);
-  if (out.dgamma) sum_images<A>(stream, d, partials, out.dgamma.as<A>(), out.dbeta.as<A>());
+  if (out.dgamma && !d.affine_per_sample)
+    sum_images<A>(stream, d, images, out.dgamma.as<A>(), out.dbeta.as<A>());
 }
 
 }  // namespace
@@ -327,7 +345,7 @@ void check_group_norm(const GroupNormDims& d, const GroupNormInputs& in, const G
   check_group_norm(d, in);
   if (bool(out.dgamma) != bool(out.dbeta))
     fail("group_norm: dgamma and dbeta are wanted together or not at all");
-  if (!partial) fail("group_norm: the backward pass needs the scratch `partial`");
+  if (!partial && !d.affine_per_sample) fail("group_norm: the backward pass needs the scratch `partial`");
 }
 
 void group_norm_forward(CpuStream& stream, const GroupNormDims& d, const GroupNormInputs& in, Out y, Out mean,

@@ -95,7 +95,7 @@ __device__ void normalise(const Slicing& slicing, const Forward<T>& args, const 
   const Pack<float, V> mean = of_channels<V>(channel_mean, pack);
   const Pack<float, V> scale = of_channels<V>(channel_scale, pack);
   float shift[V];
-  for (int i = 0; i < V; ++i) shift[i] = args.beta[channel + i];
+  for (int i = 0; i < V; ++i) shift[i] = args.beta[position.first_affine + pack * V + i];
   const Column<const T> source[1] = {concat_column(slicing, args.x, args.x2, position.n, channel)};
   const Column<T> out = tensor_column(slicing, args.y, position.n, channel);
   visit(slicing.activation, [&](auto kind) {
@@ -145,7 +145,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Slicing sl
   for (int c = int(threadIdx.x); c < position.channels; c += int(blockDim.x)) {
     const int group = c / slicing.group_channels;
     channel_mean[c] = group_mean[group];
-    channel_m2[c] = args.gamma[position.first_channel + c] * group_rstd[group];
+    channel_m2[c] = args.gamma[position.first_affine + c] * group_rstd[group];
   }
   __syncthreads();
   if (position.row >= slicing.rows) return;
@@ -168,8 +168,8 @@ template <class T>
 struct Backward {
   const T *dy, *x, *x2;
   const float *gamma, *beta, *mean, *rstd;
-  T *dx, *dx2;     // null: not wanted
-  float* partial;  // [2,N,C]: sums of g and of g xh over the pixels of an image; null: not wanted
+  T *dx, *dx2;              // null: not wanted
+  float *dgammas, *dbetas;  // [N,C]: sums of g xh and of g over the pixels of an image; null: not wanted
 };
 
 /// Shared arrays with a number for each channel of the slice: mean and scale, of gamma xh + beta = (x - mean) scale +
@@ -221,7 +221,7 @@ struct SourceColumns {
 template <class T, int V>
 __device__ Sums<V> sum_pixels(const Slicing& slicing, const Backward<T>& args, const SlicePosition& position,
                               int pack, const Channels& channels, const SharedSlice<T, V, 2>& kept) {
-  const Normalised<V> normalised(channels, args.beta + position.first_channel + pack * V, pack);
+  const Normalised<V> normalised(channels, args.beta + position.first_affine + pack * V, pack);
   const SourceColumns<T, V> sources(slicing, args, position, pack);
   Sums<V> sums{};
   visit(slicing.activation, [&](auto kind) {
@@ -248,8 +248,8 @@ __device__ void average_groups(const Slicing& slicing, const SlicePosition& posi
   for (int group = warp; group < position.channels / size; group += int(blockDim.x) / kWarpSize) {
     float h = 0, hxh = 0;
     for (int c = group * size + lane; c < (group + 1) * size; c += kWarpSize) {
-      h += gamma[position.first_channel + c] * channels.sum_g[c];
-      hxh += gamma[position.first_channel + c] * channels.sum_gxh[c];
+      h += gamma[position.first_affine + c] * channels.sum_g[c];
+      hxh += gamma[position.first_affine + c] * channels.sum_gxh[c];
     }
     h = warp_sum(h) / values;
     hxh = warp_sum(hxh) / values;
@@ -264,7 +264,7 @@ __device__ void write_dx(const Slicing& slicing, const Backward<T>& args, const 
   const int channel = position.first_channel + pack * V;
   const Column<T> out = concat_column(slicing, args.dx, args.dx2, position.n, channel);
   if (!out.data) return;
-  const Normalised<V> normalised(channels, args.beta + channel, pack);
+  const Normalised<V> normalised(channels, args.beta + position.first_affine + pack * V, pack);
   const Pack<float, V> level = of_channels<V>(channels.level(), pack);
   const Pack<float, V> tilt = of_channels<V>(channels.tilt(), pack);
   const SourceColumns<T, V> sources(slicing, args, position, pack);
@@ -296,7 +296,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Slicing s
   for (int c = int(threadIdx.x); c < position.channels; c += int(blockDim.x)) {
     const int64_t group = first_group + c / slicing.group_channels;
     channels.mean[c] = args.mean[group];
-    channels.scale[c] = args.gamma[position.first_channel + c] * args.rstd[group];
+    channels.scale[c] = args.gamma[position.first_affine + c] * args.rstd[group];
   }
   for (int first = 0; first < position.packs; first += slicing.columns) {
     __syncthreads();  // the channels' numbers have been written, and the slots read
@@ -310,9 +310,9 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Slicing s
         const int at = pack * V + i, c = slicing.c1 + slicing.c2, channel = position.first_channel + at;
         channels.sum_g[at] = sums.g[i];
         channels.sum_gxh[at] = sums.gx[i] * args.rstd[first_group + at / slicing.group_channels];
-        if (!args.partial) continue;
-        args.partial[int64_t(position.n) * c + channel] = channels.sum_g[at];
-        args.partial[int64_t(gridDim.y + position.n) * c + channel] = channels.sum_gxh[at];
+        if (!args.dgammas) continue;
+        args.dbetas[int64_t(position.n) * c + channel] = channels.sum_g[at];
+        args.dgammas[int64_t(position.n) * c + channel] = channels.sum_gxh[at];
       }
   }
   __syncthreads();
@@ -333,10 +333,10 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Slicing s
 inline constexpr int kReduceChannels = 32, kReduceRows = 16;
 static_assert(kReduceChannels * kReduceRows <= 1024, "a block has at most 1024 threads");
 
-/// dbeta and dgamma [C] from partial [2,N,C], images in a fixed order. Block: 32 channels x 16 rows of
-/// images.
+/// dgamma and dbeta [C] from those of each image [N,C], in a fixed order. Block: 32 channels x 16 rows of images.
 __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
-    group_norm_parameters_kernel(int n, int c, const float* partial, float* dgamma, float* dbeta) {
+    group_norm_parameters_kernel(int n, int c, const float* dgammas, const float* dbetas, float* dgamma,
+                                 float* dbeta) {
   SharedMemory shared;
   const auto slots = shared.take<Sums<1>>(kReduceChannels * kReduceRows);
   const int column = int(threadIdx.x) % kReduceChannels, row = int(threadIdx.x) / kReduceChannels;
@@ -344,8 +344,8 @@ __global__ void __launch_bounds__(kReduceChannels* kReduceRows)
   Sums<1> sums{};
   if (channel < c)
     for (int image = row; image < n; image += kReduceRows) {
-      sums.g[0] += partial[int64_t(image) * c + channel];
-      sums.gx[0] += partial[int64_t(n + image) * c + channel];
+      sums.g[0] += dbetas[int64_t(image) * c + channel];
+      sums.gx[0] += dgammas[int64_t(image) * c + channel];
     }
   merge_rows(slots, row, kReduceRows, column, kReduceChannels, sums);
   if (row > 0 || channel >= c) return;
@@ -366,12 +366,12 @@ void launch_backward(CudaStream& stream, const GroupNormDims& d, const Backward<
                      float* dbeta) {
   const auto [slicing, config] = make_slicing<T, V>(d, sizeof(Sums<V>), 2, 4, stream.shared_limit());
   launch(group_norm_backward_kernel<T, V>, config, stream, slicing, args);
-  if (!dgamma) return;
+  if (!dgamma || d.affine_per_sample) return;
   LaunchConfig reduce;
   reduce.grid = dim3(unsigned(div_up(d.c(), kReduceChannels)));
   reduce.block = dim3(kReduceChannels * kReduceRows);
   reduce.shared_bytes = shared_size<Sums<1>>(kReduceChannels * kReduceRows);
-  launch(group_norm_parameters_kernel, reduce, stream, d.n, d.c(), args.partial, dgamma, dbeta);
+  launch(group_norm_parameters_kernel, reduce, stream, d.n, d.c(), args.dgammas, args.dbetas, dgamma, dbeta);
 }
 
 }  // namespace ito::kernels::group_norm
@@ -401,6 +401,11 @@ void group_norm_backward(CudaStream& stream, const GroupNormDims& d, const Group
                          In mean, In rstd, const GroupNormGradients& out, Out partial) {
   check_group_norm(d, in, out, partial);
   check_cuda_samples("group_norm", d.n);
+  float *dgammas = out.dgamma.as<float>(), *dbetas = out.dbeta.as<float>();  // of each sample
+  if (dgammas && !d.affine_per_sample) {
+    dbetas = partial.as<float>();
+    dgammas = dbetas + int64_t(d.n) * d.c();
+  }
   visit_cuda("group_norm", in.x.dtype, [&](auto type) {
     using T = decltype(type);
     const group_norm::Backward<T> args{.dy = dy.as<T>(),
@@ -412,7 +417,8 @@ void group_norm_backward(CudaStream& stream, const GroupNormDims& d, const Group
                                        .rstd = rstd.as<float>(),
                                        .dx = out.dx.as<T>(),
                                        .dx2 = out.dx2.as<T>(),
-                                       .partial = out.dgamma ? partial.as<float>() : nullptr};
+                                       .dgammas = dgammas,
+                                       .dbetas = dbetas};
     group_norm::visit_sources<T>(d, {args.dy, args.x, args.x2, args.dx, args.dx2}, [&](auto width) {
       group_norm::launch_backward<T, width.value>(stream, d, args, out.dgamma.as<float>(),
                                                   out.dbeta.as<float>());

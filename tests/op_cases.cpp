@@ -43,6 +43,16 @@ OpCase norm(std::string name, Shape x, int groups, Activation act, double offset
           offset};
 }
 
+/// smooth: the inputs with a gradient, of x, gamma, beta and the modulation.
+OpCase modulated_norm(std::string name, Shape x, int groups, Activation act, std::vector<bool> smooth = {}) {
+  return {std::move(name),
+          {x, {x[3]}, {x[3]}, {x[0], 2 * x[3]}},
+          [=](const Inputs& t) { return group_norm(t[0], t[1], t[2], groups, 1e-5f, act, t[3]); },
+          int(x[0] * x[1] * x[2]),
+          {false, true, true, false},
+          std::move(smooth)};
+}
+
 const std::vector<OpCase> kOpCases = {
     conv("conv2d 3x3", {2, 5, 7, 3}, {4, 3, 3, 3}, 1, Padding::same(3)),
     conv("conv2d 3x3, many channels", {2, 8, 8, 32}, {48, 3, 3, 32}, 1, Padding::same(3)),
@@ -81,6 +91,21 @@ const std::vector<OpCase> kOpCases = {
      [](const Inputs& t) { return group_norm(Concat(t[0], t[1]), t[2], t[3], 3, 1e-5f, Activation::silu); },
      18,
      {false, false, true, true}},
+    modulated_norm("group_norm modulated", {3, 3, 5, 8}, 4, Activation::none),
+    modulated_norm("group_norm modulated, silu", {2, 4, 4, 12}, 3, Activation::silu),
+    modulated_norm("group_norm modulated, gradient of x alone", {2, 3, 3, 6}, 2, Activation::silu,
+                   {true, false, false, false}),
+    modulated_norm("group_norm modulated, of the parameters alone", {2, 3, 3, 6}, 2, Activation::silu,
+                   {false, true, true, false}),
+    modulated_norm("group_norm modulated, of the modulation alone", {2, 3, 3, 6}, 2, Activation::silu,
+                   {false, false, false, true}),
+    {"group_norm modulated, two sources",
+     {{2, 3, 3, 5}, {2, 3, 3, 7}, {12}, {12}, {2, 24}},
+     [](const Inputs& t) {
+       return group_norm(Concat(t[0], t[1]), t[2], t[3], 3, 1e-5f, Activation::silu, t[4]);
+     },
+     18,
+     {false, false, true, true, false}},
     {"linear",
      {{5, 7}, {4, 7}, {4}},
      [](const Inputs& t) { return linear(t[0], t[1], t[2]); },

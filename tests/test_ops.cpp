@@ -112,6 +112,11 @@ TEST_CASE("ops refuse shapes that do not fit, and name them") {
         engine::group_norm(zeros({1, 4, 4, 6}), zeros({6}), zeros({6}), 4, 1e-5f, engine::Activation::none);
       },
       "4 groups"));
+  const auto modulated = [&](const Tensor& modulation) {
+    engine::group_norm(zeros({2, 4, 4, 6}), zeros({6}), zeros({6}), 3, 1e-5f, engine::Activation::none,
+                       modulation);
+  };
+  CHECK(says([&] { modulated(zeros({2, 6})); }, "modulation is [2,6], expected [2,12]"));
   CHECK(says([&] { engine::linear(zeros({2, 3}), zeros({4, 5}), {}); }, "[2,3]"));
   CHECK(says([&] { engine::attention(zeros({1, 4, 6}), zeros({1, 4, 6}), zeros({1, 4, 6}), 4); }, "4 heads"));
   CHECK(says([&] { engine::add(zeros({2, 3}), zeros({3, 2})); }, "[3,2]"));

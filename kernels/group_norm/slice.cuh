@@ -30,6 +30,7 @@ inline constexpr int kInFlight = 4;  // packs that a thread loads before it uses
 /// How a launch is divided; the same for all blocks.
 struct Slicing {
   int hw, c1, c2, groups, group_channels;
+  int affine_stride;  // from one sample's gamma and beta to the next's: C, or 0 where they share them
   float eps;
   Activation activation;
   int slice;          // channels of a block; the last of an image may have fewer
@@ -40,11 +41,13 @@ struct Slicing {
 /// A block's slice and a thread's position in it.
 struct SlicePosition {
   int n, first_channel, channels, packs;
-  int row, column;  // row >= rows: the thread has no part in the table
+  int64_t first_affine;  // where gamma and beta of the first channel are
+  int row, column;       // row >= rows: the thread has no part in the table
 
   __device__ SlicePosition(const Slicing& slicing, int width) {
     n = int(blockIdx.y);
     first_channel = int(blockIdx.x) * slicing.slice;
+    first_affine = int64_t(n) * slicing.affine_stride + first_channel;
     channels = min(slicing.slice, slicing.c1 + slicing.c2 - first_channel);
     packs = channels / width;
     row = int(threadIdx.x) / slicing.columns;
@@ -216,9 +219,9 @@ Cut cut(const GroupNormDims& d, int width, size_t slot_bytes, int tensors, int n
   const size_t pixel_bytes = tensors * packs * sizeof(Pack<T, V>);
   const size_t room = shared_limit > work + 16 ? (shared_limit - work - 16) / pixel_bytes : 0;
   const int shared_pixels = room >= size_t(d.hw) ? d.hw : int(room) / rows * rows;
-  Cut result{
-      {d.hw, d.c1, d.c2, d.groups, group_channels, d.eps, d.activation, slice, rows, columns, shared_pixels},
-      {}};
+  Cut result{{d.hw, d.c1, d.c2, d.groups, group_channels, d.affine_per_sample ? d.c() : 0, d.eps,
+              d.activation, slice, rows, columns, shared_pixels},
+             {}};
   result.config.grid = dim3(unsigned(div_up(d.c(), slice)), unsigned(d.n));
   result.config.block = dim3(unsigned(align_up(rows * columns, kWarpSize)));
   result.config.shared_bytes = work + shared_size<Pack<T, V>>(size_t(shared_pixels) * tensors * packs);

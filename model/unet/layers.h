@@ -63,8 +63,9 @@ struct GroupNorm {
   int groups;
   float eps;
   GroupNorm(const Scope&, int channels, int groups, float eps);
-  Tensor operator()(const Concat& x, Activation activation) const {
-    return group_norm(x, gamma(), beta(), groups, eps, activation);
+  /// modulation: scale and shift of each sample, [N, 2 channels], where defined.
+  Tensor operator()(const Concat& x, Activation activation, const Tensor& modulation = {}) const {
+    return group_norm(x, gamma(), beta(), groups, eps, activation, modulation);
   }
 };
 
