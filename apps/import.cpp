@@ -6,7 +6,7 @@
 #include "kernels/base/path_text.h"
 #include "model/import/foreign_model.h"
 
-/// ./import diffusers FOLDER | ddim FILE: what others trained becomes a checkpoint folder.
+/// ./import diffusers FOLDER | ddim FILE | adm FILE: what others trained becomes a checkpoint folder.
 namespace ito::apps {
 namespace {
 
@@ -39,6 +39,22 @@ void fields(Options& o, Visit&& visit) {
   visit(o.raw, Field("raw", "the weights of the last step in place of their average"));
 }
 
+struct AdmRequest {
+  std::string file, out, flags;
+  std::optional<model::AdmCode> code;
+};
+
+template <FieldsOf<AdmRequest> Options, class Visit>
+void fields(Options& o, Visit&& visit) {
+  visit(o.file, Field("file", "a .pt file: the weights of a UNetModel").as("file").required());
+  visit(o.flags,
+        Field("flags",
+              "in quotes, what the program is given for this model, as its README has it: \"--image_size 64 "
+              "--num_channels 192 ...\""));
+  visit(o.code, Field("code", "the program").otherwise("the one that the flags are of"));
+  visit(o.out, Field("out", "the new checkpoint's folder").required());
+}
+
 int write(const model::ForeignModel& model, const std::string& out) {
   const model::Imported imported = write_imported(out, model);
   const model::TrainingOptions& o = model.options;
@@ -67,6 +83,11 @@ int import_ddim(const DdimRequest& f) {
   return write(model::ddim_model(f.file, {f.size, f.raw}), f.out);
 }
 
+int import_adm(const AdmRequest& f) {
+  check_new(f.out);
+  return write(model::adm_model(f.file, {f.flags, f.code}), f.out);
+}
+
 }  // namespace
 }  // namespace ito::apps
 
@@ -77,10 +98,13 @@ int main(int argc, char** argv) {
   CLI::App* diffusers =
       app.add_subcommand("diffusers", "a folder of a diffusers pipeline with a UNet2DModel");
   CLI::App* ddim = app.add_subcommand("ddim", "a file of ermongroup/ddim or pesser/pytorch_diffusion");
-  Flags of_diffusers(*diffusers), of_ddim(*ddim);
-  of_diffusers.add(DiffusersRequest{}), of_ddim.add(DdimRequest{});
+  CLI::App* adm = app.add_subcommand(
+      "adm", "a file of improved-diffusion, guided-diffusion, DDPM-IP or consistency_models");
+  Flags of_diffusers(*diffusers), of_ddim(*ddim), of_adm(*adm);
+  of_diffusers.add(DiffusersRequest{}), of_ddim.add(DdimRequest{}), of_adm.add(AdmRequest{});
   return run_program(app, argc, argv, [&] {
     if (*diffusers) return import_diffusers(of_diffusers.read<DiffusersRequest>());
-    return import_ddim(of_ddim.read<DdimRequest>());
+    if (*ddim) return import_ddim(of_ddim.read<DdimRequest>());
+    return import_adm(of_adm.read<AdmRequest>());
   });
 }

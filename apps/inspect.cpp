@@ -144,6 +144,8 @@ void print_condition(const model::LoadedModel& loaded) {
   if (!rows.empty())
     std::cout << "attributes " << model::short_list(rows.names()) << "; of " << thousands(rows.count())
               << " training images\n";
+  else if (const int classes = loaded.options.network.classes)
+    std::cout << "classes    " << thousands(classes) << ", of which an image has one\n";
   else if (const int k = loaded.options.network.condition)
     std::cout << "attributes " << k << ", not named: the checkpoint is from before it held them\n";
 }

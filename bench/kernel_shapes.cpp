@@ -71,7 +71,7 @@ void find_norms(const std::vector<ConvCall>& calls, NetworkShapes& shapes) {
 void find_products(const model::NetworkConfig& c, int batch, NetworkShapes& shapes) {
   const auto attend = [&](int level, int uses) {
     const int channels = c.block_channels[size_t(level)], h = c.height >> level, w = c.width >> level;
-    add(shapes.attentions, AttentionShape{h, w, channels, c.head_width ? channels / c.head_width : 1}, uses);
+    add(shapes.attentions, AttentionShape{h, w, channels, c.heads_of(channels)}, uses);
     add(shapes.norms, NormShape{h, w, channels, 0}, uses);
     add(shapes.products, LinearDims{batch * h * w, channels, channels}, 4 * uses);
   };

@@ -12,7 +12,8 @@ namespace ito::engine {
 
 std::vector<int64_t> file_shape(const ParameterSpec& spec) {
   const Shape& s = spec.shape;
-  if (spec.filter) return {s[0], s[3], s[1], s[2]};
+  if (spec.layout == FileLayout::filter) return {s[0], s[3], s[1], s[2]};
+  if (spec.layout == FileLayout::table) return {s[1], s[0]};
   std::vector<int64_t> shape;
   for (int i = 0; i < s.rank(); ++i) shape.push_back(s[i]);
   return shape;
@@ -24,8 +25,13 @@ namespace {
 template <class F>
 void for_each_number(const ParameterSpec& spec, F&& f) {
   const Shape& s = spec.shape;
-  if (!spec.filter) {
+  if (spec.layout == FileLayout::same) {
     for (int64_t i = 0; i < s.count(); ++i) f(i, i);
+    return;
+  }
+  if (spec.layout == FileLayout::table) {
+    for (int64_t o = 0; o < s[0]; ++o)
+      for (int64_t i = 0; i < s[1]; ++i) f(o * s[1] + i, i * s[0] + o);
     return;
   }
   const int64_t taps = s[1] * s[2], c = s[3];

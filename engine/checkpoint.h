@@ -10,14 +10,14 @@
 #include "engine/parameters.h"
 #include "kernels/power_ema.h"
 
-/// A store's numbers in files. Weights are exchanged under diffusers' names and layouts (filters [K,C,R,S]);
+/// A store's numbers in files. Weights are exchanged under diffusers' names and layouts (FileLayout);
 /// a training run's state is our own, exact to the bit. Errors name the file: truncated, of another model, or
 /// holding NaN.
 namespace ito::engine {
 
 using Metadata = std::map<std::string, std::string>;
 
-/// A parameter's shape in files: [K,C,R,S] for a filter that is [K,R,S,C] here.
+/// A parameter's shape in files, by its FileLayout.
 std::vector<int64_t> file_shape(const ParameterSpec& spec);
 
 /// Writes one track's weights and the fixed numbers as safetensors, one tensor a parameter of the model, in creation

@@ -20,13 +20,17 @@ struct Init {
   static Init normal(double deviation) { return {Kind::normal, float(deviation)}; }
 };
 
+/// How files hold a parameter's numbers: as they are; a convolution's filter [K,R,S,C] as [K,C,R,S]; the matrix [O,I]
+/// of a linear layer as a table [I,O] with a row for each input.
+enum class FileLayout : uint8_t { same, filter, table };
+
 struct ParameterSpec {
   std::string name;  // as diffusers names it: "down_blocks.0.resnets.0.conv1.weight"
   Shape shape;       // as kernels read it: filters [K,R,S,C]
   Init init;
   bool trainable = true;  // false: fixed numbers that belong to the model (Fourier frequencies)
-  bool filter = false;    // a convolution's: files hold it as [K,C,R,S]
-  bool outer = false;     // of a first or last layer or an embedding
+  FileLayout layout = FileLayout::same;
+  bool outer = false;  // of a first or last layer or an embedding
   bool auxiliary =
       false;  // helps to train and is no part of the model: in files of states, not in those of weights
   /// Whether it is a hidden layer's matrix, or a filter as one.
@@ -151,7 +155,10 @@ class Scope {
     return get({join(name), shape, init});
   }
   Parameter filter(const std::string& name, const Shape& krsc, Init init) const {
-    return get({join(name), krsc, init, true, true});
+    return get({join(name), krsc, init, true, FileLayout::filter});
+  }
+  Parameter table(const std::string& name, const Shape& matrix, Init init) const {
+    return get({join(name), matrix, init, true, FileLayout::table});
   }
   Parameter fixed(const std::string& name, const Shape& shape, Init init) const {
     return get({join(name), shape, init, false});

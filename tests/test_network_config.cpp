@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/training/checkpoint.h"
+#include "model/unet/network.h"
 #include "model/unet/presets.h"
 #include "tests/helpers.h"
 #include "tests/small_run.h"
@@ -156,7 +157,8 @@ const Foreign kForeign[] = {
     {"freq_shift", "true", "must be a number"},
     {"flip_sin_to_cos", "1", "must be true or false"},
     {"flip_sin_to_cos", "null", "must be true or false"},
-    {"down_block_types", "[\"DownBlock2D\",\"AttnSkipDownBlock2D\"]", "DownBlock2D or AttnDownBlock2D"},
+    {"down_block_types", "[\"DownBlock2D\",\"AttnSkipDownBlock2D\"]",
+     "DownBlock2D, AttnDownBlock2D or ResnetDownsampleBlock2D"},
     {"down_block_types", "[\"DownBlock2D\"]", "one for each of block_out_channels"},
     {"down_block_types", "\"DownBlock2D\"", "must be a list"},
     {"mid_block_type", "null", "must be \"UNetMidBlock2D\""},
@@ -171,9 +173,10 @@ const Foreign kForeign[] = {
     {"mid_block_scale_factor", "1.4142", "must be 1 (the middle's sums are not divided)"},
     {"downsample_padding", "2", "must be 1 or 0"},
     {"downsample_padding", "true", "must be 1 or 0"},
-    {"downsample_type", "\"resnet\"", "must be \"conv\""},
-    {"downsample_type", "null", "must be \"conv\""},
-    {"upsample_type", "\"resnet\"", "must be \"conv\""},
+    {"downsample_type", "\"fir\"", "must be \"conv\" or \"resnet\""},
+    {"downsample_type", "null", "must be \"conv\" or \"resnet\""},
+    {"upsample_type", "\"resnet\"", "must be \"conv\" (as the way down)"},
+    {"upsample_type", "\"fir\"", "must be \"conv\" or \"resnet\""},
     {"dropout", "1.5", "must be in [0, 1)"},
     {"dropout", "\"0.1\"", "must be a number"},
     {"dropout", "-0.1", "must be at least 0"},
@@ -183,16 +186,18 @@ const Foreign kForeign[] = {
     {"act_fn", "null", "must be \"silu\" or \"swish\" or \"relu\""},
     {"attention_head_dim", "0", "must be null (one head) or at least 1"},
     {"attention_head_dim", "\"8\"", "must be a whole number"},
-    {"norm_num_groups", "null", "must be a whole number"},
-    {"norm_num_groups", "0", "must be at least 1"},
+    {"norm_num_groups", "\"8\"", "must be a whole number"},
+    {"norm_num_groups", "0", "must be null or at least 1"},
     {"attn_norm_num_groups", "4", "must be null or 8 (the middle's attention has norm_num_groups)"},
     {"norm_eps", "1e+205", "must be finite"},
     {"norm_eps", "-1.0", "must be at least 0"},
     {"norm_eps", "null", "must be a number"},
-    {"resnet_time_scale_shift", "\"scale_shift\"", "must be \"default\""},
+    {"resnet_time_scale_shift", "\"ada_group\"", "must be \"scale_shift\" or \"default\""},
     {"add_attention", "false", "must be true (the middle always has attention)"},
-    {"class_embed_type", "\"timestep\"", "must be null (there are no classes"},
-    {"num_class_embeds", "10", "must be null (there are no classes"},
+    {"class_embed_type", "\"timestep\"", "must be null (classes have a table, num_class_embeds)"},
+    {"num_class_embeds", "0", "must be null or at least 1"},
+    {"num_class_embeds", "\"10\"", "must be a whole number"},
+    {"ito_heads", "-1", "must be at least 0"},
     {"num_train_timesteps", "\"1000\"", "must be null or a whole number"},
     {"_class_name", "\"UNet2DConditionModel\"", "must be \"UNet2DModel\""},
     {"ito_network", "\"vnet\"", "must be \"unet\" or \"document\" or \"tutorial\""},
@@ -324,6 +329,65 @@ TEST_CASE("with patches the file describes the network between them, which diffu
   c.height = 34;
   CHECK(
       contains(error_of([&] { check(c); }), "must be a multiple of 4 for 2 levels and patches of 2 pixels"));
+}
+
+TEST_CASE("what ADM's networks have is diffusers' own keys, which are there only where a network has it") {
+  const NetworkConfig plain = preset("tiny").network;
+  for (const char* key : {"downsample_type", "upsample_type", "resnet_time_scale_shift", "num_class_embeds",
+                          "attn_norm_num_groups", "ito_heads"})
+    CHECK_FALSE(contains(to_json(plain), key));
+  NetworkConfig c = plain;
+  c.block_channels = {16, 16, 32, 32}, c.attention = {false, true, false, true};
+  c.scale_shift = c.residual_resampling = true, c.classes = 10;
+  const json j = json::parse(to_json(c));
+  CHECK(j.at("down_block_types") == json::parse(R"(["ResnetDownsampleBlock2D", "AttnDownBlock2D",
+                                                     "ResnetDownsampleBlock2D", "AttnDownBlock2D"])"));
+  CHECK(j.at("up_block_types") == json::parse(R"(["AttnUpBlock2D", "ResnetUpsampleBlock2D", "AttnUpBlock2D",
+                                                  "ResnetUpsampleBlock2D"])"));
+  CHECK((j.at("downsample_type") == "resnet" && j.at("upsample_type") == "resnet"));
+  CHECK((j.at("resnet_time_scale_shift") == "scale_shift" && j.at("attn_norm_num_groups") == 8));
+  CHECK((j.at("num_class_embeds") == 10 && j.at("ito_condition") == 0));
+  CHECK_FALSE(first_difference(network_config_from_json(j.dump()), c));
+  CHECK(first_difference(c, plain).has_value());
+  const auto with = [&](const char* key, const json& value) {
+    json changed = j;
+    changed[key] = value;
+    return error_of([&] { network_config_from_json(changed.dump()); });
+  };
+  // Without group norm in the middle's attention, as diffusers has it unless the key says otherwise.
+  CHECK(contains(with("attn_norm_num_groups", nullptr), "attn_norm_num_groups must be 8"));
+  CHECK(contains(with("downsample_type", "conv"), "must have either DownBlock2D or ResnetDownsampleBlock2D"));
+  CHECK(contains(with("upsample_type", "conv"), "upsample_type must be \"resnet\" (as the way down)"));
+  CHECK(contains(with("ito_condition", 4), "a network has attributes or classes, not both"));
+  CHECK(contains(with("ito_network", "document"), "are for the network unet, not for document"));
+  json mixed = j;
+  mixed["down_block_types"][0] = "DownBlock2D", mixed["up_block_types"][3] = "UpBlock2D";
+  CHECK(
+      contains(error_of([&] { network_config_from_json(mixed.dump()); }), "must have either DownBlock2D or"));
+  // The last level keeps the size: both of its names mean the same there, and so do those of the first on the way up.
+  NetworkConfig no_attention = c;
+  no_attention.attention = {false, false, false, false};
+  json other = json::parse(to_json(no_attention));
+  other["down_block_types"][3] = "DownBlock2D", other["up_block_types"][3] = "UpBlock2D";
+  other.erase("downsample_type"), other.erase("upsample_type");  // about blocks with attention alone
+  CHECK_FALSE(first_difference(network_config_from_json(other.dump()), no_attention));
+}
+
+TEST_CASE("groups by a norm's own channels, heads by their number") {
+  NetworkConfig c = preset("tiny").network;
+  c.groups = 0, c.heads = 4;
+  CHECK((c.groups_of(16) == 4 && c.groups_of(64) == 16 && c.groups_of(128) == 32 && c.groups_of(512) == 32));
+  CHECK((c.groups_of(2) == 1 && c.heads_of(32) == 4));
+  CHECK(contains(error_of([&] { c.groups_of(144); }), "144 channels do not divide into 32 norm groups"));
+  CHECK(contains(error_of([&] { c.heads_of(30); }), "30 channels do not divide into 4 attention heads"));
+  const json j = json::parse(to_json(c));
+  CHECK((j.at("norm_num_groups").is_null() && j.at("ito_heads") == 4));
+  CHECK_FALSE(first_difference(network_config_from_json(j.dump()), c));
+  measure(c);  // it makes a network
+  c.head_width = 8;
+  CHECK(contains(error_of([&] { check(c); }), "either the number of heads is given, or their width"));
+  c.heads = 0;
+  CHECK(c.heads_of(32) == 4);
 }
 
 TEST_CASE("the labels of augmented images are a key that is there only where the network has them") {

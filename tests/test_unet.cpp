@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/checkpoint.h"
 #include "engine/device.h"
 #include "engine/io/safetensors.h"
 #include "engine/ops.h"
@@ -47,7 +48,9 @@ std::vector<T> channels_last(const std::vector<T>& from, int64_t a, int64_t b, i
 
 std::vector<float> as_filter(const engine::ParameterSpec& spec, const std::vector<float>& oihw) {
   const Shape& s = spec.shape;
-  return spec.filter ? channels_last(oihw, s[0], s[3], s[1], s[2]) : oihw;
+  if (spec.layout == engine::FileLayout::table)
+    return channels_last(oihw, 1, s[1], s[0], 1);  // [K,O] -> [O,K]
+  return spec.layout == engine::FileLayout::filter ? channels_last(oihw, s[0], s[3], s[1], s[2]) : oihw;
 }
 
 double norm(const std::vector<float>& v) {
@@ -69,11 +72,8 @@ void set_weights(ParamStore& store, const std::vector<std::string>& names) {
     const int index = store.find(names[position]);
     REQUIRE_MESSAGE(index >= 0, names[position]);
     const engine::ParameterSpec& spec = store.specs()[size_t(index)];
-    std::vector<int64_t> shape;
-    for (int i = 0; i < spec.shape.rank(); ++i) shape.push_back(spec.shape[i]);
-    if (spec.filter) shape = {shape[0], shape[3], shape[1], shape[2]};
-    const std::vector<float> values =
-        as_filter(spec, tests::parity_parameter(uint32_t(position), names[position], shape));
+    const std::vector<float> values = as_filter(
+        spec, tests::parity_parameter(uint32_t(position), names[position], engine::file_shape(spec)));
     std::copy(values.begin(), values.end(), store.data(index, engine::Track::master));
   }
   REQUIRE(names.size() == store.specs().size());
@@ -99,8 +99,15 @@ void check_parity(const std::string& name) {
     return Tensor::from(device, {n, h, w, c}, DType::f32, channels_last(from, n, c, h, w).data());
   };
   const Tensor x = device.tape().watch(image(tests::parity_input(count)));
-  const Tensor f = network(
-      {x, Tensor::from(device, {n}, DType::f32, tests::parity_noise_level(size_t(n)).data()), {}, {}, {}});
+  NetworkInput input{
+      x, Tensor::from(device, {n}, DType::f32, tests::parity_noise_level(size_t(n)).data()), {}, {}, {}};
+  if (const int k = config.classes) {  // image i is of class 2 i + 1, modulo their number
+    std::vector<float> classes(size_t(n * k)), keep(size_t(n), 1.0f);
+    for (int64_t i = 0; i < n; ++i) classes[size_t(i * k + (2 * i + 1) % k)] = 1;
+    input.condition = Tensor::from(device, {n, k}, DType::f32, classes.data());
+    input.keep = Tensor::from(device, {n}, DType::f32, keep.data());
+  }
+  const Tensor f = network(input);
   // What float32 arithmetic costs the reference itself is 1e-6 and less; the two orders of summation differ
   // by as much.
   CHECK(relative_l2(f.to_doubles(), channels_last(fixture.values<float>("output"), n, c, h, w)) < 5e-6);
@@ -123,7 +130,7 @@ void check_parity(const std::string& name) {
 }
 
 TEST_CASE("outputs and all gradients agree with diffusers' UNet2DModel") {
-  for (const char* name : {"sinusoidal", "fourier", "heads", "ddpm"}) check_parity(name);
+  for (const char* name : {"sinusoidal", "fourier", "heads", "ddpm", "adm"}) check_parity(name);
 }
 
 TEST_CASE("presets have the totals of their UNet2DModel counterparts") {

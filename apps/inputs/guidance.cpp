@@ -40,7 +40,7 @@ void check_knows_attributes(const model::LoadedModel& loaded) {
 }
 
 GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loaded, const GuidanceRequest& f)
-    : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)) {
+    : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)), image_class_(f.image_class) {
   guidance_.weight = f.guidance.value_or(1);
   if (!f.interval.empty()) {
     if (guidance_.weight == 1)
@@ -54,11 +54,23 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
     guide_ = model::load_model(device, run_or_checkpoint("--guide", f.guide), loaded.options.precision);
     guide_name_ = f.guide;
     check_guide(loaded, *guide_, f.guide);
-  } else if (guidance_.weight != 1 && loaded.options.network.condition == 0) {
+  } else if (guidance_.weight != 1 && loaded.options.network.condition_width() == 0) {
     fail(
         "--guidance does nothing for a model that was trained without attributes; add a --guide, or train "
         "with --attributes");
+  } else if (guidance_.weight != 1 && loaded.options.drop_condition == 0) {
+    fail(
+        "--guidance leads away from images without attributes or a class, and the model has never learned "
+        "such; add "
+        "a --guide, which is led away from instead");
   }
+  if (loaded.options.network.classes) {
+    loaded.class_denoiser(image_class_, {});  // its errors
+    if (!texts_.empty()) fail("--attr: the model has classes and no attributes; ask for a --class");
+    return;
+  }
+  if (image_class_)
+    fail("--class: the model was trained without classes; those of imported models are in docs/import.md");
   if (!texts_.empty()) check_knows_attributes(loaded);
   if (!texts_.empty() || (guidance_.weight != 1 && !guide_)) loaded.ask(texts_);  // its errors
 }
@@ -83,7 +95,15 @@ model::Denoiser GuidedModel::guide_denoiser(const model::AttributeRequest* asked
                                 {});
 }
 
+model::Denoiser GuidedModel::of_class() const {
+  if (!guide_) return loaded_.class_denoiser(image_class_, guidance_);
+  const bool same = guide_->options.network.classes == loaded_.options.network.classes;
+  const model::Denoiser guide = same ? guide_->class_denoiser(image_class_, {}) : guide_->varied_denoiser();
+  return model::autoguided(loaded_.class_denoiser(image_class_, {}), guide, guidance_);
+}
+
 model::Denoiser GuidedModel::denoiser(const std::vector<std::string>& attributes) const {
+  if (loaded_.options.network.classes) return of_class();
   if (loaded_.attributes.empty()) {
     const model::Denoiser plain = loaded_.denoiser();
     return guide_ ? model::autoguided(plain, guide_denoiser(nullptr), guidance_) : plain;
@@ -96,6 +116,7 @@ model::Denoiser GuidedModel::denoiser(const std::vector<std::string>& attributes
 model::SamplerFacts GuidedModel::facts() const {
   model::SamplerFacts facts;
   for (const std::string& text : texts_) facts.emplace_back("attr", text);
+  if (image_class_) facts.emplace_back("class", cat(*image_class_));
   if (guidance_.weight != 1) facts.emplace_back("guidance", shortest_text(guidance_.weight));
   if (guidance_.least > 0 || guidance_.most < model::Guidance{}.most)
     facts.emplace_back("guidance_interval",

@@ -13,6 +13,7 @@ namespace ito::apps {
 
 struct GuidanceRequest {
   std::string attributes;  // all that --attr gave, joined by commas
+  std::optional<int> image_class = {};
   std::optional<double> guidance;
   std::string interval, guide;
 };
@@ -24,6 +25,8 @@ void fields(Options& o, Visit&& visit) {
               "attributes of the faces: Smiling=1, Eyeglasses=-1 or Smiling,-Eyeglasses; those not "
               "named are as in a training image, chosen by the seed")
             .repeated());
+  visit(o.image_class, Field("class", "of all images, of a model with classes", from(0).to(1e6))
+                           .otherwise("any, chosen by the seed"));
   visit(o.guidance, Field("guidance",
                           "how strongly: 1 is plain, more leads away from faces without these attributes, or "
                           "from those of the guide",
@@ -44,8 +47,8 @@ void check_knows_attributes(const model::LoadedModel&);
 /// A loaded model with what is asked of it. Both models must outlive its denoisers.
 class GuidedModel {
  public:
-  /// Error: guidance without a condition or a guide, and with a guide that has no weight; attributes that the model
-  /// does not know; a guide of other images.
+  /// Error: guidance without a guide, of a model that never drew without a condition; a guide that has no weight;
+  /// attributes or a class that the model does not know; a guide of other images.
   GuidedModel(engine::Device&, const model::LoadedModel& loaded, const GuidanceRequest&);
 
   model::Denoiser denoiser() const { return denoiser(texts_); }
@@ -60,10 +63,12 @@ class GuidedModel {
 
  private:
   model::Denoiser guide_denoiser(const model::AttributeRequest* asked) const;
+  model::Denoiser of_class() const;
 
   engine::Device& device_;
   const model::LoadedModel& loaded_;
   std::vector<std::string> texts_;
+  std::optional<int> image_class_;
   model::Guidance guidance_;
   std::optional<model::LoadedModel> guide_;
   std::string guide_name_;

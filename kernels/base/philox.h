@@ -29,6 +29,7 @@ enum class Purpose : uint32_t {
   noise_candidate = 14,
   input_noise = 15,
   augmentation = 16,
+  sample_class = 17,
   test = 63,
 };
 

@@ -46,7 +46,7 @@ Denoiser network_denoiser(const Network& network, const DenoiserOptions& options
 
 Denoiser guided_denoiser(engine::Device& device, const Network& network, const DenoiserOptions& options,
                          const ConditionsOf& conditions, const Guidance& guidance) {
-  const int64_t k = network.config().condition;
+  const int64_t k = network.config().condition_width();
   if (k == 0) fail("this model was trained without a condition: it cannot be guided by one");
   const Tensor rows = Tensor::persistent(device, {kMostConditions, k}, engine::DType::f32);
   Denoiser denoiser = network_denoiser(network, options);

@@ -17,6 +17,8 @@ double c_noise(const Preconditioning& p, const NoiseLevel& level) {
       return 999 * level.t;
     case NoiseCondition::index:
       return p.last_index * level.t;
+    case NoiseCondition::log_sigma_250:
+      return 250 * std::log(level.sigma);
   }
   fail("a noise condition is missing here");
 }
@@ -39,6 +41,11 @@ Scaling scaling(const Preconditioning& p, const NoiseLevel& level, double c_nois
       return {0, 1, unit, c_noise, 1, 0};
     case Prediction::v:
       return {unit * unit, -sigma * unit, unit, c_noise, -sigma * unit, unit};
+    case Prediction::consistency: {
+      const double beyond = sigma - p.boundary_sigma, near = 1 / std::hypot(data, beyond);
+      const double c_skip = data * near * data * near, c_out = beyond * data * edm;
+      return {c_skip, c_out, edm, c_noise, beyond * near * near / (data * edm), -c_skip * sigma / c_out};
+    }
   }
   fail("a prediction is missing here");
 }

@@ -12,6 +12,7 @@ enum class Prediction {
   noise,         // F = z (DDPM's epsilon)
   x0,            // F = x_0
   v,             // F = (z - sigma x_0) / sqrt(1 + sigma^2) (arXiv:2202.00512)
+  consistency,   // edm's F, joined such that D = xbar at boundary_sigma (arXiv:2303.01469, appendix C)
 };
 
 /// The number by which the network is given the noise level.
@@ -21,6 +22,7 @@ enum class NoiseCondition {
   time,               // t (the specification)
   time_999,           // 999 t (DDPM's index on a continuous scale)
   index,              // last_index t, a table's index, or that index rescaled
+  log_sigma_250,      // 250 ln(sigma) (consistency models)
 };
 
 /// Everything that joins network and denoiser at one level, with xbar = x_t / a = x_0 + sigma z:
@@ -39,6 +41,8 @@ struct Preconditioning {
   NoiseCondition condition = NoiseCondition::quarter_log_sigma;
   double sigma_data = 0.5;  // standard deviation of the pixels
   double last_index = 999;  // of the condition index: what the network is given at t = 1
+  double boundary_sigma =
+      0.002;  // of the prediction consistency: the level at which D is the image that it is given
 
   Scaling at(const NoiseLevel&) const;
 };
@@ -49,9 +53,13 @@ template <>
 struct ito::Names<ito::model::Prediction> {
   using Prediction = model::Prediction;
   static constexpr std::string_view kKind = "prediction";
-  static constexpr Named<Prediction> kTable[] = {
-      {"edm", Prediction::edm},     {"score", Prediction::score}, {"score-scaled", Prediction::score_scaled},
-      {"noise", Prediction::noise}, {"x0", Prediction::x0},       {"v", Prediction::v}};
+  static constexpr Named<Prediction> kTable[] = {{"edm", Prediction::edm},
+                                                 {"score", Prediction::score},
+                                                 {"score-scaled", Prediction::score_scaled},
+                                                 {"noise", Prediction::noise},
+                                                 {"x0", Prediction::x0},
+                                                 {"v", Prediction::v},
+                                                 {"consistency", Prediction::consistency}};
 };
 
 template <>
@@ -62,5 +70,6 @@ struct ito::Names<ito::model::NoiseCondition> {
                                                      {"log-sigma", NoiseCondition::log_sigma},
                                                      {"t", NoiseCondition::time},
                                                      {"999t", NoiseCondition::time_999},
-                                                     {"index", NoiseCondition::index}};
+                                                     {"index", NoiseCondition::index},
+                                                     {"250log-sigma", NoiseCondition::log_sigma_250}};
 };

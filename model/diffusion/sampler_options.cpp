@@ -127,7 +127,10 @@ bool is_stochastic(const SamplerSettings& s) {
 }
 
 /// Whether a network's flow is smooth to the end: it predicts what is bounded at every level.
-bool is_smooth(Prediction prediction) { return prediction == Prediction::edm || prediction == Prediction::v; }
+bool is_smooth(Prediction prediction) {
+  return prediction == Prediction::edm || prediction == Prediction::consistency ||
+         prediction == Prediction::v;
+}
 
 /// What --fast and --best stand for, by FD-pixels8 of trained models (docs/samplers.md), whatever they predict.
 constexpr SamplerKind kMeasuredBest = Kind::dpmpp_2m_sde;

@@ -113,6 +113,8 @@ NetworkConfig network_of(const ForeignTensors& weights, const std::string& file,
     c.block_channels.push_back(channels_of(block(level, 0)));
     c.attention.push_back(channels_of(cat("down.", level, ".attn.0.q.weight")) > 0);
   }
+  if (recognised_format(weights) == "adm")
+    fail(cat(file, " is of improved- or guided-diffusion: import it as adm, with its flags"));
   if (c.block_channels.empty() || !channels_of("conv_in.weight"))
     fail(cat(file, " is no checkpoint of ddim's or pytorch_diffusion's: it has no conv_in.weight or no ",
              block(0, 0)));
@@ -154,7 +156,9 @@ ForeignModel ddim_model(const std::filesystem::path& file, const DdimChoice& cho
         "the network is that of ddim's CelebA configuration: its crop of the pictures, ddim128, is noted");
   }
   o.own_sampler = {.sampler = SamplerKind::ddim, .steps = 100, .grid = Grid::leading, .clip = "none"};
-  model.name_of = [levels = o.network.levels()](const std::string& name) { return their_name(name, levels); };
+  model.part_of = [levels = o.network.levels()](const std::string& name) {
+    return ForeignPart{their_name(name, levels)};
+  };
   model.notes.push_back(cat("the images are ", o.network.width, " pixels wide, ",
                             choice.size ? "as asked for" : "since its attention is at 16"));
   return model;

@@ -66,7 +66,7 @@ ForeignModel diffusers_model(const fs::path& folder) {
   const bool older = std::any_of(model.tensors.begin(), model.tensors.end(), [](const ForeignTensor& tensor) {
     return tensor.name.find(".query.") != std::string::npos;
   });
-  model.name_of = [older](const std::string& name) { return older ? older_name(name) : name; };
+  model.part_of = [older](const std::string& name) { return ForeignPart{older ? older_name(name) : name}; };
   if (model.file.string().find(".fp16.") != std::string::npos)
     model.notes.emplace_back("the weights were rounded to half precision by who published them");
   return model;

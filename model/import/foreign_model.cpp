@@ -1,5 +1,6 @@
 #include "model/import/foreign_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -24,46 +25,112 @@ std::vector<int64_t> without_ones(std::vector<int64_t> shape) {
   return shape;
 }
 
-/// The foreign tensor of each parameter, in the parameters' order.
-std::vector<const ForeignTensor*> matched(const ForeignModel& model, const engine::ParamStore& store) {
-  const std::string file = model.file.string();
-  std::map<std::string, const ForeignTensor*> unused;
-  for (const ForeignTensor& tensor : model.tensors) unused[tensor.name] = &tensor;
-  std::vector<const ForeignTensor*> result;
-  for (const engine::ParameterSpec& spec : store.specs()) {
-    const std::string name = model.name_of(spec.name);
-    const auto found = unused.find(name);
-    if (found == unused.end())
-      fail(cat(file, " has no ", name, ", which the network of its configuration has"));
-    const std::vector<int64_t> wanted = engine::file_shape(spec);
-    if (without_ones(found->second->shape) != without_ones(wanted))
-      fail(cat(file, ": ", name, " is ", io::shape_text(found->second->shape),
-               ", the network of its configuration has ", io::shape_text(wanted)));
-    result.push_back(found->second);
-    unused.erase(found);
+/// A parameter's tensor, and which rows of it.
+struct Match {
+  const ForeignTensor* tensor;
+  std::vector<int64_t> rows;  // empty: all
+};
+
+/// Counts how often each row of each tensor is taken.
+class Uses {
+ public:
+  explicit Uses(const ForeignModel& model) : model_(model) {
+    for (const ForeignTensor& tensor : model.tensors)
+      rows_[tensor.name].resize(size_t(std::max<int64_t>(1, tensor.shape.empty() ? 1 : tensor.shape[0])));
   }
-  if (!unused.empty())
-    fail(cat(file, " has ", unused.size(), " tensors more than the network of its configuration, ",
-             unused.begin()->first, " for one"));
+  void take(const ForeignPart& part) {
+    std::vector<bool>& taken = rows_.at(part.tensor);
+    const auto once = [&](size_t row) {
+      if (taken[row]) fail(cat(model_.file.string(), ": ", part.tensor, " is used twice"));
+      taken[row] = true;
+    };
+    for (const int64_t row : part.rows) once(size_t(row));
+    for (size_t row = 0; part.rows.empty() && row < taken.size(); ++row) once(row);
+  }
+  /// Error: a tensor, or rows of one, that no parameter takes and that are not meant to be left out.
+  void expect_all() const {
+    std::vector<std::string> unused;
+    for (const auto& [name, taken] : rows_) {
+      const auto left_out = model_.left_out.find(name);
+      const int64_t meant = left_out == model_.left_out.end() ? 0 : left_out->second;
+      if (std::count(taken.begin(), taken.end(), false) != meant) unused.push_back(name);
+    }
+    if (!unused.empty())
+      fail(cat(model_.file.string(), " has ", unused.size(),
+               " tensors more than the network of its configuration, ", unused.front(), " for one"));
+  }
+
+ private:
+  const ForeignModel& model_;
+  std::map<std::string, std::vector<bool>> rows_;
+};
+
+/// Where each parameter is, in the parameters' order.
+std::vector<Match> matched(const ForeignModel& model, const engine::ParamStore& store) {
+  const std::string file = model.file.string();
+  std::map<std::string, const ForeignTensor*> tensors;
+  for (const ForeignTensor& tensor : model.tensors) tensors[tensor.name] = &tensor;
+  Uses uses(model);
+  std::vector<Match> result;
+  for (const engine::ParameterSpec& spec : store.specs()) {
+    const ForeignPart part = model.part_of(spec.name);
+    const auto found = tensors.find(part.tensor);
+    if (found == tensors.end())
+      fail(cat(file, " has no ", part.tensor, ", which the network of its configuration has"));
+    const std::vector<int64_t>& there = found->second->shape;
+    std::vector<int64_t> have = there;
+    if (!part.rows.empty() && !there.empty() &&
+        *std::max_element(part.rows.begin(), part.rows.end()) < there[0])
+      have[0] = int64_t(part.rows.size());
+    const std::vector<int64_t> wanted = engine::file_shape(spec);
+    if (without_ones(have) != without_ones(wanted))
+      fail(cat(file, ": ", part.tensor, " is ", io::shape_text(there),
+               ", the network of its configuration has ", io::shape_text(wanted)));
+    uses.take(part);
+    result.push_back({found->second, part.rows});
+  }
+  uses.expect_all();
   return result;
 }
 
+std::vector<float> numbers_of(const Match& match) {
+  std::vector<float> all = match.tensor->read();
+  if (match.rows.empty()) return all;
+  const size_t each = all.size() / size_t(match.tensor->shape[0]);
+  std::vector<float> chosen(match.rows.size() * each);
+  for (size_t i = 0; i < match.rows.size(); ++i)
+    std::copy_n(all.begin() + std::ptrdiff_t(size_t(match.rows[i]) * each), each,
+                chosen.begin() + std::ptrdiff_t(i * each));
+  return chosen;
+}
+
 void write_weights(const fs::path& to, const ForeignModel& model, const engine::ParamStore& store) {
-  const std::vector<const ForeignTensor*> tensors = matched(model, store);
+  const std::vector<Match> matches = matched(model, store);
   std::vector<io::TensorSpec> specs;
   for (const engine::ParameterSpec& spec : store.specs())
     specs.push_back({spec.name, io::ElementType::f32, engine::file_shape(spec)});
   io::SafetensorsWriter writer(to, specs, {{"format", "pt"}, {"step", "0"}});
-  for (const ForeignTensor* tensor : tensors) {
-    const std::vector<float> values = tensor->read();
+  for (const Match& match : matches) {
+    const std::vector<float> values = numbers_of(match);
     for (float value : values)
-      if (!std::isfinite(value)) fail(cat(model.file.string(), ": ", tensor->name, " holds ", value));
+      if (!std::isfinite(value)) fail(cat(model.file.string(), ": ", match.tensor->name, " holds ", value));
     writer.write(values.data(), values.size() * sizeof(float));
   }
   writer.finish();
 }
 
 }  // namespace
+
+std::string recognised_format(const ForeignTensors& tensors) {
+  const std::pair<const char*, const char*> kSigns[] = {
+      {"input_blocks.0.0.weight", "adm"},
+      {"down.0.block.0.conv1.weight", "ddim"},
+      {"down_blocks.0.resnets.0.conv1.weight", "diffusers"}};
+  for (const auto& [sign, format] : kSigns)
+    for (const ForeignTensor& tensor : tensors)
+      if (tensor.name.size() >= std::string_view(sign).size() && tensor.name.ends_with(sign)) return format;
+  return "";
+}
 
 Imported write_imported(const fs::path& folder, const ForeignModel& model) {
   check(model.options);
@@ -77,10 +144,12 @@ Imported write_imported(const fs::path& folder, const ForeignModel& model) {
   io::write_file_atomic(atomic.path() / "options.json", to_json(model.options));
   write_diffusers_files(atomic.path(), model.options);
   write_weights(atomic.path() / "unet/diffusion_pytorch_model.safetensors", model, store);
-  const nlohmann::json origin = {{"format", model.format},
-                                 {"file", model.file.filename().string()},
-                                 {"sha256", io::sha256_of_file(model.file)},
-                                 {"notes", model.notes}};
+  nlohmann::json origin = {{"format", model.format},
+                           {"file", model.file.filename().string()},
+                           {"sha256", io::sha256_of_file(model.file)},
+                           {"licence", model.licence},
+                           {"notes", model.notes}};
+  if (!model.flags.empty()) origin["flags"] = model.flags;
   io::write_file_atomic(atomic.path() / "import.json", io::json_text(origin, 2) + "\n");
   atomic.commit();
   return {store.trainable_count(), int64_t(store.specs().size())};

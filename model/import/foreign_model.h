@@ -2,10 +2,12 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "model/import/adm_flags.h"
 #include "model/import/foreign_tensors.h"
 #include "model/training/options.h"
 
@@ -13,14 +15,23 @@
 /// executed, and nothing is guessed: what a file does not say, and what this network does not have, is refused by name.
 namespace ito::model {
 
+/// Where one of our parameters is in a file: in a tensor, or in some of its rows, along its first extent.
+struct ForeignPart {
+  std::string tensor;
+  std::vector<int64_t> rows = {};  // in our order; empty: all
+};
+
 /// A model in another program's files, understood.
 struct ForeignModel {
   std::string format;                                      // "diffusers"
   std::filesystem::path file;                              // of the weights
   TrainingOptions options;                                 // network, diffusion, own sampler, crop
   ForeignTensors tensors;                                  // those to be used, under their file's names
-  std::function<std::string(const std::string&)> name_of;  // of one of our parameters, in that file
+  std::function<ForeignPart(const std::string&)> part_of;  // of one of our parameters
+  std::map<std::string, int64_t> left_out;                 // rows of a tensor that no parameter takes
   std::vector<std::string> notes;                          // what a user should know
+  std::string licence;                                     // what is known about it
+  std::string flags;  // of the program that trained it, where they say what it is
 };
 
 /// A folder as diffusers' pipelines are saved: unet/config.json, unet/diffusion_pytorch_model.* and
@@ -38,6 +49,18 @@ struct DdimChoice {
 /// follows from the tensors' names and shapes; noise levels are those of all their configurations: beta linear from
 /// 1e-4 to .02 over 1,000. Error: not such a file, or nothing says the size.
 ForeignModel ddim_model(const std::filesystem::path& file, const DdimChoice& choice = {});
+
+/// What a file of ADM's family does not say.
+struct AdmChoice {
+  std::string flags;                 // of the program, as its README has them (adm_flags.h)
+  std::optional<AdmCode> code = {};  // the program; none: the one that the flags are of
+};
+/// A file of improved-diffusion, guided-diffusion, DDPM-IP or consistency_models: a dict of weights. Error: not such a
+/// file, or of another network than the flags describe.
+ForeignModel adm_model(const std::filesystem::path& file, const AdmChoice& choice);
+
+/// Which of the formats a file of torch.save is by its tensors' names: "ddim", "adm", "diffusers", or "" for none.
+std::string recognised_format(const ForeignTensors& tensors);
 
 /// What an import reports.
 struct Imported {

@@ -9,6 +9,7 @@
 #include "engine/io/safetensors.h"
 #include "engine/io/sha256.h"
 #include "model/import/scheduler.h"
+#include "model/training/class_request.h"
 
 namespace ito::model {
 
@@ -186,14 +187,29 @@ LoadedModel load_model(engine::Device& device, const fs::path& folder, std::opti
 engine::DType LoadedModel::compute() const { return compute_type(options); }
 
 SamplerSettings LoadedModel::settle(const SamplerOptions& asked) const {
-  return model::settle(with_own(asked, options.own_sampler), options.diffusion.preconditioning.prediction);
+  const SamplerOptions wanted = with_own(asked, options.own_sampler);
+  if (options.learned_variance && wanted.sampler == SamplerKind::ancestral && !wanted.variance)
+    fail_advising(
+        "the network's authors draw by ancestral steps with variances that it learned, and an import leaves "
+        "these out",
+        {"{sampler} ddim", "{variance} small or large, for variances of the noise levels"});
+  return model::settle(wanted, options.diffusion.preconditioning.prediction);
 }
 
 Denoiser LoadedModel::denoiser() const {
   return network_denoiser(*network, {options.diffusion.preconditioning, compute()});
 }
 
+Denoiser LoadedModel::class_denoiser(std::optional<int> asked, const Guidance& guidance) const {
+  if (!options.network.classes) fail("the model was trained without classes, so that none can be asked for");
+  const ClassRequest request(options.network.classes, asked);
+  return guided_denoiser(
+      store->device(), *network, {options.diffusion.preconditioning, compute()},
+      [request](const std::vector<uint64_t>& seeds) { return request.conditions(seeds); }, guidance);
+}
+
 Denoiser LoadedModel::varied_denoiser() const {
+  if (options.network.classes) return class_denoiser({}, {});
   return model::varied_denoiser(store->device(), *network, {options.diffusion.preconditioning, compute()},
                                 attributes);
 }

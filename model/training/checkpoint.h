@@ -63,8 +63,11 @@ struct LoadedModel {
   SamplerSettings settle(const SamplerOptions& asked) const;
   /// Without a condition.
   Denoiser denoiser() const;
-  /// Under attributes as varied as those that it was trained with; without a condition where `attributes` is empty.
+  /// Under attributes as varied as those that it was trained with, or under all its classes; without a condition where
+  /// it has neither.
   Denoiser varied_denoiser() const;
+  /// Of a class (ClassRequest). Error: it has none, or not that one.
+  Denoiser class_denoiser(std::optional<int> asked, const Guidance& guidance) const;
   /// Under the attributes that are asked for.
   Denoiser attribute_denoiser(const AttributeRequest& request, const Guidance& guidance) const;
   /// What these texts ask of the model ("Smiling,-Eyeglasses"; parse_wanted). Error: it was trained without attributes,

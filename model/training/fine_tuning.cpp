@@ -50,7 +50,7 @@ std::vector<NamedText> meaning(const TrainingOptions& o) {
 /// embedding, which is an option of its own.
 NetworkConfig shaped_as(NetworkConfig network, const NetworkConfig& like) {
   network.height = like.height, network.width = like.width;
-  network.dropout = like.dropout, network.condition = like.condition;
+  network.dropout = like.dropout, network.condition = like.condition, network.classes = like.classes;
   network.augment = like.augment;
   network.embedding = like.embedding;
   return network;
@@ -102,6 +102,9 @@ std::vector<float> numbers_for(const ParameterSpec& spec, const LoadedModel& sou
 
 Names notes_on_attributes(const TrainingOptions& source, const TrainingOptions& now) {
   Names notes;
+  if (source.network.classes)
+    notes.push_back(cat("the model that the run begins from knows ", source.network.classes,
+                        " classes, which are left out"));
   if (source.network.condition && source.attributes.empty())
     notes.push_back(cat("the ", source.network.condition,
                         " attributes of the model that the run begins from have no names, since it is from "
@@ -131,12 +134,18 @@ Names notes_on_augmentation(const NetworkConfig& source, const NetworkConfig& no
 }  // namespace
 
 TrainingOptions options_from(const TrainingOptions& source) {
+  if (source.diffusion.preconditioning.prediction == Prediction::consistency)
+    fail(
+        "the model that the run begins from is a consistency model: it draws in one step since it learned "
+        "from "
+        "another model, and the loss of this training would make a slow one of it");
   TrainingOptions o;
   o.preset = source.preset;
   o.network = source.network;
-  o.network.dropout = 0, o.network.condition = 0, o.network.augment = false;
+  o.network.dropout = 0, o.network.condition = 0, o.network.classes = 0, o.network.augment = false;
   o.diffusion = source.diffusion;
   o.own_sampler = source.own_sampler;
+  o.learned_variance = source.learned_variance;
   return o;
 }
 

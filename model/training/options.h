@@ -29,11 +29,14 @@ template <FieldsOf<DiffusionOptions> Options, class Visit>
 void meaning_fields(Options& o, Visit&& visit) {
   fields(o.sde, visit);
   visit(o.preconditioning.prediction, Field("prediction", "what the network is asked for")
-                                          .otherwise("edm; score-scaled for document and tutorial"));
+                                          .otherwise("edm; score-scaled for document and tutorial")
+                                          .one_of({"edm", "score", "score-scaled", "noise", "x0",
+                                                   "v"}));  // consistency: of imported models
   visit(o.preconditioning.condition, Field("noise_condition", "noise level as the network gets it")
                                          .otherwise("log-sigma/4; t for document and tutorial"));
   visit(o.preconditioning.sigma_data, Field("sigma_data", "", above(0).to(1000)));
   visit(o.preconditioning.last_index, Field("last_index", "", from(1).to(1e6)).absent_at(999));
+  visit(o.preconditioning.boundary_sigma, Field("boundary_sigma", "", above(0).to(1e6)).absent_at(0.002));
 }
 
 template <FieldsOf<DiffusionOptions> Options, class Visit>
@@ -88,6 +91,8 @@ struct TrainingOptions {
   NetworkConfig network;
   DiffusionOptions diffusion;
   std::optional<SamplerOptions> own_sampler;  // what draws unless another is asked for; none: euler-maruyama
+  bool learned_variance =
+      false;  // an imported network had learned variances for ancestral steps, which are left out
   engine::OptimizerOptions optimizer;
   int batch = 32;
   int accumulate = 1;
@@ -192,6 +197,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);
   visit.object("own_sampler", o.own_sampler);
+  visit(o.learned_variance, Field("learned_variance").absent_at(0));
   visit.object("optimizer", o.optimizer);
 }
 

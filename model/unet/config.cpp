@@ -17,6 +17,20 @@ NetworkConfig NetworkConfig::without_patches() const {
   return inner;
 }
 
+int NetworkConfig::groups_of(int channels) const {
+  const int count = groups ? groups : std::clamp(channels / 4, 1, 32);
+  if (channels % count)
+    fail(cat(channels, " channels do not divide into ", count, " norm groups: choose fewer groups"));
+  return count;
+}
+
+int NetworkConfig::heads_of(int channels) const {
+  if (heads ? channels % heads : head_width && channels % head_width)
+    fail(cat(channels, " channels do not divide into ",
+             heads ? cat(heads, " attention heads") : cat("attention heads of ", head_width)));
+  return heads ? heads : head_width ? channels / head_width : 1;
+}
+
 void check(const NetworkConfig& c) {
   const size_t levels = c.block_channels.size();
   if (levels < 1 || levels > 8) fail(cat("a network needs 1 to 8 levels, not ", levels));
@@ -31,15 +45,18 @@ void check(const NetworkConfig& c) {
   if (c.height < 1 || c.width < 1 || c.height % c.stride() || c.width % c.stride())
     fail(cat("image size ", c.height, "x", c.width, " must be a multiple of ", c.stride(), " for ", levels,
              " levels", c.patch > 1 ? cat(" and patches of ", c.patch, " pixels") : ""));
-  if (c.channels < 1 || c.layers_per_block < 1 || c.groups < 1 || c.condition < 0 || c.head_width < 0)
-    fail("channels, blocks and groups must be positive");
+  if (c.channels < 1 || c.layers_per_block < 1 || c.groups < 0 || c.condition < 0 || c.classes < 0 ||
+      c.head_width < 0 || c.heads < 0)
+    fail("channels and blocks must be positive, and no other number below 0");
+  if (c.condition && c.classes) fail("a network has attributes or classes, not both");
+  if (c.heads && c.head_width) fail("either the number of heads is given, or their width");
+  if (c.kind != NetworkKind::unet && (c.scale_shift || c.residual_resampling || c.classes))
+    fail(cat("scale-shift norms, residual resampling and classes are for the network unet, not for ",
+             name_of(c.kind)));
   if (!(c.dropout >= 0 && c.dropout < 1)) fail(cat("dropout must be in [0, 1), is ", c.dropout));
   for (int channels : c.block_channels) {
     if (channels < 1) fail(cat("a level has ", channels, " channels"));
-    if (c.kind == NetworkKind::unet && channels % c.groups)
-      fail(cat(channels, " channels do not divide into ", c.groups, " norm groups: choose fewer groups"));
-    if (c.kind == NetworkKind::unet && c.head_width && channels % c.head_width)
-      fail(cat(channels, " channels do not divide into attention heads of ", c.head_width));
+    if (c.kind == NetworkKind::unet) c.groups_of(channels), c.heads_of(channels);
   }
 }
 
@@ -170,25 +187,80 @@ std::string read_block_channels(const json& value, NetworkConfig& c) {
   return "";
 }
 
+/// diffusers' name of a level's blocks. Where a level neither halves nor doubles the image, the last on the way down
+/// and on the way up, its two names without attention mean the same.
+const char* block_type(const NetworkConfig& c, int level, bool down) {
+  if (c.attention[size_t(level)]) return down ? "AttnDownBlock2D" : "AttnUpBlock2D";
+  if (c.residual_resampling) return down ? "ResnetDownsampleBlock2D" : "ResnetUpsampleBlock2D";
+  return down ? "DownBlock2D" : "UpBlock2D";
+}
+
 json block_types(const NetworkConfig& c, bool down) {
   json types = json::array();
-  for (int i = 0; i < c.levels(); ++i) {
-    const int level = down ? i : c.levels() - 1 - i;
-    types.push_back(std::string(c.attention[size_t(level)] ? "Attn" : "") +
-                    (down ? "DownBlock2D" : "UpBlock2D"));
-  }
+  for (int i = 0; i < c.levels(); ++i) types.push_back(block_type(c, down ? i : c.levels() - 1 - i, down));
   return types;
 }
 
+/// Whether a level with attention changes the image's size.
+bool attention_resamples(const NetworkConfig& c, bool down) {
+  const auto first = c.attention.begin() + (down ? 0 : 1), last = c.attention.end() - (down ? 1 : 0);
+  return std::find(first, last, true) != last;
+}
+
+// Blocks with attention resample as downsample_type says, which is read before, the others as their names say.
 std::string read_down_blocks(const json& value, NetworkConfig& c) {
   c.attention.clear();
+  std::vector<bool> residual;  // of the levels without attention, except the last, which keeps the size
   for (const json& type : value.is_array() ? value : json::array()) {
-    if (type != "DownBlock2D" && type != "AttnDownBlock2D") break;
-    c.attention.push_back(type == "AttnDownBlock2D");
+    const bool attention = type == "AttnDownBlock2D", resnet = type == "ResnetDownsampleBlock2D";
+    if (!attention && !resnet && type != "DownBlock2D") break;
+    c.attention.push_back(attention);
+    if (!attention && c.attention.size() < c.block_channels.size()) residual.push_back(resnet);
   }
-  const bool all =
-      value.is_array() && c.attention.size() == value.size() && value.size() == c.block_channels.size();
-  return all ? "" : "must be a list of DownBlock2D or AttnDownBlock2D, one for each of block_out_channels";
+  if (!value.is_array() || c.attention.size() != value.size() || value.size() != c.block_channels.size())
+    return "must be a list of DownBlock2D, AttnDownBlock2D or ResnetDownsampleBlock2D, one for each of "
+           "block_out_channels";
+  if (!attention_resamples(c, true) && !residual.empty()) c.residual_resampling = residual.front();
+  for (const bool resnet : residual)
+    if (resnet != c.residual_resampling)
+      return "must have either DownBlock2D or ResnetDownsampleBlock2D, and the latter where downsample_type "
+             "is "
+             "\"resnet\"";
+  return "";
+}
+
+std::string read_up_blocks(const json& value, NetworkConfig& c) {
+  json wanted = block_types(c, false), given = value;
+  const auto is_plain = [](const json& type) {
+    return type == "UpBlock2D" || type == "ResnetUpsampleBlock2D";
+  };
+  if (given.is_array() && given.size() == wanted.size() && is_plain(given.back()) && is_plain(wanted.back()))
+    given.back() = wanted.back();
+  return given == wanted ? "" : cat(must_be({wanted}), " (the mirror of down_block_types)");
+}
+
+std::string read_downsample_type(const json& value, NetworkConfig& c) {
+  c.residual_resampling = value == "resnet";
+  return value == "conv" || value == "resnet" ? "" : must_be({"conv", "resnet"});
+}
+
+std::string read_upsample_type(const json& value, NetworkConfig& c) {
+  if (value != "conv" && value != "resnet") return must_be({"conv", "resnet"});
+  if (!attention_resamples(c, false) || (value == "resnet") == c.residual_resampling) return "";
+  return cat(must_be({c.residual_resampling ? "resnet" : "conv"}), " (as the way down)");
+}
+
+json write_resampling(const NetworkConfig& c) { return c.residual_resampling ? "resnet" : "conv"; }
+
+// null: by the norm's own channels.
+std::string read_groups(const json& value, NetworkConfig& c) {
+  c.groups = value.is_null() ? 0 : value_as<int>(value, "norm_num_groups");
+  return value.is_null() || c.groups >= 1 ? "" : "must be null or at least 1";
+}
+
+std::string read_classes(const json& value, NetworkConfig& c) {
+  c.classes = value.is_null() ? 0 : value_as<int>(value, "num_class_embeds");
+  return value.is_null() || c.classes >= 1 ? "" : "must be null or at least 1";
 }
 
 std::string read_head_width(const json& value, NetworkConfig& c) {
@@ -218,11 +290,12 @@ std::vector<Key> make_keys() {
       {"in_channels", 3, read_channels, [](const C& c) { return json(c.without_patches().channels); }},
       {"block_out_channels", json::array({224, 448, 672, 896}), read_block_channels,
        [](const C& c) { return json(c.block_channels); }},
+      newer({"downsample_type", "conv", read_downsample_type, write_resampling}),
       {"down_block_types",
        json::array({"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"}),
        read_down_blocks, [](const C& c) { return block_types(c, true); }},
       number("layers_per_block", 2, &C::layers_per_block, 1),
-      number("norm_num_groups", 32, &C::groups, 1),
+      {"norm_num_groups", 32, read_groups, [](const C& c) { return c.groups ? json(c.groups) : json(); }},
       number("norm_eps", 1e-5, &C::norm_eps, 0.0f),
       {"attention_head_dim", 8, read_head_width,
        [](const C& c) { return c.head_width ? json(c.head_width) : json(); }},
@@ -232,6 +305,11 @@ std::vector<Key> make_keys() {
       flag("downsample_padding", 1, &C::pad_both_sides, 1, 0),
       choice("act_fn", "silu", &C::activation, Names<Activation>::kTable),
       number("dropout", 0, &C::dropout, 0.0f),
+      newer({"upsample_type", "conv", read_upsample_type, write_resampling}),
+      newer(flag("resnet_time_scale_shift", "default", &C::scale_shift, "scale_shift", "default")),
+      newer({"num_class_embeds", nullptr, read_classes,
+             [](const C& c) { return c.classes ? json(c.classes) : json(); }}),
+      newer(number("ito_heads", 0, &C::heads, 0)),
       number("ito_fourier_scale", 16, &C::fourier_scale),
       choice("ito_skips", "concatenate", &C::skips, Names<SkipKind>::kTable),
       number("ito_condition", 0, &C::condition, 0),
@@ -241,10 +319,8 @@ std::vector<Key> make_keys() {
       fixed(
           "out_channels", 3, "as many as in_channels",
           [](const C& c) { return Values(1, c.without_patches().channels); }, kWritten),
-      fixed(
-          "up_block_types", json::array({"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"}),
-          "the mirror of down_block_types", [](const C& c) { return Values(1, block_types(c, false)); },
-          kWritten),
+      {"up_block_types", json::array({"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"}),
+       read_up_blocks, [](const C& c) { return block_types(c, false); }},
       only("mid_block_type", "UNetMidBlock2D", "there is always a middle"),
       only("mid_block_scale_factor", 1, "the middle's sums are not divided"),
       only("add_attention", true, "the middle always has attention", kWritten),
@@ -252,16 +328,15 @@ std::vector<Key> make_keys() {
             [](const C& c) {
               return Values{nullptr, 4 * int64_t(c.block_channels.front())};
             }),
-      fixed("attn_norm_num_groups", nullptr, "the middle's attention has norm_num_groups",
-            [](const C& c) {
-              return Values{nullptr, c.groups};
-            }),
-      only("resnet_time_scale_shift", "default", "the time embedding is added before the second norm"),
-      only("downsample_type", "conv", "a convolution of stride 2"),
-      only("upsample_type", "conv", "nearest neighbour, then a convolution"),
+      newer(fixed(
+          "attn_norm_num_groups", nullptr, "the middle's attention has norm_num_groups",
+          [](const C& c) {
+            const json groups = c.groups ? json(c.groups) : json();
+            return c.scale_shift ? Values{groups} : Values{nullptr, groups};
+          },
+          kWritten)),
       only("center_input_sample", false, "the input is taken as it is"),
-      only("class_embed_type", nullptr, "there are no classes; conditions are vectors, ito_condition"),
-      only("num_class_embeds", nullptr, "there are no classes; conditions are vectors, ito_condition"),
+      only("class_embed_type", nullptr, "classes have a table, num_class_embeds"),
       {"num_train_timesteps", nullptr, read_timesteps, {}},
   };
 }

@@ -71,9 +71,10 @@ struct NetworkConfig {
   std::vector<int> block_channels = {128, 256, 256, 256};  // of each level, finest first
   std::vector<bool> attention = {false, false, true, false};
   int layers_per_block = 2;
-  int groups = 32;
+  int groups = 32;  // of each group norm; 0: a quarter of its channels, at most 32
   float norm_eps = 1e-5f;
-  int head_width = 0;  // channels of an attention head; 0: one head
+  int head_width = 0;  // channels of an attention head; 0: one head, or `heads`
+  int heads = 0;       // of every attention, however wide; 0: by head_width
   EmbeddingKind embedding = EmbeddingKind::fourier;
   float fourier_scale = 16;
   bool flip_sin_to_cos = true;  // sinusoidal: cosines first
@@ -81,12 +82,23 @@ struct NetworkConfig {
   bool pad_both_sides = true;  // stride-2 convolutions: padding 1 all round, or (false) right and bottom only
   Activation activation = Activation::silu;
   SkipKind skips = SkipKind::concatenate;
+  bool scale_shift =
+      false;  // the time embedding scales and shifts the second norm of a block; false: is added before
+  bool residual_resampling = false;  // a residual block halves or doubles the image; false: a convolution
   float dropout = 0;
-  int condition = 0;     // K numbers of an optional condition vector; 0: none
+  int condition = 0;  // K numbers of an optional condition vector; 0: none
+  int classes =
+      0;  // K classes, of which an image has one: a condition that is 1 there and 0 elsewhere; 0: none
   bool augment = false;  // it is given kAugmentationLabels numbers of what was done to a training image
   int patch = 1;  // p: the network sees p x p pixels as one with p^2 times the channels (arXiv:2207.04316)
 
   int levels() const { return int(block_channels.size()); }
+  /// Numbers of the condition that the network is given, of either kind.
+  int condition_width() const { return condition + classes; }
+  /// Of a norm of so many channels. Error: they do not divide into them.
+  int groups_of(int channels) const;
+  /// Of an attention of so many channels. Error: they do not divide into them.
+  int heads_of(int channels) const;
   /// Heights and widths must be multiples of this.
   int stride() const { return patch << (levels() - 1); }
   /// The network between the patches: of smaller images with more channels, and without any.

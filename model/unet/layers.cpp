@@ -41,27 +41,34 @@ GroupNorm::GroupNorm(const Scope& scope, int channels, int groups, float eps)
       groups(groups),
       eps(eps) {}
 
-ResnetBlock::ResnetBlock(const Scope& scope, const NetworkConfig& c, int in, int out)
-    : norm1(scope / "norm1", in, c.groups, c.norm_eps),
+ResnetBlock::ResnetBlock(const Scope& scope, const NetworkConfig& c, int in, int out, Resample resample)
+    : norm1(scope / "norm1", in, c.groups_of(in), c.norm_eps),
       conv1(scope / "conv1", in, out, 3),
-      time_emb_proj(scope / "time_emb_proj", 4 * c.block_channels[0], out),
-      norm2(scope / "norm2", out, c.groups, c.norm_eps),
+      time_emb_proj(scope / "time_emb_proj", 4 * c.block_channels[0], c.scale_shift ? 2 * out : out),
+      norm2(scope / "norm2", out, c.groups_of(out), c.norm_eps),
       conv2(scope / "conv2", out, out, 3, 1, Start::zero),
-      activation(c.activation) {
+      activation(c.activation),
+      scale_shift(c.scale_shift),
+      resample(resample) {
   if (in != out) conv_shortcut.emplace(scope / "conv_shortcut", in, out, 1);
 }
 
 Tensor ResnetBlock::operator()(const Concat& x, const Tensor& embedding, DropoutSource& dropout) const {
   if (!conv_shortcut && x.second.defined())
     fail("a decoder block must change the number of channels: channels may not shrink");
-  Tensor h = conv1(norm1(x, activation), time_emb_proj(embedding));       // [N,H,W,Cout]
-  h = dropout(norm2(h, activation));                                      // [N,H,W,Cout]
-  const Tensor shortcut = conv_shortcut ? (*conv_shortcut)(x) : x.first;  // [N,H,W,Cout]
-  return conv2(h, /*shift=*/{}, /*residual=*/shortcut);                   // [N,H,W,Cout]
+  const auto resized = [&](const Tensor& h) {
+    return resample == Resample::up ? nearest_up(h) : resample == Resample::down ? box_down(h) : h;
+  };
+  const Tensor time = time_emb_proj(embedding);                                    // [N,Cout] or [N,2 Cout]
+  Tensor h = resized(norm1(x, activation));                                        // [N,H',W',Cin]
+  h = conv1(h, scale_shift ? Tensor{} : time);                                     // [N,H',W',Cout]
+  h = dropout(norm2(h, activation, scale_shift ? time : Tensor{}));                // [N,H',W',Cout]
+  const Tensor shortcut = conv_shortcut ? (*conv_shortcut)(x) : resized(x.first);  // [N,H',W',Cout]
+  return conv2(h, /*shift=*/{}, /*residual=*/shortcut);                            // [N,H',W',Cout]
 }
 
 AttentionBlock::AttentionBlock(const Scope& scope, const NetworkConfig& c, int channels)
-    : group_norm(scope / "group_norm", channels, c.groups, c.norm_eps),
+    : group_norm(scope / "group_norm", channels, c.groups_of(channels), c.norm_eps),
       q_weight((scope / "to_q")
                    .weight("weight", {channels, channels}, start_of(Start::xavier, channels, channels))),
       k_weight((scope / "to_k")
@@ -72,7 +79,7 @@ AttentionBlock::AttentionBlock(const Scope& scope, const NetworkConfig& c, int c
       k_bias((scope / "to_k").weight("bias", {channels}, Init::zeros())),
       v_bias((scope / "to_v").weight("bias", {channels}, Init::zeros())),
       to_out(scope / "to_out" / "0", channels, channels, Start::zero),
-      heads(c.head_width ? channels / c.head_width : 1) {}
+      heads(c.heads_of(channels)) {}
 
 Tensor AttentionBlock::operator()(const Tensor& x) const {
   const auto& s = x.shape();
@@ -94,6 +101,10 @@ TimeEmbedding::TimeEmbedding(const Scope& scope, const NetworkConfig& c)
   if (kind == EmbeddingKind::fourier)
     frequencies = (scope / "time_proj").fixed("weight", {width}, Init::normal(c.fourier_scale));
   if (c.condition) condition_embedding.emplace(scope.outer() / kConditionEmbedding, c.condition, 4 * width);
+  if (c.classes)
+    class_embedding =
+        (scope.outer() / kClassEmbedding)
+            .table("weight", {4 * width, c.classes}, start_of(Start::xavier, c.classes, 4 * width));
   if (c.augment)
     augment_embedding.emplace(scope.outer() / kAugmentEmbedding, kAugmentationLabels, 4 * width,
                               Start::xavier, false);
@@ -104,9 +115,11 @@ Tensor TimeEmbedding::operator()(const NetworkInput& input, engine::DType dtype)
                  ? gaussian_fourier(input.c_noise, frequencies(), true, dtype)   // [N,2 C0]
                  : engine::sinusoidal(input.c_noise, width, sinusoidal, dtype);  // [N,C0]
   e = linear_2(activate(linear_1(e), activation));                               // [N,4 C0]
-  if (condition_embedding && input.condition.defined()) {
-    const Tensor condition = (*condition_embedding)(cast(input.condition, dtype));  // [N,4 C0]
-    e = add(e, scale_samples(condition, input.keep));                               // [N,4 C0]
+  if (input.condition.defined()) {
+    const Tensor given = cast(input.condition, dtype);  // [N,K]
+    const Tensor condition = condition_embedding ? (*condition_embedding)(given)
+                                                 : linear(given, class_embedding(), {});  // [N,4 C0]
+    e = add(e, scale_samples(condition, input.keep));                                     // [N,4 C0]
   }
   if (augment_embedding && input.augment.defined())
     e = (*augment_embedding)(cast(input.augment, dtype), /*residual=*/e);  // [N,4 C0]

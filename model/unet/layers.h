@@ -30,8 +30,8 @@ struct DropoutSource {
 /// branch that starts silent.
 enum class Start : uint8_t { xavier, he, zero };
 
-/// What a network reads. x [N,H,W,C]; c_noise [N] f32; condition [N,K] f32 and keep [N] f32 (0 drops a sample's
-/// condition), or both undefined; augment [N,kAugmentationLabels] f32, or undefined: zeros, as when sampling.
+/// What a network reads. x [N,H,W,C]; c_noise [N] f32; condition [N,K] f32 (attributes, or 1 at a class) and keep [N]
+/// f32 (0 drops a sample's condition), or both undefined; augment [N,kAugmentationLabels] f32, or undefined: zeros, as when sampling.
 struct NetworkInput {
   Tensor x, c_noise, condition, keep;
   DropoutSource dropout;
@@ -69,8 +69,12 @@ struct GroupNorm {
   }
 };
 
-/// h = conv2(dropout(act(norm2(conv1(act(norm1(x))) + Linear(act(emb)))))); h + shortcut(x). Ho et al.,
-/// arXiv:2006.11239.
+/// What a block does to the size of its image: each pixel four times, or means of 2x2 pixels.
+enum class Resample : uint8_t { none, up, down };
+
+/// h = conv2(dropout(act(norm2(conv1(act(norm1(x))) + Linear(act(emb)))))); h + shortcut(x) (Ho et al.,
+/// arXiv:2006.11239). With scale_shift the embedding's 2 C numbers s, b are not added before norm2, whose result becomes
+/// norm2(.) (1 + s) + b. A block that resamples does so to act(norm1(x)) and to x (Dhariwal & Nichol, arXiv:2105.05233).
 struct ResnetBlock {
   GroupNorm norm1;
   Conv2d conv1;
@@ -79,7 +83,9 @@ struct ResnetBlock {
   Conv2d conv2;
   std::optional<Conv2d> conv_shortcut;
   Activation activation;
-  ResnetBlock(const Scope&, const NetworkConfig&, int in, int out);
+  bool scale_shift;
+  Resample resample;
+  ResnetBlock(const Scope&, const NetworkConfig&, int in, int out, Resample resample = Resample::none);
   /// embedding: act already applied, [N, 4 C0].
   Tensor operator()(const Concat& x, const Tensor& embedding, DropoutSource& dropout) const;
 };
@@ -98,6 +104,9 @@ struct AttentionBlock {
 /// The layer of the condition, [4 C0, K]: the one part of a network that depends on what its images are named by.
 inline constexpr const char* kConditionEmbedding = "condition_embedding";
 
+/// The table of the classes, [K, 4 C0] in files.
+inline constexpr const char* kClassEmbedding = "class_embedding";
+
 /// The layer of the labels of augmented images, [4 C0, kAugmentationLabels] without a bias: no labels are zeros.
 inline constexpr const char* kAugmentEmbedding = "augment_embedding";
 
@@ -109,6 +118,7 @@ struct TimeEmbedding {
   int width;
   Linear linear_1, linear_2;
   std::optional<Linear> condition_embedding, augment_embedding;
+  Parameter class_embedding;  // [4 C0, K], where there are classes
   Activation activation;
   TimeEmbedding(const Scope&, const NetworkConfig&);
   /// `dtype` is the network's.

@@ -30,7 +30,7 @@ Tensor Network::operator()(const NetworkInput& input) const {
              ", not ", s.str()));
   if (input.c_noise.shape() != engine::Shape{s[0]})
     fail(cat("c_noise must be [", s[0], "], is ", input.c_noise.shape().str()));
-  if (input.condition.defined() && !config_.condition)
+  if (input.condition.defined() && !config_.condition_width())
     fail("a condition is given to a network that was made without one");
   if (input.augment.defined() && !config_.augment)
     fail("labels of augmented images are given to a network that was made without them");

@@ -31,7 +31,10 @@ UNet::Level UNet::down_level(const Scope& scope, const NetworkConfig& c, int lev
     l.resnets.emplace_back(scope / "resnets" / j, c, in, out);
     if (c.attention[size_t(level)]) l.attentions.emplace_back(scope / "attentions" / j, c, out);
   }
-  if (level + 1 < c.levels()) {
+  if (level + 1 == c.levels()) return l;
+  if (c.residual_resampling) {
+    l.residual_sampler.emplace(scope / "downsamplers" / 0, c, out, out, Resample::down);
+  } else {
     l.sampler.emplace(scope / "downsamplers" / 0 / "conv", out, out, 3, 2);
     if (!c.pad_both_sides) l.sampler->padding = {0, 0, 1, 1};
   }
@@ -51,7 +54,11 @@ UNet::Level UNet::up_level(const Scope& scope, const NetworkConfig& c, int i) {
     if (add) l.skips.emplace_back(scope / "skips" / j, skip, in, 1);
     if (c.attention[size_t(level)]) l.attentions.emplace_back(scope / "attentions" / j, c, out);
   }
-  if (level > 0) l.sampler.emplace(scope / "upsamplers" / 0 / "conv", out, out, 3);
+  if (level == 0) return l;
+  if (c.residual_resampling)
+    l.residual_sampler.emplace(scope / "upsamplers" / 0, c, out, out, Resample::up);
+  else
+    l.sampler.emplace(scope / "upsamplers" / 0 / "conv", out, out, 3);
   return l;
 }
 
@@ -64,7 +71,7 @@ UNet::UNet(const Scope& scope, const NetworkConfig& c)
       mid_first_(scope / "mid_block" / "resnets" / 0, c, c.block_channels.back(), c.block_channels.back()),
       mid_attention_(scope / "mid_block" / "attentions" / 0, c, c.block_channels.back()),
       mid_second_(scope / "mid_block" / "resnets" / 1, c, c.block_channels.back(), c.block_channels.back()),
-      norm_out_(scope / "conv_norm_out", c.block_channels[0], c.groups, c.norm_eps),
+      norm_out_(scope / "conv_norm_out", c.block_channels[0], c.groups_of(c.block_channels[0]), c.norm_eps),
       conv_out_(scope.outer() / "conv_out", c.block_channels[0], c.channels, 3, 1, Start::zero) {}
 
 Tensor UNet::encode(Tensor h, const Tensor& embedding, DropoutSource& dropout,
@@ -75,8 +82,9 @@ Tensor UNet::encode(Tensor h, const Tensor& embedding, DropoutSource& dropout,
       if (!level.attentions.empty()) h = level.attentions[j](h);  // [N,H,W,C_l]
       skips.push_back(h);
     }
-    if (!level.sampler) continue;
-    h = (*level.sampler)(h);  // [N,H/2,W/2,C_l]
+    if (!level.sampler && !level.residual_sampler) continue;
+    h = level.sampler ? (*level.sampler)(h)
+                      : (*level.residual_sampler)(h, embedding, dropout);  // [N,H/2,W/2,C_l]
     skips.push_back(h);
   }
   return h;
@@ -91,7 +99,8 @@ Tensor UNet::decode(Tensor h, const Tensor& embedding, DropoutSource& dropout,
       h = level.resnets[j](x, embedding, dropout);                // [N,H,W,C_l]
       if (!level.attentions.empty()) h = level.attentions[j](h);  // [N,H,W,C_l]
     }
-    if (level.sampler) h = (*level.sampler)(nearest_up(h));  // [N,2H,2W,C_l]
+    if (level.sampler) h = (*level.sampler)(nearest_up(h));                            // [N,2H,2W,C_l]
+    if (level.residual_sampler) h = (*level.residual_sampler)(h, embedding, dropout);  // [N,2H,2W,C_l]
   }
   return h;
 }

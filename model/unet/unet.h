@@ -19,7 +19,9 @@ class UNet {
     std::vector<ResnetBlock> resnets;
     std::vector<AttentionBlock> attentions;  // one a resnet, or none
     std::vector<Conv2d> skips;               // added skips whose channels differ (decoder)
-    std::optional<Conv2d> sampler;           // down or up, absent at the last level
+    // Down or up, one of the two; neither at the last level.
+    std::optional<Conv2d> sampler;
+    std::optional<ResnetBlock> residual_sampler;
   };
   static Level down_level(const Scope&, const NetworkConfig&, int level);
   static Level up_level(const Scope&, const NetworkConfig&, int level);

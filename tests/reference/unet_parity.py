@@ -15,7 +15,7 @@ and one metadata entry "parity", JSON: recipe (its version), input_shape, parame
 order, the fixed time_proj.weight among them) and config (what diffusers writes as config.json).
 
 A Fourier network takes the logarithm of its timestep and divides by it, so
-F = UNet2DModel(x, exp(c_noise)) * exp(c_noise). Everything is computed in double and rounded at the end,
+F = UNet2DModel(x, exp(c_noise)) * exp(c_noise). Where there are K classes, image i is of class (2 i + 1) mod K. Everything is computed in double and rounded at the end,
 except the sinusoidal embedding, which diffusers computes in float32 (absolute error about 1e-7).
 """
 
@@ -60,6 +60,23 @@ CASES = {
         (2, 3, 8, 8),
         TWO_LEVELS | dict(downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6),
     ),
+    "adm": (
+        (2, 3, 8, 16),
+        dict(
+            sample_size=(8, 16),
+            block_out_channels=(8, 8, 16),
+            down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"),
+            layers_per_block=1,
+            attention_head_dim=4,
+            norm_num_groups=4,
+            attn_norm_num_groups=4,
+            resnet_time_scale_shift="scale_shift",
+            downsample_type="resnet",
+            upsample_type="resnet",
+            num_class_embeds=3,
+        ),
+    ),
 }
 
 
@@ -73,8 +90,10 @@ def build(config, dtype):
 
 def bare_network(model, x, c_noise):
     """F(x; c_noise)."""
+    classes = model.config.num_class_embeds
+    labels = (2 * torch.arange(len(x)) + 1) % classes if classes else None
     if model.config.time_embedding_type != "fourier":
-        return model(x, c_noise).sample
+        return model(x, c_noise, class_labels=labels).sample
     timestep = c_noise.exp()
     return model(x, timestep).sample * timestep[:, None, None, None]
 
