@@ -26,11 +26,13 @@ struct Reference {
   std::vector<double> mean, rstd, y, dx, dgamma, dbeta;
 
   size_t at(int n, int p, int j) const { return (size_t(n) * d.hw + p) * d.c() + j; }
+  /// Where gamma, beta and their gradients are.
+  size_t affine(int n, int j) const { return size_t(d.affine_per_sample ? n : 0) * d.c() + j; }
 
   void run() {
     const int c = d.c(), width = c / d.groups;
     const double m = double(width) * d.hw;
-    y.resize(x.size()), dx.resize(x.size()), dgamma.assign(c, 0), dbeta.assign(c, 0);
+    y.resize(x.size()), dx.resize(x.size()), dgamma.assign(gamma.size(), 0), dbeta.assign(gamma.size(), 0);
     mean.clear(), rstd.clear();
     for (int n = 0; n < d.n; ++n) {
       for (int g = 0; g < d.groups; ++g) {
@@ -38,21 +40,21 @@ struct Reference {
         double sum_h = 0, sum_hx = 0;
         const auto each = [&](auto f) {
           for (int p = 0; p < d.hw; ++p)
-            for (int j = g * width; j < (g + 1) * width; ++j) f(at(n, p, j), j);
+            for (int j = g * width; j < (g + 1) * width; ++j) f(at(n, p, j), affine(n, j));
         };
-        each([&](size_t i, int) { sum += x[i]; });
+        each([&](size_t i, size_t) { sum += x[i]; });
         const long double mu = sum / m;
-        each([&](size_t i, int) { square += (x[i] - mu) * (x[i] - mu); });
+        each([&](size_t i, size_t) { square += (x[i] - mu) * (x[i] - mu); });
         const double r = double(1 / std::sqrt(square / m + d.eps));
         mean.push_back(double(mu)), rstd.push_back(r);
-        each([&](size_t i, int j) {
+        each([&](size_t i, size_t j) {
           const double xh = double(x[i] - mu) * r, v = gamma[j] * xh + beta[j],
                        gr = dy[i] * act_slope(d.activation, v);
           y[i] = act(d.activation, v);
           dgamma[j] += gr * xh, dbeta[j] += gr;
           sum_h += gamma[j] * gr, sum_hx += gamma[j] * gr * xh;
         });
-        each([&](size_t i, int j) {
+        each([&](size_t i, size_t j) {
           const double xh = double(x[i] - mu) * r, v = gamma[j] * xh + beta[j],
                        gr = dy[i] * act_slope(d.activation, v);
           dx[i] = r * (gamma[j] * gr - sum_h / m - xh * sum_hx / m);
@@ -88,8 +90,8 @@ struct Run {
         beta(r.beta),
         mean(size_t(d.n) * d.groups),
         rstd(mean.size()),
-        dgamma(d.c()),
-        dbeta(d.c()),
+        dgamma(gamma.size()),
+        dbeta(gamma.size()),
         partial(group_norm_partial_floats(d)) {}
 
   GroupNormInputs inputs() const {
@@ -100,17 +102,17 @@ struct Run {
     group_norm_backward(
         stream, d, inputs(), dy.in(), mean.in(), rstd.in(),
         {.dx = dx.out(), .dx2 = x2.size() ? dx2.out() : Out{}, .dgamma = dgamma.out(), .dbeta = dbeta.out()},
-        partial.out());
+        partial.size() ? partial.out() : Out{});
   }
 };
 
 template <class T>
 Reference make_reference(const GroupNormDims& d, double mean, double deviation) {
-  const size_t count = size_t(d.n) * d.hw * d.c();
+  const size_t count = size_t(d.n) * d.hw * d.c(), affine = size_t(d.affine_per_sample ? d.n : 1) * d.c();
   Reference r{d,
               Array<T>(normals(count, 1, mean, deviation)).values(),
-              Array<arithmetic_t<T>>(normals(d.c(), 2, 1, 0.3)).values(),
-              Array<arithmetic_t<T>>(normals(d.c(), 3, 0, 0.3)).values(),
+              Array<arithmetic_t<T>>(normals(affine, 2, 1, 0.3)).values(),
+              Array<arithmetic_t<T>>(normals(affine, 3, 0, 0.3)).values(),
               Array<T>(normals(count, 4)).values(),
               {},
               {},
@@ -158,6 +160,34 @@ TEST_CASE_TEMPLATE("group_norm agrees with plain loops in f64", T, float, bf16, 
     check_against_reference<T>({5, 1, 64, 0, 16, 1e-6f, a}, 0, 1);  // a single pixel
     check_against_reference<T>({2, 513, 3, 0, 1, 1e-5f, a}, 0, 1);
   }
+}
+
+TEST_CASE_TEMPLATE("group_norm with gamma and beta of each sample agrees with plain loops in f64", T, float,
+                   bf16, double) {
+  for (const Activation a : {Activation::none, Activation::silu}) {
+    check_against_reference<T>({2, 35, 32, 0, 8, 1e-5f, a, true}, 0.5, 2);
+    check_against_reference<T>({3, 9, 5, 7, 3, 1e-5f, a, true}, 0, 1);
+    check_against_reference<T>({1, 700, 12, 24, 9, 1e-5f, a, true}, -1, 1);
+    check_against_reference<T>({17, 3, 6, 0, 2, 1e-5f, a, true}, 0, 1);
+  }
+}
+
+TEST_CASE("group_norm: samples with the same gamma and beta have the bits of those that share them") {
+  GroupNormDims d{3, 40, 6, 10, 4, 1e-5f, Activation::silu};
+  Reference r = make_reference<float>(d, 0.5, 1);
+  CpuStream stream(2);
+  Run<float> shared(d, r);
+  shared.run(stream, d);
+  d.affine_per_sample = true;
+  for (std::vector<double>* v : {&r.gamma, &r.beta}) {
+    const std::vector<double> row = *v;
+    for (int n = 1; n < d.n; ++n) v->insert(v->end(), row.begin(), row.end());
+  }
+  Run<float> repeated(d, r);
+  repeated.run(stream, d);
+  CHECK(repeated.y.same_bits(shared.y));
+  CHECK(repeated.dx.same_bits(shared.dx));
+  CHECK(repeated.dx2.same_bits(shared.dx2));
 }
 
 TEST_CASE("group_norm keeps its figures where the mean is far larger than the deviation") {

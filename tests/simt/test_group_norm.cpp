@@ -41,8 +41,13 @@ struct Input {
     x = random_values<T>(pixels * size_t(d.c1), 0, mean, 1);
     x2 = random_values<T>(pixels * size_t(d.c2), 1, mean - 1, 2);
     dy = random_values<T>(pixels * size_t(d.c()), 2, 0.1, 1);
-    gamma = random_values<float>(size_t(d.c()), 3, 1, 0.5);
-    beta = random_values<float>(size_t(d.c()), 4, 0, 0.5);
+    const size_t rows = d.affine_per_sample ? size_t(d.n) : 1;
+    gamma = random_values<float>(rows * size_t(d.c()), 3, 1, 0.5);
+    beta = random_values<float>(rows * size_t(d.c()), 4, 0, 0.5);
+  }
+  /// Where gamma, beta and their gradients are.
+  size_t affine(int n, int c) const {
+    return size_t(dims.affine_per_sample ? n : 0) * size_t(dims.c()) + size_t(c);
   }
   double at(int n, int pixel, int c) const {
     const size_t row = size_t(n) * size_t(dims.hw) + size_t(pixel);
@@ -128,7 +133,7 @@ int wrong_forward(const Input<T>& in, const Output<T>& out) {
       wrong += !(std::abs(out.rstd[at] - rstd) <= rstd_error * rstd);
       for (int p = 0; p < d.hw; ++p)
         for (int c = group * size; c < (group + 1) * size; ++c) {
-          const double scale = in.gamma[size_t(c)] * rstd, shift = in.beta[size_t(c)];
+          const double scale = in.gamma[in.affine(n, c)] * rstd, shift = in.beta[in.affine(n, c)];
           const double v = scale * (in.at(n, p, c) - mean) + shift, y = activate(d.activation, v);
           const double v_error = std::abs(scale) * mean_error + std::abs(v - shift) * rstd_error +
                                  8 * kRounding * (std::abs(v - shift) + std::abs(shift));
@@ -146,10 +151,9 @@ template <class T>
 int wrong_backward(const Input<T>& in, const Output<T>& out) {
   const GroupNormDims& d = in.dims;
   const int size = d.c() / d.groups;
-  const double images = growth(double(d.n) * d.hw) * kRounding,
+  const double images = growth(double(d.affine_per_sample ? 1 : d.n) * d.hw) * kRounding,
                group_error = growth(double(d.hw) * size) * kRounding;
-  std::vector<double> dgamma(size_t(d.c())), dbeta(size_t(d.c())), dgamma_size(size_t(d.c())),
-      dbeta_size(size_t(d.c()));
+  std::vector<double> dgamma(in.gamma.size()), dbeta(dgamma), dgamma_size(dgamma), dbeta_size(dgamma);
   // g with its size: |g| and everything that is rounded on the way to it.
   struct Value {
     double xh, g, size;
@@ -160,7 +164,7 @@ int wrong_backward(const Input<T>& in, const Output<T>& out) {
       const size_t stat = size_t(n) * size_t(d.groups) + size_t(group);
       const double mean = out.mean[stat], rstd = out.rstd[stat], count = double(d.hw) * size;
       const auto evaluate = [&](int p, int c) {
-        const double gamma = in.gamma[size_t(c)], beta = in.beta[size_t(c)],
+        const double gamma = in.gamma[in.affine(n, c)], beta = in.beta[in.affine(n, c)],
                      dy = float(in.dy[in.whole(n, p, c)]);
         const double xh = (in.at(n, p, c) - mean) * rstd;
         return Value{xh, dy * slope(d.activation, gamma * xh + beta),
@@ -170,16 +174,17 @@ int wrong_backward(const Input<T>& in, const Output<T>& out) {
       for (int p = 0; p < d.hw; ++p)
         for (int c = group * size; c < (group + 1) * size; ++c) {
           const Value v = evaluate(p, c);
-          const double gamma = in.gamma[size_t(c)];
+          const size_t at = in.affine(n, c);
+          const double gamma = in.gamma[at];
           h += gamma * v.g / count, hxh += gamma * v.g * v.xh / count;
           h_size += std::abs(gamma) * v.size / count, hxh_size += std::abs(gamma * v.xh) * v.size / count;
-          dbeta[size_t(c)] += v.g, dgamma[size_t(c)] += v.g * v.xh;
-          dbeta_size[size_t(c)] += v.size, dgamma_size[size_t(c)] += v.size * std::abs(v.xh);
+          dbeta[at] += v.g, dgamma[at] += v.g * v.xh;
+          dbeta_size[at] += v.size, dgamma_size[at] += v.size * std::abs(v.xh);
         }
       for (int p = 0; p < d.hw; ++p)
         for (int c = group * size; c < (group + 1) * size; ++c) {
           const Value v = evaluate(p, c);
-          const double gamma = in.gamma[size_t(c)], dx = rstd * (gamma * v.g - h - v.xh * hxh);
+          const double gamma = in.gamma[in.affine(n, c)], dx = rstd * (gamma * v.g - h - v.xh * hxh);
           const double error = rstd * (8 * kRounding * std::abs(gamma) * v.size +
                                        group_error * (h_size + std::abs(v.xh) * hxh_size));
           const bool second = c >= d.c1;
@@ -189,7 +194,7 @@ int wrong_backward(const Input<T>& in, const Output<T>& out) {
           wrong += !(std::abs(float(got) - dx) <= error + rounding_of<T>() * std::abs(dx));
         }
     }
-  for (size_t c = 0; c < size_t(d.c()); ++c) {
+  for (size_t c = 0; c < dgamma.size(); ++c) {
     wrong += !(std::abs(out.dgamma[c] - dgamma[c]) <= images * dgamma_size[c]);
     wrong += !(std::abs(out.dbeta[c] - dbeta[c]) <= images * dbeta_size[c]);
   }
@@ -240,6 +245,37 @@ TEST_CASE("group_norm takes any shape, one source or two") {
   check_both<bf16>({1, 1500, 16, 0, 4, 1e-5f, silu});  // many pixels
   check_both<bf16>({1, 4500, 72, 0, 9, 1e-5f, silu});  // more than a block holds
   check_both<bf16>({20, 4, 8, 0, 2, 1e-5f, silu});     // more images than the reduction of dgamma has rows
+}
+
+TEST_CASE("gamma and beta of each sample, one source or two") {
+  const Activation silu = Activation::silu;
+  check_both<bf16>({1, 1, 1, 0, 1, 1e-5f, silu, true});
+  check_both<bf16>({3, 7, 24, 16, 4, 1e-6f, silu, true});    // packs
+  check_both<bf16>({4, 33, 20, 13, 3, 1e-6f, silu, true});   // single elements
+  check_both<bf16>({2, 25, 64, 8, 9, 1e-5f, silu, true});    // several slices, the last one smaller
+  check_both<bf16>({2, 3, 1101, 0, 1, 1e-5f, silu, true});   // more columns than threads
+  check_both<bf16>({2, 60, 4160, 0, 1, 1e-5f, silu, true});  // more pixels than a block holds
+  check_both<bf16>({20, 4, 8, 0, 2, 1e-5f, Activation::none, true});
+}
+
+TEST_CASE("samples with the same gamma and beta have the bits of those that share them") {
+  const auto check = [](const auto& shared) {
+    const auto expected = run(shared, {});
+    auto repeated = shared;
+    repeated.dims.affine_per_sample = true;
+    for (int n = 1; n < repeated.dims.n; ++n)
+      for (std::vector<float>* v : {&repeated.gamma, &repeated.beta}) {
+        const std::vector<float> row(v->begin(), v->begin() + repeated.dims.c());
+        v->insert(v->end(), row.begin(), row.end());
+      }
+    const auto got = run(repeated, {});
+    CHECK(simt::same_bits(got.y, expected.y));
+    CHECK(simt::same_bits(got.dx, expected.dx));
+    CHECK(simt::same_bits(got.dx2, expected.dx2));
+  };
+  const GroupNormDims d{3, 50, 24, 16, 4, 1e-5f, Activation::silu};
+  check(Input<float>(d));
+  check(Input<bf16>(d));
 }
 
 TEST_CASE("statistics survive a mean far above the deviation") {
@@ -303,6 +339,7 @@ TEST_CASE("gradients that are not wanted are not written") {
   CHECK(simt::same_bits(dx2.read(), all.dx2));
   backward({.dx = dx.out()});
   CHECK(simt::same_bits(dx.read(), all.dx));
+  for (const float sum : partial.read()) CHECK(std::isnan(sum));
 }
 
 TEST_CASE("group_norm refuses what it cannot do") {
