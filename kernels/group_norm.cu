@@ -95,7 +95,7 @@ __device__ void normalise(const Slicing& slicing, const Forward<T>& args, const 
   const Pack<float, V> mean = of_channels<V>(channel_mean, pack);
   const Pack<float, V> scale = of_channels<V>(channel_scale, pack);
   float shift[V];
-  for (int i = 0; i < V; ++i) shift[i] = args.beta[position.first_affine + pack * V + i];
+  for (int i = 0; i < V; ++i) shift[i] = args.beta[channel + i];
   const Column<const T> source[1] = {concat_column(slicing, args.x, args.x2, position.n, channel)};
   const Column<T> out = tensor_column(slicing, args.y, position.n, channel);
   visit(slicing.activation, [&](auto kind) {
@@ -120,6 +120,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Slicing sl
   const auto group_rstd = shared.take<float>(slicing.slice / slicing.group_channels);
   const SlicePosition position(slicing, V);
   const SharedSlice<T, V, 1> kept(slicing, position, shared);
+  to_sample(slicing, position, args);
 
   for (int first = 0; first < position.packs; first += slicing.columns) {
     if (first > 0) __syncthreads();  // the slots have been read
@@ -145,7 +146,7 @@ __global__ void __launch_bounds__(kThreads) group_norm_forward_kernel(Slicing sl
   for (int c = int(threadIdx.x); c < position.channels; c += int(blockDim.x)) {
     const int group = c / slicing.group_channels;
     channel_mean[c] = group_mean[group];
-    channel_m2[c] = args.gamma[position.first_affine + c] * group_rstd[group];
+    channel_m2[c] = args.gamma[position.first_channel + c] * group_rstd[group];
   }
   __syncthreads();
   if (position.row >= slicing.rows) return;
@@ -221,7 +222,7 @@ struct SourceColumns {
 template <class T, int V>
 __device__ Sums<V> sum_pixels(const Slicing& slicing, const Backward<T>& args, const SlicePosition& position,
                               int pack, const Channels& channels, const SharedSlice<T, V, 2>& kept) {
-  const Normalised<V> normalised(channels, args.beta + position.first_affine + pack * V, pack);
+  const Normalised<V> normalised(channels, args.beta + position.first_channel + pack * V, pack);
   const SourceColumns<T, V> sources(slicing, args, position, pack);
   Sums<V> sums{};
   visit(slicing.activation, [&](auto kind) {
@@ -248,8 +249,8 @@ __device__ void average_groups(const Slicing& slicing, const SlicePosition& posi
   for (int group = warp; group < position.channels / size; group += int(blockDim.x) / kWarpSize) {
     float h = 0, hxh = 0;
     for (int c = group * size + lane; c < (group + 1) * size; c += kWarpSize) {
-      h += gamma[position.first_affine + c] * channels.sum_g[c];
-      hxh += gamma[position.first_affine + c] * channels.sum_gxh[c];
+      h += gamma[position.first_channel + c] * channels.sum_g[c];
+      hxh += gamma[position.first_channel + c] * channels.sum_gxh[c];
     }
     h = warp_sum(h) / values;
     hxh = warp_sum(hxh) / values;
@@ -264,7 +265,7 @@ __device__ void write_dx(const Slicing& slicing, const Backward<T>& args, const 
   const int channel = position.first_channel + pack * V;
   const Column<T> out = concat_column(slicing, args.dx, args.dx2, position.n, channel);
   if (!out.data) return;
-  const Normalised<V> normalised(channels, args.beta + position.first_affine + pack * V, pack);
+  const Normalised<V> normalised(channels, args.beta + channel, pack);
   const Pack<float, V> level = of_channels<V>(channels.level(), pack);
   const Pack<float, V> tilt = of_channels<V>(channels.tilt(), pack);
   const SourceColumns<T, V> sources(slicing, args, position, pack);
@@ -290,13 +291,14 @@ __global__ void __launch_bounds__(kThreads) group_norm_backward_kernel(Slicing s
   const auto mean_hxh = shared.take<float>(slicing.slice / slicing.group_channels);
   const SlicePosition position(slicing, V);
   const SharedSlice<T, V, 2> kept(slicing, position, shared);
+  to_sample(slicing, position, args);
   const int64_t first_group =
       int64_t(position.n) * slicing.groups + position.first_channel / slicing.group_channels;
 
   for (int c = int(threadIdx.x); c < position.channels; c += int(blockDim.x)) {
     const int64_t group = first_group + c / slicing.group_channels;
     channels.mean[c] = args.mean[group];
-    channels.scale[c] = args.gamma[position.first_affine + c] * args.rstd[group];
+    channels.scale[c] = args.gamma[position.first_channel + c] * args.rstd[group];
   }
   for (int first = 0; first < position.packs; first += slicing.columns) {
     __syncthreads();  // the channels' numbers have been written, and the slots read

@@ -2,8 +2,9 @@
 #include "kernels/cuda_map.cuh"
 #include "kernels/scale_shift.h"
 
-// A sample's vectors, of no image's size. Bytes a channel and sample, which are the minimum: forward reads the modulation
-// (4 in bf16) and writes scale and shift (8); backward reads their gradients (8) and s (2) and writes dmodulation (4).
+// Vectors of each sample, no images. Bytes for each channel and sample in bf16, which are the minimum: forward reads
+// the modulation (4) and writes scale and shift (8); backward reads their gradients (8) and s (2) and writes
+// dmodulation (4).
 namespace ito::kernels {
 
 struct ScaleShiftForward {

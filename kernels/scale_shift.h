@@ -28,7 +28,7 @@ struct ScaleShiftGradients {
   Out dmodulation = {};         // as the modulation; null: not wanted
 };
 
-/// ds = dscale gamma + dshift beta, db = dshift, dgamma = sum_n dscale (1 + s), dbeta = sum_n dshift (1 + s); dscale and
+/// ds = dscale gamma + dshift beta, db = dshift; dgamma = sum_n dscale (1 + s), dbeta = sum_n dshift (1 + s). dscale,
 /// dshift [N,C] of gamma's dtype. Sums run in f32 or wider in a fixed order.
 void scale_shift_backward(CpuStream&, const ScaleShiftDims&, const ScaleShiftInputs&, In dscale, In dshift,
                           const ScaleShiftGradients&);

@@ -41,19 +41,24 @@ struct Slicing {
 /// A block's slice and a thread's position in it.
 struct SlicePosition {
   int n, first_channel, channels, packs;
-  int64_t first_affine;  // where gamma and beta of the first channel are
-  int row, column;       // row >= rows: the thread has no part in the table
+  int row, column;  // row >= rows: the thread has no part in the table
 
   __device__ SlicePosition(const Slicing& slicing, int width) {
     n = int(blockIdx.y);
     first_channel = int(blockIdx.x) * slicing.slice;
-    first_affine = int64_t(n) * slicing.affine_stride + first_channel;
     channels = min(slicing.slice, slicing.c1 + slicing.c2 - first_channel);
     packs = channels / width;
     row = int(threadIdx.x) / slicing.columns;
     column = int(threadIdx.x) % slicing.columns;
   }
 };
+
+/// Moves gamma and beta to those of the block's sample: once, since an offset where they are read takes registers.
+template <class Args>
+__device__ void to_sample(const Slicing& slicing, const SlicePosition& position, Args& args) {
+  args.gamma += int64_t(position.n) * slicing.affine_stride;
+  args.beta += int64_t(position.n) * slicing.affine_stride;
+}
 
 /// The same channels in all pixels of an image: pixel r is at data + r * stride. Null data: not wanted.
 template <class T>
