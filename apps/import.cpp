@@ -12,8 +12,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Of models with classes.
+template <class Options, class Visit>
+void visit_null_class(Options& o, Visit&& visit) {
+  visit(o.null_class,
+        Field("null_class", "the class that means none, in a model that was trained for guidance",
+              from(0).to(1e6))
+            .otherwise("none; then it draws without guidance"));
+}
+
 struct DiffusersRequest {
   std::string folder, out;
+  std::optional<int> null_class;
 };
 
 template <FieldsOf<DiffusersRequest> Options, class Visit>
@@ -21,6 +31,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.folder, Field("folder", "unet/, scheduler/: what a pipeline's save_pretrained() writes")
                       .as("folder")
                       .required());
+  visit_null_class(o, visit);
   visit(o.out, Field("out", "the new checkpoint's folder").required());
 }
 
@@ -42,6 +53,7 @@ void fields(Options& o, Visit&& visit) {
 struct AdmRequest {
   std::string file, out, flags;
   std::optional<model::AdmCode> code;
+  std::optional<int> null_class;
 };
 
 template <FieldsOf<AdmRequest> Options, class Visit>
@@ -52,6 +64,7 @@ void fields(Options& o, Visit&& visit) {
               "in quotes, what the program is given for this model, as its README has it: \"--image_size 64 "
               "--num_channels 192 ...\""));
   visit(o.code, Field("code", "the program").otherwise("the one that the flags are of"));
+  visit_null_class(o, visit);
   visit(o.out, Field("out", "the new checkpoint's folder").required());
 }
 
@@ -62,6 +75,7 @@ int write(const model::ForeignModel& model, const std::string& out) {
             << thousands(imported.parameters) << " parameters, " << o.network.width << "x" << o.network.height
             << " pixels\n";
   for (const std::string& note : model.notes) std::cout << "note       " << note << "\n";
+  std::cout << "licence    " << model.licence << "\n";
   std::cout << "draws by   "
             << model::text_of(model::settle(*o.own_sampler, o.diffusion.preconditioning.prediction)) << "\n"
             << "wrote      " << out << "; " << commands::kSample << " --checkpoint " << shell_quoted(out)
@@ -75,7 +89,7 @@ void check_new(const std::string& out) {
 
 int import_diffusers(const DiffusersRequest& f) {
   check_new(f.out);
-  return write(model::diffusers_model(f.folder), f.out);
+  return write(model::diffusers_model(f.folder, f.null_class), f.out);
 }
 
 int import_ddim(const DdimRequest& f) {
@@ -85,7 +99,7 @@ int import_ddim(const DdimRequest& f) {
 
 int import_adm(const AdmRequest& f) {
   check_new(f.out);
-  return write(model::adm_model(f.file, {f.flags, f.code}), f.out);
+  return write(model::adm_model(f.file, {f.flags, f.code, f.null_class}), f.out);
 }
 
 }  // namespace

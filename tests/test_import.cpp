@@ -230,7 +230,8 @@ TEST_CASE("a folder of diffusers' becomes a checkpoint that draws the same image
     engine::Device device;
     const LoadedModel model = load_model(device, to);
     const SamplerSettings sampler = model.settle({.steps = c.at("steps").get<int>()});
-    CHECK(sampler.sampler == SamplerKind::ddim);
+    const bool ancestral = c.at("config").at("_class_name") == "DDPMScheduler";
+    CHECK(sampler.sampler == (ancestral ? SamplerKind::ancestral : SamplerKind::ddim));
     const SamplerPlan plan = make_sampler_plan(sampler, model.sde);
     const std::vector<float> noise =
         channels_last(parity_stream(kInputStream, 2 * 3 * 64, std::sqrt(3.0)), 2, 3, 64);
@@ -319,6 +320,103 @@ TEST_CASE("a checkpoint of ddim's: averaged or last weights, under our names") {
   CHECK(contains(error_of([&] { ddim_model(folder / "cut.pth"); }), "truncated"));
 }
 
+TEST_CASE("outputs for learned variances are left out, where the scheduler says that there are some") {
+  Peer peer;
+  const TempFolder folder;
+  json ddpm = {{"_class_name", "DDPMScheduler"}, {"variance_type", "learned_range"}};
+  const Scheduler read = scheduler_from_json(ddpm.dump());
+  CHECK((read.learned_variance && read.sampler.sampler == SamplerKind::ddim));
+  peer.save(folder / "without", ddpm.dump());
+  CHECK(contains(
+      error_of([&] { diffusers_model(folder / "without"); }),
+      "out_channels must be twice in_channels, 3, since the scheduler's variance_type is learned; is 3"));
+  peer.about["network"]["out_channels"] = 6;
+  const std::vector<float> weight = peer.numbers[peer.specs.size() - 2], bias = peer.numbers.back();
+  for (size_t back : {1, 2}) {  // conv_out's bias and weight, with other numbers behind
+    const size_t i = peer.specs.size() - back;
+    REQUIRE(peer.specs[i].name.rfind("conv_out.", 0) == 0);
+    peer.specs[i].shape[0] = 6, peer.numbers[i].resize(2 * peer.numbers[i].size(), 7.0f);
+  }
+  peer.save(folder / "with", ddpm.dump());
+  const ForeignModel model = diffusers_model(folder / "with");
+  write_imported(folder / "made", model);
+  CHECK(weights_of(folder / "made", "conv_out.weight") == weight);
+  CHECK(weights_of(folder / "made", "conv_out.bias") == bias);
+  engine::Device device;
+  const LoadedModel loaded = load_model(device, folder / "made");
+  CHECK(contains(error_of([&] { loaded.settle({.sampler = SamplerKind::ancestral}); }), "an import leaves"));
+  ddpm["variance_type"] = "fixed_small";
+  peer.save(folder / "other", ddpm.dump());
+  CHECK(contains(error_of([&] { diffusers_model(folder / "other"); }), "out_channels must be 3"));
+}
+
+TEST_CASE("a consistency model's scheduler; a model's card has its licence") {
+  const Peer peer;
+  const TempFolder folder;
+  json config = {{"_class_name", "CMStochasticIterativeScheduler"},
+                 {"num_train_timesteps", 40},
+                 {"sigma_min", 0.002},
+                 {"sigma_max", 80.0},
+                 {"sigma_data", 0.5},
+                 {"s_noise", 1.0},
+                 {"rho", 7.0},
+                 {"clip_denoised", true}};
+  peer.save(folder / "from", config.dump());
+  put(folder / "from/README.md", "---\ntags:\n- faces\nlicense: apache-2.0\n---\nlicense: another\n");
+  const ForeignModel model = diffusers_model(folder / "from");
+  CHECK(model.licence == "apache-2.0");
+  write_imported(folder / "made", model);
+  CHECK(json::parse(std::ifstream(folder / "made/import.json")).at("licence") == "apache-2.0");
+  engine::Device device;
+  const LoadedModel loaded = load_model(device, folder / "made");
+  CHECK(text_of(loaded.settle({})) == "euler, 1 step, grid karras, rho 7, clip static");
+  CHECK(loaded.options.diffusion.preconditioning.prediction == Prediction::consistency);
+  CHECK_FALSE(fs::exists(folder / "made/scheduler"));
+  CHECK(contains(refusal(config, "sigma_max", 100.0), "sigma_max must be at most 80, is 100"));
+  CHECK(contains(refusal(config, "sigma_min", 90.0), "0 < sigma_min < sigma_max"));
+  CHECK(contains(refusal(config, "prediction_type", "epsilon"), "unknown key prediction_type"));
+}
+
+TEST_CASE("files that are cut off, at every percent, and pickles that would run code") {
+  const Peer peer;
+  const TempFolder folder;
+  const std::string scheduler = peer.about.at("cases").at(0).at("config").dump();
+  peer.save(folder / "from", scheduler);
+  const fs::path file = folder / "from/unet/diffusion_pytorch_model.safetensors";
+  const auto bytes_of = [](const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const auto refuses_every_part = [&](const std::string& whole, const fs::path& place, const auto& import) {
+    for (size_t percent = 0; percent < 100; ++percent) {
+      put(place, whole.substr(0, whole.size() * percent / 100));
+      CAPTURE(percent);
+      CHECK_FALSE(error_of(import).empty());
+      CHECK_FALSE(fs::exists(folder / "to"));
+    }
+  };
+  refuses_every_part(bytes_of(file), file,
+                     [&] { write_imported(folder / "to", diffusers_model(folder / "from")); });
+  refuses_every_part(DdimFile().list(), folder / "cut.pth",
+                     [&] { write_imported(folder / "to", ddim_model(folder / "cut.pth")); });
+  // os.system("touch MARKER") as an object's way to be made: protocols 2 and 4.
+  const fs::path marker = folder / "marker";
+  const std::string command = cat("touch ", marker.string());
+  using torch_pickles::text;
+  const std::string two = torch_pickles::global("os", "system") + torch_pickles::tuple({text(command)}) + "R";
+  const std::string four =
+      "\x80\x04\x8c\x02os\x8c\x06system\x93" + torch_pickles::tuple({text(command)}) + "R";
+  for (const std::string& root : {two, four}) {
+    put(folder / "evil.pth", torch_pickles::legacy(root, {}, ""));
+    CHECK(contains(error_of([&] { ddim_model(folder / "evil.pth"); }), "evil.pth"));
+    CHECK(
+        contains(error_of([&] { adm_model(folder / "evil.pth", {"--resblock_updown True"}); }), "evil.pth"));
+    put(folder / "evil.pth", "\x80\x02" + root + ".");
+    CHECK_FALSE(error_of([&] { ddim_model(folder / "evil.pth"); }).empty());
+  }
+  CHECK_FALSE(fs::exists(marker));
+}
+
 TEST_CASE("what Ito does not have is refused by its key and value") {
   const Peer peer;
   const json ddim = peer.about.at("cases").at(0).at("config"), none;
@@ -329,7 +427,7 @@ TEST_CASE("what Ito does not have is refused by its key and value") {
   };
   const Row rows[] = {
       {"_class_name", "EulerDiscreteScheduler",
-       "_class_name must be DDPMScheduler, DDIMScheduler or PNDMScheduler"},
+       "_class_name must be DDPMScheduler, DDIMScheduler, PNDMScheduler or CMStochasticIterativeScheduler"},
       {"_class_name", none, "_class_name must be"},
       {"beta_schedule", "laplace", "beta_schedule must be \"linear\" or"},
       {"beta_end", 1.5, "every beta must be above 0 and below 1"},

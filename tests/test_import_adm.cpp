@@ -242,29 +242,29 @@ TEST_CASE("flags that Ito does not understand are refused by name and value") {
       {"", "rescale_timesteps is True in the first"},
       {"--image_size 64", "which differ in what they leave out"},
       {"image_size 64", "'image_size' is in place of a name"},
-      {"--image_size 64 --num_channels", "--num_channels has no value"},
-      {"--image_size 64 --image_size 32", "--image_size is given twice, as 64 and as 32"},
-      {"--image_siz 64 --resblock_updown True", "unknown flag --image_siz; did you mean --image_size?"},
-      {"--image_size 0 --resblock_updown True", "--image_size"},
-      {"--image_size 512 --resblock_updown True", "has half of --num_channels"},
-      {"--image_size 100 --resblock_updown True", "--image_size 100 has no channels of its own here"},
-      {"--channel_mult 2,2", "--channel_mult must begin with 1, is 2,2"},
-      {"--channel_mult 1,x", "each number of --channel_mult"},
+      {"--image_size 64 --num_channels", "num_channels has no value"},
+      {"--image_size 64 --image_size 32", "image_size is given twice, as 64 and as 32"},
+      {"--image_siz 64 --resblock_updown True", "unknown flag image_siz; did you mean image_size?"},
+      {"--image_size 0 --resblock_updown True", "image_size must be"},
+      {"--image_size 512 --resblock_updown True", "has half of num_channels"},
+      {"--image_size 100 --resblock_updown True", "image_size 100 has no channels of its own here"},
+      {"--channel_mult 2,2", "channel_mult must begin with 1, is 2,2"},
+      {"--channel_mult 1,x", "each number of channel_mult"},
       {"--num_channels 40 --resblock_updown True", "40 channels do not divide into 32 norm groups"},
-      {"--num_head_channels 0", "--num_head_channels must be -1 or at least 1"},
+      {"--num_head_channels 0", "num_head_channels must be -1 or at least 1"},
       {"--num_heads 5 --resblock_updown True", "do not divide into"},
       {"--num_heads_upsample 2 --resblock_updown True",
-       "--num_heads_upsample must be -1 or --num_heads, 4, is 2"},
-      {"--noise_schedule sqrt --resblock_updown True", "--noise_schedule must be linear or cosine, is sqrt"},
-      {"--resblock_updown maybe", "--resblock_updown must be True or False, is maybe"},
+       "num_heads_upsample must be -1 or num_heads, 4, is 2"},
+      {"--noise_schedule sqrt --resblock_updown True", "noise_schedule must be linear or cosine, is sqrt"},
+      {"--resblock_updown maybe", "resblock_updown must be True or False, is maybe"},
       {"--timestep_respacing 10,20 --resblock_updown True", "sections are not among Ito's grids"},
-      {"--timestep_respacing ddim300 --resblock_updown True", "300 must divide --diffusion_steps 1000"},
+      {"--timestep_respacing ddim300 --resblock_updown True", "300 must divide diffusion_steps 1000"},
       {"--classifier_scale 1.0 --resblock_updown True", "guidance by a classifier"},
       {"--sigma_small True --resblock_updown True", "of improved-diffusion and of another program at once"},
-      {"--training_mode progdist", "--training_mode must be edm, consistency_distillation or"},
+      {"--training_mode progdist", "training_mode must be edm, consistency_distillation or"},
       {"--sigma_min 90", "needs 0 < sigma_min < sigma_max"},
-      {"--s_churn 1", "--s_churn must be 0"},
-      {"--training_mode edm --learn_sigma True", "--learn_sigma must be False"}};
+      {"--s_churn 1", "s_churn must be 0"},
+      {"--training_mode edm --learn_sigma True", "learn_sigma must be False"}};
   for (const auto& [flags, message] : rows) {
     CAPTURE(flags);
     CHECK(contains(flag_error(flags), message));
@@ -287,9 +287,9 @@ TEST_CASE("a file of ADM's is compared with its flags; classes and what its samp
     return text.replace(text.find(from), from.size(), to);
   };
   CHECK(contains(error(replaced("--class_cond True", "--class_cond False")),
-                 "has label_emb.weight: --class_cond must be True"));
+                 "has label_emb.weight: class_cond must be True"));
   CHECK(contains(error(replaced("--learn_sigma True", "--learn_sigma False")),
-                 "has 6 rows in out.2.weight: with --learn_sigma False there are 3"));
+                 "has 6 rows in out.2.weight: with learn_sigma False there are 3"));
   CHECK(contains(error(replaced("--resblock_updown True", "--resblock_updown False")),
                  "has no input_blocks.2.0.op.weight"));
   CHECK(contains(error(replaced("--num_res_blocks 1", "--num_res_blocks 2")),
@@ -328,6 +328,44 @@ TEST_CASE("a file of ADM's is compared with its flags; classes and what its samp
   CHECK((tuned.network.classes == 0 && tuned.network.scale_shift && tuned.network.residual_resampling));
   CHECK(tuned.learned_variance);
   check_same_model(model.options, tuned);
+}
+
+TEST_CASE("a class that means none is taken from all embeddings, which changes no output") {
+  const TempFolder folder;
+  const json& c = recorded().at("cases").at(1);
+  const std::string flags = c.at("flags").get<std::string>();
+  put(folder / "model.pt", torch_file(tensors_of(c)));
+  const AdmChoice plain{flags, AdmCode::guided}, with_none{flags, AdmCode::guided, 2};
+  write_imported(folder / "plain", adm_model(folder / "model.pt", plain));
+  write_imported(folder / "none", adm_model(folder / "model.pt", with_none));
+  engine::Device device;
+  const LoadedModel model = load_model(device, folder / "none");
+  CHECK(model.options.drop_condition > 0);
+  const int size = model.options.network.width;
+  const std::vector<float> given =
+      channels_last(parity_input(size_t(2 * 3 * size * size)), 2, 3, size * size);
+  CHECK(difference(output_of(device, model, given), recorded_image(c, "output", size)) < 1e-5);
+  // Without a class the network is that of class 2.
+  const auto tensor = [&](const engine::Shape& shape, const std::vector<float>& from) {
+    return Tensor::from(device, shape, engine::DType::f32, from.data());
+  };
+  const engine::NoGrad off(device);
+  const auto output = [&](const LoadedModel& of, float keep) {
+    const std::vector<double> f = (*of.network)({tensor({1, size, size, 3}, given),
+                                                 tensor({1}, {5}),
+                                                 tensor({1, 3}, ClassRequest(3, 2).conditions({0})),
+                                                 tensor({1}, {keep}),
+                                                 {}})
+                                      .to_doubles();
+    return std::vector<float>(f.begin(), f.end());
+  };
+  const std::vector<float> want = output(load_model(device, folder / "plain"), 1);
+  CHECK(difference(output(model, 0), want) < 1e-5);
+  CHECK(difference(output(load_model(device, folder / "plain"), 0), want) > 1e-3);
+  CHECK(contains(error_of([&] {
+                   adm_model(folder / "model.pt", {flags, AdmCode::guided, 3});
+                 }),
+                 "the model has the classes 0 to 2, of which 3 is none"));
 }
 
 TEST_CASE("a consistency model draws in one evaluation, and is not trained on") {

@@ -18,11 +18,11 @@ int64_t rows_of(const ForeignTensors& tensors, const std::string& name) {
 /// Classes and outputs are in the file, too: flags that say otherwise are of another model.
 void compare(const std::filesystem::path& file, const AdmFlags& flags, int64_t classes, int64_t outputs) {
   if ((classes > 0) != flags.class_cond)
-    fail(cat(file.string(), " has ", classes ? "" : "no ", "label_emb.weight: --class_cond must be ",
+    fail(cat(file.string(), " has ", classes ? "" : "no ", "label_emb.weight: class_cond must be ",
              classes ? "True" : "False"));
   const int64_t expected = (flags.learned_variance ? 2 : 1) * flags.network.channels;
   if (outputs != expected)
-    fail(cat(file.string(), " has ", outputs, " rows in out.2.weight: with --learn_sigma ",
+    fail(cat(file.string(), " has ", outputs, " rows in out.2.weight: with learn_sigma ",
              flags.learned_variance ? "True" : "False", " there are ", expected));
 }
 
@@ -53,6 +53,10 @@ ForeignModel adm_model(const std::filesystem::path& file, const AdmChoice& choic
     return adm_part(name, network, first);
   };
   model.notes.push_back(cat("read as a model of ", name_of(flags.code)));
+  if (choice.null_class) use_null_class(model, *choice.null_class);
+  model.licence =
+      "of the program: MIT (OpenAI; DDPM-IP and others have their own); of the weights: see where they came "
+      "from";
   return model;
 }
 

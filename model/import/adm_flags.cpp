@@ -76,8 +76,8 @@ class Given {
       if (word == "\\") continue;  // a line that goes on
       if (name.empty()) {
         if (word.rfind("--", 0) != 0 || word.size() < 3)
-          fail(cat("flags are pairs such as --image_size 64; '", word.substr(0, 60),
-                   "' is in place of a name"));
+          fail(
+              cat("flags are pairs such as image_size 64; '", word.substr(0, 60), "' is in place of a name"));
         name = word.substr(2);
         if (const size_t equals = name.find('='); equals != std::string::npos) {
           add(name.substr(0, equals), name.substr(equals + 1));
@@ -88,7 +88,7 @@ class Given {
       add(name, word);
       name.clear();
     }
-    if (!name.empty()) fail(cat("--", name.substr(0, 60), " has no value"));
+    if (!name.empty()) fail(cat(name.substr(0, 60), " has no value"));
   }
 
   bool has(const std::string& name) const { return texts_.count(name) > 0; }
@@ -104,7 +104,7 @@ class Given {
   }
   template <class T>
   T number(const char* name, T otherwise, const Range& range) {
-    return has(name) ? parse_option<T>(cat("--", name), text(name, ""), range)
+    return has(name) ? parse_option<T>(std::string(name), text(name, ""), range)
                      : (read_.insert(name), otherwise);
   }
   /// As argparse reads them there: yes, true, t, y, 1 and their opposites, in any case.
@@ -117,7 +117,7 @@ class Given {
       if (value == yes) return true;
     for (const char* no : {"no", "false", "f", "n", "0"})
       if (value == no) return false;
-    fail(cat("--", name, " must be True or False, is ", value.substr(0, 60)));
+    fail(cat(name, " must be True or False, is ", value.substr(0, 60)));
   }
 
   void refuse_the_rest() const {
@@ -125,11 +125,11 @@ class Given {
       if (read_.count(name) || is_among(name, kWithoutMeaning)) continue;
       const std::string start = name.substr(0, 60);
       if (name.rfind("classifier_", 0) == 0)
-        fail(cat("--", start,
+        fail(cat(start,
                  ": guidance by a classifier, which is a network of its own, is not among Ito's"));
       std::vector<std::string> known(read_.begin(), read_.end());
       known.insert(known.end(), kWithoutMeaning.begin(), kWithoutMeaning.end());
-      fail(cat("unknown flag --", start, "; did you mean --", nearest_name(start, known), "?"));
+      fail(cat("unknown flag ", start, "; did you mean ", nearest_name(start, known), "?"));
     }
   }
 
@@ -137,7 +137,7 @@ class Given {
   void add(const std::string& name, const std::string& value) {
     const auto [there, is_new] = texts_.emplace(name, value);
     if (!is_new && there->second != value)
-      fail(cat("--", name.substr(0, 60), " is given twice, as ", there->second.substr(0, 60), " and as ",
+      fail(cat(name.substr(0, 60), " is given twice, as ", there->second.substr(0, 60), " and as ",
                value.substr(0, 60)));
   }
 
@@ -163,7 +163,7 @@ AdmCode code_of(const Given& given) {
 std::vector<int> whole_numbers(const std::string& name, const std::string& list) {
   std::vector<int> numbers;
   for (const std::string& text : split_list(list))
-    numbers.push_back(parse_option<int>(cat("each number of --", name), text, from(1).to(4096)));
+    numbers.push_back(parse_option<int>(cat("each number of ", name), text, from(1).to(4096)));
   return numbers;
 }
 
@@ -172,29 +172,28 @@ std::vector<int> multiples(Given& given, AdmCode code, int size) {
   const std::string list = given.text("channel_mult", "");
   if (!list.empty()) {
     const std::vector<int> numbers = whole_numbers("channel_mult", list);
-    if (numbers.front() != 1) fail(cat("--channel_mult must begin with 1, is ", list.substr(0, 60)));
+    if (numbers.front() != 1) fail(cat("channel_mult must begin with 1, is ", list.substr(0, 60)));
     return numbers;
   }
   if (size == 256) return {1, 1, 2, 2, 4, 4};
   if (size == 128 && code != AdmCode::improved) return {1, 1, 2, 3, 4};
   if (size == 64) return {1, 2, 3, 4};
   if (size == 32) return {1, 2, 2, 2};
-  fail(cat("--image_size ", size, " has no channels of its own here",
-           size == 512 ? ", since the network's first level has half of --num_channels" : "",
-           "; with --channel_mult 1,2,..., image sizes are free"));
+  fail(cat("image_size ", size, " has no channels of its own here",
+           size == 512 ? ", since the network's first level has half of num_channels" : "",
+           "; with channel_mult 1,2,..., image sizes are free"));
 }
 
 void read_heads(Given& given, NetworkConfig& network) {
   const int heads = given.number<int>("num_heads", 4, from(1).to(1 << 16)),
             up = given.number<int>("num_heads_upsample", -1, from(-1).to(1 << 16)),
             width = given.number<int>("num_head_channels", -1, from(-1).to(1 << 16));
-  if (width == 0) fail("--num_head_channels must be -1 or at least 1");
+  if (width == 0) fail("num_head_channels must be -1 or at least 1");
   if (width > 0) {
     network.head_width = width;
     return;
   }
-  if (up != -1 && up != heads)
-    fail(cat("--num_heads_upsample must be -1 or --num_heads, ", heads, ", is ", up));
+  if (up != -1 && up != heads) fail(cat("num_heads_upsample must be -1 or num_heads, ", heads, ", is ", up));
   std::set<int> widths = {network.block_channels.back()};  // of the attentions; the middle has one always
   for (int level = 0; level < network.levels(); ++level)
     if (network.attention[size_t(level)]) widths.insert(network.block_channels[size_t(level)]);
@@ -237,13 +236,12 @@ void read_respacing(Given& given, SamplerOptions& sampler, int levels) {
     return;
   }
   if (text.find(',') != std::string::npos)
-    fail(cat("--timestep_respacing ", text.substr(0, 60),
-             ": sections are not among Ito's grids; leave it out"));
-  const int count =
-      parse_option<int>("--timestep_respacing", text.substr(strides ? 4 : 0), from(1).to(levels));
+    fail(
+        cat("timestep_respacing ", text.substr(0, 60), ": sections are not among Ito's grids; leave it out"));
+  const int count = parse_option<int>("timestep_respacing", text.substr(strides ? 4 : 0), from(1).to(levels));
   sampler.steps = count, sampler.grid = strides ? Grid::leading : Grid::linspace;
   if (strides && levels % count)
-    fail(cat("--timestep_respacing ", text, ": ", count, " must divide --diffusion_steps ", levels));
+    fail(cat("timestep_respacing ", text, ": ", count, " must divide diffusion_steps ", levels));
 }
 
 void read_chain(Given& given, AdmFlags& f) {
@@ -255,7 +253,7 @@ void read_chain(Given& given, AdmFlags& f) {
   table.levels = given.number<int>("diffusion_steps", 1000, from(2).to(1e6));
   const std::string schedule = given.text("noise_schedule", "linear");
   if (schedule != "linear" && schedule != "cosine")
-    fail(cat("--noise_schedule must be linear or cosine, is ", schedule.substr(0, 60)));
+    fail(cat("noise_schedule must be linear or cosine, is ", schedule.substr(0, 60)));
   const double scale = 1000.0 / table.levels;  // so that the last level has about the noise of 1,000 levels
   if (schedule == "cosine")
     table.schedule = BetaSchedule::cosine;
@@ -286,20 +284,20 @@ void read_karras(Given& given, AdmFlags& f) {
   const std::string mode = given.text("training_mode", "edm");
   const bool consistency = mode.find("consistency") != std::string::npos;
   if (!consistency && mode != "edm")
-    fail(cat("--training_mode must be edm, consistency_distillation or consistency_training, is ",
+    fail(cat("training_mode must be edm, consistency_distillation or consistency_training, is ",
              mode.substr(0, 60)));
   f.diffusion = default_diffusion(NetworkKind::unet, consistency ? Prediction::consistency : Prediction::edm);
   f.diffusion.preconditioning.condition = NoiseCondition::log_sigma_250;
   SdeOptions& sde = f.diffusion.sde;
   sde.sigma_min = given.number<double>("sigma_min", 0.002, above(0).to(1e6));
-  sde.sigma_max = given.number<double>("sigma_max", 80, above(0).to(1e6));
+  sde.sigma_max = given.number<double>("sigma_max", Ve{}.sigma_max, above(0).to(Ve{}.sigma_max));
   f.diffusion.preconditioning.boundary_sigma = sde.sigma_min;
   make_sde(sde);  // checks them
-  if (given.flag("learn_sigma", false)) fail("--learn_sigma must be False: nothing uses a variance here");
+  if (given.flag("learn_sigma", false)) fail("learn_sigma must be False: nothing uses a variance here");
   const std::string sampler = given.text("sampler", consistency ? "onestep" : "heun");
   const int steps = given.number<int>("steps", 40, kSamplerSteps);
   if (given.number<double>("s_churn", 0, from(0).to(1e30)) != 0)
-    fail("--s_churn must be 0: ask for it when images are drawn");
+    fail("s_churn must be 0: ask for it when images are drawn");
   for (const char* unused : {"s_tmin", "s_tmax", "s_noise"}) given.text(unused, "");
   f.sampler.grid = Grid::karras;
   f.sampler.clip = given.flag("clip_denoised", true) ? "static" : "none";

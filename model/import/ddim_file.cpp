@@ -155,6 +155,9 @@ ForeignModel ddim_model(const std::filesystem::path& file, const DdimChoice& cho
     model.notes.emplace_back(
         "the network is that of ddim's CelebA configuration: its crop of the pictures, ddim128, is noted");
   }
+  model.licence =
+      "of the programs: MIT (ermongroup/ddim, pesser/pytorch_diffusion); of the weights: see where they came "
+      "from";
   o.own_sampler = {.sampler = SamplerKind::ddim, .steps = 100, .grid = Grid::leading, .clip = "none"};
   model.part_of = [levels = o.network.levels()](const std::string& name) {
     return ForeignPart{their_name(name, levels)};

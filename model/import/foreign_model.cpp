@@ -11,6 +11,7 @@
 #include "engine/io/safetensors.h"
 #include "engine/io/sha256.h"
 #include "model/import/scheduler.h"
+#include "model/unet/layers.h"
 #include "model/unet/network.h"
 
 namespace ito::model {
@@ -110,8 +111,10 @@ void write_weights(const fs::path& to, const ForeignModel& model, const engine::
   for (const engine::ParameterSpec& spec : store.specs())
     specs.push_back({spec.name, io::ElementType::f32, engine::file_shape(spec)});
   io::SafetensorsWriter writer(to, specs, {{"format", "pt"}, {"step", "0"}});
-  for (const Match& match : matches) {
-    const std::vector<float> values = numbers_of(match);
+  for (size_t i = 0; i < matches.size(); ++i) {
+    const Match& match = matches[i];
+    std::vector<float> values = numbers_of(match);
+    if (model.change) model.change(specs[i].name, values);
     for (float value : values)
       if (!std::isfinite(value)) fail(cat(model.file.string(), ": ", match.tensor->name, " holds ", value));
     writer.write(values.data(), values.size() * sizeof(float));
@@ -120,6 +123,27 @@ void write_weights(const fs::path& to, const ForeignModel& model, const engine::
 }
 
 }  // namespace
+
+void use_null_class(ForeignModel& model, int null_class) {
+  const int classes = model.options.network.classes;
+  if (null_class < 0 || null_class >= classes)
+    fail(classes ? cat("the model has the classes 0 to ", classes - 1, ", of which ", null_class, " is none")
+                 : cat("the model has no classes, so that ", null_class, " cannot mean none of them"));
+  const ForeignPart part = model.part_of(cat(kClassEmbedding, ".weight"));
+  std::vector<float> embedding;
+  for (const ForeignTensor& tensor : model.tensors)
+    if (tensor.name == part.tensor) embedding = tensor.read();
+  const size_t width = embedding.size() / size_t(classes);
+  const std::vector<float> none(embedding.begin() + std::ptrdiff_t(size_t(null_class) * width),
+                                embedding.begin() + std::ptrdiff_t(size_t(null_class + 1) * width));
+  model.change = [none](const std::string& name, std::vector<float>& numbers) {
+    const bool table = name == cat(kClassEmbedding, ".weight");
+    if (!table && name != "time_embedding.linear_2.bias") return;
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] += (table ? -1 : 1) * none[i % none.size()];
+  };
+  model.options.drop_condition = TrainingOptions{}.drop_condition;
+  model.notes.push_back(cat("class ", null_class, " means none: guidance leads away from it"));
+}
 
 std::string recognised_format(const ForeignTensors& tensors) {
   const std::pair<const char*, const char*> kSigns[] = {

@@ -29,15 +29,22 @@ struct ForeignModel {
   ForeignTensors tensors;                                  // those to be used, under their file's names
   std::function<ForeignPart(const std::string&)> part_of;  // of one of our parameters
   std::map<std::string, int64_t> left_out;                 // rows of a tensor that no parameter takes
-  std::vector<std::string> notes;                          // what a user should know
-  std::string licence;                                     // what is known about it
-  std::string flags;  // of the program that trained it, where they say what it is
+  std::function<void(const std::string&, std::vector<float>&)>
+      change;                      // of a parameter's numbers; empty: none
+  std::vector<std::string> notes;  // what a user should know
+  std::string licence;             // what is known about it
+  std::string flags;               // of the program that trained it, where they say what it is
 };
+
+/// One class is to mean none, as in models that were trained with a share of their images in it: its embedding is taken
+/// from the others' and added to what all images get, which changes no output, and makes guidance possible. Error: the
+/// model has no such class.
+void use_null_class(ForeignModel& model, int null_class);
 
 /// A folder as diffusers' pipelines are saved: unet/config.json, unet/diffusion_pytorch_model.* and
 /// scheduler/scheduler_config.json, or the same without the two inner folders. Error: no such folder; another network
 /// or scheduler; a setting that Ito does not have (key, value and what is allowed are named).
-ForeignModel diffusers_model(const std::filesystem::path& folder);
+ForeignModel diffusers_model(const std::filesystem::path& folder, std::optional<int> null_class = {});
 
 /// What a file of ermongroup/ddim or pesser/pytorch_diffusion does not say.
 struct DdimChoice {
@@ -52,8 +59,9 @@ ForeignModel ddim_model(const std::filesystem::path& file, const DdimChoice& cho
 
 /// What a file of ADM's family does not say.
 struct AdmChoice {
-  std::string flags;                 // of the program, as its README has them (adm_flags.h)
-  std::optional<AdmCode> code = {};  // the program; none: the one that the flags are of
+  std::string flags;                   // of the program, as its README has them (adm_flags.h)
+  std::optional<AdmCode> code = {};    // the program; none: the one that the flags are of
+  std::optional<int> null_class = {};  // use_null_class
 };
 /// A file of improved-diffusion, guided-diffusion, DDPM-IP or consistency_models: a dict of weights. Error: not such a
 /// file, or of another network than the flags describe.

@@ -133,11 +133,18 @@ void read_clip(Keys& keys, Scheduler& s, const char* how) {
 
 void read_ddpm(Keys& keys, Scheduler& s) {
   s.sampler.sampler = SamplerKind::ancestral;
-  s.sampler.variance = keys.choice<Variance>("variance_type", "fixed_small",
-                                             {{"fixed_small", Variance::small},
-                                              {"fixed_small_log", Variance::small},
-                                              {"fixed_large", Variance::large}});
+  s.sampler.variance = keys.choice<std::optional<Variance>>("variance_type", "fixed_small",
+                                                            {{"fixed_small", Variance::small},
+                                                             {"fixed_small_log", Variance::small},
+                                                             {"fixed_large", Variance::large},
+                                                             {"learned", std::nullopt},
+                                                             {"learned_range", std::nullopt}});
   s.sampler.steps = std::min(1000, s.diffusion.sde.table.levels);
+  if (!s.sampler.variance) {
+    s.learned_variance = true;
+    s.sampler.sampler = SamplerKind::ddim, s.sampler.steps = std::min(100, s.diffusion.sde.table.levels);
+    s.notes.emplace_back(kWithoutVariances);
+  }
   read_clip(keys, s, "static");
 }
 
@@ -162,22 +169,46 @@ void read_pndm(Keys& keys, Scheduler& s) {
       "PNDM is not among Ito's samplers: images are drawn by DDIM with the same noise levels");
 }
 
+/// Consistency models (arXiv:2303.01469): no chain, but levels of EDM's.
+void read_consistency(Keys& keys, Scheduler& s) {
+  s.diffusion = default_diffusion(NetworkKind::unet, Prediction::consistency);
+  Preconditioning& p = s.diffusion.preconditioning;
+  p.condition = NoiseCondition::log_sigma_250;
+  p.sigma_data = keys.number("sigma_data", 0.5);
+  SdeOptions& sde = s.diffusion.sde;
+  sde.sigma_min = p.boundary_sigma = keys.number("sigma_min", 0.002);
+  sde.sigma_max = keys.number("sigma_max", 80.0);
+  make_sde(sde);  // checks them
+  if (!(p.sigma_data > 0)) fail(cat("sigma_data must be above 0, is ", p.sigma_data));
+  if (sde.sigma_max > Ve{}.sigma_max)
+    fail(cat("sigma_max must be at most ", Ve{}.sigma_max, ", is ", sde.sigma_max));
+  for (const char* name : {"num_train_timesteps", "rho", "s_noise"})
+    keys.without_meaning(name);  // of several steps
+  s.sampler = {.sampler = SamplerKind::euler, .steps = 1, .grid = Grid::karras};
+  s.sampler.clip = keys.flag("clip_denoised", true) ? "static" : "none";
+}
+
 Scheduler parse(const json& object) {
   if (!object.is_object()) fail("must be an object");
   const auto name = object.find("_class_name");
   const std::pair<const char*, void (*)(Keys&, Scheduler&)> readers[] = {
-      {"DDPMScheduler", read_ddpm}, {"DDIMScheduler", read_ddim}, {"PNDMScheduler", read_pndm}};
+      {"DDPMScheduler", read_ddpm},
+      {"DDIMScheduler", read_ddim},
+      {"PNDMScheduler", read_pndm},
+      {"CMStochasticIterativeScheduler", read_consistency}};
   for (const auto& [scheduler, read] : readers) {
     if (name == object.end() || *name != scheduler) continue;
     Scheduler s;
     Keys keys(object);
-    read_common(keys, s);
+    if (read != read_consistency) read_common(keys, s);
     read(keys, s);
     keys.refuse_the_rest();
     return s;
   }
-  fail(cat("_class_name must be DDPMScheduler, DDIMScheduler or PNDMScheduler, is ",
-           name == object.end() ? "missing" : io::json_text(*name).substr(0, 160)));
+  fail(
+      cat("_class_name must be DDPMScheduler, DDIMScheduler, PNDMScheduler or "
+          "CMStochasticIterativeScheduler, is ",
+          name == object.end() ? "missing" : io::json_text(*name).substr(0, 160)));
 }
 
 }  // namespace
@@ -207,6 +238,11 @@ std::string missing_in_diffusers(const TrainingOptions& o) {
   if (o.network.kind != NetworkKind::unet || o.network.patch > 1 || o.network.condition ||
       o.network.augment || o.network.skips != SkipKind::concatenate)
     return "its UNet2DModel has neither patches nor conditions nor added skips";
+  if (o.network.heads || !o.network.groups)
+    return "its UNet2DModel has heads of one width and norms of one number of groups";
+  if (o.network.classes)
+    return "its pipelines pass no classes to a network (its UNet2DModel itself reads this one's folder "
+           "unet/)";
   if (o.diffusion.sde.kind != SdeKind::table || p.condition != NoiseCondition::index)
     return cat("its schedulers are for a table of noise levels, and this model learned under ",
                name_of(o.diffusion.sde.kind), " and is given ", name_of(p.condition));

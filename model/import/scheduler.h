@@ -13,13 +13,18 @@ namespace ito::model {
 struct Scheduler {
   DiffusionOptions diffusion;
   SamplerOptions sampler;
+  bool learned_variance = false;  // the network has as many outputs again, for variances of steps
   std::vector<std::string> notes;
 };
 
-/// Reads the configuration of a DDPMScheduler, DDIMScheduler or PNDMScheduler. Every key is taken up, or must have the
-/// one value that Ito has, a key that is missing having diffusers' default; keys that begin with "_" mean nothing but
-/// _class_name. `file` is what errors call the text. Error: not JSON, another scheduler, an unknown key, a value that
-/// Ito does not have (key, value and what is allowed are named).
+/// A note of models whose learned variances are left out.
+inline constexpr const char* kWithoutVariances =
+    "the network's variances are left out: its authors' ancestral steps need them, DDIM does not, and draws";
+
+/// Reads the configuration of a DDPMScheduler, DDIMScheduler, PNDMScheduler or CMStochasticIterativeScheduler. Every
+/// key is taken up, or must have the one value that Ito has, a key that is missing having diffusers' default; keys that
+/// begin with "_" mean nothing but _class_name. `file` is what errors call the text. Error: not JSON, another
+/// scheduler, an unknown key, a value that Ito does not have (key, value and what is allowed are named).
 Scheduler scheduler_from_json(const std::string& text, const std::string& file = "scheduler_config.json");
 
 /// The other way: a folder of diffusers'. An imported model's draws the same images there from the same noise.

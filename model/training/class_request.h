@@ -6,8 +6,8 @@
 
 namespace ito::model {
 
-/// Conditions of a network with classes: rows that are 1 at an image's class and 0 elsewhere. All images are of the class
-/// that is asked for; where none is, a class is chosen by the image's seed alone, each being as likely.
+/// Conditions of a network with classes: rows that are 1 at an image's class and 0 elsewhere. All images are of the
+/// class that is asked for; where none is, a class is chosen by the image's seed alone, each being as likely.
 class ClassRequest {
  public:
   /// Error: the class is not from 0 to classes - 1.

@@ -31,7 +31,8 @@ struct DropoutSource {
 enum class Start : uint8_t { xavier, he, zero };
 
 /// What a network reads. x [N,H,W,C]; c_noise [N] f32; condition [N,K] f32 (attributes, or 1 at a class) and keep [N]
-/// f32 (0 drops a sample's condition), or both undefined; augment [N,kAugmentationLabels] f32, or undefined: zeros, as when sampling.
+/// f32 (0 drops a sample's condition), or both undefined; augment [N,kAugmentationLabels] f32, or undefined: zeros, as
+/// when sampling.
 struct NetworkInput {
   Tensor x, c_noise, condition, keep;
   DropoutSource dropout;
@@ -73,8 +74,9 @@ struct GroupNorm {
 enum class Resample : uint8_t { none, up, down };
 
 /// h = conv2(dropout(act(norm2(conv1(act(norm1(x))) + Linear(act(emb)))))); h + shortcut(x) (Ho et al.,
-/// arXiv:2006.11239). With scale_shift the embedding's 2 C numbers s, b are not added before norm2, whose result becomes
-/// norm2(.) (1 + s) + b. A block that resamples does so to act(norm1(x)) and to x (Dhariwal & Nichol, arXiv:2105.05233).
+/// arXiv:2006.11239). With scale_shift the embedding's 2 C numbers s, b are not added before norm2, whose result
+/// becomes norm2(.) (1 + s) + b. A block that resamples does so to act(norm1(x)) and to x (Dhariwal & Nichol,
+/// arXiv:2105.05233).
 struct ResnetBlock {
   GroupNorm norm1;
   Conv2d conv1;
