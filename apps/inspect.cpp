@@ -373,11 +373,13 @@ int export_model(const ExportRequest& f) {
             << name_of(f.weights) << "; " << commands::kSample << " --checkpoint " << shell_quoted(f.out)
             << " draws from it\n";
   std::string why;
-  if (const auto files = model::diffusers_files(loaded.options, &why))
-    std::cout << "diffusers  " << files->pipeline << ".from_pretrained(" << shell_quoted(f.out)
+  if (const auto files = model::diffusers_files(loaded.options, &why)) {
+    std::cout << "diffusers  " << files->pipeline << ".from_pretrained('" << f.out << "')(" << files->call
               << ") draws with it, too\n";
-  else
+    if (!files->note.empty()) std::cout << "note       it draws other images: " << files->note << "\n";
+  } else {
     std::cout << "note       diffusers cannot draw with it: " << why << "\n";
+  }
   return 0;
 }
 

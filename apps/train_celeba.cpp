@@ -15,10 +15,12 @@
 #include "data/pictures/contact_sheet.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/commands.h"
+#include "kernels/base/math.h"
 #include "kernels/base/path_text.h"
 #include "kernels/base/process_memory.h"
 #include "model/training/checkpoint.h"
 #include "model/training/fine_tuning.h"
+#include "model/training/recipe.h"
 #include "model/training/session.h"
 #include "model/unet/network.h"
 
@@ -48,6 +50,10 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << "training   " << thousands(o.steps) << " steps of " << o.batch
             << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "") << " images, " << name_of(o.precision)
             << ", on " << where(device) << "\n";
+  if (const auto until = model::images_until_faces(o))
+    std::cout << "faces      to be expected from about " << thousands(*until) << " images on, step "
+              << thousands(div_up(*until, int64_t(o.batch) * o.accumulate))
+              << ", as with drawn faces (docs/training.md)\n";
 }
 
 std::string four_digits(double x) {
@@ -87,10 +93,12 @@ int dry_run(const TrainingRequest& f, engine::Device& device, model::Trainer& tr
     std::cout << "memory     " << bytes(base + double(plan.step_bytes)) << ": " << step
               << bytes(double(plan.persistent_bytes))
               << " weights and optimizer, the rest program and images\n";
+  const std::optional<int64_t> until = model::images_until_faces(o);
   std::cout << "time       " << duration(best * double(o.steps)) << " for " << thousands(o.steps)
             << " steps at " << std::lround(images / best) << " images/s ("
             << std::lround(3 * size.forward_flops * images / best * 1e-9)
-            << " GFLOP/s); grids and saving not included\n"
+            << " GFLOP/s); grids and saving not included"
+            << (until ? cat("; to first faces ", duration(best * double(*until) / images)) : "") << "\n"
             << "options    " << flags_text(f, o) << "\n";
   return 0;
 }

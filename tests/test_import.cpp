@@ -193,6 +193,10 @@ TEST_CASE("a scheduler is written as it was read; the reason for none is stated"
     REQUIRE(files.has_value());
     CHECK(files->pipeline ==
           (c.at("config").at("_class_name") == "DDPMScheduler" ? "DDPMPipeline" : "DDIMPipeline"));
+    CHECK(contains(files->call, cat("num_inference_steps=", *read.sampler.steps)));
+    CHECK_FALSE(contains(files->call, "use_clipped_model_output"));  // as its own DDIM clips
+    CHECK(files->note.empty() ==
+          (files->pipeline == "DDPMPipeline" || c.at("config").at("timestep_spacing") != "linspace"));
     const json written = json::parse(files->scheduler);
     for (const auto& [key, value] : written.items()) {
       CAPTURE(key);

@@ -218,6 +218,20 @@ TEST_CASE("flags of published models say what they are") {
   CHECK(imagenet.network.head_width == 64);
   CHECK(imagenet.diffusion.preconditioning.last_index == 999);
 
+  const AdmFlags dps = adm_flags(kDps);
+  TrainingOptions as_model;
+  as_model.network = dps.network, as_model.diffusion = dps.diffusion, as_model.own_sampler = dps.sampler;
+  const auto files = diffusers_files(as_model);
+  REQUIRE(files.has_value());
+  CHECK(files->call == "num_inference_steps=100, use_clipped_model_output=True");
+  CHECK((files->pipeline == "DDIMPipeline" && files->note.empty()));
+  std::string why;
+  as_model.network.classes = 10;
+  CHECK_FALSE(diffusers_files(as_model, &why).has_value());
+  CHECK(contains(why, "pass no classes"));
+  as_model.network.classes = 0, as_model.network.head_width = 0, as_model.network.heads = 4;
+  CHECK_FALSE(diffusers_files(as_model, &why).has_value());
+  CHECK(contains(why, "heads of one width"));
   CHECK(measure(adm_flags(kDps).network).parameters == 93560451);    // 93.56 M
   CHECK(measure(adm_flags(kLsun).network).parameters == 113673219);  // 113.68 M
   const AdmFlags consistency = adm_flags(kConsistency);

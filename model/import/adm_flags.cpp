@@ -125,8 +125,7 @@ class Given {
       if (read_.count(name) || is_among(name, kWithoutMeaning)) continue;
       const std::string start = name.substr(0, 60);
       if (name.rfind("classifier_", 0) == 0)
-        fail(cat(start,
-                 ": guidance by a classifier, which is a network of its own, is not among Ito's"));
+        fail(cat(start, ": guidance by a classifier, which is a network of its own, is not among Ito's"));
       std::vector<std::string> known(read_.begin(), read_.end());
       known.insert(known.end(), kWithoutMeaning.begin(), kWithoutMeaning.end());
       fail(cat("unknown flag ", start, "; did you mean ", nearest_name(start, known), "?"));
@@ -275,7 +274,8 @@ void read_chain(Given& given, AdmFlags& f) {
         "the network's variances are left out: its authors' ancestral steps need them, DDIM does not, so "
         "that images "
         "are drawn by DDIM");
-    if (!given.has("timestep_respacing")) f.sampler.steps = std::min(100, table.levels);
+    if (!given.has("timestep_respacing"))
+      f.sampler.grid = Grid::leading, f.sampler.steps = std::min(100, table.levels);
   }
 }
 

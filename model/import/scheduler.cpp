@@ -261,7 +261,9 @@ std::optional<DiffusersFiles> diffusers_files(const TrainingOptions& o, std::str
   const SamplerOptions own = o.own_sampler.value_or(SamplerOptions{.sampler = SamplerKind::ddim});
   const NoiseTableOptions& table = o.diffusion.sde.table;
   const bool ancestral = own.sampler == SamplerKind::ancestral;
-  const std::string clip = own.clip.value_or("static");
+  const SamplerSettings usual =
+      settle({.sampler = SamplerKind::ddim}, o.diffusion.preconditioning.prediction);
+  const std::string clip = own.clip.value_or(usual.clip.text());
   const char* const schedule = name_in(kSchedules, table.schedule);
   const char* const spacing = name_in(kSpacings, own.grid.value_or(Grid::leading));
   json j = {{"_class_name", ancestral ? "DDPMScheduler" : "DDIMScheduler"},
@@ -283,7 +285,13 @@ std::optional<DiffusersFiles> diffusers_files(const TrainingOptions& o, std::str
   const json index = {{"_class_name", pipeline},
                       {"scheduler", {"diffusers", j["_class_name"]}},
                       {"unet", {"diffusers", "UNet2DModel"}}};
-  return DiffusersFiles{io::json_text(j, 2) + "\n", io::json_text(index, 2) + "\n", pipeline};
+  DiffusersFiles files{io::json_text(j, 2) + "\n", io::json_text(index, 2) + "\n", pipeline, "", ""};
+  files.call = cat("num_inference_steps=", own.steps.value_or(usual.steps));
+  if (!ancestral && own.eta.value_or(0) > 0) files.call += cat(", eta=", *own.eta);
+  if (!ancestral && clip == "static") files.call += ", use_clipped_model_output=True";
+  if (!ancestral && own.grid == Grid::linspace)
+    files.note = "with linspace diffusers' DDIM aims at other levels than those that it visits next";
+  return files;
 }
 
 void write_diffusers_files(const std::filesystem::path& folder, const TrainingOptions& options) {

@@ -32,6 +32,8 @@ struct DiffusersFiles {
   std::string scheduler;  // scheduler/scheduler_config.json
   std::string index;      // model_index.json
   std::string pipeline;   // its class
+  std::string call;       // what the pipeline is called with, to draw as Ito does: "num_inference_steps=100"
+  std::string note;       // where it draws other images all the same; else empty
 };
 /// Those of a model with a table of noise levels whose own sampler diffusers has: DDIM, or DDPM's ancestral steps. None
 /// for every other model; `why` then says what diffusers lacks.

@@ -1,5 +1,7 @@
 #include "model/training/recipe.h"
 
+#include "model/unet/presets.h"
+
 namespace ito::model {
 
 void apply(Recipe recipe, TrainingOptions& options) {
@@ -14,6 +16,19 @@ void apply(Recipe recipe, TrainingOptions& options) {
   options.learn_weighting = true;
   // With other weights to begin from the network is theirs; patches are for the unet.
   if (!options.from && options.network.kind == NetworkKind::unet) options.network.patch = 2;
+}
+
+std::optional<int64_t> images_until_faces(const TrainingOptions& o) {
+  for (const char* name : {"faces32", "faces64"}) {
+    TrainingOptions measured = default_options(name);
+    apply(Recipe::best, measured);
+    const bool same = !first_difference(measured.network, o.network) && !o.from && o.learn_weighting &&
+                      o.optimizer.kind == measured.optimizer.kind &&
+                      o.optimizer.learning_rate.peak == measured.optimizer.learning_rate.peak &&
+                      o.batch * o.accumulate == measured.batch;
+    if (same) return 30000;
+  }
+  return {};
 }
 
 }  // namespace ito::model

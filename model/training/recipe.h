@@ -11,6 +11,10 @@ enum class Recipe : uint8_t { none, best };
 /// published objectives and of long runs.
 void apply(Recipe recipe, TrainingOptions& options);
 
+/// How many images a run learns from until what it draws looks like faces: as measured on drawn ones by the recipe best
+/// with faces32 and faces64 (docs/training.md, "What to expect"); nothing for other networks and recipes.
+std::optional<int64_t> images_until_faces(const TrainingOptions& options);
+
 }  // namespace ito::model
 
 template <>
