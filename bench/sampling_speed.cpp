@@ -1,6 +1,7 @@
 #include "bench/sampling_speed.h"
 
 #include "kernels/base/clock.h"
+#include "model/diffusion/sample_chunk.h"
 #include "model/diffusion/sampler.h"
 
 namespace ito::bench {
