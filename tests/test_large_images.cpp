@@ -1,22 +1,77 @@
 #include <doctest/doctest.h>
 
-#include <cmath>
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <thread>
 
+#include "engine/checkpoint.h"
 #include "model/diffusion/sampler.h"
+#include "model/import/foreign_model.h"
 #include "model/training/trainer.h"
 #include "model/unet/presets.h"
 #include "tests/blobs.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
+#include "tests/small_run.h"
 
 /// The presets for images of 128 and 256 pixels: planned at their full size, run at a smaller one, and the memory that
-/// ./sample announces.
+/// ./sample announces; and that of an import.
 namespace {
 
 using namespace ito::tests;
 using namespace ito::model;
+
+/// What Linux counts of this process's own memory, without files that it maps.
+size_t anonymous_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind("RssAnon:", 0) == 0) return size_t(std::stoul(line.substr(8))) * 1024;
+  return 0;
+}
+
+/// The most of it that an action adds, looked at again and again while it runs.
+template <class F>
+size_t anonymous_growth(F&& action) {
+  std::atomic<bool> running = true;
+  const size_t before = anonymous_bytes();
+  size_t most = before;
+  std::thread watcher([&] {
+    while (running) most = std::max(most, anonymous_bytes());
+  });
+  action();
+  running = false;
+  watcher.join();
+  return most - before;
+}
+
+TEST_CASE("an import holds less than its largest tensor, whatever all of them add up to") {
+  const TempFolder place;
+  NetworkConfig config = preset("celeba256").network;
+  config.embedding = EmbeddingKind::sinusoidal;
+  config.block_channels = {256, 256}, config.attention = {false, false};
+  ito::io::write_file_atomic(place.path() / "config.json", to_json(config));
+  std::filesystem::create_directories(place.path() / "unet");
+  std::filesystem::rename(place.path() / "config.json", place.path() / "unet/config.json");
+  std::filesystem::create_directories(place.path() / "scheduler");
+  ito::io::write_file_atomic(place.path() / "scheduler/scheduler_config.json",
+                             R"({"_class_name": "DDPMScheduler", "num_train_timesteps": 1000})");
+  const pid_t writer = start([&] {  // so that what it has freed is not used again here
+    ito::engine::Device device({.threads = 1});
+    ito::engine::ParamStore store(device);
+    const Network network(ito::engine::Scope(store), config);
+    store.allocate(ito::engine::ParamStore::Use::inference, 0);
+    ito::engine::save_weights(place.path() / "unet/diffusion_pytorch_model.safetensors", store,
+                              ito::engine::Track::master);
+  });
+  REQUIRE(wait_for(writer) == 0);
+  constexpr size_t kLargest = size_t(512) * 256 * 9 * sizeof(float);
+  const ForeignModel model = diffusers_model(place.path());
+  CHECK(std::filesystem::file_size(model.file) > 8 * kLargest);
+  CHECK(anonymous_growth([&] { write_imported(place.path() / "imported", model); }) < kLargest);
+}
 
 /// Images of so many pixels a side, and a trainer of a preset's network for them with a batch of one.
 struct Training {

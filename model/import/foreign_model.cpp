@@ -54,12 +54,12 @@ void write_weights(const fs::path& to, const ForeignModel& model, const engine::
   for (const engine::ParameterSpec& spec : store.specs())
     specs.push_back({spec.name, io::ElementType::f32, engine::file_shape(spec)});
   io::SafetensorsWriter writer(to, specs, {{"format", "pt"}, {"step", "0"}});
-  for (const ForeignTensor* tensor : tensors) {
-    const std::vector<float> values = tensor->read();
-    for (float value : values)
-      if (!std::isfinite(value)) fail(cat(model.file.string(), ": ", tensor->name, " holds ", value));
-    writer.write(values.data(), values.size() * sizeof(float));
-  }
+  for (const ForeignTensor* tensor : tensors)
+    tensor->read([&](std::span<const float> values) {
+      for (const float value : values)
+        if (!std::isfinite(value)) fail(cat(model.file.string(), ": ", tensor->name, " holds ", value));
+      writer.write(values.data(), values.size_bytes());
+    });
   writer.finish();
 }
 
