@@ -17,6 +17,8 @@
 #include "kernels/base/commands.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/math.h"
+#include "kernels/base/process_memory.h"
+#include "model/diffusion/sample_chunk.h"
 #include "model/diffusion/sampler.h"
 
 namespace ito::apps {
@@ -61,7 +63,8 @@ struct Job {
   fs::path out;
   int strip;  // states of strip.png, or 0
   bool keeps_numbers;
-  int chunk;  // images at a time
+  int chunk;                // images at a time
+  size_t evaluation_bytes;  // of memory, for a chunk, besides the weights
   SampleNote note;
 
   engine::Shape image() const {
@@ -216,13 +219,24 @@ void finish(const Job& job, const Made& made, double seconds) {
               << ": a grid of more would be too large a picture\n";
 }
 
+/// The most memory that is going to be used: an evaluation's comes on top of what is there already.
+std::string memory_text(engine::Device& device, const Job& job) {
+  const double evaluation = double(job.evaluation_bytes), weights = double(device.persistent_bytes());
+  const bool cpu = device.backend() == engine::Backend::cpu;
+  return cat(bytes(evaluation + (cpu ? double(resident_bytes()) : weights)),
+             cpu ? ": " : " of the GPU: ", bytes(weights), " weights, ", bytes(evaluation),
+             " an evaluation of ", job.chunk, job.chunk == 1 ? " image" : " images",
+             cpu ? ", the rest program" : "");
+}
+
 /// What is going to be done, `times` times.
 void describe(const Job& job, const fs::path& checkpoint, engine::Device& device, size_t times) {
   const model::TrainingOptions& o = job.loaded.options;
   std::cout << "model      " << checkpoint.string() << " (" << o.preset << ", " << o.network.width << "x"
             << o.network.height << ", crop " << o.crop << ", step " << thousands(job.loaded.step) << ")\n"
             << "sampling   " << job.seeds.size() * times << " images, " << model::text_of(job.sampler) << "\n"
-            << "device     " << where(device) << "\n";
+            << "device     " << where(device) << "\n"
+            << "memory     " << memory_text(device, job) << "\n";
   for (const auto& [name, value] : job.guided.facts())
     std::cout << "asked      " << name << " " << value << "\n";
   for (const std::string& note : job.guided.notes()) std::cout << "note       " << note << "\n";
@@ -349,6 +363,7 @@ int sample(SampleRequest f) {
   const std::optional<int64_t> noises =
       noise.empty() ? std::nullopt : std::optional(int64_t(noise.size()) / image.count());
   const fs::path out = output_folder(f, checkpoint);
+  const int chunk = model::sample_chunk(device, guided.denoiser(), image);
   Job job{.loaded = loaded,
           .guided = guided,
           .sampler = sampler,
@@ -358,7 +373,8 @@ int sample(SampleRequest f) {
           .out = out,
           .strip = f.strip.value_or(0),
           .keeps_numbers = !f.npy.empty(),
-          .chunk = model::sample_chunk(device, guided.denoiser(), image),
+          .chunk = chunk,
+          .evaluation_bytes = model::checked_evaluation_bytes(device, guided.denoiser(), image, chunk),
           .note = {}};
   job.note = note_of(f, job, checkpoint);
   return f.attribute_grid.empty() ? sample_images_of(f, device, job, checkpoint)

@@ -37,6 +37,7 @@ struct Request {
   kernels::Provider conv = kernels::Provider::own;
   int batch = 16, repeats = 5, threads = 0;
   std::optional<int> sampling = {};
+  bool evaluation = false;
 };
 
 template <FieldsOf<Request> Options, class Visit>
@@ -51,6 +52,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.threads, Field("threads", "of the CPU; 0: all", kThreads));
   visit(o.sampling,
         Field("sampling", "times samplers of about so many evaluations instead", from(1).to(10000)));
+  visit(o.evaluation, Field("evaluation", "times evaluations of the network alone, of a batch, instead"));
 }
 
 /// What is timed at once: long enough on a GPU that the start of a block does not count.
@@ -219,7 +221,8 @@ json measure_journal(const Request& f, double step) {
           {"share_of_step", line / (kStepsPerLine * step) + page / kSecondsPerPage}};
 }
 
-/// Rows of samplers, on a network as it is before training: its numbers do not change its speed.
+/// Rows of samplers, or of evaluations alone, on a network as it is before training: its numbers do not change its
+/// speed.
 json measure_sampling(const Request& f, const Setting& setting) {
   Device device({f.threads, setting.backend, f.conv});
   engine::ParamStore store(device);
@@ -231,6 +234,12 @@ json measure_sampling(const Request& f, const Setting& setting) {
                             model::Sde(),
                             {setting.network.height, setting.network.width, setting.network.channels},
                             f.repeats};
+  if (f.evaluation) {
+    const std::vector<double> seconds = speed.evaluations_alone(f.batch);
+    return json::array({{{"evaluation_seconds", seconds},
+                         {"evaluations_per_second", f.batch / timing_of(seconds).seconds},
+                         {"peak_bytes", peak_resident_bytes()}}});
+  }
   std::vector<model::SamplerKind> kinds;
   for (const auto& row : Names<model::SamplerKind>::kTable) kinds.push_back(row.value);
   return speed.rows(kinds, *f.sampling);
@@ -247,12 +256,15 @@ json measure_training(const Request& f, const Setting& setting) {
 
 int run(const Request& f) {
   const Setting setting = setting_of(f);
-  const json rows = f.sampling ? measure_sampling(f, setting) : measure_training(f, setting);
+  if (f.sampling && f.evaluation) fail("--sampling and --evaluation are two measurements: choose one");
+  const bool draws = f.sampling || f.evaluation;
+  const json rows = draws ? measure_sampling(f, setting) : measure_training(f, setting);
   Device device({f.threads, setting.backend});
   json report = {{"machine", machine_of(device).text()}, {"date", now_text()},
                  {"commit", apps::build_commit()},       {"preset", f.preset},
                  {"precision", name_of(f.precision)},    {"rows", rows}};
-  if (!f.sampling) report["batch"] = f.batch, report["journal"] = measure_journal(f, rows[0]["step_seconds"]);
+  if (!f.sampling) report["batch"] = f.batch;
+  if (!draws) report["journal"] = measure_journal(f, rows[0]["step_seconds"]);
   std::cout << io::json_text(report, 2) << "\n";
   return 0;
 }
@@ -262,5 +274,6 @@ int run(const Request& f) {
 
 int main(int argc, char** argv) {
   return ito::apps::run_program<ito::bench::Request>(
-      "Times whole training steps, or samplers, on this machine; prints JSON.", argc, argv, ito::bench::run);
+      "Times whole training steps, samplers, or evaluations of the network, on this machine; prints JSON.",
+      argc, argv, ito::bench::run);
 }

@@ -3,10 +3,11 @@
     python bench/compare_pytorch.py                                  small, both embeddings, batch 16, on the CPU
     python bench/compare_pytorch.py --preset celeba64 --batch 4
     python bench/compare_pytorch.py --preset my.json                 UNet2DModel's keyword arguments
+    python bench/compare_pytorch.py --preset celeba256 --batch 1 --tasks evaluation --diffusers --ito ./bench_train
     python bench/compare_pytorch.py --device cuda --preset celeba64 --batch 256 --gradients build-cuda/tests/cuda
 
-The network is bench/unet_torch.py, diffusers' UNet2DModel in plain PyTorch. A training step is the EDM loss,
-backward, clipping to norm 1, fused AdamW and an EMA of the weights; an evaluation is one denoiser call without
+The network is bench/unet_torch.py, diffusers' UNet2DModel in plain PyTorch, or with --diffusers that itself. A training
+step is the EDM loss, backward, clipping to norm 1, fused AdamW and an EMA of the weights; an evaluation is one denoiser call without
 gradients. On a GPU it runs under bf16 autocast, and images lie in the GPU's memory. Each mode runs in a process
 of its own, for a peak memory of its own. On the CPU the processes take turns in short blocks, so that a busy
 machine slows all of them equally; on a GPU one follows the other, and --out is rewritten after each. Images per
@@ -14,11 +15,15 @@ second are the median over blocks; only a quiet machine gives figures worth quot
 other suffer out of proportion), so the load average is printed with them. Needs torch, and a C++ compiler or
 Triton for the compiled modes, whose first step takes minutes.
 
+--ito names our program bench_train, which takes its turns in evaluations; "ratio" is its rate over that of the best
+mode.
+
 --gradients names the folder of our program network_gradients: before anything is timed, output and gradients
 of Ito and of PyTorch in bf16 are compared with PyTorch's in float32 (exit code 1 where ours are worse).
 """
 
 import argparse
+import importlib
 import json
 import math
 import multiprocessing
@@ -104,11 +109,32 @@ def evaluation_step(torch, model, images, compile_mode):
     return step
 
 
+def diffusers_unet():
+    from diffusers import UNet2DModel
+
+    class UNet(UNet2DModel):
+        def forward(self, x, c_noise):
+            # Of Fourier features diffusers takes the logarithm itself.
+            fourier = self.config.time_embedding_type == "fourier"
+            return super().forward(x, c_noise.exp() if fourier else c_noise).sample
+
+    return UNet
+
+
+def ito_seconds(preset, options):
+    """Seconds of a block of our evaluations, and the most memory in MiB."""
+    command = [options.ito, "--evaluation", "--preset", preset, "--device", options.device]
+    command += ["--batch", str(options.batch), "--repeats", str(options.steps), "--threads", str(options.threads)]
+    report = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    row = report["rows"][0]
+    return sum(row["evaluation_seconds"]), round(row["peak_bytes"] / 2**20)
+
+
 def worker(pipe, config, task, mode, options):
     """Builds one way of running, then answers each number of steps with the seconds they took."""
     import torch
-    from unet_torch import UNet
 
+    UNet = diffusers_unet() if options.diffusers else importlib.import_module("unet_torch").UNet
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = True
@@ -137,8 +163,10 @@ def worker(pipe, config, task, mode, options):
     pipe.send(round(peak))
 
 
-def measure(config, task, modes, options):
+def measure(preset, task, modes, options):
     """Runs these modes in turns; returns one row a mode."""
+    config = network_config(preset)
+    ito, ito_mib = [], 0
     context = multiprocessing.get_context("spawn")
     rows, pipes, blocks = {}, {}, {mode: [] for mode in modes}
     for mode in modes:
@@ -152,19 +180,26 @@ def measure(config, task, modes, options):
             seconds = pipes[mode].recv()
             if block > 0:  # the first only warms up
                 blocks[mode].append(seconds)
+        if options.ito and task == "evaluation" and block > 0:
+            seconds, ito_mib = ito_seconds(preset, options)
+            ito.append(seconds)
     for mode in modes:
         pipes[mode].send(None)
         rows[mode] |= summary(blocks[mode], options.batch * options.steps)
         rows[mode]["peak_mib"] = pipes[mode].recv()
+    if ito:
+        best = max(rows[mode]["images_per_s"] for mode in modes)
+        rows["ito"] = summary(ito, options.batch * options.steps) | dict(peak_mib=ito_mib)
+        rows["ito"]["ratio"] = round(rows["ito"]["images_per_s"] / best, 2)
     return rows
 
 
 def summary(blocks, images):
     rates = [images / seconds for seconds in blocks]
     return dict(
-        images_per_s=round(statistics.median(rates), 2),
-        lowest=round(min(rates), 2),
-        highest=round(max(rates), 2),
+        images_per_s=round(statistics.median(rates), 4),
+        lowest=round(min(rates), 4),
+        highest=round(max(rates), 4),
     )
 
 
@@ -225,6 +260,8 @@ def parse_arguments():
     parser.add_argument("--modes", nargs="+", choices=MODES)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--threads", type=int, default=0, help="PyTorch's own choice if 0")
+    parser.add_argument("--diffusers", action="store_true", help="diffusers' own UNet2DModel")
+    parser.add_argument("--ito", help="our program bench_train, to take its turns in evaluations")
     parser.add_argument("--gradients", help="the folder of network_gradients")
     parser.add_argument("--out", help="a file that receives the JSON, too")
     options = parser.parse_args()
@@ -253,11 +290,10 @@ def main():
     # In turns on the CPU; on a GPU, whose memory one mode may fill, one by one.
     turns = [options.modes] if options.device == "cpu" else [[mode] for mode in options.modes]
     for preset in presets:
-        config = network_config(preset)
         rows = report["results"].setdefault(preset, {task: {} for task in options.tasks})
         for modes in turns:
             for task in options.tasks:
-                rows[task] |= measure(config, task, modes, options)
+                rows[task] |= measure(preset, task, modes, options)
                 save()
     print(save())
     return 0 if good else 1

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/base/philox.h"
-#include "model/diffusion/sampler.h"
+#include "model/diffusion/sample_chunk.h"
 
 namespace ito::bench {
 

@@ -6,6 +6,7 @@
 
 #include "data/dataset.h"
 #include "data/pictures/contact_sheet.h"
+#include "model/diffusion/sample_chunk.h"
 #include "model/diffusion/sampler_options.h"
 #include "model/metrics/pixel_features.h"
 

@@ -1,6 +1,7 @@
 #include "bench/sampling_speed.h"
 
 #include "kernels/base/clock.h"
+#include "model/diffusion/sample_chunk.h"
 #include "model/diffusion/sampler.h"
 
 namespace ito::bench {
@@ -42,6 +43,14 @@ double seconds_of(Device& device, model::Sampler& sampler) {
 }
 
 }  // namespace
+
+std::vector<double> SamplingSpeed::evaluations_alone(int batch) const {
+  Evaluations alone(device, denoiser, image, batch);
+  alone.seconds(2);
+  std::vector<double> seconds;
+  for (int i = 0; i < repeats; ++i) seconds.push_back(alone.seconds(1));
+  return seconds;
+}
 
 json SamplingSpeed::rows(const std::vector<SamplerKind>& kinds, int evaluations) const {
   const int chunk = model::sample_chunk(device, denoiser, image);

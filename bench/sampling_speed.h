@@ -20,6 +20,9 @@ struct SamplingSpeed {
   /// time that is left when as many evaluations of the network alone are taken away, timed in turns with it; and the
   /// seconds of an evaluation over Heun's, in the same turns.
   nlohmann::json rows(const std::vector<model::SamplerKind>& kinds, int evaluations) const;
+
+  /// Seconds of each of `repeats` evaluations of the network alone, of so many images, after two that choose plans.
+  std::vector<double> evaluations_alone(int batch) const;
 };
 
 }  // namespace ito::bench

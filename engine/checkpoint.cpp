@@ -102,13 +102,15 @@ void save_buffers(const std::filesystem::path& file, ParamStore& store, Part par
   std::vector<io::TensorSpec> specs;
   for (const StateBuffer& b : buffers) specs.push_back({b.name, io::ElementType::f32, {b.count}});
   io::SafetensorsWriter writer(file, specs, counts);
-  std::vector<float> numbers;  // one buffer at a time: together they are several times the model
-  for (const StateBuffer& b : buffers) {
-    numbers.resize(size_t(b.count));
-    store.device().download(numbers.data(), b.data, numbers.size() * sizeof(float));
-    expect_finite(file, b.name, numbers.data(), b.count);
-    writer.write(numbers.data(), numbers.size() * sizeof(float));
-  }
+  constexpr int64_t kPiece = int64_t(1) << 20;  // a buffer is as large as the model
+  std::vector<float> numbers;
+  for (const StateBuffer& b : buffers)
+    for (int64_t first = 0; first < b.count; first += kPiece) {
+      numbers.resize(size_t(std::min(kPiece, b.count - first)));
+      store.device().download(numbers.data(), b.data + first, numbers.size() * sizeof(float));
+      expect_finite(file, b.name, numbers.data(), int64_t(numbers.size()));
+      writer.write(numbers.data(), numbers.size() * sizeof(float));
+    }
   writer.finish();
 }
 

@@ -92,6 +92,8 @@ class Device {
   void reserve(size_t bytes);
   Tape& tape() { return tape_; }
   bool dry() const { return dry_; }
+  /// Whether ops take the memory that kernels work in: not where a dry run counts values alone.
+  bool has_workspaces() const { return has_workspaces_; }
 
   Recorder& recorder() { return recorder_; }
 
@@ -110,18 +112,22 @@ class Device {
   size_t persistent_bytes_ = 0;
   Tape tape_;
   Recorder recorder_;
-  bool dry_ = false;
+  bool dry_ = false, has_workspaces_ = true;
 };
 
 /// While it lives, ops compute shapes and take measured memory, and nothing runs: peak bytes without the
 /// work.
 class DryRun {
  public:
-  explicit DryRun(Device& device) : device_(device) {
+  /// values: without what kernels work in, so that the peak is the same for every number of threads and processor.
+  enum class Counts : uint8_t { everything, values };
+
+  explicit DryRun(Device& device, Counts counts = Counts::everything) : device_(device) {
     device_.dry_ = true;
+    device_.has_workspaces_ = counts == Counts::everything;
     device_.measuring_.reset_peak();
   }
-  ~DryRun() { device_.dry_ = false; }
+  ~DryRun() { device_.dry_ = false, device_.has_workspaces_ = true; }
   DryRun(const DryRun&) = delete;
   DryRun& operator=(const DryRun&) = delete;
   size_t peak_bytes() const { return device_.measuring_.peak_bytes(); }

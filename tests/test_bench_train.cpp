@@ -29,5 +29,20 @@ TEST_CASE("a step of tiny, with and without Winograd") {
   CHECK(report["rows"][1]["convolutions"] == "direct");
 }
 
+TEST_CASE("evaluations of the network alone, of a batch") {
+  const tests::TempFolder folder;
+  const tests::Ended ended = tests::run_program(
+      folder.path(), "bench_train --evaluation --preset tiny --batch 2 --repeats 3 --device cpu");
+  REQUIRE(ended.code == 0);
+  const auto report = nlohmann::json::parse(ended.out);
+  CHECK(report["batch"] == 2);
+  REQUIRE(report["rows"].size() == 1);
+  const auto& row = report["rows"][0];
+  REQUIRE(row["evaluation_seconds"].size() == 3);
+  for (const auto& seconds : row["evaluation_seconds"]) CHECK(seconds > 0);
+  CHECK(row["evaluations_per_second"] > 0);
+  CHECK(row["peak_bytes"] > 0);
+}
+
 }  // namespace
 }  // namespace ito

@@ -29,6 +29,22 @@ double real(size_t i) { return (3.0 * double(i) - 7.0) / 4.0; }
 
 }  // namespace
 
+TEST_CASE("a tensor in pieces is the tensor, and no piece is larger than what was asked for") {
+  const SafetensorsReader reader(fixture("io_torch.safetensors"));
+  for (const char* name : {"conv.weight", "double"})
+    for (const int64_t piece : {1, 5, 12, 1000}) {
+      std::vector<float> joined;
+      reader.reals(
+          name,
+          [&](std::span<const float> some) {
+            CHECK(int64_t(some.size()) <= piece);
+            joined.insert(joined.end(), some.begin(), some.end());
+          },
+          piece);
+      CHECK(joined == reader.reals(name));
+    }
+}
+
 TEST_CASE("a file written by the safetensors package reads with names, types, shapes, metadata and numbers") {
   const SafetensorsReader reader(fixture("io_torch.safetensors"));
   CHECK(reader.metadata() == Metadata{{"format", "pt"}, {"note", "quotes \" and \u00fc"}});

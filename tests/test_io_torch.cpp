@@ -89,6 +89,24 @@ TEST_CASE("files written by torch.save in both forms: names, types, shapes, stri
   }
 }
 
+TEST_CASE("a tensor in pieces is the tensor, whatever its strides and however small the pieces") {
+  for (const char* name : {"torch_legacy.pth", "torch_zip.pth"}) {
+    const TorchFileReader file(fixture(name));
+    for (const char* tensor :
+         {"conv.weight", "conv.tied", "transposed", "steps", "half", "double", "empty", "scalar"})
+      for (const int64_t piece : {1, 7, 1000}) {
+        CAPTURE(tensor);
+        Numbers joined;
+        file.read(
+            tensor,
+            [&](std::span<const float> some) { joined.insert(joined.end(), some.begin(), some.end()); },
+            piece);
+        CHECK(joined == file.values(tensor));
+      }
+    CHECK(contains(error_of([&] { file.read("bytes", [](std::span<const float>) {}); }), "'bytes' is U8"));
+  }
+}
+
 TEST_CASE("a tree: tensors are named by keys and places, all else is ignored") {
   const TempFolder folder;
   const std::string other = tensor(storage("1", 2), 0, {2}, {1});

@@ -138,17 +138,26 @@ TEST_CASE("presets have the totals of their UNet2DModel counterparts") {
   CHECK(measure(preset("small").network).parameters == 3003043);
   CHECK(measure(preset("celeba64").network).parameters == 35811843);
   CHECK(measure(preset("celeba64-ddim").network).parameters == 78766339);
+  CHECK(measure(preset("faces128").network).parameters == 1336995);
+  CHECK(measure(preset("celeba128").network).parameters == 71502339);
+  CHECK(measure(preset("celeba256").network).parameters == 113738755);
   NetworkConfig small = preset("small").network, celeba = preset("celeba64").network;
-  small.embedding = celeba.embedding = EmbeddingKind::sinusoidal;
+  NetworkConfig large = preset("celeba256").network;
+  small.embedding = celeba.embedding = large.embedding = EmbeddingKind::sinusoidal;
   CHECK(measure(small).parameters == 2998947);
   CHECK(measure(celeba).parameters == 35746307);
+  CHECK(measure(large).parameters == 113673219);  // google/ddpm-celebahq-256
   CHECK(measure(preset("small").network).forward_flops == doctest::Approx(2.3e9).epsilon(0.03));
   CHECK(measure(preset("celeba64").network).forward_flops == doctest::Approx(46.7e9).epsilon(0.03));
+  CHECK(measure(preset("faces128").network).forward_flops == doctest::Approx(4.2e9).epsilon(0.03));
+  CHECK(measure(preset("celeba128").network).forward_flops == doctest::Approx(124e9).epsilon(0.03));
+  CHECK(measure(preset("celeba256").network).forward_flops == doctest::Approx(497e9).epsilon(0.03));
 }
 
 TEST_CASE("our config.json is diffusers': what it writes, we write") {
   const auto fixtures = read_json(kFixtures + "presets.json");
-  for (const char* name : {"tiny", "small", "celeba64", "celeba64-ddim"}) {
+  for (const char* name :
+       {"tiny", "small", "celeba64", "celeba64-ddim", "faces128", "celeba128", "celeba256"}) {
     CAPTURE(name);
     const auto ours = nlohmann::json::parse(to_json(preset(name).network));
     for (const auto& [key, value] : fixtures.at(name).at("config").items())

@@ -11,6 +11,7 @@
 #include "engine/io/atomic_file.h"
 #include "engine/io/element_type.h"
 #include "engine/io/mapped_file.h"
+#include "engine/io/to_f32.h"
 
 /// The safetensors format (github.com/huggingface/safetensors): 8 bytes, little-endian: length of the header;
 /// the header, JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ...,
@@ -52,10 +53,13 @@ class SafetensorsReader {
   std::vector<T> values(const std::string& name) const;
   /// The numbers of one tensor as f32 (to_f32.h). Error: no such tensor, or of another type than F16, BF16, F32 or F64.
   std::vector<float> reals(const std::string& name) const;
+  /// The same in pieces of so many numbers, in memory that does not grow with the tensor.
+  void reals(const std::string& name, const TakeNumbers& take, int64_t piece = kNumbersAPiece) const;
 
  private:
   void parse_header(uint64_t header_bytes);
   void check_ranges(uint64_t data_bytes);
+  const TensorInfo& real_at(const std::string& name) const;
   void copy_values(const std::string& name, ElementType wanted, void* destination) const;
 
   MappedFile file_;

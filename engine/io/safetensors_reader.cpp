@@ -7,7 +7,6 @@
 
 #include "engine/io/json_text.h"
 #include "engine/io/safetensors.h"
-#include "engine/io/to_f32.h"
 #include "kernels/base/byte_order.h"
 #include "kernels/base/error.h"
 
@@ -180,10 +179,26 @@ void SafetensorsReader::copy_values(const std::string& name, ElementType wanted,
   if (tensor.bytes() > 0) std::memcpy(destination, data(tensor), tensor.bytes());
 }
 
-std::vector<float> SafetensorsReader::reals(const std::string& name) const {
+const TensorInfo& SafetensorsReader::real_at(const std::string& name) const {
   const TensorInfo& tensor = at(name);
   if (!is_real(tensor.type))
     fail(cat(path().string(), ": '", name, "' is ", name_of(tensor.type), ", expected real numbers"));
+  return tensor;
+}
+
+void SafetensorsReader::reals(const std::string& name, const TakeNumbers& take, int64_t most) const {
+  const TensorInfo& tensor = real_at(name);
+  const auto size = int64_t(size_of(tensor.type)), count = int64_t(tensor.bytes()) / size;
+  std::vector<float> piece(size_t(std::min(count, most)));
+  for (int64_t first = 0; first < count; first += most) {
+    const int64_t n = std::min(most, count - first);
+    to_f32(tensor.type, data(tensor) + first * size, n, piece.data());
+    take({piece.data(), size_t(n)});
+  }
+}
+
+std::vector<float> SafetensorsReader::reals(const std::string& name) const {
+  const TensorInfo& tensor = real_at(name);
   std::vector<float> result(tensor.bytes() / size_of(tensor.type));
   to_f32(tensor.type, data(tensor), int64_t(result.size()), result.data());
   return result;

@@ -2,10 +2,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 
 #include "engine/io/element_type.h"
 
 namespace ito::io {
+
+/// Receives a tensor's numbers in C order, piece by piece.
+using TakeNumbers = std::function<void(std::span<const float>)>;
+inline constexpr int64_t kNumbersAPiece = int64_t(1) << 18;  // 1 MiB
 
 /// Whether to_f32 converts the type: f16, bf16, f32 and f64.
 bool is_real(ElementType type);

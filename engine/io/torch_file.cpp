@@ -8,7 +8,6 @@
 
 #include "engine/io/pickle.h"
 #include "engine/io/printable.h"
-#include "engine/io/to_f32.h"
 #include "engine/io/web_page.h"
 #include "engine/io/zip.h"
 #include "kernels/base/byte_order.h"
@@ -361,13 +360,35 @@ const TorchTensor& TorchFileReader::at(const std::string& name) const {
   return *tensor;
 }
 
-void TorchFileReader::read(const std::string& name, std::span<float> to) const {
+const TorchTensor& TorchFileReader::real_at(const std::string& name) const {
   const TorchTensor& tensor = at(name);
+  if (!is_real(tensor.type))
+    fail(cat(path().string(), ": '", name, "' is ", name_of(tensor.type), "; real numbers are expected"));
+  return tensor;
+}
+
+void TorchFileReader::read(const std::string& name, const TakeNumbers& take, int64_t most) const {
+  const TorchTensor& tensor = real_at(name);
+  if (tensor.size() == 0) return;
+  const bool scalar = tensor.shape.empty();
+  const int64_t rows = scalar ? 1 : tensor.shape[0], row = tensor.size() / rows;
+  const int64_t stride = scalar ? 0 : tensor.strides[0], some = std::max<int64_t>(1, most / row);
+  std::vector<float> piece;
+  for (int64_t first = 0; first < rows; first += some) {
+    const int64_t last = std::min(rows, first + some);
+    piece.resize(size_t((last - first) * row));
+    float* position = piece.data();
+    for (int64_t i = first; i < last; ++i)
+      read_strided(tensor, scalar ? 0 : 1, tensor.offset + i * stride, position);
+    take(piece);
+  }
+}
+
+void TorchFileReader::read(const std::string& name, std::span<float> to) const {
+  const TorchTensor& tensor = real_at(name);
   if (int64_t(to.size()) != tensor.size())
     fail(cat(path().string(), ": '", name, "' is of shape ", shape_text(tensor.shape), ", and ", to.size(),
              " numbers are wanted"));
-  if (!is_real(tensor.type))
-    fail(cat(path().string(), ": '", name, "' is ", name_of(tensor.type), "; real numbers are expected"));
   if (to.empty()) return;
   float* position = to.data();
   read_strided(tensor, 0, tensor.offset, position);

@@ -11,6 +11,7 @@
 
 #include "engine/io/element_type.h"
 #include "engine/io/mapped_file.h"
+#include "engine/io/to_f32.h"
 
 /// Files of PyTorch's torch.save: a pickle that describes tensors, and their storages. Until PyTorch 1.6 one after the
 /// other, since then in a zip archive; both are read.
@@ -50,8 +51,12 @@ class TorchFileReader {
   /// has, not of a real type.
   void read(const std::string& name, std::span<float> to) const;
   std::vector<float> values(const std::string& name) const;
+  /// The same in pieces of whole rows (indices of the first axis), of about so many numbers each.
+  void read(const std::string& name, const TakeNumbers& take, int64_t piece = kNumbersAPiece) const;
 
  private:
+  const TorchTensor& real_at(const std::string& name) const;
+
   MappedFile file_;
   std::vector<TorchTensor> tensors_;
   std::unordered_map<std::string, size_t> index_;

@@ -51,6 +51,7 @@ Conv2dDims conv2d_dims(const Concat& x, const Tensor& w, const ConvTerms& terms,
 Tensor workspace(const Conv2dDims& d, const Tensor& x, ConvPass pass) {
   Device& device = x.device();
   if (auto* const calls = device.recorder().conv_calls) calls->push_back({d, pass});
+  if (!device.has_workspaces()) return {};
   const size_t bytes = device.query(
       [&](auto& s) { return kernels::conv2d_workspace_bytes(s, device.conv_policy(), d, x.dtype(), pass); });
   return bytes ? Tensor(device, {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};

@@ -14,6 +14,7 @@ namespace {
 
 Tensor workspace(const LinearDims& d, const Tensor& x, ConvPass pass) {
   Device& device = x.device();
+  if (!device.has_workspaces()) return {};
   const size_t bytes = device.query(
       [&](auto& s) { return kernels::linear_workspace_bytes(s, device.conv_policy(), d, x.dtype(), pass); });
   return bytes ? Tensor(device, {int64_t(div_up(bytes, sizeof(float)))}, DType::f32) : Tensor{};

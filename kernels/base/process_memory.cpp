@@ -72,6 +72,8 @@ size_t resident_bytes() {
 }
 
 size_t peak_resident_bytes() {
+  // rusage also counts what this process was before exec, a copy of its parent.
+  if (const auto kibibytes = number_in("/proc/self/status", "VmHWM:")) return *kibibytes * 1024;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return size_t(usage.ru_maxrss) * 1024;

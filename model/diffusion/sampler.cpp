@@ -5,6 +5,7 @@
 
 #include "kernels/base/math.h"
 #include "kernels/threshold.h"
+#include "model/diffusion/sample_chunk.h"
 
 namespace ito::model {
 
@@ -30,26 +31,6 @@ std::vector<uint8_t> quantised(const std::vector<float>& numbers) {
   std::transform(numbers.begin(), numbers.end(), pixels.begin(),
                  [](float x) { return uint8_t(std::clamp(std::floor(127.5f * x + 128.0f), 0.0f, 255.0f)); });
   return pixels;
-}
-
-int sample_chunk(engine::Device& device, const Denoiser& denoiser, const engine::Shape& image) {
-  constexpr int kOnCpu = 8, kOnGpu = 64;
-  if (device.backend() == engine::Backend::cpu) return kOnCpu;
-  const auto evaluation_bytes = [&](int64_t chunk) {
-    engine::DryRun dry(device);
-    engine::NoGrad off(device);
-    const auto input = [&](int64_t n) {
-      return Tensor(device, {n, image[0], image[1], image[2]}, denoiser.compute);
-    };
-    const auto c_noise = [&](int64_t n) { return Tensor(device, {n}, DType::f32); };
-    const int64_t asked = denoiser.doubled ? 2 * chunk : chunk;
-    const Tensor f = denoiser.network(input(asked), c_noise(asked));
-    if (denoiser.guide) denoiser.guide->network(input(chunk), c_noise(chunk));
-    return dry.peak_bytes();
-  };
-  int chunk = kOnGpu;
-  while (chunk > 1 && evaluation_bytes(chunk) > device.usable_bytes()) chunk /= 2;
-  return chunk;
 }
 
 Sampler::Sampler(engine::Device& device, const Denoiser& denoiser, const SamplerPlan& plan,

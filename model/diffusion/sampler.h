@@ -17,10 +17,6 @@
 
 namespace ito::model {
 
-/// Images sampled together on a device, 8 or, on a GPU, 64, halved where its memory is too short for one
-/// evaluation. It never depends on --count: a library's arithmetic may depend on it, and an image may not.
-int sample_chunk(engine::Device&, const Denoiser&, const engine::Shape& image);
-
 /// The model's numbers are not finite, so it is broken.
 class NotFinite : public Error {
  public:

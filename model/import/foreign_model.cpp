@@ -94,15 +94,23 @@ std::vector<Match> matched(const ForeignModel& model, const engine::ParamStore& 
   return result;
 }
 
-std::vector<float> numbers_of(const Match& match) {
-  std::vector<float> all = match.tensor->read();
-  if (match.rows.empty()) return all;
-  const size_t each = all.size() / size_t(match.tensor->shape[0]);
-  std::vector<float> chosen(match.rows.size() * each);
-  for (size_t i = 0; i < match.rows.size(); ++i)
-    std::copy_n(all.begin() + std::ptrdiff_t(size_t(match.rows[i]) * each), each,
-                chosen.begin() + std::ptrdiff_t(i * each));
-  return chosen;
+/// Gives the numbers of a match piece by piece. Its rows ascend, as they do in every file.
+void each_piece(const Match& match, const io::TakeNumbers& take) {
+  if (match.rows.empty()) return match.tensor->read(take);
+  int64_t each = 1, row = 0;
+  for (size_t k = 1; k < match.tensor->shape.size(); ++k) each *= match.tensor->shape[k];
+  size_t taken = 0;
+  std::vector<float> chosen;
+  match.tensor->read([&](std::span<const float> piece) {
+    chosen.clear();
+    for (; !piece.empty(); piece = piece.subspan(size_t(each)), ++row)
+      if (taken < match.rows.size() && match.rows[taken] == row) {
+        chosen.insert(chosen.end(), piece.begin(), piece.begin() + std::ptrdiff_t(each));
+        ++taken;
+      }
+    take(chosen);
+  });
+  if (taken != match.rows.size()) fail(cat("rows of ", match.tensor->name, " are not in ascending order"));
 }
 
 void write_weights(const fs::path& to, const ForeignModel& model, const engine::ParamStore& store) {
@@ -113,11 +121,18 @@ void write_weights(const fs::path& to, const ForeignModel& model, const engine::
   io::SafetensorsWriter writer(to, specs, {{"format", "pt"}, {"step", "0"}});
   for (size_t i = 0; i < matches.size(); ++i) {
     const Match& match = matches[i];
-    std::vector<float> values = numbers_of(match);
-    if (model.change) model.change(specs[i].name, values);
-    for (float value : values)
-      if (!std::isfinite(value)) fail(cat(model.file.string(), ": ", match.tensor->name, " holds ", value));
-    writer.write(values.data(), values.size() * sizeof(float));
+    size_t before = 0;
+    each_piece(match, [&](std::span<const float> piece) {
+      std::vector<float> changed;
+      if (model.change) {
+        changed.assign(piece.begin(), piece.end());
+        model.change(specs[i].name, before, changed);
+        before += piece.size(), piece = changed;
+      }
+      for (const float value : piece)
+        if (!std::isfinite(value)) fail(cat(model.file.string(), ": ", match.tensor->name, " holds ", value));
+      writer.write(piece.data(), piece.size_bytes());
+    });
   }
   writer.finish();
 }
@@ -130,16 +145,16 @@ void use_null_class(ForeignModel& model, int null_class) {
     fail(classes ? cat("the model has the classes 0 to ", classes - 1, ", of which ", null_class, " is none")
                  : cat("the model has no classes, so that ", null_class, " cannot mean none of them"));
   const ForeignPart part = model.part_of(cat(kClassEmbedding, ".weight"));
-  std::vector<float> embedding;
+  std::vector<float> none;
   for (const ForeignTensor& tensor : model.tensors)
-    if (tensor.name == part.tensor) embedding = tensor.read();
-  const size_t width = embedding.size() / size_t(classes);
-  const std::vector<float> none(embedding.begin() + std::ptrdiff_t(size_t(null_class) * width),
-                                embedding.begin() + std::ptrdiff_t(size_t(null_class + 1) * width));
-  model.change = [none](const std::string& name, std::vector<float>& numbers) {
+    if (tensor.name == part.tensor)
+      each_piece({&tensor, {null_class}},
+                 [&](std::span<const float> piece) { none.insert(none.end(), piece.begin(), piece.end()); });
+  model.change = [none](const std::string& name, size_t before, std::vector<float>& numbers) {
     const bool table = name == cat(kClassEmbedding, ".weight");
     if (!table && name != "time_embedding.linear_2.bias") return;
-    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] += (table ? -1 : 1) * none[i % none.size()];
+    for (size_t i = 0; i < numbers.size(); ++i)
+      numbers[i] += (table ? -1 : 1) * none[(before + i) % none.size()];
   };
   model.options.drop_condition = TrainingOptions{}.drop_condition;
   model.notes.push_back(cat("class ", null_class, " means none: guidance leads away from it"));

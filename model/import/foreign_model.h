@@ -29,8 +29,8 @@ struct ForeignModel {
   ForeignTensors tensors;                                  // those to be used, under their file's names
   std::function<ForeignPart(const std::string&)> part_of;  // of one of our parameters
   std::map<std::string, int64_t> left_out;                 // rows of a tensor that no parameter takes
-  std::function<void(const std::string&, std::vector<float>&)>
-      change;                      // of a parameter's numbers; empty: none
+  /// Changes a piece of a parameter's numbers, of which there have been so many before; empty: nothing is changed.
+  std::function<void(const std::string&, size_t before, std::vector<float>&)> change;
   std::vector<std::string> notes;  // what a user should know
   std::string licence;             // what is known about it
   std::string flags;               // of the program that trained it, where they say what it is

@@ -16,8 +16,9 @@ ForeignTensors torch_tensors(const fs::path& file, io::TorchContent content) {
   const auto reader = std::make_shared<const io::TorchFileReader>(file, content);
   ForeignTensors tensors;
   for (const io::TorchTensor& tensor : reader->tensors())
-    tensors.push_back(
-        {tensor.name, tensor.shape, [reader, name = tensor.name] { return reader->values(name); }});
+    tensors.push_back({tensor.name, tensor.shape, [reader, name = tensor.name](const io::TakeNumbers& take) {
+                         reader->read(name, take);
+                       }});
   return tensors;
 }
 
@@ -25,8 +26,9 @@ ForeignTensors safetensors_tensors(const fs::path& file) {
   const auto reader = std::make_shared<const io::SafetensorsReader>(file);
   ForeignTensors tensors;
   for (const io::TensorInfo& tensor : reader->tensors())
-    tensors.push_back(
-        {tensor.name, tensor.shape, [reader, name = tensor.name] { return reader->reals(name); }});
+    tensors.push_back({tensor.name, tensor.shape, [reader, name = tensor.name](const io::TakeNumbers& take) {
+                         reader->reals(name, take);
+                       }});
   return tensors;
 }
 

@@ -14,7 +14,9 @@ namespace ito::model {
 struct ForeignTensor {
   std::string name;
   std::vector<int64_t> shape;
-  std::function<std::vector<float>()> read;  // in C order, as f32. Error: not of real numbers
+  /// Gives the numbers as f32 in C order, piece by piece: a tensor is never in memory as a whole. Error: not of real
+  /// numbers.
+  std::function<void(const io::TakeNumbers&)> read;
 };
 using ForeignTensors = std::vector<ForeignTensor>;
 

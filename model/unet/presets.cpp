@@ -18,9 +18,10 @@ NetworkConfig unet(int size, std::vector<int> channels, std::vector<bool> attent
   return c;
 }
 
-/// DDIM's: strided convolutions padded on the right and at the bottom only, as in the TensorFlow original.
-NetworkConfig ddim_celeba() {
-  NetworkConfig c = unet(64, {128, 256, 256, 256, 512}, {false, false, true, false, false}, 2, 32, 0);
+/// DDPM's and DDIM's: one head, strided convolutions padded on the right and at the bottom only, as in the TensorFlow
+/// original.
+NetworkConfig ddpm(int size, std::vector<int> channels, std::vector<bool> attention) {
+  NetworkConfig c = unet(size, std::move(channels), std::move(attention), 2, 32, 0);
   c.pad_both_sides = false;
   c.norm_eps = 1e-6f;
   return c;
@@ -50,11 +51,18 @@ const std::vector<Preset>& presets() {
        unet(32, {32, 64, 64}, {false, false, true}, 1, 8, 0)},
       {"faces64", "32x(1,1,2,2), 64 px: the demo's on a faster machine",
        unet(64, {32, 32, 64, 64}, {false, false, false, true}, 1, 8, 0)},
+      {"faces128", "32x(1,1,1,2,2), 128 px: drawn faces on a CPU, with patience",
+       unet(128, {32, 32, 32, 64, 64}, {false, false, false, false, true}, 1, 8, 0)},
       {"small", "32x(1,2,2,4), 64 px: a day on a CPU",
        unet(64, {32, 64, 64, 128}, {false, false, true, false}, 1, 32, 0)},
       {"celeba64", "128x(1,2,2,2), 2 blocks, 64 px: CelebA on a GPU",
        unet(64, {128, 256, 256, 256}, {false, false, true, false}, 2, 32, 64)},
-      {"celeba64-ddim", "128x(1,2,2,2,4), 2 blocks, 64 px: the network of DDIM's CelebA", ddim_celeba()},
+      {"celeba64-ddim", "128x(1,2,2,2,4), 2 blocks, 64 px: the network of DDIM's CelebA",
+       ddpm(64, {128, 256, 256, 256, 512}, {false, false, true, false, false})},
+      {"celeba128", "128x(1,1,2,2,4), 2 blocks, 128 px: celeba256 with one level less",
+       ddpm(128, {128, 128, 256, 256, 512}, {false, false, false, true, false})},
+      {"celeba256", "128x(1,1,2,2,4,4), 2 blocks, 256 px: the network of DDPM's CelebA-HQ",
+       ddpm(256, {128, 128, 256, 256, 512, 512}, {false, false, false, false, true, false})},
       {"document", "64-128-256-512, ReLU, added skips: the specification's", specification()},
       {"tutorial", "32-64-128-256: the score-SDE tutorial's", tutorial()},
   };
