@@ -7,9 +7,9 @@
     python bench/compare_pytorch.py --device cuda --preset celeba64 --batch 256 --gradients build-cuda/tests/cuda
 
 The network is bench/unet_torch.py, diffusers' UNet2DModel in plain PyTorch, or with --diffusers that itself. A training
-step is the EDM loss, backward, clipping to norm 1, fused AdamW and an EMA of the weights; an evaluation is one denoiser call without
-gradients. On a GPU it runs under bf16 autocast, and images lie in the GPU's memory. Each mode runs in a process
-of its own, for a peak memory of its own. On the CPU the processes take turns in short blocks, so that a busy
+step is the EDM loss, backward, clipping to norm 1, fused AdamW and an EMA of the weights; an evaluation is one denoiser
+call without gradients. On a GPU it runs under bf16 autocast, and images lie in the GPU's memory. Each mode runs in a
+process of its own, for a peak memory of its own. On the CPU the processes take turns in short blocks, so that a busy
 machine slows all of them equally; on a GPU one follows the other, and --out is rewritten after each. Images per
 second are the median over blocks; only a quiet machine gives figures worth quoting (threads that wait for each
 other suffer out of proportion), so the load average is printed with them. Needs torch, and a C++ compiler or
