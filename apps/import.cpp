@@ -2,6 +2,7 @@
 
 #include "apps/console/number_text.h"
 #include "apps/console/program.h"
+#include "apps/console/stopping.h"
 #include "kernels/base/commands.h"
 #include "kernels/base/path_text.h"
 #include "model/import/foreign_model.h"
@@ -69,7 +70,8 @@ void fields(Options& o, Visit&& visit) {
 }
 
 int write(const model::ForeignModel& model, const std::string& out) {
-  const model::Imported imported = write_imported(out, model);
+  const model::Imported imported =
+      write_imported(out, model, [] { stop_if_interrupted("nothing was imported"); });
   const model::TrainingOptions& o = model.options;
   std::cout << "read       " << model.file.string() << ": " << imported.tensors << " tensors, "
             << thousands(imported.parameters) << " parameters, " << o.network.width << "x" << o.network.height
@@ -107,6 +109,7 @@ int import_adm(const AdmRequest& f) {
 
 int main(int argc, char** argv) {
   using namespace ito::apps;
+  catch_interrupts();
   CLI::App app{"Turns what others trained into checkpoints. Nothing in their files is executed."};
   app.require_subcommand(1);
   CLI::App* diffusers =

@@ -23,6 +23,7 @@
 #include "kernels/base/path_text.h"
 #include "model/import/scheduler.h"
 #include "model/training/checkpoint.h"
+#include "model/training/class_request.h"
 #include "model/training/power_average.h"
 
 /// ./inspect checkpoint DIR | data DIR | image FILE | forward ... | ema ... | export ...: only reads, except for the
@@ -88,6 +89,7 @@ void fields(Options& o, Visit&& visit) {
 struct ForwardRequest {
   std::string checkpoint, input, output;
   double c_noise = 0;
+  std::optional<int> image_class;
 };
 
 template <FieldsOf<ForwardRequest> Options, class Visit>
@@ -97,6 +99,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.c_noise,
         Field("c_noise", "the noise level as the network gets it (EDM: ln sigma / 4)", from(-1e30).to(1e30))
             .required());
+  visit(o.image_class, Field("class", "of the images, of a model with classes", from(0).to(1e6)));
   visit(o.output, Field("output", "y.npy").required());
 }
 
@@ -323,8 +326,19 @@ int forward(const ForwardRequest& f) {
   const std::vector<float> c_noise(size_t(n), float(f.c_noise));
   const engine::Tensor input = engine::Tensor::from(device, {n, h, w, c}, engine::DType::f32,
                                                     permuted(x.as<float>(), n, c, h * w).data());
-  const engine::Tensor y = (*loaded.network)(
-      {input, engine::Tensor::from(device, {n}, engine::DType::f32, c_noise.data()), {}, {}, {}});
+  model::NetworkInput given{
+      input, engine::Tensor::from(device, {n}, engine::DType::f32, c_noise.data()), {}, {}, {}};
+  if (const int classes = loaded.options.network.classes) {
+    if (!f.image_class) fail(cat("the model has ", classes, " classes; name one with --class"));
+    const std::vector<float> rows =
+        model::ClassRequest(classes, f.image_class).conditions(std::vector<uint64_t>(size_t(n)));
+    const std::vector<float> keep(size_t(n), 1.0f);
+    given.condition = engine::Tensor::from(device, {n, classes}, engine::DType::f32, rows.data());
+    given.keep = engine::Tensor::from(device, {n}, engine::DType::f32, keep.data());
+  } else if (f.image_class) {
+    fail("--class: the model has no classes");
+  }
+  const engine::Tensor y = (*loaded.network)(given);
   const std::vector<float> out = permuted(static_cast<const float*>(y.data()), n, h * w, c);
   io::write_npy(f.output, io::ElementType::f32, x.shape, out.data());
   std::cout << "wrote      " << f.output << ": F(x; " << f.c_noise << ") of " << n << " images, rms "
@@ -372,6 +386,8 @@ int export_model(const ExportRequest& f) {
   std::cout << "wrote      " << f.out << ": the model of " << checkpoint.string() << " in "
             << name_of(f.weights) << "; " << commands::kSample << " --checkpoint " << shell_quoted(f.out)
             << " draws from it\n";
+  if (fs::exists(checkpoint / "import.json"))  // where it came from, and under which licence
+    fs::copy_file(checkpoint / "import.json", fs::path(f.out) / "import.json");
   std::string why;
   if (const auto files = model::diffusers_files(loaded.options, &why)) {
     std::cout << "diffusers  " << files->pipeline << ".from_pretrained('" << f.out << "')(" << files->call

@@ -1,31 +1,20 @@
 #include <doctest/doctest.h>
 
-#include <bit>
-#include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "engine/io/safetensors.h"
-#include "io_helpers.h"
+#include "import_peers.h"
 #include "model/diffusion/sampler.h"
 #include "model/import/adm_flags.h"
+#include "model/import/adm_names.h"
 #include "model/import/foreign_model.h"
 #include "model/import/scheduler.h"
 #include "model/training/checkpoint.h"
 #include "model/training/class_request.h"
 #include "model/training/fine_tuning.h"
 #include "model/unet/network.h"
-#include "parity_recipe.h"
-#include "torch_pickles.h"
 
 /// Models of improved-diffusion, guided-diffusion and consistency_models: flags, names, packings, classes; outputs and
 /// images of small networks against guided-diffusion's own (tests/reference/adm_values.py).
 namespace ito::tests {
 namespace {
-
-namespace fs = std::filesystem;
-using namespace model;
-using nlohmann::json;
 
 const json& recorded() {
   static const json all = json::parse(std::ifstream(fixture("adm.json")));
@@ -34,30 +23,14 @@ const json& recorded() {
 
 using Named = std::vector<std::pair<std::string, std::vector<int64_t>>>;
 
-int64_t count_of(const std::vector<int64_t>& shape) {
-  int64_t n = 1;
-  for (const int64_t extent : shape) n *= extent;
-  return n;
-}
-
 /// torch.save of a dict of tensors with the recipe's numbers.
-std::string torch_file(const Named& tensors) {
-  std::vector<std::string> keys;
-  std::string data;
-  torch_pickles::Items items;
+std::string file_of(const Named& tensors) {
+  std::vector<NamedNumbers> named;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, shape] = tensors[i];
-    const int64_t n = count_of(shape);
-    keys.push_back(std::to_string(i));
-    std::vector<int64_t> strides(shape.size(), 1);
-    for (size_t k = shape.size() - 1; k > 0; --k) strides[k - 1] = strides[k] * shape[k];
-    items.emplace_back(name,
-                       torch_pickles::tensor(torch_pickles::storage(keys.back(), n), 0, shape, strides));
-    data += torch_pickles::little_endian(uint64_t(n), 8);
-    const std::vector<float> numbers = parity_parameter(uint32_t(i), name, shape);
-    data.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float));
+    named.push_back({name, shape, parity_parameter(uint32_t(i), name, shape)});
   }
-  return torch_pickles::legacy(torch_pickles::dict(items), keys, data);
+  return torch_file(named);
 }
 
 Named tensors_of(const json& c) {
@@ -65,15 +38,6 @@ Named tensors_of(const json& c) {
   for (const json& t : c.at("tensors"))
     tensors.emplace_back(t.at(0).get<std::string>(), t.at(1).get<std::vector<int64_t>>());
   return tensors;
-}
-
-std::vector<float> channels_last(const std::vector<float>& from, int n, int c, int pixels) {
-  std::vector<float> to(from.size());
-  for (int i = 0; i < n; ++i)
-    for (int k = 0; k < c; ++k)
-      for (int p = 0; p < pixels; ++p)
-        to[size_t((i * pixels + p) * c + k)] = from[size_t((i * c + k) * pixels + p)];
-  return to;
 }
 
 /// The largest difference, over the largest number.
@@ -151,7 +115,7 @@ TEST_CASE("networks and images of ADM's family are those of guided-diffusion's o
     CAPTURE(flags);
     const fs::path file = folder / cat("model", number, ".pt"), made = folder / cat("made", number);
     ++number;
-    put(file, torch_file(tensors_of(c)));
+    put(file, file_of(tensors_of(c)));
     const Imported imported = write_imported(made, adm_model(file, {flags, AdmCode::guided}));
     engine::Device device;
     const LoadedModel model = load_model(device, made);
@@ -185,17 +149,33 @@ TEST_CASE("networks and images of ADM's family are those of guided-diffusion's o
   }
 }
 
+TEST_CASE("q, k and v are rows of one tensor, in two orders") {
+  const NetworkConfig c =
+      adm_flags("--image_size 32 --num_channels 32 --num_heads 2", AdmCode::guided).network;
+  const int channels = c.block_channels.back(), w = channels / 2;
+  for (const auto& [part, name] : {std::pair{0, "to_q"}, {1, "to_k"}, {2, "to_v"}}) {
+    const std::string ours = cat("mid_block.attentions.0.", name, ".bias");
+    const ForeignPart legacy = adm_part(ours, c, false), split = adm_part(ours, c, true);
+    CHECK((legacy.tensor == "middle_block.1.qkv.bias" && split.tensor == legacy.tensor));
+    REQUIRE((legacy.rows.size() == size_t(channels) && split.rows.size() == size_t(channels)));
+    for (const int channel : {0, 1, w - 1, w, channels - 1}) {
+      const int head = channel / w, within = channel % w;
+      CHECK(legacy.rows[size_t(channel)] == head * 3 * w + part * w + within);
+      CHECK(split.rows[size_t(channel)] == part * channels + channel);
+    }
+  }
+}
+
 TEST_CASE("the indices of a respacing are a grid's") {
   for (const json& row : recorded().at("respacing")) {
     const int levels = row.at(0).get<int>();
     const std::string text = row.at(1).get<std::string>();
     CAPTURE(text);
+    if (text == "1") continue;  // theirs is index 0, from which nothing can be drawn: it is refused
     const AdmFlags flags =
         adm_flags(cat("--diffusion_steps ", levels, " --timestep_respacing ", text), AdmCode::guided);
     std::vector<int> indices = table_indices(*flags.sampler.grid, *flags.sampler.steps, levels);
     std::reverse(indices.begin(), indices.end());
-    if (text == "1")
-      continue;  // theirs is index 0, the level with the least noise, from which nothing can be drawn
     CHECK(indices == row.at(2).get<std::vector<int>>());
   }
 }
@@ -272,7 +252,10 @@ TEST_CASE("flags that Ito does not understand are refused by name and value") {
       {"--noise_schedule sqrt --resblock_updown True", "noise_schedule must be linear or cosine, is sqrt"},
       {"--resblock_updown maybe", "resblock_updown must be True or False, is maybe"},
       {"--timestep_respacing 10,20 --resblock_updown True", "sections are not among Ito's grids"},
-      {"--timestep_respacing ddim300 --resblock_updown True", "300 must divide diffusion_steps 1000"},
+      {"--timestep_respacing ddim300 --resblock_updown True",
+       "no whole stride visits so many of diffusion_steps 1000"},
+      {"--timestep_respacing ddim334 --resblock_updown True", "its stride of 3 is not among Ito's grids"},
+      {"--timestep_respacing 1 --resblock_updown True", "timestep_respacing must be"},
       {"--classifier_scale 1.0 --resblock_updown True", "guidance by a classifier"},
       {"--sigma_small True --resblock_updown True", "of improved-diffusion and of another program at once"},
       {"--training_mode progdist", "training_mode must be edm, consistency_distillation or"},
@@ -290,7 +273,7 @@ TEST_CASE("a file of ADM's is compared with its flags; classes and what its samp
   const TempFolder folder;
   const json& with_classes = recorded().at("cases").at(1);
   const std::string flags = with_classes.at("flags").get<std::string>();
-  put(folder / "model.pt", torch_file(tensors_of(with_classes)));
+  put(folder / "model.pt", file_of(tensors_of(with_classes)));
   const auto error = [&](const std::string& of, const std::string& file = "model.pt") {
     return error_of([&] {
       write_imported(folder / "never", adm_model(folder / file, {of, AdmCode::guided}));
@@ -312,9 +295,22 @@ TEST_CASE("a file of ADM's is compared with its flags; classes and what its samp
                  "has no output_blocks.1.1.in_layers.0.weight, which the network"));
   CHECK(contains(error(replaced("--channel_mult 1,2,2", "--channel_mult 1,2,3")),
                  "the network of its configuration has"));
-  put(folder / "ddim.pt", torch_file({{"down.0.block.0.conv1.weight", {2, 2, 3, 3}}}));
+  put(folder / "ddim.pt", file_of({{"down.0.block.0.conv1.weight", {2, 2, 3, 3}}}));
   CHECK(contains(error(flags, "ddim.pt"), "its tensors are named as those of ddim"));
   CHECK(contains(error_of([&] { ddim_model(folder / "model.pt"); }), "import it as adm, with its flags"));
+  // Below a name of its own the weights are found, of two networks neither.
+  Named inside = tensors_of(with_classes), twice = inside;
+  for (auto& [name, shape] : inside) name = "module." + name;
+  put(folder / "module.pt", file_of(inside));
+  CHECK(adm_model(folder / "module.pt", {flags, AdmCode::guided}).tensors.size() == inside.size());
+  twice.insert(twice.end(), inside.begin(), inside.end());
+  put(folder / "twice.pt", file_of(twice));
+  CHECK(contains(error(flags, "twice.pt"), "has several networks, at '' and 'module.'"));
+  inside.emplace_back("step", std::vector<int64_t>{1});
+  put(folder / "more.pt", file_of(inside));
+  std::string notes;
+  for (const std::string& note : adm_model(folder / "more.pt", {flags, AdmCode::guided}).notes) notes += note;
+  CHECK(contains(notes, "the weights are those of 'module.'; 1 other tensors are left out"));
   CHECK_FALSE(fs::exists(folder / "never"));
 
   write_imported(folder / "made", adm_model(folder / "model.pt", {flags, AdmCode::guided}));
@@ -348,7 +344,7 @@ TEST_CASE("a class that means none is taken from all embeddings, which changes n
   const TempFolder folder;
   const json& c = recorded().at("cases").at(1);
   const std::string flags = c.at("flags").get<std::string>();
-  put(folder / "model.pt", torch_file(tensors_of(c)));
+  put(folder / "model.pt", file_of(tensors_of(c)));
   const AdmChoice plain{flags, AdmCode::guided}, with_none{flags, AdmCode::guided, 2};
   write_imported(folder / "plain", adm_model(folder / "model.pt", plain));
   write_imported(folder / "none", adm_model(folder / "model.pt", with_none));

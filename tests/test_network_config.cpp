@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "model/training/checkpoint.h"
-#include "model/unet/network.h"
 #include "model/unet/presets.h"
 #include "tests/helpers.h"
 #include "tests/small_run.h"
@@ -371,23 +370,6 @@ TEST_CASE("what ADM's networks have is diffusers' own keys, which are there only
   other["down_block_types"][3] = "DownBlock2D", other["up_block_types"][3] = "UpBlock2D";
   other.erase("downsample_type"), other.erase("upsample_type");  // about blocks with attention alone
   CHECK_FALSE(first_difference(network_config_from_json(other.dump()), no_attention));
-}
-
-TEST_CASE("groups by a norm's own channels, heads by their number") {
-  NetworkConfig c = preset("tiny").network;
-  c.groups = 0, c.heads = 4;
-  CHECK((c.groups_of(16) == 4 && c.groups_of(64) == 16 && c.groups_of(128) == 32 && c.groups_of(512) == 32));
-  CHECK((c.groups_of(2) == 1 && c.heads_of(32) == 4));
-  CHECK(contains(error_of([&] { c.groups_of(144); }), "144 channels do not divide into 32 norm groups"));
-  CHECK(contains(error_of([&] { c.heads_of(30); }), "30 channels do not divide into 4 attention heads"));
-  const json j = json::parse(to_json(c));
-  CHECK((j.at("norm_num_groups").is_null() && j.at("ito_heads") == 4));
-  CHECK_FALSE(first_difference(network_config_from_json(j.dump()), c));
-  measure(c);  // it makes a network
-  c.head_width = 8;
-  CHECK(contains(error_of([&] { check(c); }), "either the number of heads is given, or their width"));
-  c.heads = 0;
-  CHECK(c.heads_of(32) == 4);
 }
 
 TEST_CASE("the labels of augmented images are a key that is there only where the network has them") {

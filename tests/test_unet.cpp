@@ -313,6 +313,40 @@ TEST_CASE("a dropped condition is no condition") {
   CHECK(run(one.data()) != run(nullptr));
 }
 
+TEST_CASE("networks that no memory holds are refused at once") {
+  const auto with = [](const char* key, const nlohmann::json& value) {
+    nlohmann::json j = nlohmann::json::parse(to_json(preset("tiny").network));
+    j[key] = value;
+    return tests::error_of([&] { network_config_from_json(j.dump()); });
+  };
+  const std::string most =
+      "a network has at most 64 blocks a level, 65536 channels and a condition of 100000 numbers";
+  CHECK(tests::contains(with("layers_per_block", 100000000), most));
+  CHECK(tests::contains(with("num_class_embeds", 2147483647), most));
+  CHECK(tests::contains(with("ito_condition", 2147483647), most));
+  CHECK(tests::contains(with("block_out_channels", {16, 1 << 20}), "a level has 1048576 channels"));
+}
+
+TEST_CASE("groups by a norm's own channels, heads by their number") {
+  NetworkConfig c = preset("tiny").network;
+  c.groups = 0, c.heads = 4;
+  CHECK((c.groups_of(16) == 4 && c.groups_of(64) == 16 && c.groups_of(128) == 32 && c.groups_of(512) == 32));
+  CHECK((c.groups_of(2) == 1 && c.heads_of(32) == 4));
+  CHECK(tests::contains(tests::error_of([&] { c.groups_of(144); }),
+                        "144 channels do not divide into 32 norm groups"));
+  CHECK(tests::contains(tests::error_of([&] { c.heads_of(30); }),
+                        "30 channels do not divide into 4 attention heads"));
+  const nlohmann::json j = nlohmann::json::parse(to_json(c));
+  CHECK((j.at("norm_num_groups").is_null() && j.at("ito_heads") == 4));
+  CHECK_FALSE(first_difference(network_config_from_json(j.dump()), c));
+  measure(c);  // it makes a network
+  c.head_width = 8;
+  CHECK(tests::contains(tests::error_of([&] { check(c); }),
+                        "either the number of heads is given, or their width"));
+  c.heads = 0;
+  CHECK(c.heads_of(32) == 4);
+}
+
 TEST_CASE("impossible networks are refused with a reason") {
   CHECK(error_of([] { preset("smal"); }).find("small") != std::string::npos);
   NetworkConfig config = preset("small").network;

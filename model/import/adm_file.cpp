@@ -10,6 +10,29 @@ const ForeignTensor* find(const ForeignTensors& tensors, const std::string& name
   return nullptr;
 }
 
+/// The weights of a file: at its root, or below one name, such as "module." or "state_dict/".
+ForeignTensors weights_in(const std::filesystem::path& file, std::vector<std::string>& notes) {
+  const ForeignTensors all = torch_tensors(file, io::TorchContent::tree);
+  constexpr std::string_view kFirst = "input_blocks.0.0.weight";
+  std::vector<std::string> prefixes;
+  for (const ForeignTensor& tensor : all)
+    if (tensor.name.ends_with(kFirst))
+      prefixes.push_back(tensor.name.substr(0, tensor.name.size() - kFirst.size()));
+  if (prefixes.empty()) {
+    const std::string format = recognised_format(all);
+    fail(cat(file.string(), " is no file of ADM's: it has no ", kFirst,
+             format.empty() ? "" : cat("; its tensors are named as those of ", format)));
+  }
+  if (prefixes.size() > 1)
+    fail(cat(file.string(), " has several networks, at '", prefixes[0], "' and '", prefixes[1],
+             "': save the one to import by itself"));
+  const ForeignTensors weights = below(all, prefixes[0]);
+  if (weights.size() < all.size())
+    notes.push_back(cat("the weights are those of '", prefixes[0], "'; ", all.size() - weights.size(),
+                        " other tensors are left out"));
+  return weights;
+}
+
 int64_t rows_of(const ForeignTensors& tensors, const std::string& name) {
   const ForeignTensor* tensor = find(tensors, name);
   return tensor && !tensor->shape.empty() ? tensor->shape[0] : 0;
@@ -32,12 +55,7 @@ ForeignModel adm_model(const std::filesystem::path& file, const AdmChoice& choic
   AdmFlags flags = adm_flags(choice.flags, choice.code);
   ForeignModel model;
   model.format = "adm", model.file = file, model.flags = choice.flags, model.notes = flags.notes;
-  model.tensors = torch_tensors(file, io::TorchContent::tree);
-  if (!find(model.tensors, "input_blocks.0.0.weight")) {
-    const std::string format = recognised_format(model.tensors);
-    fail(cat(file.string(), " is no file of ADM's: it has no input_blocks.0.0.weight",
-             format.empty() ? "" : cat("; its tensors are named as those of ", format)));
-  }
+  model.tensors = weights_in(file, model.notes);
   const int64_t classes = rows_of(model.tensors, "label_emb.weight"),
                 outputs = rows_of(model.tensors, "out.2.weight");
   compare(file, flags, classes, outputs);

@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "kernels/base/math.h"
 #include "kernels/base/options.h"
 
 namespace ito::model {
@@ -237,10 +238,16 @@ void read_respacing(Given& given, SamplerOptions& sampler, int levels) {
   if (text.find(',') != std::string::npos)
     fail(
         cat("timestep_respacing ", text.substr(0, 60), ": sections are not among Ito's grids; leave it out"));
-  const int count = parse_option<int>("timestep_respacing", text.substr(strides ? 4 : 0), from(1).to(levels));
+  const int count = parse_option<int>("timestep_respacing", text.substr(strides ? 4 : 0), from(2).to(levels));
   sampler.steps = count, sampler.grid = strides ? Grid::leading : Grid::linspace;
-  if (strides && levels % count)
-    fail(cat("timestep_respacing ", text, ": ", count, " must divide diffusion_steps ", levels));
+  if (!strides) return;
+  int stride = 1;  // as they find it: the first whole one that visits so many
+  while (stride < levels && div_up(levels, stride) != count) ++stride;
+  if (stride == levels)
+    fail(cat("timestep_respacing ", text, ": no whole stride visits so many of diffusion_steps ", levels));
+  if (stride != levels / count)
+    fail(cat("timestep_respacing ", text, ": its stride of ", stride,
+             " is not among Ito's grids; leave it out"));
 }
 
 void read_chain(Given& given, AdmFlags& f) {

@@ -113,8 +113,11 @@ NetworkConfig network_of(const ForeignTensors& weights, const std::string& file,
     c.block_channels.push_back(channels_of(block(level, 0)));
     c.attention.push_back(channels_of(cat("down.", level, ".attn.0.q.weight")) > 0);
   }
-  if (recognised_format(weights) == "adm")
+  const std::string format = recognised_format(weights);
+  if (format == "adm")
     fail(cat(file, " is of improved- or guided-diffusion: import it as adm, with its flags"));
+  if (format == "diffusers")
+    fail(cat(file, " is of diffusers: import the folder that it is in, as diffusers"));
   if (c.block_channels.empty() || !channels_of("conv_in.weight"))
     fail(cat(file, " is no checkpoint of ddim's or pytorch_diffusion's: it has no conv_in.weight or no ",
              block(0, 0)));

@@ -27,7 +27,9 @@ constexpr std::array kWeightFiles = {"diffusion_pytorch_model.safetensors",
                                      "diffusion_pytorch_model.bin",
                                      "diffusion_pytorch_model.bin.index.json",
                                      "diffusion_pytorch_model.fp16.safetensors",
-                                     "diffusion_pytorch_model.fp16.bin"};
+                                     "diffusion_pytorch_model.safetensors.index.fp16.json",
+                                     "diffusion_pytorch_model.fp16.bin",
+                                     "diffusion_pytorch_model.bin.index.fp16.json"};
 
 ForeignTensors weights_in(const fs::path& file) {
   if (file.extension() == ".json") return indexed_tensors(file);
@@ -108,6 +110,10 @@ ForeignModel diffusers_model(const fs::path& folder, std::optional<int> null_cla
              "the logarithm of a noise level, and not its index"));
   o.diffusion = read.diffusion, o.own_sampler = read.sampler, model.notes = read.notes;
   model.tensors = weights_in(model.file);
+  model.name = fs::absolute(folder).lexically_normal().filename().string();
+  if (model.name.empty())
+    model.name = fs::absolute(folder).lexically_normal().parent_path().filename().string();
+  if (model.file.extension() == ".json") model.parts = files_of_index(model.file);
   const bool older = std::any_of(model.tensors.begin(), model.tensors.end(), [](const ForeignTensor& tensor) {
     return tensor.name.find(".query.") != std::string::npos;
   });
@@ -122,7 +128,7 @@ ForeignModel diffusers_model(const fs::path& folder, std::optional<int> null_cla
     for (const char* name : {"conv_out.weight", "conv_out.bias"})
       model.left_out[name] = outputs - o.network.channels;
   if (null_class) use_null_class(model, *null_class);
-  if (model.file.string().find(".fp16.") != std::string::npos)
+  if (model.file.string().find("fp16") != std::string::npos)
     model.notes.emplace_back("the weights were rounded to half precision by who published them");
   return model;
 }

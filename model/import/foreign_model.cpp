@@ -113,13 +113,15 @@ void each_piece(const Match& match, const io::TakeNumbers& take) {
   if (taken != match.rows.size()) fail(cat("rows of ", match.tensor->name, " are not in ascending order"));
 }
 
-void write_weights(const fs::path& to, const ForeignModel& model, const engine::ParamStore& store) {
+void write_weights(const fs::path& to, const ForeignModel& model, const engine::ParamStore& store,
+                   const std::function<void()>& before_each) {
   const std::vector<Match> matches = matched(model, store);
   std::vector<io::TensorSpec> specs;
   for (const engine::ParameterSpec& spec : store.specs())
     specs.push_back({spec.name, io::ElementType::f32, engine::file_shape(spec)});
   io::SafetensorsWriter writer(to, specs, {{"format", "pt"}, {"step", "0"}});
   for (size_t i = 0; i < matches.size(); ++i) {
+    if (before_each) before_each();
     const Match& match = matches[i];
     size_t before = 0;
     each_piece(match, [&](std::span<const float> piece) {
@@ -171,7 +173,8 @@ std::string recognised_format(const ForeignTensors& tensors) {
   return "";
 }
 
-Imported write_imported(const fs::path& folder, const ForeignModel& model) {
+Imported write_imported(const fs::path& folder, const ForeignModel& model,
+                        const std::function<void()>& before_each) {
   check(model.options);
   engine::Device device;
   engine::ParamStore store(device);
@@ -182,13 +185,16 @@ Imported write_imported(const fs::path& folder, const ForeignModel& model) {
   io::write_file_atomic(atomic.path() / "unet/config.json", to_json(model.options.network));
   io::write_file_atomic(atomic.path() / "options.json", to_json(model.options));
   write_diffusers_files(atomic.path(), model.options);
-  write_weights(atomic.path() / "unet/diffusion_pytorch_model.safetensors", model, store);
+  write_weights(atomic.path() / "unet/diffusion_pytorch_model.safetensors", model, store, before_each);
   nlohmann::json origin = {{"format", model.format},
                            {"file", model.file.filename().string()},
                            {"sha256", io::sha256_of_file(model.file)},
                            {"licence", model.licence},
                            {"notes", model.notes}};
   if (!model.flags.empty()) origin["flags"] = model.flags;
+  if (!model.name.empty()) origin["folder"] = model.name;
+  for (const fs::path& part : model.parts)
+    origin["parts"][part.filename().string()] = io::sha256_of_file(part);
   io::write_file_atomic(atomic.path() / "import.json", io::json_text(origin, 2) + "\n");
   atomic.commit();
   return {store.trainable_count(), int64_t(store.specs().size())};

@@ -24,7 +24,9 @@ struct ForeignPart {
 /// A model in another program's files, understood.
 struct ForeignModel {
   std::string format;                                      // "diffusers"
-  std::filesystem::path file;                              // of the weights
+  std::string name;                                        // of the model's folder, where it is one
+  std::filesystem::path file;                              // of the weights, or their index
+  std::vector<std::filesystem::path> parts;                // that the index names
   TrainingOptions options;                                 // network, diffusion, own sampler, crop
   ForeignTensors tensors;                                  // those to be used, under their file's names
   std::function<ForeignPart(const std::string&)> part_of;  // of one of our parameters
@@ -78,6 +80,8 @@ struct Imported {
 /// Writes the model as a checkpoint folder that ./sample, ./evaluate, ./inspect and --from take, and import.json, where
 /// it came from: format, file, SHA-256, notes. One tensor at a time is in memory. Error: a parameter is missing, of
 /// another shape or not finite; a tensor belongs to no parameter.
-Imported write_imported(const std::filesystem::path& folder, const ForeignModel& model);
+/// `before_each` is called before each tensor, and may throw.
+Imported write_imported(const std::filesystem::path& folder, const ForeignModel& model,
+                        const std::function<void()>& before_each = {});
 
 }  // namespace ito::model

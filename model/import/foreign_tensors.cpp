@@ -32,8 +32,11 @@ ForeignTensors safetensors_tensors(const fs::path& file) {
   return tensors;
 }
 
-ForeignTensors indexed_tensors(const fs::path& index) {
-  std::map<std::string, std::set<std::string>> wanted;  // names by file
+namespace {
+
+/// The tensors of each file that an index names.
+std::map<std::string, std::set<std::string>> read_index(const fs::path& index) {
+  std::map<std::string, std::set<std::string>> wanted;
   try {
     const auto json = parse_shallow(io::read_file(index), "it is nested too deeply");
     for (const auto& [name, file] : json.at("weight_map").items())
@@ -43,10 +46,23 @@ ForeignTensors indexed_tensors(const fs::path& index) {
   } catch (const Error& e) {
     e.rethrow_at(index.string());
   }
-  ForeignTensors all;
-  for (const auto& [file, names] : wanted) {
+  for (const auto& [file, names] : wanted)
     if (fs::path(file).filename() != file)
       fail(cat(index.string(), ": '", file, "' is not a file next to it"));
+  return wanted;
+}
+
+}  // namespace
+
+std::vector<fs::path> files_of_index(const fs::path& index) {
+  std::vector<fs::path> files;
+  for (const auto& [file, names] : read_index(index)) files.push_back(index.parent_path() / file);
+  return files;
+}
+
+ForeignTensors indexed_tensors(const fs::path& index) {
+  ForeignTensors all;
+  for (const auto& [file, names] : read_index(index)) {
     const fs::path path = index.parent_path() / file;
     const ForeignTensors tensors =
         path.extension() == ".safetensors" ? safetensors_tensors(path) : torch_tensors(path);

@@ -29,6 +29,9 @@ ForeignTensors safetensors_tensors(const std::filesystem::path& file);
 /// lacks a tensor, or has others.
 ForeignTensors indexed_tensors(const std::filesystem::path& index);
 
+/// The files that an index names. Error: not such an index.
+std::vector<std::filesystem::path> files_of_index(const std::filesystem::path& index);
+
 /// Those whose name begins with the prefix, without it.
 ForeignTensors below(const ForeignTensors& tensors, const std::string& prefix);
 

@@ -95,13 +95,19 @@ const std::vector<std::pair<const char*, Grid>> kSpacings = {
 
 /// What all three have.
 void read_common(Keys& keys, Scheduler& s) {
-  const Prediction prediction = keys.choice("prediction_type", "epsilon", kPredictions);
+  // Before prediction_type files of 2022 had predict_epsilon; they also name the kind of arrays.
+  const bool noise = keys.flag("predict_epsilon", true);
+  keys.without_meaning("tensor_format");
+  const Prediction prediction = keys.choice("prediction_type", noise ? "epsilon" : "sample", kPredictions);
   s.diffusion = default_diffusion(NetworkKind::unet, prediction);
   s.diffusion.preconditioning.condition = NoiseCondition::index;
   s.diffusion.sde.kind = SdeKind::table;
   NoiseTableOptions& table = s.diffusion.sde.table;
   table.levels = keys.number("num_train_timesteps", 1000);
   table.beta_start = keys.number("beta_start", 1e-4), table.beta_end = keys.number("beta_end", 0.02);
+  for (const double beta : {table.beta_start, table.beta_end})
+    if (!(beta > 0 && beta < 1))
+      fail(cat("beta_start and beta_end: every beta must be above 0 and below 1, not ", beta));
   table.schedule = keys.choice("beta_schedule", "linear", kSchedules);
   table.betas = keys.numbers("trained_betas");
   if (!table.betas.empty()) {
@@ -240,9 +246,13 @@ std::string missing_in_diffusers(const TrainingOptions& o) {
     return "its UNet2DModel has neither patches nor conditions nor added skips";
   if (o.network.heads || !o.network.groups)
     return "its UNet2DModel has heads of one width and norms of one number of groups";
+  if (o.network.embedding != EmbeddingKind::sinusoidal || o.network.activation != Activation::silu)
+    return "with these schedulers its UNet2DModel has the positional embedding and SiLU";
+  if (p.prediction == Prediction::consistency) return "";
   if (o.network.classes)
-    return "its pipelines pass no classes to a network (its UNet2DModel itself reads this one's folder "
-           "unet/)";
+    return "its DDIM and DDPM pipelines pass no classes to a network (its UNet2DModel itself reads this "
+           "one's "
+           "folder unet/)";
   if (o.diffusion.sde.kind != SdeKind::table || p.condition != NoiseCondition::index)
     return cat("its schedulers are for a table of noise levels, and this model learned under ",
                name_of(o.diffusion.sde.kind), " and is given ", name_of(p.condition));
@@ -254,10 +264,38 @@ std::string missing_in_diffusers(const TrainingOptions& o) {
 
 }  // namespace
 
+namespace {
+
+std::string index_of(const std::string& pipeline, const char* scheduler) {
+  const json index = {{"_class_name", pipeline},
+                      {"scheduler", {"diffusers", scheduler}},
+                      {"unet", {"diffusers", "UNet2DModel"}}};
+  return io::json_text(index, 2) + "\n";
+}
+
+DiffusersFiles consistency_files(const TrainingOptions& o) {
+  const DiffusionOptions& d = o.diffusion;
+  const std::string clip = o.own_sampler ? o.own_sampler->clip.value_or("static") : "static";
+  const json j = {{"_class_name", "CMStochasticIterativeScheduler"},
+                  {"num_train_timesteps", 40},
+                  {"sigma_min", d.preconditioning.boundary_sigma},
+                  {"sigma_max", d.sde.sigma_max},
+                  {"sigma_data", d.preconditioning.sigma_data},
+                  {"s_noise", 1.0},
+                  {"rho", 7.0},
+                  {"clip_denoised", clip == "static"}};
+  const std::string pipeline = "ConsistencyModelPipeline";
+  return {io::json_text(j, 2) + "\n", index_of(pipeline, "CMStochasticIterativeScheduler"), pipeline,
+          o.network.classes ? "num_inference_steps=1, class_labels=0" : "num_inference_steps=1", ""};
+}
+
+}  // namespace
+
 std::optional<DiffusersFiles> diffusers_files(const TrainingOptions& o, std::string* why) {
   const std::string missing = missing_in_diffusers(o);
   if (why) *why = missing;
   if (!missing.empty()) return {};
+  if (o.diffusion.preconditioning.prediction == Prediction::consistency) return consistency_files(o);
   const SamplerOptions own = o.own_sampler.value_or(SamplerOptions{.sampler = SamplerKind::ddim});
   const NoiseTableOptions& table = o.diffusion.sde.table;
   const bool ancestral = own.sampler == SamplerKind::ancestral;
@@ -282,15 +320,14 @@ std::optional<DiffusersFiles> diffusers_files(const TrainingOptions& o, std::str
   else
     j["set_alpha_to_one"] = own.final_step != FinalStep::first_level;
   const std::string pipeline = ancestral ? "DDPMPipeline" : "DDIMPipeline";
-  const json index = {{"_class_name", pipeline},
-                      {"scheduler", {"diffusers", j["_class_name"]}},
-                      {"unet", {"diffusers", "UNet2DModel"}}};
-  DiffusersFiles files{io::json_text(j, 2) + "\n", io::json_text(index, 2) + "\n", pipeline, "", ""};
+  DiffusersFiles files{io::json_text(j, 2) + "\n",
+                       index_of(pipeline, ancestral ? "DDPMScheduler" : "DDIMScheduler"), pipeline, "", ""};
   files.call = cat("num_inference_steps=", own.steps.value_or(usual.steps));
   if (!ancestral && own.eta.value_or(0) > 0) files.call += cat(", eta=", *own.eta);
   if (!ancestral && clip == "static") files.call += ", use_clipped_model_output=True";
   if (!ancestral && own.grid == Grid::linspace)
     files.note = "with linspace diffusers' DDIM aims at other levels than those that it visits next";
+  if (ancestral) files.note = "the noise of its steps is PyTorch's";
   return files;
 }
 

@@ -48,6 +48,11 @@ void check(const NetworkConfig& c) {
   if (c.channels < 1 || c.layers_per_block < 1 || c.groups < 0 || c.condition < 0 || c.classes < 0 ||
       c.head_width < 0 || c.heads < 0)
     fail("channels and blocks must be positive, and no other number below 0");
+  constexpr int kMostBlocks = 64, kMostChannels = 1 << 16, kMostConditions = 100000;
+  if (c.layers_per_block > kMostBlocks || c.channels > kMostChannels || c.condition > kMostConditions ||
+      c.classes > kMostConditions)
+    fail(cat("a network has at most ", kMostBlocks, " blocks a level, ", kMostChannels,
+             " channels and a condition of ", kMostConditions, " numbers"));
   if (c.condition && c.classes) fail("a network has attributes or classes, not both");
   if (c.heads && c.head_width) fail("either the number of heads is given, or their width");
   if (c.kind != NetworkKind::unet && (c.scale_shift || c.residual_resampling || c.classes))
@@ -55,7 +60,7 @@ void check(const NetworkConfig& c) {
              name_of(c.kind)));
   if (!(c.dropout >= 0 && c.dropout < 1)) fail(cat("dropout must be in [0, 1), is ", c.dropout));
   for (int channels : c.block_channels) {
-    if (channels < 1) fail(cat("a level has ", channels, " channels"));
+    if (channels < 1 || channels > kMostChannels) fail(cat("a level has ", channels, " channels"));
     if (c.kind == NetworkKind::unet) c.groups_of(channels), c.heads_of(channels);
   }
 }
