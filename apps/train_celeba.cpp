@@ -240,7 +240,7 @@ int train(const Flags& flags) {
   describe(options, images, size, device);
   model::Trainer trainer(device, options, image_set(images, options));
   const auto begin = [&] {
-    const std::vector<std::string> notes = model::begin_from(source->model, trainer);
+    std::vector<std::string> notes = model::begin_from(source->model, trainer);
     source.reset();  // a model's memory
     return notes;
   };

@@ -233,14 +233,15 @@ std::vector<uint8_t> sample_images(engine::Device& device, const Denoiser& denoi
   const size_t chunk = size_t(sampler.chunk());
   const double chunks = double(div_up(seeds.size(), chunk));
   std::vector<uint8_t> pixels;
-  for (size_t first = 0; first < seeds.size(); first += chunk) {
+  double chunks_before = 0;
+  for (size_t first = 0; first < seeds.size(); first += chunk, ++chunks_before) {
     const size_t last = std::min(first + chunk, seeds.size());
     const std::vector<uint64_t> some(seeds.begin() + std::ptrdiff_t(first),
                                      seeds.begin() + std::ptrdiff_t(last));
     if (denoiser.prepare) denoiser.prepare(some);
     const std::vector<uint8_t> made = sampler.sample(some, {.progress = [&](double done) {
                                                        if (progress)
-                                                         progress((double(first / chunk) + done) / chunks);
+                                                         progress((chunks_before + done) / chunks);
                                                      }});
     pixels.insert(pixels.end(), made.begin(), made.end());
   }

@@ -26,7 +26,7 @@ ForeignTensors weights_in(const std::filesystem::path& file, std::vector<std::st
   if (prefixes.size() > 1)
     fail(cat(file.string(), " has several networks, at '", prefixes[0], "' and '", prefixes[1],
              "': save the one to import by itself"));
-  const ForeignTensors weights = below(all, prefixes[0]);
+  ForeignTensors weights = below(all, prefixes[0]);
   if (weights.size() < all.size())
     notes.push_back(cat("the weights are those of '", prefixes[0], "'; ", all.size() - weights.size(),
                         " other tensors are left out"));

@@ -171,7 +171,7 @@ std::vector<int> whole_numbers(const std::string& name, const std::string& list)
 std::vector<int> multiples(Given& given, AdmCode code, int size) {
   const std::string list = given.text("channel_mult", "");
   if (!list.empty()) {
-    const std::vector<int> numbers = whole_numbers("channel_mult", list);
+    std::vector<int> numbers = whole_numbers("channel_mult", list);
     if (numbers.front() != 1) fail(cat("channel_mult must begin with 1, is ", list.substr(0, 60)));
     return numbers;
   }
@@ -198,12 +198,10 @@ void read_heads(Given& given, NetworkConfig& network) {
   for (int level = 0; level < network.levels(); ++level)
     if (network.attention[size_t(level)]) widths.insert(network.block_channels[size_t(level)]);
   // Where all are equally wide, heads have a width, which diffusers can say, too.
-  if (widths.size() > 1)
-    network.heads = heads == 1 ? 0 : heads;
-  else if (heads > 1 && *widths.begin() % heads == 0)
+  if (widths.size() == 1 && heads > 1 && *widths.begin() % heads == 0)
     network.head_width = *widths.begin() / heads;
-  else
-    network.heads = heads == 1 ? 0 : heads;  // check() says what is wrong
+  else if (heads > 1)
+    network.heads = heads;
 }
 
 NetworkConfig read_network(Given& given, AdmCode code) {
