@@ -138,6 +138,30 @@ TEST_CASE("files that are cut off, at every percent, and pickles that would run 
   CHECK_FALSE(fs::exists(marker));
 }
 
+TEST_CASE("rows are taken whole, wherever a reader's pieces end") {
+  constexpr int kClasses = 5, kWidth = 11, kPiece = 7;
+  std::vector<float> table(size_t(kClasses * kWidth));
+  for (size_t i = 0; i < table.size(); ++i) table[i] = float(i);
+  ForeignModel model;
+  model.options.network.classes = kClasses;
+  model.part_of = [](const std::string& name) { return ForeignPart{name}; };
+  model.tensors = {{"class_embedding.weight", {kClasses, kWidth}, [&](const io::TakeNumbers& take) {
+                      const std::span<const float> all = table;
+                      for (size_t at = 0; at < all.size(); at += kPiece)
+                        take(all.subspan(at, std::min(size_t(kPiece), all.size() - at)));
+                    }}};
+  for (int none = 0; none < kClasses; ++none) {
+    use_null_class(model, none);
+    std::vector<float> bias(size_t(kWidth), 0.5f), row(table.begin(), table.begin() + kWidth);
+    model.change("time_embedding.linear_2.bias", 0, bias);
+    model.change("class_embedding.weight", 0, row);
+    for (int i = 0; i < kWidth; ++i) {
+      CHECK(bias[size_t(i)] == 0.5f + float(none * kWidth + i));
+      CHECK(row[size_t(i)] == -float(none * kWidth));
+    }
+  }
+}
+
 TEST_CASE("tensors that do not fit are named, and nothing is left behind") {
   const Peer peer;
   const TempFolder folder;

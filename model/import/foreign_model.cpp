@@ -94,20 +94,22 @@ std::vector<Match> matched(const ForeignModel& model, const engine::ParamStore& 
   return result;
 }
 
-/// Gives the numbers of a match piece by piece. Its rows ascend, as they do in every file.
+/// Gives the numbers of a match piece by piece. Its rows ascend, as they do in every file; a reader's pieces may end
+/// within a row.
 void each_piece(const Match& match, const io::TakeNumbers& take) {
   if (match.rows.empty()) return match.tensor->read(take);
-  int64_t each = 1, row = 0;
-  for (size_t k = 1; k < match.tensor->shape.size(); ++k) each *= match.tensor->shape[k];
-  size_t taken = 0;
+  size_t each = 1, taken = 0, at = 0;  // numbers of a row, rows taken, numbers seen
+  for (size_t k = 1; k < match.tensor->shape.size(); ++k) each *= size_t(match.tensor->shape[k]);
   std::vector<float> chosen;
   match.tensor->read([&](std::span<const float> piece) {
     chosen.clear();
-    for (; !piece.empty(); piece = piece.subspan(size_t(each)), ++row)
-      if (taken < match.rows.size() && match.rows[taken] == row) {
-        chosen.insert(chosen.end(), piece.begin(), piece.begin() + std::ptrdiff_t(each));
-        ++taken;
-      }
+    while (!piece.empty()) {
+      const std::span<const float> part = piece.first(std::min(each - at % each, piece.size()));
+      const bool wanted = taken < match.rows.size() && size_t(match.rows[taken]) == at / each;
+      if (wanted) chosen.insert(chosen.end(), part.begin(), part.end());
+      at += part.size(), piece = piece.subspan(part.size());
+      if (wanted && at % each == 0) ++taken;
+    }
     take(chosen);
   });
   if (taken != match.rows.size()) fail(cat("rows of ", match.tensor->name, " are not in ascending order"));
