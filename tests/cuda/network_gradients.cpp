@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "engine/checkpoint.h"
 #include "engine/io/safetensors.h"
 #include "engine/ops.h"
 #include "model/unet/network.h"
@@ -30,16 +31,13 @@ std::vector<float> transposed(const std::vector<float>& values, int64_t outer, i
   return result;
 }
 
-std::vector<int64_t> file_shape(const engine::ParameterSpec& spec) {
-  std::vector<int64_t> shape;
-  for (int i = 0; i < spec.shape.rank(); ++i) shape.push_back(spec.shape[i]);
-  return spec.filter ? std::vector<int64_t>{shape[0], shape[3], shape[1], shape[2]} : shape;
-}
-
-/// A filter's numbers from the file's order to ours, or back.
+/// A parameter's numbers from the file's order to ours, or back.
 std::vector<float> reordered(const engine::ParameterSpec& spec, const std::vector<float>& values,
                              bool to_file) {
-  if (!spec.filter) return values;
+  if (spec.layout == engine::FileLayout::same) return values;
+  if (spec.layout == engine::FileLayout::table)
+    return to_file ? transposed(values, 1, spec.shape[0], spec.shape[1])
+                   : transposed(values, 1, spec.shape[1], spec.shape[0]);
   const int64_t taps = spec.shape[1] * spec.shape[2], channels = spec.shape[3];
   return to_file ? transposed(values, spec.shape[0], taps, channels)
                  : transposed(values, spec.shape[0], channels, taps);
@@ -67,7 +65,7 @@ void set_weights(engine::ParamStore& store) {
   for (size_t position = 0; position < names.size(); ++position) {
     const int index = store.find(names[position]);
     const engine::ParameterSpec& spec = store.specs()[size_t(index)];
-    const auto values = parity_parameter(uint32_t(position), spec.name, file_shape(spec));
+    const auto values = parity_parameter(uint32_t(position), spec.name, engine::file_shape(spec));
     store.write(index, engine::Track::master, reordered(spec, values, false));
   }
   store.refresh_half();
@@ -121,7 +119,7 @@ Result run(const Wish& wish) {
     std::vector<float> gradient(size_t(spec.shape.count()));
     device.download(gradient.data(), store.gradients() + store.offset(int(i)),
                     gradient.size() * sizeof(float));
-    result.add("grad." + spec.name, file_shape(spec), reordered(spec, gradient, true));
+    result.add("grad." + spec.name, engine::file_shape(spec), reordered(spec, gradient, true));
   }
   return result;
 }
