@@ -110,4 +110,9 @@ Tensor squared_error(const Tensor& y, const Tensor& target, const Tensor& weight
 Tensor gaussian_nll(const Tensor& y, const Tensor& target, const Tensor& weight, const Tensor& u,
                     double share, Tensor plain = {});
 
+/// sum_n weight[n] (sqrt(scale[n] |y[n] - target[n]|^2 + c^2) - c) -> [1], c > 0 (kernels/pseudo_huber.h). y [N,...];
+/// target of y's shape, scale and weight [N], in f32 (f64 if y is). Only y gets a gradient.
+Tensor pseudo_huber(const Tensor& y, const Tensor& target, const Tensor& scale, const Tensor& weight,
+                    double c);
+
 }  // namespace ito::engine

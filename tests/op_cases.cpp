@@ -171,6 +171,12 @@ const std::vector<OpCase> kOpCases = {
      144,
      {false, true, true, true},
      {true, false, false, true}},
+    {"pseudo_huber",
+     {{3, 4, 4, 3}, {3, 4, 4, 3}, {3}, {3}},
+     [](const Inputs& t) { return pseudo_huber(t[0], t[1], scale_samples(t[2], t[2]), t[3], 5); },
+     144,
+     {false, true, true, true},
+     {true, false, false, false}},
 };
 
 }  // namespace
