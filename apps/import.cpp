@@ -78,8 +78,7 @@ int write(const model::ForeignModel& model, const std::string& out) {
             << " pixels\n";
   for (const std::string& note : model.notes) std::cout << "note       " << note << "\n";
   std::cout << "licence    " << model.licence << "\n";
-  std::cout << "draws by   "
-            << model::text_of(model::settle(*o.own_sampler, o.diffusion.preconditioning.prediction)) << "\n"
+  std::cout << "draws by   " << model::text_of(model::settle({}, o)) << "\n"
             << "wrote      " << out << "; " << commands::kSample << " --checkpoint " << shell_quoted(out)
             << " draws from it\n";
   return 0;

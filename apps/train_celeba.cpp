@@ -13,6 +13,7 @@
 #include "apps/training/run_data.h"
 #include "apps/training/source.h"
 #include "data/pictures/contact_sheet.h"
+#include "data/pictures/image.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/commands.h"
 #include "kernels/base/math.h"
@@ -35,6 +36,8 @@ model::ImageSet image_set(const data::Dataset& images, const model::TrainingOpti
   return set;
 }
 
+bool tunes(const model::TrainingOptions& o) { return o.objective == model::ObjectiveKind::consistency; }
+
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
               engine::Device& device) {
   std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x"
@@ -46,7 +49,8 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << "objective  " << name_of(o.diffusion.sde.kind) << ", "
             << name_of(o.diffusion.preconditioning.prediction) << " prediction, "
             << name_of(o.diffusion.weighting) << " weighting, " << name_of(o.diffusion.draw.kind)
-            << " noise levels\n"
+            << " noise levels"
+            << (tunes(o) ? cat(", tuned to consistency in ", o.consistency.stages, " stages") : "") << "\n"
             << "training   " << thousands(o.steps) << " steps of " << o.batch
             << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "") << " images, " << name_of(o.precision)
             << ", on " << where(device) << "\n";
@@ -118,10 +122,18 @@ double probe(engine::Device& device, const model::TrainingOptions& options, cons
   return steps * double(options.batch) * options.accumulate / (now() - start);
 }
 
+/// Evaluations of the network that an image of a grid takes.
+int64_t grid_evaluations(const model::TrainingOptions& o) {
+  int64_t evaluations = 0;
+  for (const model::SamplerSettings& sampler : grid_samplers(o)) evaluations += evaluations_of(sampler);
+  return evaluations;
+}
+
 /// Images of a grid: --sample-count, or as many as a picture has room for.
 int grid_images(const model::TrainingOptions& o) {
   if (o.sample_count == 0) return 0;
-  return int(data::room_in_grid(size_t(o.sample_count), o.network.height, o.network.width));
+  const size_t grids = grid_samplers(o).size();
+  return int(data::room_in_grid(size_t(o.sample_count) * grids, o.network.height, o.network.width) / grids);
 }
 
 /// Steps that fill --minutes, grids included; a run that has begun keeps its number.
@@ -130,7 +142,7 @@ int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, cons
   if (const auto begun = options_of_run(run_path(f))) return begun->steps;
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
   // Each evaluation of an image of a grid takes about a third of a training pass.
-  const double grid = grid_images(o) * double(model::evaluations_of(model::grid_sampler(o))) / (3 * rate);
+  const double grid = grid_images(o) * double(grid_evaluations(o)) / (3 * rate);
   // An image of a validation takes one evaluation.
   const double validation = o.validate_count / (3 * rate);
   const double measuring = fid ? fid->seconds(rate) : 0;
@@ -172,13 +184,28 @@ std::optional<double> measure_fid(RunFid& fid, model::Trainer& trainer, LiveLine
   return value;
 }
 
+using Grids = std::vector<std::vector<uint8_t>>;
+
+/// The grids of a run's samplers next to each other.
+data::Image grid_picture(const Grids& grids, size_t count, const model::NetworkConfig& net) {
+  constexpr int kBetween = 8;  // pixels
+  std::vector<data::Image> pictures;
+  for (const std::vector<uint8_t>& pixels : grids)
+    pictures.push_back(
+        data::make_grid(pixels.data(), count, net.height, net.width, data::grid_columns(count)));
+  return pictures.size() == 1 ? pictures[0] : data::make_grid(pictures, int(pictures.size()), kBetween);
+}
+
 /// The texts of a grid as run_session draws it: seeds 0.. by the run's sampler.
 data::PngTexts texts_of_grid(const std::filesystem::path& run, int64_t step, const model::TrainingOptions& o,
                              int count) {
   SampleNote note;
   note.run = (std::filesystem::absolute(run) / "").lexically_normal().parent_path().filename().string();
   note.step = step;
-  note.sampling = model::facts_of(model::grid_sampler(o));
+  const std::vector<model::SamplerSettings> samplers = grid_samplers(o);
+  note.sampling = model::facts_of(samplers.back());
+  for (auto& [name, value] : note.sampling)
+    if (name == "steps" && samplers.size() == 2) value = cat(samplers[0].steps, " and ", value);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
   return texts_of(note, seeds);
@@ -262,10 +289,8 @@ int train(const Flags& flags) {
     std::cout << "note       " << text << std::endl;
   };
   hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
-  hooks.write_grid = [&](const std::filesystem::path& path, const std::vector<uint8_t>& pixels, int count,
-                         int h, int w) {
-    data::write_png(path,
-                    data::make_grid(pixels.data(), size_t(count), h, w, data::grid_columns(size_t(count))),
+  hooks.write_grid = [&](const std::filesystem::path& path, const Grids& grids, int count) {
+    data::write_png(path, grid_picture(grids, size_t(count), options.network),
                     texts_of_grid(folder.path(), trainer.step_number(), options, count));
   };
   hooks.most_in_grid = grid_images(options);

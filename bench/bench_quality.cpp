@@ -31,7 +31,7 @@ constexpr const char* kFeatures = "bench/drawn_features.safetensors";
 
 /// What is asked of ./bench_quality.
 struct Request {
-  std::string checkpoint, reference, cache = "runs/cache", features, train_features, json, guide;
+  std::string checkpoint, reference, cache = "runs/cache", features, train_features, json, guide, levels;
   std::optional<double> guidance;
   int evaluations = 20;
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
@@ -50,6 +50,9 @@ void fields(Options& o, Visit&& visit) {
         Field("features", "weights of the network whose features are compared").otherwise(kFeatures));
   visit(o.count, Field("count", "images that are drawn", from(6).to(1e6)));
   visit(o.evaluations, Field("evaluations", "of the model, an image that is drawn", from(1).to(1e6)));
+  visit(o.levels, Field("levels",
+                        "of a model that jumps to the image: the noise levels that it jumps from, instead of "
+                        "so many evaluations"));
   visit(o.guide, Field("guide", "an earlier checkpoint that images are led away from (autoguidance)"));
   visit(o.guidance, Field("guidance", "how strongly, with --guide", from(-100).to(100)));
   visit(o.loss_count, Field("loss_count", "images of the loss", from(1).to(1e6)));
@@ -197,6 +200,13 @@ void check_model(const model::LoadedModel& loaded) {
     fail(cat("the model draws pictures of crop ", loaded.options.crop, ", and the features are for ddim128"));
 }
 
+/// How images are drawn: a model that jumps to the image has a sampler of its own.
+model::SamplerSettings sampler_of(const Request& f, const model::LoadedModel& loaded) {
+  if (!f.levels.empty()) return loaded.settle({.levels = f.levels});
+  if (jumps(loaded.options)) return loaded.settle({.evaluations = f.evaluations});
+  return loaded.settle({.sampler = kSampler, .evaluations = f.evaluations});
+}
+
 json measure(const Request& f, const DrawnFeatures& features, engine::Device& device) {
   const model::LoadedModel loaded = model::load_model(device, f.checkpoint);
   check_model(loaded);
@@ -207,6 +217,7 @@ json measure(const Request& f, const DrawnFeatures& features, engine::Device& de
   if (reference.count() < kLeast)
     fail(cat(f.reference, " has ", reference.count(), " faces; at least ", kLeast, " are needed"));
   const engine::Shape image{height, width, 3};
+  const model::SamplerSettings sampler = sampler_of(f, loaded);
   json result = facts(device);
   result.update({{"step", loaded.step},
                  {"images", loaded.step * o.batch * o.accumulate},
@@ -214,14 +225,12 @@ json measure(const Request& f, const DrawnFeatures& features, engine::Device& de
                  {"width", width},
                  {"count", f.count},
                  {"real", reference.count()},
-                 {"evaluations", f.evaluations},
-                 {"sampler", name_of(kSampler)}});
+                 {"evaluations", evaluations_of(sampler)},
+                 {"sampler", name_of(sampler.sampler)}});
+  if (!f.levels.empty()) result["levels"] = f.levels;
   add_loss(result, denoiser_losses(device, loaded.denoiser(), loaded.sde, reference.pixels(),
                                    std::min(reference.count(), size_t(f.loss_count)), image));
-  const model::SamplerPlan plan =
-      model::make_sampler_plan(model::settle({.sampler = kSampler, .evaluations = f.evaluations},
-                                             o.diffusion.preconditioning.prediction),
-                               loaded.sde);
+  const model::SamplerPlan plan = model::make_sampler_plan(sampler, loaded.sde);
   std::optional<model::LoadedModel> guide;
   model::Denoiser denoiser = loaded.varied_denoiser();
   if (!f.guide.empty()) {

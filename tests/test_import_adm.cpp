@@ -218,7 +218,7 @@ TEST_CASE("flags of published models say what they are") {
   CHECK(consistency.code == AdmCode::consistency);
   CHECK((consistency.split_first && consistency.class_cond && !consistency.learned_variance));
   CHECK(consistency.diffusion.preconditioning.prediction == Prediction::consistency);
-  CHECK(consistency.sampler.sampler == SamplerKind::euler);
+  CHECK(consistency.sampler.sampler == SamplerKind::consistency);
   CHECK(consistency.sampler.steps == 1);
   const AdmFlags edm = adm_flags("--training_mode edm --image_size 64 --num_res_blocks 3");
   CHECK(edm.diffusion.preconditioning.prediction == Prediction::edm);
@@ -378,7 +378,7 @@ TEST_CASE("a class that means none is taken from all embeddings, which changes n
                  "the model has the classes 0 to 2, of which 3 is none"));
 }
 
-TEST_CASE("a consistency model draws in one evaluation, and is not trained on") {
+TEST_CASE("a consistency model draws in one evaluation, and is not trained to denoise") {
   // At the boundary D is the image itself; far from it the scaling is EDM's.
   const Preconditioning p{Prediction::consistency, NoiseCondition::log_sigma_250};
   const Scaling near = p.at({0, 1, 0.002, 0.002}), far = p.at({1, 1, 80, 80});
@@ -392,14 +392,13 @@ TEST_CASE("a consistency model draws in one evaluation, and is not trained on") 
   CHECK(mid.c_skip + mid.c_out * mid.target_x0 == doctest::Approx(1).epsilon(1e-12));
   CHECK(mid.c_skip * 3 + mid.c_out * mid.target_z == doctest::Approx(0).epsilon(1e-12));
   const SamplerPlan plan = make_sampler_plan(
-      settle({.sampler = SamplerKind::euler, .steps = 1, .grid = Grid::karras}, p.prediction),
-      make_sde(SdeOptions{}));
+      settle({.sampler = SamplerKind::consistency, .steps = 1}, p.prediction), make_sde(SdeOptions{}));
   REQUIRE(plan.stages.size() == 1);
   CHECK(plan.stages[0].level.sigma == doctest::Approx(80));
   CHECK((plan.stages[0].update.a == 0 && plan.stages[0].update.b[0] == 1));
   TrainingOptions o;
   o.diffusion.preconditioning = p;
-  CHECK(contains(error_of([&] { options_from(o); }), "is a consistency model"));
+  CHECK(contains(error_of([&] { check_same_model(o, options_from(o)); }), "is a consistency model"));
 }
 
 }  // namespace ito::tests

@@ -86,9 +86,9 @@ TEST_CASE(
   std::map<std::string, int> made;
   SessionHooks hooks;
   hooks.interrupted = [&] { return asked++ >= last; };
-  hooks.write_grid = [&](const fs::path& path, const std::vector<uint8_t>& pixels, auto&&...) {
+  hooks.write_grid = [&](const fs::path& path, const std::vector<std::vector<uint8_t>>& grids, auto&&...) {
     ++made["grid"];
-    std::ofstream(path, std::ios::binary) << std::string(pixels.begin(), pixels.end());
+    std::ofstream(path, std::ios::binary) << std::string(grids[0].begin(), grids[0].end());
   };
   hooks.fid_every = 4;
   hooks.fid = [&]() -> std::optional<double> {

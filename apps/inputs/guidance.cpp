@@ -42,6 +42,11 @@ void check_knows_attributes(const model::LoadedModel& loaded) {
 GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loaded, const GuidanceRequest& f)
     : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)), image_class_(f.image_class) {
   guidance_.weight = f.guidance.value_or(1);
+  if (guidance_.weight != 1 && jumps(loaded.options))
+    fail(
+        "the model draws in one or two evaluations, and --guidance leads away from something in many: leave "
+        "it "
+        "out, or guide the model that this one was tuned from");
   if (!f.interval.empty()) {
     if (guidance_.weight == 1)
       fail("--guidance-interval does nothing without --guidance; add --guidance 2, for example");

@@ -175,12 +175,25 @@ void check_objective(const model::DiffusionOptions& d) {
              " learn no faces; try --prediction score-scaled or edm"));
 }
 
+/// Error: a flag of one objective with the other, where it does nothing.
+void check_tuning_flags(const Flags& flags, const TrainingOptions& o) {
+  const bool tunes = o.objective == model::ObjectiveKind::consistency;
+  const auto refuse = [&](const char* flag) {
+    if (flags.given(flag))
+      fail(cat(flag, " does nothing with --objective ", name_of(o.objective), "; leave it out"));
+  };
+  if (tunes) return refuse("--sample-steps");
+  for (const char* flag : {"--stages", "--stage-ratio", "--pair-near", "--pair-slope", "--huber"})
+    refuse(flag);
+}
+
 }  // namespace
 
 TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine::Backend backend,
                                  const Source* source) {
-  TrainingOptions o;
-  flags.read_into(o);  // every value is checked, before anything else is
+  TrainingOptions asked;
+  flags.read_into(asked);  // every value is checked, before anything else is
+  check_tuning_flags(flags, asked);
   const bool has_path = !f.out.empty() || !f.from.empty();
   std::optional<TrainingOptions> begun, base;
   if (source) base = base_of(source->model.options, source->origin);
@@ -189,8 +202,10 @@ TrainingOptions training_options(const Flags& flags, TrainingRequest& f, engine:
   if (!f.preset) f.preset = preset_for(backend);
   begun = options_of_run(run_path(f));
   if (!base) base = base_of_begun(run_path(f));
-  o = base ? *base : model::default_options(*f.preset);
+  TrainingOptions o = base ? *base : model::default_options(*f.preset);
   o.preset = *f.preset;
+  const bool tunes = asked.objective == model::ObjectiveKind::consistency;
+  if (tunes) tune_to_consistency(o);
   model::apply(f.recipe, o);
   const data::ImageSize size = image_size(f, o.network);
   o.network.height = size.height, o.network.width = size.width;

@@ -6,6 +6,12 @@
 
 namespace ito::model {
 
+/// What a network learns.
+enum class ObjectiveKind : uint8_t {
+  denoising,    // the score, by denoising
+  consistency,  // to jump to the image from every level (consistency.h): a trained network is tuned to it
+};
+
 /// lambda(t) of the denoising score matching loss lambda ||score + z/s||^2 (arXiv:2011.13456, eq. 7).
 enum class Weighting {
   none,        // 1
@@ -40,6 +46,14 @@ struct Objective {
 };
 
 }  // namespace ito::model
+
+template <>
+struct ito::Names<ito::model::ObjectiveKind> {
+  using ObjectiveKind = model::ObjectiveKind;
+  static constexpr std::string_view kKind = "objective";
+  static constexpr Named<ObjectiveKind> kTable[] = {{"denoising", ObjectiveKind::denoising},
+                                                    {"consistency", ObjectiveKind::consistency}};
+};
 
 template <>
 struct ito::Names<ito::model::Weighting> {

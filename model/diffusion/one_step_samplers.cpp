@@ -114,6 +114,14 @@ SamplerPlan ddim_to_first_level_plan(const NoiseTable& table, const Levels& leve
   });
 }
 
+SamplerPlan consistency_plan(const Levels& levels, double boundary) {
+  return one_step_plan(levels, [&](size_t, const NoiseLevel&, const NoiseLevel& to) {
+    Update update = denoised();
+    if (to.sigma > boundary) update.c = std::sqrt((to.sigma - boundary) * (to.sigma + boundary));
+    return update;
+  });
+}
+
 SamplerPlan euler_plan(const Sde& sde, const Levels& levels, const Churn& churn) {
   return flow_plan(sde, levels, churn, false);
 }

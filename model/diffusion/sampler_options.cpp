@@ -10,7 +10,7 @@ namespace {
 
 /// Options that are for some samplers only.
 constexpr unsigned kEta = 1, kVariance = 2, kOrder = 4, kLowerOrder = 8, kChurn = 16, kFinal = 32,
-                   kTolerated = 64;
+                   kTolerated = 64, kLevels = 128;
 
 using Kind = SamplerKind;
 constexpr bool kYes = true, kNo = false;
@@ -39,6 +39,8 @@ constexpr SamplerInfo kSamplers[] = {
      Grid::karras, 0, kOrder | kLowerOrder},
     {Kind::rk45, "the probability flow to a tolerance, for a reference: about 150 evaluations, by image", kNo,
      5, 6, 0, Grid::karras, 0, kTolerated},
+    {Kind::consistency, "jumps to the image, of models that are tuned to it: one or two evaluations", kYes, 1,
+     1, 2, Grid::karras, 0, kLevels},
 };
 
 /// The samplers that take an option, "ddim, euler-ancestral or dpm++2m-sde".
@@ -79,6 +81,36 @@ void check_chooses_itself(const SamplerOptions& o, const SamplerInfo& info) {
         {"{clip} static", "{clip} none"});
 }
 
+/// Fails if a sampler that knows its levels is given something that spaces them.
+void check_knows_levels(const SamplerOptions& o, const SamplerInfo& info) {
+  for (const auto& [given, name] :
+       {std::pair{o.grid.has_value(), "grid"}, {o.rho.has_value(), "rho"}, {o.offset.has_value(), "offset"}})
+    if (given)
+      fail_advising(
+          cat("the sampler ", name_of(info.kind), " has levels of its own: ", name, " does nothing"),
+          {cat("no {", name, "}"), "{levels} 80,0.8, for example"});
+  if (o.corrector.value_or(0) > 0)
+    fail_advising(cat("a corrector follows the score, which a model of the sampler ", name_of(info.kind),
+                      " has no more"),
+                  {"no {corrector}"});
+}
+
+/// "80,0.8" as numbers. Error: not such a list; it does not fall; as many steps as levels are not asked for.
+std::vector<double> parse_levels(const SamplerOptions& o) {
+  if (!o.levels) return {};
+  std::vector<double> levels;
+  for (const std::string& item : split_list(*o.levels)) {
+    levels.push_back(parse_real("levels", item, above(0).to(1e6)));
+    if (levels.size() > 1 && levels.back() >= levels[levels.size() - 2])
+      fail(cat("levels must fall, as 80,0.8 do, not as ", *o.levels));
+  }
+  const std::optional<int> steps = o.steps ? o.steps : o.evaluations;
+  if (steps && size_t(*steps) != levels.size())
+    fail_advising(cat("levels has ", levels.size(), " jumps, and ", *steps, " are asked for"),
+                  {"only {levels}", "only {steps}"});
+  return levels;
+}
+
 void check_clip(const SamplerOptions& o, const SamplerInfo& info) {
   if (o.clip && Clip::parse(*o.clip).kind == Clip::Kind::image && info.kind != Kind::ddim)
     fail_advising(cat("the sampler ", name_of(info.kind),
@@ -99,7 +131,9 @@ void check_options(const SamplerOptions& o, const SamplerInfo& info) {
     fail_advising(cat("the sampler ", name_of(info.kind), " has no last step ", name_of(*o.final_step)),
                   {"{final} denoise"});
   check_taken(o, info, o.tolerance.has_value(), kTolerated, "tolerance");
+  check_taken(o, info, o.levels.has_value(), kLevels, "levels");
   if (info.steps == 0) check_chooses_itself(o, info);
+  if (info.takes & kLevels) check_knows_levels(o, info);
   if (o.churn_min && o.churn_max && *o.churn_min > *o.churn_max)
     fail_advising(cat("churn from sigma ", shortest_text(*o.churn_min), " to ", shortest_text(*o.churn_max),
                       " is never"),
@@ -205,6 +239,18 @@ SamplerOptions with_own(const SamplerOptions& asked, const std::optional<Sampler
   return o;
 }
 
+SamplerOptions of_jumps(const SamplerOptions& asked) {
+  SamplerOptions o = without_shortcut(asked);
+  if (asked.fast || asked.best) o.sampler = Kind::consistency, o.evaluations = asked.fast ? 1 : 2;
+  o.fast = o.best = false;
+  o.sampler = o.sampler.value_or(Kind::consistency);
+  if (*o.sampler != Kind::consistency)
+    fail_advising(cat("the model jumps to the image from every level, so that the steps of the sampler ",
+                      name_of(*o.sampler), " mean nothing to it"),
+                  {"no {sampler}", "{sampler} consistency"});
+  return o;
+}
+
 SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
   const SamplerOptions o = without_shortcut(asked);
   SamplerSettings s;
@@ -226,7 +272,11 @@ SamplerSettings settle(const SamplerOptions& asked, Prediction prediction) {
                                                     : "{sampler} reverse-diffusion, for example"});
   s.tolerance = o.tolerance.value_or(s.tolerance);
   s.clip = o.clip ? Clip::parse(*o.clip) : Clip{is_smooth(prediction) ? Clip::Kind::none : Clip::Kind::fixed};
-  s.steps = o.evaluations ? steps_within(*o.evaluations, s) : o.steps.value_or(info.steps);
+  s.levels = parse_levels(o);
+  if (!s.levels.empty())
+    s.steps = int(s.levels.size());
+  else
+    s.steps = o.evaluations ? steps_within(*o.evaluations, s) : o.steps.value_or(info.steps);
   if (evaluations_of(s) > int64_t(kSamplerSteps.most))
     fail_advising(cat(evaluations_of(s), " evaluations an image are more than ", int64_t(kSamplerSteps.most)),
                   {"fewer {steps}", "a smaller {corrector}"});
@@ -242,6 +292,14 @@ const NoiseTable& table_of(const Sde& sde) {
   return *sde.table();
 }
 
+/// Where a consistency model's denoiser is asked: the levels that are given, or chosen ones from EDM's most noise down.
+Levels levels_of_jumps(const SamplerSettings& s, const Sde& sde) {
+  Levels levels;
+  for (const double sigma : s.levels.empty() ? consistency_sigmas(s.steps, edm_range(sde).most) : s.levels)
+    levels.push_back(sde.at_sigma(sigma));
+  return levels;
+}
+
 }  // namespace
 
 SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
@@ -250,6 +308,11 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
     SamplerPlan made;
     made.prior_sigma = range.most;
     made.flow = FlowPlan{sde, s.tolerance, sde.at_sigma(range.most), sde.at_sigma(range.least)};
+    made.clip = s.clip, made.name = name_of(s.sampler);
+    return made;
+  }
+  if (s.sampler == Kind::consistency) {
+    SamplerPlan made = consistency_plan(levels_of_jumps(s, sde), s.boundary);
     made.clip = s.clip, made.name = name_of(s.sampler);
     return made;
   }
@@ -280,6 +343,7 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
       case Kind::unipc:
         return unipc_plan(levels, {s.order, 0, s.lower_order_final});
       case Kind::rk45:
+      case Kind::consistency:
         break;
     }
     fail("a sampler is missing here");
@@ -293,17 +357,28 @@ SamplerPlan make_sampler_plan(const SamplerSettings& s, const Sde& sde) {
   return made;
 }
 
+namespace {
+
+std::string text_of_levels(const std::vector<double>& levels) {
+  std::string text;
+  for (const double sigma : levels) text += cat(text.empty() ? "" : ",", shortest_text(sigma));
+  return text;
+}
+
+}  // namespace
+
 SamplerFacts facts_of(const SamplerSettings& s) {
   const unsigned takes = info_of(s.sampler).takes;
-  const bool chooses = info_of(s.sampler).steps == 0;
+  const bool chooses = info_of(s.sampler).steps == 0, gridded = !chooses && !(takes & kLevels);
   SamplerFacts facts = {{"sampler", std::string(name_of(s.sampler))}};
   const auto add = [&](bool matters, const char* name, const std::string& value) {
     if (matters) facts.emplace_back(name, value);
   };
   add(!chooses, "steps", cat(s.steps));
   add(chooses, "tolerance", shortest_text(s.tolerance));
-  add(!chooses, "grid", std::string(name_of(s.grid)));
-  add(!chooses && s.grid == Grid::karras, "rho", shortest_text(s.rho));
+  add(!s.levels.empty(), "levels", text_of_levels(s.levels));
+  add(gridded, "grid", std::string(name_of(s.grid)));
+  add(gridded && s.grid == Grid::karras, "rho", shortest_text(s.rho));
   add(!chooses && s.offset != 0, "offset", cat(s.offset));
   add(takes & kEta, "eta", shortest_text(s.eta));
   add(takes & kVariance, "variance", std::string(name_of(s.variance)));

@@ -28,6 +28,7 @@ enum class SamplerKind : uint8_t {
   dpmpp_3m_sde,
   unipc,
   rk45,
+  consistency,
 };
 
 /// Of what a corrector's step depends on: each image's own norms, or their means over the images sampled together, as
@@ -55,6 +56,7 @@ struct SamplerOptions {
   std::optional<double> snr = {};
   std::optional<SnrNorm> snr_norm = {};
   std::optional<double> tolerance = {};
+  std::optional<std::string> levels = {};
   std::optional<std::string> clip = {};
 };
 
@@ -102,6 +104,8 @@ void fields(Options& o, Visit&& visit) {
             .otherwise("sample"));
   visit(o.tolerance,
         Field("tolerance", "error of a step of rk45, absolute and relative", kTolerance).otherwise("1e-3"));
+  visit(o.levels, Field("levels", "of consistency: the noise levels sigma that it jumps from, such as 80,0.8")
+                      .otherwise("chosen"));
   visit(o.clip,
         Field("clip",
               "denoised images: none; static, to -1 .. 1; image, the same except for the direction of "
@@ -125,6 +129,8 @@ struct SamplerSettings {
   double snr = 0.16;
   SnrNorm snr_norm = SnrNorm::sample;
   double tolerance = 1e-3;
+  std::vector<double> levels = {};  // of consistency; empty: consistency_sigmas
+  double boundary = 0;              // the level at which the denoised image is the image that is given
   Clip clip = {};
 };
 
@@ -147,6 +153,10 @@ std::string sampler_table();
 /// What a user asks for, with a model's own sampler where it asks for no other: an option that is not given is the
 /// model's, except that only `clip` goes with another sampler.
 SamplerOptions with_own(const SamplerOptions& asked, const std::optional<SamplerOptions>& own);
+
+/// The same for a model whose denoiser jumps to the image: the sampler consistency, of which `fast` is one evaluation
+/// and `best` two. Error: a solver is asked for, which one evaluation would have to be.
+SamplerOptions of_jumps(const SamplerOptions& asked);
 
 /// Completes what a user asks for. Errors: an option that does nothing with the sampler; steps and evaluations at
 /// once, or too few evaluations for a step.
@@ -188,5 +198,6 @@ struct ito::Names<ito::model::SamplerKind> {
                                                   {"dpm++2m-sde", SamplerKind::dpmpp_2m_sde},
                                                   {"dpm++3m-sde", SamplerKind::dpmpp_3m_sde},
                                                   {"unipc", SamplerKind::unipc},
-                                                  {"rk45", SamplerKind::rk45}};
+                                                  {"rk45", SamplerKind::rk45},
+                                                  {"consistency", SamplerKind::consistency}};
 };

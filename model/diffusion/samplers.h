@@ -50,6 +50,10 @@ SamplerPlan euler_plan(const Sde&, const Levels&, const Churn&);
 /// EDM's sampler, the probability flow by Heun: 2 evaluations a step, 1 in the last; second order.
 SamplerPlan heun_plan(const Sde&, const Levels&, const Churn&);
 
+/// Multistep consistency sampling (arXiv:2303.01469, algorithm 1): from each level a jump to the image, and noise again
+/// up to the next one: x' = D(x; sigma) + sqrt(sigma'^2 - boundary^2) z. D is the image itself at `boundary`.
+SamplerPlan consistency_plan(const Levels&, double boundary);
+
 /// Multistep samplers, which evaluate the denoiser once a step and use its results at earlier ones.
 struct Multistep {
   int order = 2;

@@ -12,6 +12,9 @@ void check_count(int n) {
   if (n < 1) fail(cat("sampling needs at least 1 step, not ", n));
 }
 
+/// The level of the last jump of several.
+constexpr double kLastJump = 0.8;
+
 /// n numbers from `first` to `last`, evenly spaced, both of them exact.
 std::vector<double> evenly(int n, double first, double last) {
   check_count(n);
@@ -47,6 +50,11 @@ std::vector<double> uniform_times(int n, double t_end) {
   for (int i = 1; i < n; ++i) times[size_t(i)] = 1 - (1 - t_end) * i / (n - 1);
   if (n > 1) times.back() = t_end;
   return times;
+}
+
+std::vector<double> consistency_sigmas(int n, double most) {
+  check_count(n);
+  return n == 1 ? std::vector<double>{most} : exponential_sigmas(n, {std::min(kLastJump, most / 2), most});
 }
 
 std::vector<double> karras_sigmas(int n, double sigma_min, double sigma_max, double rho) {

@@ -15,6 +15,9 @@ std::vector<double> uniform_times(int n, double t_end);
 /// Errors: n < 1, not 0 < sigma_min < sigma_max, rho <= 0. Source: arXiv:2206.00364, eq. 5.
 std::vector<double> karras_sigmas(int n, double sigma_min, double sigma_max, double rho = 7);
 
+/// n levels from which a consistency model jumps, falling from `most`.
+std::vector<double> consistency_sigmas(int n, double most);
+
 /// Where a sampler evaluates the denoiser: evenly spaced in
 enum class Grid : uint8_t {
   uniform,      // t, from 1 to the SDE's sampling_end()

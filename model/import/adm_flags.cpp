@@ -304,10 +304,12 @@ void read_karras(Given& given, AdmFlags& f) {
   if (given.number<double>("s_churn", 0, from(0).to(1e30)) != 0)
     fail("s_churn must be 0: ask for it when images are drawn");
   for (const char* unused : {"s_tmin", "s_tmax", "s_noise"}) given.text(unused, "");
-  f.sampler.grid = Grid::karras;
   f.sampler.clip = given.flag("clip_denoised", true) ? "static" : "none";
-  f.sampler.sampler = consistency || sampler == "euler" ? SamplerKind::euler : SamplerKind::heun;
+  f.sampler.sampler = consistency          ? SamplerKind::consistency
+                      : sampler == "euler" ? SamplerKind::euler
+                                           : SamplerKind::heun;
   f.sampler.steps = consistency ? 1 : steps;
+  if (!consistency) f.sampler.grid = Grid::karras;
   if (sampler != (consistency ? "onestep" : "heun") && sampler != "euler")
     f.notes.push_back(cat("their sampler ", sampler.substr(0, 60), " is not taken: images are drawn by ",
                           name_of(*f.sampler.sampler)));

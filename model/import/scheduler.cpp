@@ -190,7 +190,7 @@ void read_consistency(Keys& keys, Scheduler& s) {
     fail(cat("sigma_max must be at most ", Ve{}.sigma_max, ", is ", sde.sigma_max));
   for (const char* name : {"num_train_timesteps", "rho", "s_noise"})
     keys.without_meaning(name);  // of several steps
-  s.sampler = {.sampler = SamplerKind::euler, .steps = 1, .grid = Grid::karras};
+  s.sampler = {.sampler = SamplerKind::consistency, .steps = 1};
   s.sampler.clip = keys.flag("clip_denoised", true) ? "static" : "none";
 }
 
@@ -249,6 +249,10 @@ std::string missing_in_diffusers(const TrainingOptions& o) {
   if (o.network.embedding != EmbeddingKind::sinusoidal || o.network.activation != Activation::silu)
     return "with these schedulers its UNet2DModel has the positional embedding and SiLU";
   if (p.prediction == Prediction::consistency) return "";
+  if (o.objective == ObjectiveKind::consistency)
+    return "its scheduler of consistency models joins network and image in another way than this model, "
+           "which was "
+           "tuned from a denoiser";
   if (o.network.classes)
     return "its DDIM and DDPM pipelines pass no classes to a network (its UNet2DModel itself reads this "
            "one's "

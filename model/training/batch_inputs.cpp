@@ -19,6 +19,11 @@ BatchInputs::Parts cut(Carver& carver, const BatchInputs::Layout& l) {
   p.keep = carver.take<float>(size_t(l.condition ? l.samples : 0));
   p.maps = carver.take<kernels::ImageMap>(size_t(l.augment ? l.samples : 0));
   p.labels = carver.take<float>(size_t(l.augment ? l.samples * kAugmentationLabels : 0));
+  const size_t pairs = l.pairs ? size_t(l.samples) : 0;
+  p.lower = carver.take<kernels::SampleRecipe>(pairs);
+  p.lower_c_noise = carver.take<float>(pairs);
+  p.share = carver.take<float>(pairs);
+  p.scale = carver.take<float>(pairs);
   p.pixels = carver.take<uint8_t>(size_t(l.samples * l.staged_bytes));
   return p;
 }

@@ -15,6 +15,7 @@ class BatchInputs {
     int condition = 0;         // numbers of a sample's condition
     int64_t staged_bytes = 0;  // of a sample's pixels, where the images are not on the device
     bool augment = false;
+    bool pairs = false;  // of levels, for consistency tuning
   };
   BatchInputs(engine::Device&, const Layout&);
 
@@ -25,6 +26,8 @@ class BatchInputs {
     float *c_noise, *weight, *condition, *keep;  // [samples], condition [samples,K]; null without one
     kernels::ImageMap* maps;                     // [samples]; null without augmentation
     float* labels;                               // [samples,kAugmentationLabels]; null without augmentation
+    kernels::SampleRecipe* lower;                // [samples]: the pairs' lower levels; null without them
+    float *lower_c_noise, *share, *scale;        // [samples] each (ConsistencyPoint); null without pairs
     uint8_t* pixels;                             // [samples,H,W,C]; null where nothing is staged
   };
   Parts open() { return parts(staging_.open_inputs()); }

@@ -19,9 +19,13 @@ struct DescribedSamples {
   uint64_t seed = 0;  // of the noise, with its purpose and step
   Purpose purpose = Purpose::diffusion_noise;
   const uint32_t* step = nullptr;
+  /// Of pairs of levels (ConsistencyPoint); null and undefined without.
+  const kernels::SampleRecipe* lower = nullptr;
+  engine::Tensor lower_c_noise, share, scale;
 };
 
-/// Two numbers [1] each, which are one where no loss weight is learned.
+/// Two numbers [1] each, which are one where no loss weight is learned. For pairs both are the sum of weight[i] times
+/// the distance of pair i (consistency.h).
 struct BatchLoss {
   engine::Tensor error;  // sum_i weight[i] |F(input[i]; c_noise[i]) - target[i]|^2
   engine::Tensor

@@ -187,22 +187,7 @@ LoadedModel load_model(engine::Device& device, const fs::path& folder, std::opti
 engine::DType LoadedModel::compute() const { return compute_type(options); }
 
 SamplerSettings LoadedModel::settle(const SamplerOptions& asked) const {
-  const SamplerOptions wanted = with_own(asked, options.own_sampler);
-  if (options.learned_variance && wanted.sampler == SamplerKind::ancestral && !wanted.variance)
-    fail_advising(
-        "the network's authors draw by ancestral steps with variances that it learned, and an import leaves "
-        "these out",
-        {"{sampler} ddim",
-         "{variance} small or large, for variances of the noise levels, with {grid} linspace"});
-  const SamplerSettings settings = model::settle(wanted, options.diffusion.preconditioning.prediction);
-  const bool consistency = options.diffusion.preconditioning.prediction == Prediction::consistency;
-  if (consistency && (settings.sampler != SamplerKind::euler || settings.steps != 1))
-    fail_advising(
-        "a consistency model jumps to the image from every level, so that the steps of a solver mean nothing "
-        "to it; "
-        "it draws in one",
-        {"no {sampler}", "{steps} 1"});
-  return settings;
+  return model::settle(asked, options);
 }
 
 Denoiser LoadedModel::denoiser() const {

@@ -134,11 +134,6 @@ Names notes_on_augmentation(const NetworkConfig& source, const NetworkConfig& no
 }  // namespace
 
 TrainingOptions options_from(const TrainingOptions& source) {
-  if (source.diffusion.preconditioning.prediction == Prediction::consistency)
-    fail(
-        "the model that the run begins from is a consistency model: it draws in one step since it learned "
-        "from "
-        "another model, and the loss of this training would make a slow one of it");
   TrainingOptions o;
   o.preset = source.preset;
   o.network = source.network;
@@ -159,6 +154,12 @@ void check_same_network(const TrainingOptions& source, const std::string& name) 
 }
 
 void check_same_model(const TrainingOptions& source, const TrainingOptions& now) {
+  if (jumps(source) && now.objective != ObjectiveKind::consistency)
+    fail_advising(
+        "the model that the run begins from is a consistency model, which draws in one or two evaluations, "
+        "and "
+        "denoising would make a slow one of it",
+        {"{objective} consistency"});
   const std::vector<NamedText> there = meaning(source), asked = meaning(now);
   for (size_t i = 0; i < there.size(); ++i)
     if (there[i].text != asked[i].text)

@@ -99,6 +99,22 @@ TrainingOptions default_options(const std::string& name) {
 
 std::string text_of(const Origin& origin) { return cat(origin.run, ", step ", origin.step); }
 
+namespace {
+
+/// What goes with consistency tuning.
+void check_tuning(const TrainingOptions& o) {
+  if (!o.from)
+    fail_advising("the objective consistency tunes a trained model, and none is named",
+                  {"{from} with its run"});
+  if (o.learn_weighting)
+    fail_advising("the objective consistency has a loss without a learned weight", {"no {learn_weighting}"});
+  if (o.input_noise > 0)
+    fail_advising("the objective consistency compares two inputs of the same noise, without more of it",
+                  {"no {input_noise}"});
+}
+
+}  // namespace
+
 void check(const TrainingOptions& o) {
   check(o.network);
   fields(o, CheckRanges{});
@@ -109,6 +125,7 @@ void check(const TrainingOptions& o) {
   if ((o.augment > 0) != o.network.augment)
     fail(cat("augment is ", o.augment, ", and the network was made ", o.network.augment ? "with" : "without",
              " labels of augmented images"));
+  if (o.objective == ObjectiveKind::consistency) check_tuning(o);
   constexpr int64_t kMostSamples = 1 << 20;
   static_assert(kMostSamples * kernels::kMostNoiseCandidates <= UINT32_MAX,
                 "every noise candidate of a step has a stream");
@@ -122,9 +139,54 @@ std::optional<int64_t> guide_step(const TrainingOptions& o) {
   return std::max(int64_t(1), int64_t(std::llround(o.keep_guide * double(o.steps))));
 }
 
+void tune_to_consistency(TrainingOptions& o) {
+  o.objective = ObjectiveKind::consistency;
+  o.diffusion.weighting = Weighting::edm;
+  o.diffusion.draw = {LevelDraw::log_normal, -1.1, 2.0};
+}
+
+bool jumps(const TrainingOptions& o) {
+  return o.objective == ObjectiveKind::consistency ||
+         o.diffusion.preconditioning.prediction == Prediction::consistency;
+}
+
+SamplerSettings settle(const SamplerOptions& asked, const TrainingOptions& o) {
+  const Preconditioning& p = o.diffusion.preconditioning;
+  if (jumps(o)) {
+    SamplerOptions wanted = asked;
+    if (o.own_sampler && !wanted.clip) wanted.clip = o.own_sampler->clip;
+    const bool asks_how_often = asked.fast || asked.best || asked.steps || asked.evaluations || asked.levels;
+    // Others' consistency models were published with the number of steps that they are good at.
+    const bool imported = o.objective != ObjectiveKind::consistency;
+    if (o.own_sampler && imported && !asks_how_often) wanted.steps = o.own_sampler->steps;
+    SamplerSettings settings = settle(of_jumps(wanted), p.prediction);
+    if (p.prediction == Prediction::consistency) settings.boundary = p.boundary_sigma;
+    return settings;
+  }
+  const SamplerOptions wanted = with_own(asked, o.own_sampler);
+  if (wanted.sampler == SamplerKind::consistency)
+    fail_advising(
+        "the sampler consistency is for models that jump to the image from every level, and this one was not "
+        "tuned to (docs/real-time.md)",
+        {"another {sampler}", "{objective} consistency with {from}, which tunes it"});
+  if (o.learned_variance && wanted.sampler == SamplerKind::ancestral && !wanted.variance)
+    fail_advising(
+        "the network's authors draw by ancestral steps with variances that it learned, and an import leaves "
+        "these out",
+        {"{sampler} ddim",
+         "{variance} small or large, for variances of the noise levels, with {grid} linspace"});
+  return settle(wanted, p.prediction);
+}
+
 SamplerSettings grid_sampler(const TrainingOptions& options) {
+  if (jumps(options)) return settle({.steps = 2}, options);
   return settle({.sampler = SamplerKind::dpmpp_2m_sde, .evaluations = 2 * options.sample_steps - 1},
                 options.diffusion.preconditioning.prediction);
+}
+
+std::vector<SamplerSettings> grid_samplers(const TrainingOptions& options) {
+  if (!jumps(options)) return {grid_sampler(options)};
+  return {settle({.steps = 1}, options), grid_sampler(options)};
 }
 
 engine::DType compute_type(const TrainingOptions& options) {

@@ -8,6 +8,7 @@
 #include "engine/optimizer.h"
 #include "kernels/base/options.h"
 #include "kernels/conv_policy.h"
+#include "model/diffusion/consistency.h"
 #include "model/diffusion/noise_level.h"
 #include "model/diffusion/objective.h"
 #include "model/diffusion/sampler_options.h"
@@ -90,6 +91,8 @@ struct TrainingOptions {
   std::optional<Origin> from;  // none: random weights, by the seed
   NetworkConfig network;
   DiffusionOptions diffusion;
+  ObjectiveKind objective = ObjectiveKind::denoising;
+  ConsistencyOptions consistency;             // where the objective is that
   std::optional<SamplerOptions> own_sampler;  // what draws unless another is asked for; none: euler-maruyama
   bool learned_variance =
       false;  // an imported network had learned variances for ancestral steps, which are left out
@@ -196,6 +199,11 @@ void fields(Options& o, Visit&& visit) {
             .absent_at(0));
   visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);
+  visit(o.objective, Field("objective",
+                           "what is learned; consistency: a trained model is tuned to draw in one or two "
+                           "evaluations")
+                         .absent_at(double(ObjectiveKind::denoising)));
+  fields(o.consistency, visit);
   visit.object("own_sampler", o.own_sampler);
   visit(o.learned_variance, Field("learned_variance").absent_at(0));
   visit.object("optimizer", o.optimizer);
@@ -225,9 +233,22 @@ void set_steps(TrainingOptions& options, int64_t steps);
 /// The step whose checkpoint is kept as a guide; none without keep_guide.
 std::optional<int64_t> guide_step(const TrainingOptions& options);
 
+/// The default options of consistency tuning, in place of those of denoising: how levels are drawn and weighted.
+void tune_to_consistency(TrainingOptions& options);
+
+/// Whether the model's denoiser jumps to the image from every level, so that solvers' steps mean nothing to it: tuned
+/// to do so, or a consistency model that others trained.
+bool jumps(const TrainingOptions& options);
+
+/// What such a model draws with: a sampler that is asked for is completed or refused as the model has it.
+SamplerSettings settle(const SamplerOptions& asked, const TrainingOptions& options);
+
 /// How grids and FID during training are drawn: by dpm++2m-sde, which measured best whatever the network predicts, and
 /// least of all minds one that has just begun (docs/samplers.md). It takes as many evaluations as Heun's steps would.
+/// A model that jumps draws in two.
 SamplerSettings grid_sampler(const TrainingOptions& options);
+/// All that a grid shows next to each other, grid_sampler's last: of a model that jumps one evaluation and two.
+std::vector<SamplerSettings> grid_samplers(const TrainingOptions& options);
 
 /// The type that the network computes in.
 engine::DType compute_type(const TrainingOptions& options);

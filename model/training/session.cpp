@@ -182,8 +182,10 @@ void Session::draw_grid() {
   const int count = std::min(options_.sample_count, hooks_.most_in_grid);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
-  const auto pixels = sample_ema(device_, trainer_, seeds, [&](double) { give_way(); });
-  hooks_.write_grid(path, pixels, count, options_.network.height, options_.network.width);
+  std::vector<std::vector<uint8_t>> grids;
+  for (const SamplerSettings& sampler : grid_samplers(options_))
+    grids.push_back(sample_ema(device_, trainer_, sampler, seeds, [&](double) { give_way(); }));
+  hooks_.write_grid(path, grids, count);
   journal_->grid(trainer_.step_number(), path);
 }
 
@@ -350,14 +352,19 @@ SessionResult Session::run() {
 
 }  // namespace
 
-std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const std::vector<uint64_t>& seeds,
-                                const SampleProgress& progress) {
+std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const SamplerSettings& sampler,
+                                const std::vector<uint64_t>& seeds, const SampleProgress& progress) {
   const TrainingOptions& o = trainer.options();
   return sample_images(device,
                        varied_denoiser(device, trainer.ema_network(),
                                        {o.diffusion.preconditioning, compute_type(o)}, trainer.attributes()),
-                       make_sampler_plan(grid_sampler(o), make_sde(o.diffusion.sde)),
+                       make_sampler_plan(sampler, make_sde(o.diffusion.sde)),
                        {o.network.height, o.network.width, o.network.channels}, seeds, progress);
+}
+
+std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const std::vector<uint64_t>& seeds,
+                                const SampleProgress& progress) {
+  return sample_ema(device, trainer, grid_sampler(trainer.options()), seeds, progress);
 }
 
 SessionResult run_session(engine::Device& device, Trainer& trainer, const RunFolder& folder,

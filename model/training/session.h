@@ -22,10 +22,10 @@ struct SessionHooks {
   std::function<void(const Progress&)> report = [](const Progress&) {};
   std::function<void(const std::string&)> note = [](const std::string&) {};  // a sentence worth reading
   std::function<void(const std::filesystem::path&)> saved = [](const std::filesystem::path&) {};
-  /// Writes a grid of u8 [count,H,W,C] pixels as a picture; of sample_count images, but at most most_in_grid.
+  /// Writes grids of u8 [count,H,W,C] pixels, one for each of grid_samplers(), as one picture; of sample_count images,
+  /// but at most most_in_grid.
   int most_in_grid = std::numeric_limits<int>::max();
-  std::function<void(const std::filesystem::path&, const std::vector<uint8_t>& pixels, int count, int height,
-                     int width)>
+  std::function<void(const std::filesystem::path&, const std::vector<std::vector<uint8_t>>& grids, int count)>
       write_grid;
   /// FID of what the averaged weights draw, every fid_every steps and after the last one; nothing if it was
   /// interrupted.
@@ -52,8 +52,11 @@ struct SessionResult {
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 
-/// Images of these seeds from the EMA weights, by grid_sampler(). u8 [seeds,H,W,C]. Where the run names its attributes,
-/// each image has those of an image that is learned from (varied_denoiser).
+/// Images of these seeds from the EMA weights, by a sampler of the run's grids. u8 [seeds,H,W,C]. Where the run names
+/// its attributes, each image has those of an image that is learned from (varied_denoiser).
+std::vector<uint8_t> sample_ema(engine::Device&, Trainer&, const SamplerSettings&,
+                                const std::vector<uint64_t>& seeds, const SampleProgress& progress = {});
+/// The same by grid_sampler().
 std::vector<uint8_t> sample_ema(engine::Device&, Trainer&, const std::vector<uint64_t>& seeds,
                                 const SampleProgress& progress = {});
 

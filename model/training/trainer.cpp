@@ -1,5 +1,6 @@
 #include "model/training/trainer.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "kernels/base/philox.h"
@@ -47,7 +48,8 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
   BatchInputs::Layout layout{.samples = int64_t(options.batch) * options.accumulate,
                              .condition = options.network.condition,
-                             .augment = options.augment > 0};
+                             .augment = options.augment > 0,
+                             .pairs = options.objective == ObjectiveKind::consistency};
   inputs_ = std::make_unique<BatchInputs>(device, layout);
   check_memory();
   if (device.backend() == engine::Backend::cpu) return;
@@ -107,19 +109,41 @@ void Trainer::describe_sample(int64_t i, const BatchInputs::Parts& inputs) {
   recipe.image = permuted_index(seed, uint32_t(position / count), position % count, count);
   recipe.noise_sample = sample;
   recipe.flip = options_.flip ? random_block({seed, Purpose::flip, step, sample}, 0).v[0] & 1 : 0;
-  const TrainingPoint point = objective_.at(options_.diffusion.draw(objective_.sde, seed, step, sample));
-  point.write_to(recipe);
-  inputs.c_noise[i] = float(point.c_noise);
-  // The mean over pixels, batch and accumulated batches, so that learning rate and clipping mean the same at
-  // any size.
-  const double numbers = double(samples) * images_.height * images_.width * images_.channels;
-  inputs.weight[i] = float(point.loss_weight / numbers);
+  const NoiseLevel level = options_.diffusion.draw(objective_.sde, seed, step, sample);
+  if (inputs.lower)
+    describe_pair(i, level, inputs);
+  else
+    describe_point(i, objective_.at(level), double(images_.height) * images_.width * images_.channels,
+                   inputs);
   if (const int k = options_.network.condition) {
     std::copy_n(images_.conditions.data() + recipe.image * uint64_t(k), k, inputs.condition + i * k);
     const double u = random_uniform({seed, Purpose::condition_drop, step, sample}, 0);
     inputs.keep[i] = u < options_.drop_condition ? 0.0f : 1.0f;
   }
   if (inputs.maps) describe_augmentation(i, inputs);
+}
+
+/// The mean over what a sample's loss is a sum of, batch and accumulated batches, so that learning rate and clipping
+/// mean the same at any size.
+void Trainer::describe_point(int64_t i, const TrainingPoint& point, double of_sample,
+                             const BatchInputs::Parts& inputs) {
+  point.write_to(inputs.recipes[i]);
+  inputs.c_noise[i] = float(point.c_noise);
+  inputs.weight[i] =
+      float(point.loss_weight / (of_sample * double(options_.batch) * double(options_.accumulate)));
+}
+
+/// A pair of levels for consistency tuning; its loss is a distance, and so by the root of an image's numbers that of
+/// a pixel.
+void Trainer::describe_pair(int64_t i, const NoiseLevel& upper, const BatchInputs::Parts& inputs) {
+  const int stage = consistency_stage(options_.consistency, step_, options_.steps);
+  const ConsistencyPoint pair =
+      consistency_point(objective_, upper, lower_level(options_.consistency, stage, upper.sigma));
+  describe_point(i, pair.upper, std::sqrt(double(images_.height) * images_.width * images_.channels), inputs);
+  inputs.lower[i] = inputs.recipes[i];
+  pair.write_lower(inputs.lower[i]);
+  inputs.lower_c_noise[i] = float(pair.lower_c_noise);
+  inputs.share[i] = float(pair.share), inputs.scale[i] = float(pair.scale);
 }
 
 /// What is done to the image besides the mirroring, and the labels of both.
@@ -139,6 +163,7 @@ void Trainer::stage_pixels(const BatchInputs::Parts& inputs) {
   for (int64_t i = 0; i < samples; ++i) {
     std::memcpy(inputs.pixels + size_t(i) * bytes, images_.pixels + inputs.recipes[i].image * bytes, bytes);
     inputs.recipes[i].image = uint64_t(i);
+    if (inputs.lower) inputs.lower[i].image = uint64_t(i);
   }
 }
 
@@ -166,6 +191,12 @@ DescribedSamples Trainer::described() const {
   if (k) d.condition = inputs_->tensor(inputs.condition, {samples, k});
   if (k) d.keep = inputs_->tensor(inputs.keep, {samples});
   if (inputs.labels) d.augment = inputs_->tensor(inputs.labels, {samples, kAugmentationLabels});
+  if (inputs.lower) {
+    d.lower = inputs.lower;
+    d.lower_c_noise = inputs_->tensor(inputs.lower_c_noise, {samples});
+    d.share = inputs_->tensor(inputs.share, {samples});
+    d.scale = inputs_->tensor(inputs.scale, {samples});
+  }
   d.noise_candidates = options_.noise_candidates, d.input_noise = float(options_.input_noise);
   d.seed = options_.seed, d.step = &inputs.input->step;
   return d;

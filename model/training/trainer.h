@@ -72,6 +72,8 @@ class Trainer {
  private:
   void describe_batches(const BatchInputs::Parts&);
   void describe_sample(int64_t i, const BatchInputs::Parts&);
+  void describe_point(int64_t i, const TrainingPoint&, double of_sample, const BatchInputs::Parts&);
+  void describe_pair(int64_t i, const NoiseLevel& upper, const BatchInputs::Parts&);
   void describe_augmentation(int64_t i, const BatchInputs::Parts&);
   void stage_pixels(const BatchInputs::Parts&);
   const uint8_t* device_pixels() const;

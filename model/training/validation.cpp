@@ -1,6 +1,7 @@
 #include "model/training/validation.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/base/math.h"
 #include "kernels/pointwise.h"
@@ -22,6 +23,24 @@ Tensor on_device(engine::Device& device, const engine::Shape& shape, const std::
   return tensor;
 }
 
+/// The lower levels of pairs, which are those of a run's last stage, so that one number compares all its checkpoints.
+struct Pairs {
+  std::vector<kernels::SampleRecipe> lower;
+  std::vector<float> c_noise, share, scale;
+
+  TrainingPoint add(const TrainingOptions& o, const Objective& objective, const NoiseLevel& upper,
+                    kernels::SampleRecipe recipe) {
+    const double r = lower_level(o.consistency, o.consistency.stages - 1, upper.sigma);
+    const ConsistencyPoint pair = consistency_point(objective, upper, r);
+    pair.write_lower(recipe);
+    lower.push_back(recipe);
+    c_noise.push_back(float(pair.lower_c_noise));
+    share.push_back(float(pair.share));
+    scale.push_back(float(pair.scale));
+    return pair.upper;
+  }
+};
+
 }  // namespace
 
 Validation::Validation(engine::Device& device, Trainer& trainer, const ImageSet& images)
@@ -42,17 +61,21 @@ void Validation::describe(const ImageSet& images) {
   std::vector<kernels::SampleRecipe> recipes(static_cast<size_t>(padded_));
   std::vector<float> c_noise(recipes.size()), weight(recipes.size()), keep(recipes.size(), 1.0f);
   std::vector<float> condition(size_t(padded_ * k));
+  Pairs pairs;
+  const bool tunes = o.objective == ObjectiveKind::consistency;
+  const double of_image = tunes ? std::sqrt(double(each)) : double(each);
   for (int64_t i = 0; i < padded_; ++i) {
     const int64_t image = i * images.count / count_ % images.count;
     std::copy_n(images.pixels + image * each, each, pixels.begin() + i * each);
     if (k) std::copy_n(images.conditions.begin() + image * k, k, condition.begin() + i * k);
-    const Objective& objective = trainer_.objective();
-    const TrainingPoint point = objective.at(o.diffusion.draw(objective.sde, kSeed, kStep, uint32_t(i)));
     kernels::SampleRecipe& recipe = recipes[size_t(i)];
     recipe.image = uint64_t(i), recipe.noise_sample = uint32_t(i), recipe.flip = 0;
+    const Objective& objective = trainer_.objective();
+    const NoiseLevel level = o.diffusion.draw(objective.sde, kSeed, kStep, uint32_t(i));
+    const TrainingPoint point = tunes ? pairs.add(o, objective, level, recipe) : objective.at(level);
     point.write_to(recipe);
     c_noise[size_t(i)] = float(point.c_noise);
-    weight[size_t(i)] = i < count_ ? float(point.loss_weight / double(count_ * each)) : 0.0f;
+    weight[size_t(i)] = i < count_ ? float(point.loss_weight / (double(count_) * of_image)) : 0.0f;
   }
   pixels_ = engine::Buffer<uint8_t>(device_, pixels);
   recipes_ = engine::Buffer<kernels::SampleRecipe>(device_, recipes);
@@ -62,6 +85,12 @@ void Validation::describe(const ImageSet& images) {
   if (k) samples_.condition = on_device(device_, {padded_, k}, condition);
   if (k) samples_.keep = on_device(device_, {padded_}, keep);
   samples_.seed = kSeed, samples_.purpose = Purpose::validation, samples_.step = step_.data();
+  if (!tunes) return;
+  lower_ = engine::Buffer<kernels::SampleRecipe>(device_, pairs.lower);
+  samples_.lower = lower_.data();
+  samples_.lower_c_noise = on_device(device_, {padded_}, pairs.c_noise);
+  samples_.share = on_device(device_, {padded_}, pairs.share);
+  samples_.scale = on_device(device_, {padded_}, pairs.scale);
 }
 
 double Validation::loss(const std::function<void()>& before_batch) {

@@ -10,7 +10,7 @@ namespace ito::model {
 
 /// The loss of the EMA weights on images, noise levels and noise that never change: one number by which a
 /// run's checkpoints can be compared. It is training's own loss, unmirrored, without dropout and with all
-/// conditions shown; it depends on the weights, the images and validate_count alone.
+/// conditions shown, and of pairs of levels as the last stage has them where they are tuned to agree; it depends on the weights, the images and validate_count alone.
 class Validation {
  public:
   /// Validates on validate_count of `images`, evenly spread, or on all if there are fewer; copies them to the device.
@@ -26,7 +26,7 @@ class Validation {
   Trainer& trainer_;
   int64_t count_, padded_;  // images; padded with images of weight 0 to whole batches
   engine::Buffer<uint8_t> pixels_;
-  engine::Buffer<kernels::SampleRecipe> recipes_;
+  engine::Buffer<kernels::SampleRecipe> recipes_, lower_;
   engine::Buffer<uint32_t> step_;
   engine::Tensor sum_;
   DescribedSamples samples_;

@@ -212,9 +212,9 @@ TEST_CASE("a run on a GPU with grids and checkpoints is the run without them") {
     if (!with_grids) o.save_every = o.sample_every = 1000;
     SessionHooks hooks;
     int grids = 0;
-    hooks.write_grid = [&](const std::filesystem::path&, const std::vector<uint8_t>& p, int count, int, int) {
+    hooks.write_grid = [&](const std::filesystem::path&, const auto& pictures, int count) {
       ++grids;
-      CHECK(p.size() == size_t(count) * kSize * kSize * 3);
+      CHECK(pictures.at(0).size() == size_t(count) * kSize * kSize * 3);
     };
     Device device({1, Backend::cuda});
     Trainer trainer(device, o, images_of(values));

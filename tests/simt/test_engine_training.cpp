@@ -123,6 +123,23 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("tuned to consistency: the CPU's losses, launched and replayed") {
+  Run run(8);
+  run.options.accumulate = 2, run.options.network.dropout = 0.1f;
+  run.options.from = Origin{"source", 60, "hash"};
+  tune_to_consistency(run.options);
+  run.options.consistency.stages = 4;  // of five steps each, so that the first ones have pairs of both kinds
+  Device cpu({1, Backend::cpu}), cuda({1, Backend::cuda}),
+      launched({.threads = 1, .backend = Backend::cuda, .comparison = {.capture = false}});
+  const auto want = reports(cpu, run, 7), got = reports(cuda, run, 7), same = reports(launched, run, 7);
+  REQUIRE((got.size() == 7 && same.size() == 7));
+  for (size_t i = 0; i < got.size(); ++i) {
+    CHECK(std::abs(got[i].loss - want[i].loss) < 1e-4 * want[i].loss);
+    CHECK(std::abs(got[i].grad_norm - want[i].grad_norm) < 1e-3 * want[i].grad_norm);
+    CHECK((same[i].loss == got[i].loss && same[i].grad_norm == got[i].grad_norm));
+  }
+}
+
 /// `steps` more steps of a run from its checkpoint, and what they leave.
 std::pair<std::vector<double>, std::vector<float>> continued(const Run& run,
                                                              const std::filesystem::path& checkpoint,
