@@ -21,6 +21,7 @@ Optimizer::Optimizer(ParamStore& store, const OptimizerOptions& options)
       options_(options),
       state_(store.device(), {kernels::StepState{}}),
       scratch_(store.device(), kernels::kGradientNormScratch) {
+  options_.adamw.rectified = options.kind == OptimizerKind::radam;
   if (options.kind == OptimizerKind::muon) find_matrices();
   for (int k = 0; k < kernels::kPowerAverages; ++k)
     power_ema_.gamma[k] = kernels::power_gamma(kernels::kPowerWidths[k]);

@@ -28,8 +28,8 @@ struct LearningRate {
 };
 
 /// What turns gradients into updates. muon orthogonalises those of hidden layers' matrices (kernels/muon.h); the other
-/// parameters are AdamW's.
-enum class OptimizerKind : uint8_t { adamw, muon };
+/// parameters are AdamW's. radam is AdamW with a warm-up of its own (kernels/adamw.h: rectify).
+enum class OptimizerKind : uint8_t { adamw, muon, radam };
 
 struct OptimizerOptions {
   kernels::AdamWOptions adamw;
@@ -43,7 +43,7 @@ void fields(Options& o, Visit&& visit) {
   constexpr auto kFraction = from(0).to(1), kDecayRate = from(0).below(1);
   visit(o.kind, Field("optimizer",
                       "what turns gradients into updates; muon: AdamW, but hidden layers' matrices move by "
-                      "orthogonal steps")
+                      "orthogonal steps; radam: AdamW, rectified")
                     .absent_at(double(OptimizerKind::adamw)));
   visit(o.learning_rate.peak, Field("lr", "peak learning rate", above(0).to(1e38)));
   visit(o.learning_rate.decay,
@@ -101,8 +101,8 @@ template <>
 struct ito::Names<ito::engine::OptimizerKind> {
   using OptimizerKind = engine::OptimizerKind;
   static constexpr std::string_view kKind = "optimizer";
-  static constexpr Named<OptimizerKind> kTable[] = {{"adamw", OptimizerKind::adamw},
-                                                    {"muon", OptimizerKind::muon}};
+  static constexpr Named<OptimizerKind> kTable[] = {
+      {"adamw", OptimizerKind::adamw}, {"muon", OptimizerKind::muon}, {"radam", OptimizerKind::radam}};
 };
 
 template <>

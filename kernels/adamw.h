@@ -26,7 +26,8 @@ struct StepState {
 
 struct AdamWOptions {
   float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, weight_decay = 0;
-  float clip = 1.0f;  // global gradient norm; 0: no clipping
+  float clip = 1.0f;       // global gradient norm; 0: no clipping
+  bool rectified = false;  // RAdam (rectify)
 };
 
 /// Decay of the weights' moving average: min(decay, (1 + n) / (10 + n)) after n updates, so that it starts
@@ -85,6 +86,21 @@ ITO_HOST_DEVICE inline float gradient_scale(float clip, const StepState& s) {
 /// Error: no parameters.
 void check_adamw(int64_t count);
 
+/// RAdam (Liu et al., arXiv:1908.03265, algorithm 2) by the two corrections: with l_inf = 2 / (1 - beta2) - 1 and l = l_inf
+/// - 2 t beta2^t / (1 - beta2^t) the step is multiplied by sqrt((l - 4) (l - 2) l_inf / ((l_inf - 4) (l_inf - 2) l))
+/// where l > 5; in the first few updates, where v is too uncertain, it is the first moment itself.
+ITO_HOST_DEVICE inline void rectify(double t, const AdamWOptions& o, StepState* state) {
+  const double power = pow(double(o.beta2), t), most = 2 / (1 - double(o.beta2)) - 1;
+  const double length = most - 2 * t * power / (1 - power);
+  if (length > 5) {
+    const double squared = (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length);
+    state->bias_correction1 = float(double(state->bias_correction1) / sqrt(squared));
+  } else {  // m / (sqrt(v / bc2) + eps) becomes m / eps
+    state->bias_correction1 = float(double(state->bias_correction1) / double(o.eps));
+    state->bias_correction2 = INFINITY;
+  }
+}
+
 /// What gradient_norm's last thread does: 1 - beta^t in f64, so that late steps lose nothing.
 ITO_HOST_DEVICE inline void finish_gradient_norm(double sum_of_squares, const AdamWOptions& o,
                                                  const EmaOptions& ema, StepState* state) {
@@ -96,6 +112,7 @@ ITO_HOST_DEVICE inline void finish_gradient_norm(double sum_of_squares, const Ad
   state->ema_decay = float(ema.at(t - 1));
   state->bias_correction1 = float(1 - pow(double(o.beta1), t));
   state->bias_correction2 = float(1 - pow(double(o.beta2), t));
+  if (o.rectified) rectify(t, o, state);
   ++state->updates;
 }
 

@@ -60,7 +60,7 @@ TEST_CASE("a point's numbers are the difference of both denoised images, for eve
         objective.sde = sde, objective.preconditioning.prediction = prediction;
         const double r = 0.9 * sigma;
         const NoiseLevel upper = sde.at_sigma(sigma), lower = sde.at_sigma(r);
-        const ConsistencyPoint p = consistency_point(objective, upper, r);
+        const ConsistencyPoint p = consistency_point(objective, {.weight_power = 1}, upper, r);
         const Scaling at = objective.preconditioning.at(upper), below = objective.preconditioning.at(lower);
         const double image = at.c_skip * (x0 + sigma * z) + at.c_out * f;
         const double image_lower = below.c_skip * (x0 + r * z) + below.c_out * f_lower;
@@ -74,7 +74,8 @@ TEST_CASE("a point's numbers are the difference of both denoised images, for eve
         CHECK(p.upper.loss_weight == doctest::Approx(1 / square(sigma) + 1 / square(0.5)));  // by edm
         // At r = 0, and below all noise that samplers visit, it is denoising.
         for (const double none : {0.0, 1e-9}) {
-          const ConsistencyPoint image_itself = consistency_point(objective, upper, none);
+          const ConsistencyPoint image_itself =
+              consistency_point(objective, {.weight_power = 1}, upper, none);
           CHECK(image_itself.share == 0);
           CHECK(image_itself.upper.target_x0 == at.target_x0);
           CHECK(image_itself.upper.target_z == at.target_z);
@@ -122,7 +123,7 @@ TEST_CASE("tuned level by level a scalar model becomes the consistency function 
   double gain = 0, worst = 0;
   for (size_t i = levels.size() - 1; i-- > 0;) {
     const NoiseLevel upper = m.objective.sde.at_sigma(levels[i]);
-    const ConsistencyPoint p = consistency_point(m.objective, upper, levels[i + 1]);
+    const ConsistencyPoint p = consistency_point(m.objective, m.options, upper, levels[i + 1]);
     double next = gain;
     for (int k = 0; k < 2; ++k) next = m.learned(next, p, gain);
     gain = next;

@@ -156,6 +156,31 @@ TEST_CASE("adamw: any number of threads and two runs give the same bits; no clip
   CHECK(a.half.guards_intact());
 }
 
+TEST_CASE("radam: the first moment alone, then rectified steps, as published") {
+  CpuStream stream(1);
+  AdamWOptions o;
+  o.clip = 0, o.rectified = true, o.beta2 = 0.9f;  // l_inf = 19: above 5 from the sixth step on
+  Parameters p(100);
+  const double beta1 = double(o.beta1), beta2 = double(o.beta2), most = 2 / (1 - beta2) - 1;
+  double w = p.w[3], m = 0, v = 0;
+  int plain = 0;
+  for (int t = 1; t <= 12; ++t) {
+    p.set_gradient(uint64_t(t), 1);
+    p.step(stream, o, {});
+    const double g = p.g[3];
+    m = beta1 * m + (1 - beta1) * g, v = beta2 * v + (1 - beta2) * g * g;
+    const double first = m / (1 - std::pow(beta1, t)), second = v / (1 - std::pow(beta2, t));
+    const double l = most - 2 * t * std::pow(beta2, t) / (1 - std::pow(beta2, t));
+    plain += l <= 5;
+    const double factor = l > 5 ? std::sqrt((l - 4) * (l - 2) * most / ((most - 4) * (most - 2) * l)) /
+                                      (std::sqrt(second) + 1e-8)
+                                : 1;
+    w -= double(1e-3f) * factor * first;
+    CHECK(double(p.w[3]) == doctest::Approx(w).epsilon(1e-5));
+  }
+  CHECK((plain > 2 && plain < 8));
+}
+
 TEST_CASE("adamw leaves everything as it is where the gradient is not finite") {
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     CpuStream stream(2);

@@ -23,13 +23,14 @@ void ConsistencyPoint::write_lower(kernels::SampleRecipe& recipe) const {
   lower.write_to(recipe);
 }
 
-ConsistencyPoint consistency_point(const Objective& objective, const NoiseLevel& upper, double r) {
+ConsistencyPoint consistency_point(const Objective& objective, const ConsistencyOptions& options,
+                                   const NoiseLevel& upper, double r) {
   const Scaling at = objective.preconditioning.at(upper);
   ConsistencyPoint point;
   point.upper = objective.at(upper);
   // lambda weights (sigma s)^-2 |D - x_0|^2.
   const double of_score = upper.sigma * upper.stddev;
-  point.upper.loss_weight = objective.lambda(upper) / (of_score * of_score);
+  point.upper.loss_weight = std::pow(objective.lambda(upper) / (of_score * of_score), options.weight_power);
   point.scale = at.c_out * at.c_out;
   if (r < edm_range(objective.sde).least) return point;  // less noise than the model has seen: the image
   const Scaling below = objective.preconditioning.at(objective.sde.at_sigma(r));

@@ -8,9 +8,10 @@
 /// under the same noise z:
 ///   distance = |D(x_0 + sigma z; sigma) - D(x_0 + r z; r)|,  where the second D is a constant, and is x_0 at r = 0,
 ///   loss = w(sigma) (sqrt(distance^2 + c^2 d) - c sqrt(d)) / sqrt(d)  for images of d numbers.
-/// At first r is 0, which is denoising; it comes closer stage by stage, so that errors do not add up. w is the weight
-/// that Objective's weighting gives a denoised image: 1 / sigma^2 + 1 / sigma_data^2 by edm. The authors have no
-/// 1 / sqrt(d), which makes the loss that of a pixel.
+/// At first r is 0, which is denoising; it comes closer stage by stage, so that errors do not add up. w is a power of the
+/// weight that Objective's weighting gives the square of a denoised image's error: 1 / sigma^2 + 1 / sigma_data^2 by
+/// edm. The authors have the power 1; with 1/2, as a distance is no square, every level pulls F as much, and images were
+/// better (docs/real-time.md). They have no 1 / sqrt(d), which makes the loss that of a pixel.
 namespace ito::model {
 
 /// How far apart the levels of a pair are, stage by stage, and what their distance counts for.
@@ -20,6 +21,7 @@ struct ConsistencyOptions {
   double near = 8;        // k
   double slope = 1;       // b
   double huber = 5.4e-4;  // c
+  double weight_power = 0.5;
 };
 
 template <FieldsOf<ConsistencyOptions> Options, class Visit>
@@ -38,6 +40,9 @@ void fields(Options& o, Visit&& visit) {
   visit(o.slope, Field("pair_slope", "b of the same", above(0).to(1000)).absent_at(usual.slope));
   visit(o.huber, Field("huber", "error of a pixel below which distances count as squares", above(0).to(1))
                      .absent_at(usual.huber));
+  visit(o.weight_power,
+        Field("weight_power", "of the weighting of squares, for the weighting of distances", from(0).to(2))
+            .absent_at(usual.weight_power));
 }
 
 /// The stage, from 0, of step `step` of `steps`.
@@ -59,6 +64,7 @@ struct ConsistencyPoint {
   void write_lower(kernels::SampleRecipe&) const;
 };
 
-ConsistencyPoint consistency_point(const Objective&, const NoiseLevel& upper, double r);
+ConsistencyPoint consistency_point(const Objective&, const ConsistencyOptions&, const NoiseLevel& upper,
+                                   double r);
 
 }  // namespace ito::model

@@ -295,7 +295,8 @@ const NoiseTable& table_of(const Sde& sde) {
 /// Where a consistency model's denoiser is asked: the levels that are given, or chosen ones from EDM's most noise down.
 Levels levels_of_jumps(const SamplerSettings& s, const Sde& sde) {
   Levels levels;
-  for (const double sigma : s.levels.empty() ? consistency_sigmas(s.steps, edm_range(sde).most) : s.levels)
+  for (const double sigma :
+       s.levels.empty() ? consistency_sigmas(s.steps, std::min(s.first, edm_range(sde).most)) : s.levels)
     levels.push_back(sde.at_sigma(sigma));
   return levels;
 }

@@ -130,6 +130,7 @@ struct SamplerSettings {
   SnrNorm snr_norm = SnrNorm::sample;
   double tolerance = 1e-3;
   std::vector<double> levels = {};  // of consistency; empty: consistency_sigmas
+  double first = 80;                // the level of its first jump, where levels is empty, or the SDE's most
   double boundary = 0;              // the level at which the denoised image is the image that is given
   Clip clip = {};
 };

@@ -145,6 +145,10 @@ void tune_to_consistency(TrainingOptions& o) {
   o.diffusion.draw = {LevelDraw::log_normal, -1.1, 2.0};
 }
 
+/// The level of the first jump of a model that is tuned here: forty times the deviation of its images, so that nothing
+/// is left of them, and low enough that training in minutes has been there (docs/real-time.md).
+constexpr double kFirstJump = 20;
+
 bool jumps(const TrainingOptions& o) {
   return o.objective == ObjectiveKind::consistency ||
          o.diffusion.preconditioning.prediction == Prediction::consistency;
@@ -160,6 +164,7 @@ SamplerSettings settle(const SamplerOptions& asked, const TrainingOptions& o) {
     const bool imported = o.objective != ObjectiveKind::consistency;
     if (o.own_sampler && imported && !asks_how_often) wanted.steps = o.own_sampler->steps;
     SamplerSettings settings = settle(of_jumps(wanted), p.prediction);
+    if (!imported) settings.first = kFirstJump;
     if (p.prediction == Prediction::consistency) settings.boundary = p.boundary_sigma;
     return settings;
   }

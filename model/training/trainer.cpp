@@ -137,8 +137,8 @@ void Trainer::describe_point(int64_t i, const TrainingPoint& point, double of_sa
 /// a pixel.
 void Trainer::describe_pair(int64_t i, const NoiseLevel& upper, const BatchInputs::Parts& inputs) {
   const int stage = consistency_stage(options_.consistency, step_, options_.steps);
-  const ConsistencyPoint pair =
-      consistency_point(objective_, upper, lower_level(options_.consistency, stage, upper.sigma));
+  const ConsistencyPoint pair = consistency_point(objective_, options_.consistency, upper,
+                                                  lower_level(options_.consistency, stage, upper.sigma));
   describe_point(i, pair.upper, std::sqrt(double(images_.height) * images_.width * images_.channels), inputs);
   inputs.lower[i] = inputs.recipes[i];
   pair.write_lower(inputs.lower[i]);

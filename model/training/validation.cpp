@@ -31,7 +31,7 @@ struct Pairs {
   TrainingPoint add(const TrainingOptions& o, const Objective& objective, const NoiseLevel& upper,
                     kernels::SampleRecipe recipe) {
     const double r = lower_level(o.consistency, o.consistency.stages - 1, upper.sigma);
-    const ConsistencyPoint pair = consistency_point(objective, upper, r);
+    const ConsistencyPoint pair = consistency_point(objective, o.consistency, upper, r);
     pair.write_lower(recipe);
     lower.push_back(recipe);
     c_noise.push_back(float(pair.lower_c_noise));

@@ -128,6 +128,7 @@ TEST_CASE("tuned to consistency: the CPU's losses, launched and replayed") {
   run.options.accumulate = 2, run.options.network.dropout = 0.1f;
   run.options.from = Origin{"source", 60, "hash"};
   tune_to_consistency(run.options);
+  run.options.optimizer.kind = engine::OptimizerKind::radam;
   run.options.consistency.stages = 4;  // of five steps each, so that the first ones have pairs of both kinds
   Device cpu({1, Backend::cpu}), cuda({1, Backend::cuda}),
       launched({.threads = 1, .backend = Backend::cuda, .comparison = {.capture = false}});
