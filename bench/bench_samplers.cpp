@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -61,10 +62,13 @@ void fields(Options& o, Visit&& visit) {
   visit(o.svg, Field("svg", "a file that receives the plot"));
 }
 
-std::vector<SamplerKind> samplers_of(const Request& f) {
+/// Those that are asked for, else all that the model draws by: one that jumps to the image has its own alone.
+std::vector<SamplerKind> samplers_of(const Request& f, bool jumps) {
   std::vector<SamplerKind> kinds;
   if (f.samplers.empty())
-    for (const auto& row : Names<SamplerKind>::kTable) kinds.push_back(row.value);
+    for (const auto& row : Names<SamplerKind>::kTable) {
+      if ((row.value == SamplerKind::consistency) == jumps) kinds.push_back(row.value);
+    }
   else
     for (const std::string& name : split_list(f.samplers)) kinds.push_back(parse_name<SamplerKind>(name));
   return kinds;
@@ -124,9 +128,9 @@ struct Candidate {
   std::string name;
 };
 
-std::vector<Candidate> candidates_of(const Request& f) {
+std::vector<Candidate> candidates_of(const Request& f, bool jumps) {
   std::vector<Candidate> candidates;
-  for (const SamplerKind kind : samplers_of(f)) {
+  for (const SamplerKind kind : samplers_of(f, jumps)) {
     const std::string name(name_of(kind));
     if (f.clip.empty()) {
       candidates.push_back({{.sampler = kind}, name});
@@ -138,21 +142,23 @@ std::vector<Candidate> candidates_of(const Request& f) {
   return candidates;
 }
 
+using Settle = std::function<model::SamplerSettings(const model::SamplerOptions&)>;
+
 /// The candidate with each budget of evaluations; one that chooses its steps itself, with tolerances.
 std::vector<model::SamplerSettings> settings_of(const Candidate& candidate, const Request& f,
-                                                model::Prediction prediction) {
+                                                const Settle& settle) {
   std::vector<model::SamplerSettings> all;
   model::SamplerOptions options = candidate.options;
   if (model::info_of(*options.sampler).steps == 0) {
     for (const double tolerance : {1e-2, 1e-3, 1e-4, 1e-5}) {
       options.tolerance = tolerance;
-      all.push_back(model::settle(options, prediction));
+      all.push_back(settle(options));
     }
     return all;
   }
   for (const std::string& text : split_list(f.evaluations)) {
     options.evaluations = parse_option<int>("each number of --evaluations", text, model::kSamplerSteps);
-    all.push_back(model::settle(options, prediction));
+    all.push_back(settle(options));
   }
   return all;
 }
@@ -165,7 +171,8 @@ class Sweep {
       images_.emplace(device, ModelDistance::Options{f.run, f.reference, f.cache, f.count, f.shown, f.exact});
   }
   void run() {
-    for (const Candidate& candidate : candidates_of(f_)) measure(candidate);
+    for (const Candidate& candidate : candidates_of(f_, images_ && jumps(images_->loaded().options)))
+      measure(candidate);
     if (images_) std::printf("floor: %d real images to the others  %.6g\n", f_.count, images_->floor());
   }
   json result() const {
@@ -188,7 +195,10 @@ class Sweep {
   void measure(const Candidate& candidate) {
     const bool stochastic = model::info_of(*candidate.options.sampler).stochastic;
     Line line{candidate.name, {}, stochastic};
-    for (const model::SamplerSettings& settings : settings_of(candidate, f_, prediction())) {
+    const auto settle = [&](const model::SamplerOptions& o) {
+      return images_ ? images_->loaded().settle(o) : model::settle(o, model::Prediction::edm);
+    };
+    for (const model::SamplerSettings& settings : settings_of(candidate, f_, settle)) {
       const model::SamplerPlan plan = model::make_sampler_plan(settings, sde());
       const Measured m =
           images_ ? images_->of(plan, !stochastic) : mixture_distance(device_, plan, f_.threads);
@@ -204,9 +214,6 @@ class Sweep {
       if (m.rms) rows_.back()["rms"] = *m.rms;
     }
     lines_.push_back(std::move(line));
-  }
-  model::Prediction prediction() const {
-    return images_ ? images_->loaded().options.diffusion.preconditioning.prediction : model::Prediction::edm;
   }
   model::Sde sde() const { return images_ ? images_->loaded().sde : model::Sde(); }
 

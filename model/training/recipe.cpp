@@ -13,6 +13,7 @@ void apply(Recipe recipe, TrainingOptions& options) {
   o.learning_rate.peak = 4e-3;
   o.learning_rate.warmup = 100;
   o.ema.decay = 0.997;
+  if (options.objective == ObjectiveKind::consistency) options.consistency.stages = 4;
   options.learn_weighting = options.objective == ObjectiveKind::denoising;
   // With other weights to begin from the network is theirs; patches are for the unet.
   if (!options.from && options.network.kind == NetworkKind::unet) options.network.patch = 2;

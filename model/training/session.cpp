@@ -18,6 +18,17 @@ namespace {
 
 constexpr int64_t kLogEvery = 10;  // steps
 
+/// What the run's number of steps decides besides its end, where that number was another one; "" if nothing.
+std::string replanned_since(const TrainingOptions& there, const TrainingOptions& now) {
+  if (there.steps == now.steps) return "";
+  const bool decays = now.optimizer.learning_rate.decay != engine::Decay::constant;
+  const bool stages = now.objective == ObjectiveKind::consistency && now.consistency.stages > 1;
+  if (!decays && !stages) return "";
+  return cat(decays ? "the learning rate's schedule" : "", decays && stages ? " and " : "",
+             stages ? "the stages of consistency" : "", stages ? " were" : " was", " re-planned, from ",
+             there.steps, " to ", now.steps, " steps");
+}
+
 /// Thrown by an interruption out of a grid, an FID or a validation; not a std::exception, which is a failure.
 struct Interrupted {};
 
@@ -85,10 +96,7 @@ void Session::go_on() {
   bool good = false;
   if (newest) {
     const TrainingOptions there = resume_from(*newest, trainer_);
-    const bool decays = options_.optimizer.learning_rate.decay != engine::Decay::constant;
-    if (decays && there.steps != options_.steps)
-      replanned = cat("the learning rate's schedule was re-planned, from ", there.steps, " to ",
-                      options_.steps, " steps");
+    replanned = replanned_since(there, options_);
     checkpoint_ = *newest;
     const CheckpointRecord record = read_record(*newest);
     validation_loss_ = record.validation_loss;
