@@ -7,9 +7,11 @@
 #include "apps/console/output_file.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
+#include "apps/console/terminal_picture.h"
 #include "apps/sampling/arrays.h"
 #include "apps/sampling/attribute_grid.h"
 #include "apps/sampling/picture.h"
+#include "apps/sampling/preview.h"
 #include "data/pictures/contact_sheet.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/clock.h"
@@ -264,6 +266,15 @@ int sample_attribute_grid(const SampleRequest& f, engine::Device& device, const 
   return 0;
 }
 
+/// The first pictures as the terminal shows them, unless it shows none or --no-preview is given.
+void print_preview(const Job& job, std::optional<bool> wanted, const Made& made) {
+  const Terminal terminal = output_terminal();
+  if (!wanted.value_or(terminal.shows_pictures)) return;
+  const data::Image grid = preview_grid(made.first.data(), made.first.size() / job.each(), job.image(),
+                                        terminal.columns, terminal.lines);
+  std::cout << terminal_picture(grid.rgb.data(), grid.height, grid.width, terminal.colors);
+}
+
 int sample_images_of(const SampleRequest& f, engine::Device& device, Job& job, const fs::path& checkpoint) {
   check_own_pictures(job.out);
   check_same_pictures(job.out, job.note.crop, job.note.height, job.note.width);
@@ -273,6 +284,7 @@ int sample_images_of(const SampleRequest& f, engine::Device& device, Job& job, c
   const Made made = run(device, job);
   if (made.images == 0)
     stop_if_interrupted("the first images were not complete, so that nothing was written");
+  print_preview(job, f.preview, made);
   finish(job, made, now() - start);
   if (job.strip > 0) write_strip(job, made);
   if (job.keeps_numbers) {

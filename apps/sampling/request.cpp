@@ -54,11 +54,12 @@ void check_starts(const SampleRequest& f) {
 void check_attribute_grid(const SampleRequest& f) {
   if (f.attribute_grid.empty()) return;
   attribute_columns(f.attribute_grid);
-  const char* other = !f.noise.empty() ? "--noise"
-                      : !f.npy.empty() ? "--npy"
-                      : f.strip        ? "--strip"
-                      : f.chunk        ? "--chunk"
-                                       : nullptr;
+  const char* other = !f.noise.empty()            ? "--noise"
+                      : !f.npy.empty()            ? "--npy"
+                      : f.strip                   ? "--strip"
+                      : f.chunk                   ? "--chunk"
+                      : f.preview.value_or(false) ? "--preview"
+                                                  : nullptr;
   if (other)
     fail(
         cat(other, " does nothing with --attr-grid, which draws one picture by its seeds; give one of them"));

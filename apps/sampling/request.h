@@ -31,6 +31,7 @@ struct SampleRequest {
   std::optional<int> chunk = {};
   std::string npy = {};
   std::optional<int> strip = {};
+  std::optional<bool> preview = {};
   std::string out = {};
   DeviceRequest device = {};
 };
@@ -66,6 +67,9 @@ void fields(Options& o, Visit&& visit) {
   visit(o.npy, Field("npy", "writes the images before they are rounded to 8 bits, float32 [N,C,H,W]"));
   visit(o.strip, Field("strip", "writes strip.png: so many denoised states of some images on their way",
                        from(1).to(100)));
+  visit(o.preview,
+        Field("preview", "prints the images in the terminal, as large as it allows (--no-preview: never)")
+            .otherwise("where standard output is a terminal with colours"));
   visit(o.out, Field("out", "where grid.png, 000000.png ... and samples.json go")
                    .otherwise("the run's folder/images; without a run: samples"));
   fields(o.device, visit);
