@@ -56,7 +56,7 @@ std::vector<float> slerp(const std::vector<float>& a, const std::vector<float>& 
 }
 
 std::vector<float> variation_noise(uint64_t seed, uint64_t number, double spread, int64_t count) {
-  const std::vector<float> face = prior_noise(seed, count);
+  std::vector<float> face = prior_noise(seed, count);
   if (number == 0) return face;
   const RandomKey other{seed, Purpose::variation, uint32_t(number), uint32_t(number >> 32)};
   return slerp(face, normal(other, count), spread);
