@@ -36,7 +36,7 @@ BatchLoss batch_loss(engine::Device& device, const TrainingOptions& options, con
     const kernels::BatchNoise noise{static_cast<const uint32_t*>(chosen.data()), samples.input_noise};
     device.launch([&](auto& s) { kernels::make_batch(s, dims, images, noise, input.out(), target.out()); });
   }
-  const int k = net.condition;
+  const int k = net.condition_width();
   const bool augment = samples.augment.defined();
   const Tensor f = network(
       {input, samples.c_noise.slice(first, {n}), k ? samples.condition.slice(first * k, {n, k}) : Tensor{},
