@@ -7,6 +7,7 @@
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
 #include "apps/inputs/checkpoint.h"
+#include "apps/inputs/guidance.h"
 #include "apps/inputs/pictures.h"
 #include "data/celeba_files/celeba.h"
 #include "data/celeba_files/lists.h"
@@ -89,7 +90,7 @@ void fields(Options& o, Visit&& visit) {
 struct ForwardRequest {
   std::string checkpoint, input, output;
   double c_noise = 0;
-  std::optional<int> image_class;
+  std::string image_class;
 };
 
 template <FieldsOf<ForwardRequest> Options, class Visit>
@@ -99,7 +100,7 @@ void fields(Options& o, Visit&& visit) {
   visit(o.c_noise,
         Field("c_noise", "the noise level as the network gets it (EDM: ln sigma / 4)", from(-1e30).to(1e30))
             .required());
-  visit(o.image_class, Field("class", "of the images, of a model with classes", from(0).to(1e6)));
+  visit(o.image_class, Field("class", "of the images, its name or number, of a model with classes"));
   visit(o.output, Field("output", "y.npy").required());
 }
 
@@ -147,6 +148,8 @@ void print_condition(const model::LoadedModel& loaded) {
   if (!rows.empty())
     std::cout << "attributes " << model::short_list(rows.names()) << "; of " << thousands(rows.count())
               << " training images\n";
+  else if (const std::vector<std::string>& names = loaded.options.classes; !names.empty())
+    std::cout << "classes    " << model::short_list(names) << "\n";
   else if (const int classes = loaded.options.network.classes)
     std::cout << "classes    " << thousands(classes) << ", of which an image has one\n";
   else if (const int k = loaded.options.network.condition)
@@ -329,13 +332,13 @@ int forward(const ForwardRequest& f) {
   model::NetworkInput given{
       input, engine::Tensor::from(device, {n}, engine::DType::f32, c_noise.data()), {}, {}, {}};
   if (const int classes = loaded.options.network.classes) {
-    if (!f.image_class) fail(cat("the model has ", classes, " classes; name one with --class"));
-    const std::vector<float> rows =
-        model::ClassRequest(classes, f.image_class).conditions(std::vector<uint64_t>(size_t(n)));
+    if (f.image_class.empty()) fail(cat("the model has ", classes, " classes; name one with --class"));
+    const std::vector<float> rows = model::ClassRequest(classes, class_of("--class", f.image_class, loaded))
+                                        .conditions(std::vector<uint64_t>(size_t(n)));
     const std::vector<float> keep(size_t(n), 1.0f);
     given.condition = engine::Tensor::from(device, {n, classes}, engine::DType::f32, rows.data());
     given.keep = engine::Tensor::from(device, {n}, engine::DType::f32, keep.data());
-  } else if (f.image_class) {
+  } else if (!f.image_class.empty()) {
     fail("--class: the model has no classes");
   }
   const engine::Tensor y = (*loaded.network)(given);

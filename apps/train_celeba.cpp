@@ -30,9 +30,10 @@ namespace {
 
 model::ImageSet image_set(const data::Dataset& images, const model::TrainingOptions& options) {
   model::ImageSet set{
-      images.pixels(), int64_t(images.count()), images.height(), images.width(), 3, images.crop(), {}};
+      images.pixels(), int64_t(images.count()), images.height(), images.width(), 3, images.crop(), {}, {}};
   const std::vector<int8_t> rows = images.attribute_columns(options.attributes);
   set.conditions.assign(rows.begin(), rows.end());
+  set.classes = images.classes();
   return set;
 }
 
@@ -46,6 +47,7 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << cat(std::round(size.forward_flops * 1e-7) / 100) << " GFLOP forward\n"
             << (o.from ? cat("from       ", text_of(*o.from), ": its averaged weights\n") : "")
             << (o.attributes.empty() ? "" : cat("attributes ", model::short_list(o.attributes), "\n"))
+            << (o.classes.empty() ? "" : cat("classes    ", model::short_list(o.classes), "\n"))
             << "objective  " << name_of(o.diffusion.sde.kind) << ", "
             << name_of(o.diffusion.preconditioning.prediction) << " prediction, "
             << name_of(o.diffusion.weighting) << " weighting, " << name_of(o.diffusion.draw.kind)

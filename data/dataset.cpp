@@ -150,6 +150,22 @@ void check_attributes(const ImageList& list, const std::vector<std::string>& nam
   for (const std::string& name : names) place_of(name, known.names);
 }
 
+/// The classes of a list's pictures, of which these could be decoded. Error: it is CelebA's; what classes_of reports.
+FolderClasses classes_in(const ImageList& list, const std::vector<std::string>& pictures) {
+  if (list.kind == "celeba")
+    fail_advising(cat(list.root.string(), " is CelebA, whose pictures do not lie in folders of classes"),
+                  {"{attributes} and no {classes}"});
+  return classes_of(pictures, !fs::is_directory(list.root), list.root.string());
+}
+
+void note_empty_folders(const ImageList& list, const FolderClasses& classes,
+                        std::vector<std::string>& notes) {
+  const std::vector<std::string> empty = folders_without_pictures(list, classes);
+  if (!empty.empty())
+    notes.push_back(
+        cat(empty.size(), " folder(s) hold no pictures and are no classes, the first is ", empty[0]));
+}
+
 DecodeOptions resolve(const DatasetOptions& options, const ImageList& list) {
   DecodeOptions resolved;
   const bool celeba = list.kind == "celeba";
@@ -192,6 +208,7 @@ std::string Dataset::content_hash() const { return hex(cache_.content_hash); }
 
 Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   ImageList list = list_pictures(path, options.split);
+  if (options.classes) classes_in(list, list.names);  // its errors, before any decoding
   DecodeOptions decode = resolve(options, list);
   const uint64_t source = hash_source(list, decode);
   const uint64_t listing = hash_listing(list, source, decode.threads);
@@ -223,6 +240,10 @@ Dataset open_dataset(const fs::path& path, const DatasetOptions& options) {
   note_other_formats(list, *cache, list.notes);
   note_unknown(*cache, list.attribute_list.name, list.notes);
   Dataset dataset(std::move(*cache));
+  if (options.classes) {
+    dataset.classes_ = classes_in(list, dataset.names());
+    note_empty_folders(list, dataset.classes_, list.notes);
+  }
   dataset.root_ = list.root;
   dataset.kind_ = list.kind;
   dataset.split_ = list.split;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/cache/decode_all.h"
+#include "data/pictures/folder_classes.h"
 #include "kernels/base/options.h"
 
 namespace ito::data {
@@ -24,6 +25,8 @@ struct DatasetOptions {
   int threads = 0;                      // for decoding and checking; 0: every core
   bool check_all = false;               // read every pixel of a cache, even of one that was checked before
   std::vector<std::string> attributes;  // that a list of attributes must have: found out before any decoding
+  bool classes =
+      false;  // the folders that pictures lie in are their classes (data/pictures/folder_classes.h)
   /// Called on the caller's thread if pictures must be decoded: `starting` once before, with a forecast; then
   /// `progress`, first with (done, total), where done > 0 if an interrupted process had begun. What progress throws
   /// ends the decoding; the next opening goes on from there.
@@ -55,6 +58,9 @@ class Dataset {
   std::vector<float> attribute(const std::string& name) const;
   /// [count, names], the columns of these attributes in this order. Error: no such attribute (says which there are).
   std::vector<int8_t> attribute_columns(const std::vector<std::string>& names) const;
+  /// Where classes are asked for: their names, sorted, and [count] places among these; else both are empty.
+  const std::vector<std::string>& class_names() const { return classes_.names; }
+  const std::vector<int32_t>& classes() const { return classes_.of; }
   /// [count] numbers from 1 on, or 0 if the list has no line for the picture; empty without the list.
   const std::vector<int32_t>& identities() const { return cache_.identities; }
   /// [count, kLandmarks] pixels of the whole picture (data/celeba_files/lists.h), before the crop; or empty.
@@ -77,6 +83,7 @@ class Dataset {
   explicit Dataset(ImageCache cache) : cache_(std::move(cache)) {}
 
   ImageCache cache_;
+  FolderClasses classes_;
   std::filesystem::path root_;
   std::string kind_, split_, crop_, fingerprint_;
   std::vector<std::string> notes_;
@@ -87,8 +94,8 @@ class Dataset {
 /// (data/pictures/resize.h) into a file under `cache_dir`; the folder itself is only read. A second process
 /// waits for the first, and continues what a killed one left; a file that is damaged, out of date or of
 /// another version is made again. Pictures that are unreadable, or smaller than the wanted size, are skipped and
-/// named, up to one in twenty. Error: more than that (says which size fits); what list_folder and list_celeba
-/// report; no room or right to write the cache.
+/// named, up to one in twenty. Error: more than that (says which size fits); what list_folder, list_celeba and, for
+/// classes, classes_of report; classes of CelebA; no room or right to write the cache.
 Dataset open_dataset(const std::filesystem::path& path, const DatasetOptions& options);
 
 }  // namespace ito::data

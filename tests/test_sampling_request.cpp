@@ -3,6 +3,7 @@
 #include <limits>
 #include <numeric>
 
+#include "apps/console/flags.h"
 #include "apps/sampling/arrays.h"
 #include "apps/sampling/attribute_grid.h"
 #include "apps/sampling/request.h"
@@ -56,6 +57,23 @@ TEST_CASE("an attribute grid refuses flags that are about single images") {
   CHECK(contains(error({.attribute_grid = "A", .noise = "x.npy"}), "--noise does nothing with --attr-grid"));
   CHECK(contains(error({.attribute_grid = "A", .npy = "x.npy"}), "--npy does nothing with --attr-grid"));
   CHECK(contains(error({.attribute_grid = "A", .strip = 2}), "--strip does nothing with --attr-grid"));
+}
+
+TEST_CASE("a preview is asked for, refused, or left to the program") {
+  const auto preview = [](const std::string& flag) {
+    CLI::App app;
+    Flags flags(app);
+    flags.add(SampleRequest{});
+    app.parse(flag);
+    return flags.read<SampleRequest>().preview;
+  };
+  CHECK(preview("") == std::nullopt);
+  CHECK(preview("--preview") == std::optional(true));
+  CHECK(preview("--no-preview") == std::optional(false));
+  CHECK(preview("--preview=false") == std::optional(false));
+  CHECK(contains(error_of([] { check_attribute_grid({.attribute_grid = "A", .preview = true}); }),
+                 "--preview does nothing with --attr-grid"));
+  check_attribute_grid({.attribute_grid = "A", .preview = false});
 }
 
 TEST_CASE("noise is read as [N,C,H,W] in either precision, and images are written so") {

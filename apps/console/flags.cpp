@@ -9,11 +9,11 @@ constexpr const char* kBare = "true";
 
 }  // namespace
 
-void Flags::add_flag(bool, const Field& field) {
+void Flags::add_switch(const std::string& flags, const Field& field, const std::string& help) {
   const std::string flag = field.flag;
   if (flag.empty()) return;
   app_->add_flag_function(
-      flag, [this, flag](int64_t times) { given_[flag] = times > 0 ? "" : kOff; }, field.help);
+      flags, [this, flag](int64_t times) { given_[flag] = times > 0 ? "" : kOff; }, help);
 }
 
 void Flags::add_text(const Field& field, const std::string& what, const std::string& help,

@@ -59,8 +59,7 @@ class Flags {
       if (found == flags.given_.end()) return;
       if constexpr (is_list<T>)
         return;
-      else if constexpr (std::is_same_v<T,
-                                        bool>)  // "--power-ema=false" turns off what a recipe has turned on
+      else if constexpr (is_switch<T>)  // "--power-ema=false" turns off what a recipe has turned on
         value = (field.flag.rfind("--no-", 0) != 0) == (found->second != kOff);
       else if constexpr (is_optional<T>)
         value = flags.parsed<typename T::value_type>(field, found->second);
@@ -74,6 +73,10 @@ class Flags {
   };
 
  private:
+  /// A bool, or one that neither is given nor has a default: the program decides then.
+  template <class T>
+  static constexpr bool is_switch = std::is_same_v<T, bool> || std::is_same_v<T, std::optional<bool>>;
+
   template <class T>
   T parsed(const Field& field, const std::string& text) const {
     if (!field.names.empty() && std::find(field.names.begin(), field.names.end(), text) == field.names.end())
@@ -88,7 +91,14 @@ class Flags {
   void add_flag(const T& value, const Field& field) {
     add_text(field, what_of<T>(field), described<T>(field), field.fallback.empty() ? shown(value) : "");
   }
-  void add_flag(bool, const Field& field);
+  void add_flag(bool, const Field& field) { add_switch(field.flag, field, field.help); }
+  /// "--preview", and "--no-preview" for its opposite.
+  void add_flag(const std::optional<bool>&, const Field& field) {
+    if (field.flag.empty()) return;
+    add_switch(cat(field.flag, ",!--no-", field.flag.substr(2)), field,
+               cat(field.help, "; default: ", field.fallback));
+  }
+  void add_switch(const std::string& flags, const Field& field, const std::string& help);
 
   void add_text(const Field& field, const std::string& what, const std::string& help,
                 const std::string& shown);

@@ -4,6 +4,7 @@
 
 #include "kernels/base/commands.h"
 #include "model/training/attribute_request.h"
+#include "model/training/class_request.h"
 
 namespace ito::apps {
 
@@ -33,6 +34,19 @@ std::pair<double, double> parse_interval(const std::string& text) {
   return {low, high};
 }
 
+int class_of(const std::string& flag, const std::string& text, const model::LoadedModel& loaded) {
+  try {
+    return model::parse_class(text, loaded.options.network.classes, loaded.options.classes);
+  } catch (const Error& error) {
+    error.rethrow_at(flag);
+  }
+}
+
+std::string class_name(const model::LoadedModel& loaded, int image_class) {
+  const std::vector<std::string>& names = loaded.options.classes;
+  return names.empty() ? cat(image_class) : names[size_t(image_class)];
+}
+
 void check_knows_attributes(const model::LoadedModel& loaded) {
   if (loaded.options.network.condition == 0)
     fail(cat("the model was trained without attributes, so that it cannot be asked for any; train one with ",
@@ -40,7 +54,7 @@ void check_knows_attributes(const model::LoadedModel& loaded) {
 }
 
 GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loaded, const GuidanceRequest& f)
-    : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)), image_class_(f.image_class) {
+    : device_(device), loaded_(loaded), texts_(texts_of(f.attributes)) {
   guidance_.weight = f.guidance.value_or(1);
   if (guidance_.weight != 1 && jumps(loaded.options))
     fail(
@@ -61,8 +75,9 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
     check_guide(loaded, *guide_, f.guide);
   } else if (guidance_.weight != 1 && loaded.options.network.condition_width() == 0) {
     fail(
-        "--guidance does nothing for a model that was trained without attributes; add a --guide, or train "
-        "with --attributes");
+        "--guidance does nothing for a model that was trained without attributes and classes; add a --guide, "
+        "or "
+        "train with --attributes or --classes");
   } else if (guidance_.weight != 1 && loaded.options.drop_condition == 0) {
     fail(
         "--guidance leads away from images without attributes or a class, and the model has never learned "
@@ -70,12 +85,14 @@ GuidedModel::GuidedModel(engine::Device& device, const model::LoadedModel& loade
         "a --guide, which is led away from instead");
   }
   if (loaded.options.network.classes) {
-    loaded.class_denoiser(image_class_, {});  // its errors
+    if (!f.image_class.empty()) image_class_ = class_of("--class", f.image_class, loaded);
     if (!texts_.empty()) fail("--attr: the model has classes and no attributes; ask for a --class");
     return;
   }
-  if (image_class_)
-    fail("--class: the model was trained without classes; those of imported models are in docs/import.md");
+  if (!f.image_class.empty())
+    fail(cat("--class: the model was trained without classes; train one with ", commands::kTrain,
+             " --classes DATA, where DATA has a folder for each class; those of imported models are in "
+             "docs/import.md"));
   if (!texts_.empty()) check_knows_attributes(loaded);
   if (!texts_.empty() || (guidance_.weight != 1 && !guide_)) loaded.ask(texts_);  // its errors
 }
@@ -102,7 +119,8 @@ model::Denoiser GuidedModel::guide_denoiser(const model::AttributeRequest* asked
 
 model::Denoiser GuidedModel::of_class() const {
   if (!guide_) return loaded_.class_denoiser(image_class_, guidance_);
-  const bool same = guide_->options.network.classes == loaded_.options.network.classes;
+  const bool same = guide_->options.network.classes == loaded_.options.network.classes &&
+                    guide_->options.classes == loaded_.options.classes;
   const model::Denoiser guide = same ? guide_->class_denoiser(image_class_, {}) : guide_->varied_denoiser();
   return model::autoguided(loaded_.class_denoiser(image_class_, {}), guide, guidance_);
 }
@@ -121,7 +139,7 @@ model::Denoiser GuidedModel::denoiser(const std::vector<std::string>& attributes
 model::SamplerFacts GuidedModel::facts() const {
   model::SamplerFacts facts;
   for (const std::string& text : texts_) facts.emplace_back("attr", text);
-  if (image_class_) facts.emplace_back("class", cat(*image_class_));
+  if (image_class_) facts.emplace_back("class", class_name(loaded_, *image_class_));
   if (guidance_.weight != 1) facts.emplace_back("guidance", shortest_text(guidance_.weight));
   if (guidance_.least > 0 || guidance_.most < model::Guidance{}.most)
     facts.emplace_back("guidance_interval",
@@ -131,6 +149,8 @@ model::SamplerFacts GuidedModel::facts() const {
 }
 
 std::vector<std::string> GuidedModel::notes() const {
+  if (loaded_.options.network.classes && !image_class_)
+    return {"no class is asked for: each image has one that its seed chooses"};
   if (texts_.empty()) return {};
   const model::Agreement a = loaded_.ask(texts_).agreement();
   if (a.all()) return {};

@@ -12,8 +12,8 @@
 namespace ito::apps {
 
 struct GuidanceRequest {
-  std::string attributes;  // all that --attr gave, joined by commas
-  std::optional<int> image_class = {};
+  std::string attributes;        // all that --attr gave, joined by commas
+  std::string image_class = {};  // its name or number
   std::optional<double> guidance;
   std::string interval, guide;
 };
@@ -25,8 +25,9 @@ void fields(Options& o, Visit&& visit) {
               "attributes of the faces: Smiling=1, Eyeglasses=-1 or Smiling,-Eyeglasses; those not "
               "named are as in a training image, chosen by the seed")
             .repeated());
-  visit(o.image_class, Field("class", "of all images, of a model with classes", from(0).to(1e6))
-                           .otherwise("any, chosen by the seed"));
+  visit(o.image_class,
+        Field("class", "of all images, its name or its number from 0 on, of a model with classes")
+            .otherwise("any, chosen by the seed"));
   visit(o.guidance, Field("guidance",
                           "how strongly: 1 is plain, more leads away from faces without these attributes, or "
                           "from those of the guide",
@@ -40,6 +41,11 @@ void fields(Options& o, Visit&& visit) {
 
 /// "LO,HI" with 0 <= LO < HI. Error: anything else.
 std::pair<double, double> parse_interval(const std::string& text);
+
+/// The class that a flag asks of a model with classes. Error, with the flag: none of its names or numbers.
+int class_of(const std::string& flag, const std::string& text, const model::LoadedModel&);
+/// A class's name; its number where the model's classes have no names.
+std::string class_name(const model::LoadedModel&, int image_class);
 
 /// Error, with how to train one that does: the model knows no attributes.
 void check_knows_attributes(const model::LoadedModel&);

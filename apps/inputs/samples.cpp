@@ -1,5 +1,7 @@
 #include "apps/inputs/samples.h"
 
+#include <algorithm>
+
 #include "apps/console/program.h"
 #include "data/pictures/folder.h"
 #include "engine/io/atomic_file.h"
@@ -80,8 +82,14 @@ bool same_sampling(const SampleNote& a, const SampleNote& b) {
 }
 
 data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds) {
-  data::PngTexts texts = {
-      {seeds.size() == 1 ? "seed" : "seeds", seeds_text(seeds)}, {"run", note.run}, {"step", cat(note.step)}};
+  // Of variations and interpolations the seed is a fact of the sampling, and pictures have numbers.
+  const bool numbered = std::any_of(note.sampling.begin(), note.sampling.end(), [](const auto& fact) {
+    return fact.first == "variations" || fact.first == "interpolate";
+  });
+  const std::string what = numbered ? "number" : "seed";
+  data::PngTexts texts = {{seeds.size() == 1 ? what : what + "s", seeds_text(seeds)},
+                          {"run", note.run},
+                          {"step", cat(note.step)}};
   texts.insert(texts.end(), note.sampling.begin(), note.sampling.end());
   texts.emplace_back("version", cat("Ito ", version_text()));
   return texts;

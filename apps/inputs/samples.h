@@ -18,7 +18,8 @@ struct SampleNote {
   std::string run;  // the run folder's own name; or that of a checkpoint outside a run
   int64_t step = 0;
   model::SamplerFacts sampling;  // options of the sampler and their values, the sampler first
-  std::set<uint64_t> seeds;      // 000005.png is seed 5's; all seeds of one sampling, over several calls
+  std::set<uint64_t>
+      seeds;  // 000005.png is that of seed (or, near or between faces, number) 5; all of a sampling
   std::string crop;
   int height = 0, width = 0;
 };
@@ -40,8 +41,8 @@ void write_grid_note(const std::filesystem::path& folder, const SampleNote& note
 /// Whether two notes are of the same run, step, sampler and kind of pictures, so that their images belong together.
 bool same_sampling(const SampleNote&, const SampleNote&);
 
-/// The texts of a PNG of these seeds (one picture's, or a grid's): the seeds, run, step, the sampler with its
-/// options, and this program's version.
+/// The texts of a PNG of these seeds (one picture's, or a grid's): the seeds (or numbers), run, step, the sampler with
+/// its options, and this program's version.
 data::PngTexts texts_of(const SampleNote& note, const std::vector<uint64_t>& seeds);
 
 /// The note in a folder; nothing if it has no samples.json. Error: that file is not such a note.

@@ -87,6 +87,7 @@ data::Dataset open_split(const TrainingRequest& f, const TrainingOptions& o, con
   options.cache_dir = f.cache;
   options.threads = f.threads;
   options.attributes = named_attributes(f);
+  options.classes = f.classes;
   return open_pictures(f.data, options);
 }
 
@@ -127,6 +128,10 @@ TrainingRequest training_request(const Flags& flags) {
   if (int(flags.given("--steps")) + int(flags.given("--epochs")) + int(flags.given("--minutes")) > 1)
     fail("give one of --steps, --epochs and --minutes");
   named_attributes(f);
+  if (f.classes && f.attributes)
+    fail(
+        "--classes and --attributes exclude each other: a network has one kind of condition; give one of "
+        "them");
   if (f.fid_every == 0 && !f.inception.empty()) fail("--inception does nothing without --fid-every N");
   if (f.fid_every == 0 && flags.given("--fid-count")) fail("--fid-count does nothing without --fid-every N");
   return f;
@@ -237,6 +242,7 @@ std::string flags_text(const TrainingRequest& f, const TrainingOptions& options)
   flags.add(cat("--size ", options.network.height, "x", options.network.width));
   flags.add("--crop " + options.crop);
   if (f.attributes) flags.add(cat("--attributes", f.attributes->empty() ? "" : "=", *f.attributes));
+  if (f.classes) flags.add("--classes");
   fields(options, flags);
   return text;
 }
@@ -285,6 +291,10 @@ void complete(TrainingOptions& o, const TrainingRequest& f, const data::Dataset&
     const std::vector<std::string> named = named_attributes(f);
     o.attributes = named.empty() ? images.attribute_names() : named;
     o.network.condition = int(o.attributes.size());
+  }
+  if (f.classes) {
+    o.classes = images.class_names();
+    o.network.classes = int(o.classes.size());
   }
   check(o);
 }

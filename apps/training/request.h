@@ -26,6 +26,7 @@ struct TrainingRequest {
   std::optional<data::Crop> crop;
   data::Orientation orientation = data::Orientation::upright;
   std::optional<std::string> attributes;  // "": all; else "NAME,NAME"
+  bool classes = false;
   bool dry_run = false, new_data = false;
   int64_t fid_every = 0;
   int64_t fid_count = 1000;
@@ -67,6 +68,9 @@ void fields(Options& o, Visit&& visit) {
   visit(o.attributes,
         Field("attributes", "condition the network on the pictures' attributes: CelebA's 40, or those named")
             .may_be_bare("[=NAME,...]"));
+  visit(o.classes,
+        Field("classes",
+              "condition the network on the pictures' classes: the folders in DATA that they lie in"));
   visit(o.fid_every,
         Field("fid_every", "steps between measurements of FID, which take long; 0: none (needs --inception)",
               from(0).to(engine::kMostSteps)));
@@ -107,7 +111,7 @@ std::optional<data::Dataset> open_validation(const TrainingRequest& request,
                                              const data::Dataset& images);
 /// The names of --attributes=NAME,NAME; none where all are asked for. Error: one is empty, or given twice.
 std::vector<std::string> named_attributes(const TrainingRequest& request);
-/// Adds what the images determine: the crop's name, the steps of --epochs, the attributes' names.
+/// Adds what the images determine: the crop's name, the steps of --epochs, the attributes' or classes' names.
 void complete(model::TrainingOptions& options, const TrainingRequest& request, const data::Dataset& images);
 /// --out, or runs/<folder>-<preset>; with --from runs/<folder>-from-<run>.
 std::string run_path(const TrainingRequest& request);

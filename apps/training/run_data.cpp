@@ -53,6 +53,7 @@ RunData run_data(const TrainingRequest& request, const model::TrainingOptions& o
     const std::vector<int8_t> rows = images.attribute_columns(options.attributes);
     hash.add(rows.data(), rows.size());
   }
+  if (options.network.classes) hash.add(images.classes().data(), images.classes().size() * sizeof(int32_t));
   return {as_utf8(path.string()), images.split(), int64_t(images.count()), hex(hash.value())};
 }
 
@@ -69,12 +70,15 @@ std::string check_run_data(const std::string& run, const RunData& now, const Tra
                ? ""
                : cat("the run's images were in ", there->path, ", and are in ", now.path, " now");
   const bool same_place = there->path == now.path && there->split == now.split && there->images == now.images;
-  const std::string change =
-      same_place ? cat("the run in ", run, " has learned from the images of ", now.path,
-                       ", and these are not the same any more, by their files",
-                       options.network.condition ? ", their attributes" : "", " or by --orientation")
-                 : cat("the run in ", run, " has learned from ", text_of(*there),
-                       ", and these are other images: ", text_of(now));
+  const std::string change = same_place
+                                 ? cat("the run in ", run, " has learned from the images of ", now.path,
+                                       ", and these are not the same any more, by their files",
+                                       options.network.condition ? ", their attributes"
+                                       : options.network.classes ? ", their classes"
+                                                                 : "",
+                                       " or by --orientation")
+                                 : cat("the run in ", run, " has learned from ", text_of(*there),
+                                       ", and these are other images: ", text_of(now));
   if (request.new_data) return change + "; it goes on with them (--new-data)";
   fail(cat(change, "; begin another run with --out ", shell_quoted(other_run(now, options)),
            ", or go on with these images by --new-data"));

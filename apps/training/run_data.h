@@ -10,7 +10,8 @@ namespace ito::apps {
 struct RunData {
   std::string path, split;  // absolute
   int64_t images = 0;
-  std::string hash;  // of the images as the network sees them, and of their attributes if it gets those
+  std::string
+      hash;  // of the images as the network sees them, and of their attributes or classes if it gets those
 };
 
 template <FieldsOf<RunData> Options, class Visit>

@@ -30,6 +30,7 @@ enum class Purpose : uint32_t {
   input_noise = 15,
   augmentation = 16,
   sample_class = 17,
+  variation = 18,
   test = 63,
 };
 

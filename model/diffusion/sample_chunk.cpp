@@ -50,6 +50,7 @@ size_t checked_evaluation_bytes(engine::Device& device, const Denoiser& denoiser
       " MiB are there: end what else needs memory", cpu ? ", or draw on a machine with more" : " on the GPU");
   Advice advice;
   if (denoiser.guided()) advice.emplace_back("no {guidance}");
+  if (chunk > 1) advice.emplace_back("a smaller {chunk}");
   if (!cpu) advice.emplace_back("{device} cpu");
   fail_advising(fact, advice);
 }

@@ -196,10 +196,8 @@ Denoiser LoadedModel::denoiser() const {
 
 Denoiser LoadedModel::class_denoiser(std::optional<int> asked, const Guidance& guidance) const {
   if (!options.network.classes) fail("the model was trained without classes, so that none can be asked for");
-  const ClassRequest request(options.network.classes, asked);
-  return guided_denoiser(
-      store->device(), *network, {options.diffusion.preconditioning, compute()},
-      [request](const std::vector<uint64_t>& seeds) { return request.conditions(seeds); }, guidance);
+  return model::class_denoiser(store->device(), *network, {options.diffusion.preconditioning, compute()},
+                               {options.network.classes, asked}, guidance);
 }
 
 Denoiser LoadedModel::varied_denoiser() const {

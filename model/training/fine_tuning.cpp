@@ -83,15 +83,17 @@ std::vector<float> named_columns(const std::vector<float>& weights, const Names&
 
 /// One parameter's numbers for the new run.
 std::vector<float> numbers_for(const ParameterSpec& spec, const LoadedModel& source,
-                               const Names& attributes) {
+                               const TrainingOptions& now) {
   ParamStore& store = *source.store;
   const int there = store.find(spec.name);
-  if (spec.name.starts_with(kConditionEmbedding)) {
-    const Names& known = source.options.attributes;
-    const bool none_is_kept = missing_from(known, attributes).size() == attributes.size();
+  const bool of_classes = spec.name.starts_with(kClassEmbedding);
+  if (of_classes || spec.name.starts_with(kConditionEmbedding)) {
+    const Names& known = of_classes ? source.options.classes : source.options.attributes;
+    const Names& names = of_classes ? now.classes : now.attributes;
+    const bool none_is_kept = missing_from(known, names).size() == names.size();
     if (none_is_kept)
       return std::vector<float>(size_t(spec.shape.count()));  // its bias would be of other attributes
-    if (spec.shape.rank() == 2) return named_columns(store.read(there, Track::ema), known, attributes);
+    if (spec.shape.rank() == 2) return named_columns(store.read(there, Track::ema), known, names);
   }
   if (there < 0 && spec.name.starts_with(kAugmentEmbedding))
     return std::vector<float>(size_t(spec.shape.count()));
@@ -100,25 +102,27 @@ std::vector<float> numbers_for(const ParameterSpec& spec, const LoadedModel& sou
   return store.read(there, Track::ema);
 }
 
-Names notes_on_attributes(const TrainingOptions& source, const TrainingOptions& now) {
+/// Notes names that the source alone knows, or the run alone; `what` they are of.
+void add_notes(const char* what, const Names& there, const Names& now, Names& notes) {
+  if (const Names gone = missing_from(now, there); !gone.empty())
+    notes.push_back(cat("the model that the run begins from knows ", what,
+                        " that this run has not, and that are left out: ", short_list(gone)));
+  if (const Names fresh = missing_from(there, now); !fresh.empty())
+    notes.push_back(cat("the model that the run begins from does not know these ", what,
+                        ", which begin without any effect: ", short_list(fresh)));
+}
+
+Names notes_on_conditions(const TrainingOptions& source, const TrainingOptions& now) {
   Names notes;
-  if (source.network.classes)
+  if (source.network.classes && source.classes.empty())
     notes.push_back(cat("the model that the run begins from knows ", source.network.classes,
-                        " classes, which are left out"));
+                        " classes without names, which are left out"));
   if (source.network.condition && source.attributes.empty())
     notes.push_back(cat("the ", source.network.condition,
                         " attributes of the model that the run begins from have no names, since it is from "
                         "before they were recorded: they are left out"));
-  if (const Names gone = missing_from(now.attributes, source.attributes); !gone.empty())
-    notes.push_back(
-        cat("the model that the run begins from knows attributes that this run has not, and that "
-            "are left out: ",
-            short_list(gone)));
-  if (const Names fresh = missing_from(source.attributes, now.attributes); !fresh.empty())
-    notes.push_back(
-        cat("the model that the run begins from does not know these attributes, which begin without "
-            "any effect: ",
-            short_list(fresh)));
+  add_notes("attributes", source.attributes, now.attributes, notes);
+  add_notes("classes", source.classes, now.classes, notes);
   return notes;
 }
 
@@ -179,12 +183,12 @@ std::vector<std::string> begin_from(const LoadedModel& source, Trainer& trainer)
   for (size_t i = 0; i < store.specs().size(); ++i) {
     const ParameterSpec& spec = store.specs()[i];
     if (spec.auxiliary) continue;  // these begin as in any run
-    std::vector<float> numbers = numbers_for(spec, source, now.attributes);
+    std::vector<float> numbers = numbers_for(spec, source, now);
     store.write(int(i), Track::master, numbers);
     if (spec.trainable) store.write(int(i), Track::ema, numbers);
   }
   store.refresh_half();
-  Names notes = notes_on_attributes(source.options, now);
+  Names notes = notes_on_conditions(source.options, now);
   for (const std::string& note : notes_on_augmentation(source.options.network, now.network))
     notes.push_back(note);
   return notes;

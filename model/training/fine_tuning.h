@@ -21,9 +21,9 @@ void check_same_model(const TrainingOptions& source, const TrainingOptions& now)
 /// Error: the preset is another network than the source's, in more than that and the embedding.
 void check_same_network(const TrainingOptions& source, const std::string& preset);
 
-/// Makes the model's weights the masters and the EMA of a trainer that has made no step. The columns of attributes go
-/// by their names; those of new attributes begin at zero, so that the trainer at first draws what the model draws.
-/// Returns sentences for the user about attributes that are new, or left out. Error: what check_same_model reports.
+/// Makes the model's weights the masters and the EMA of a trainer that has made no step. The columns of attributes and
+/// classes go by their names; those of new ones begin at zero, so that the trainer at first draws what the model draws.
+/// Returns sentences for the user about those that are new, or left out. Error: what check_same_model reports.
 std::vector<std::string> begin_from(const LoadedModel& source, Trainer& trainer);
 
 }  // namespace ito::model

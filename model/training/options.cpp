@@ -122,6 +122,8 @@ void check(const TrainingOptions& o) {
   if (!o.attributes.empty() && int64_t(o.attributes.size()) != o.network.condition)
     fail(cat("the network has a condition of ", o.network.condition, " numbers, and attributes names ",
              o.attributes.size()));
+  if (!o.classes.empty() && int64_t(o.classes.size()) != o.network.classes)
+    fail(cat("the network has ", o.network.classes, " classes, and classes names ", o.classes.size()));
   if ((o.augment > 0) != o.network.augment)
     fail(cat("augment is ", o.augment, ", and the network was made ", o.network.augment ? "with" : "without",
              " labels of augmented images"));

@@ -109,6 +109,8 @@ struct TrainingOptions {
   double augment = 0;  // where it is above 0, the network has the labels (NetworkConfig::augment)
   std::vector<std::string>
       attributes;  // the condition's names, in its order; empty: none, or a run from before them
+  std::vector<std::string>
+      classes;  // the names of the network's classes; empty: it has none, or they have no names
   Precision precision = Precision::f32;
   kernels::Provider conv = kernels::Provider::own;
   std::string crop = "none";
@@ -121,6 +123,15 @@ struct TrainingOptions {
   int validate_count = 256;
   int max_bad_steps = 10;
 };
+
+/// What images are shown with.
+template <FieldsOf<TrainingOptions> Options, class Visit>
+void condition_fields(Options& o, Visit&& visit) {
+  visit(o.drop_condition,
+        Field("drop_condition", "share of images shown without their attributes or class", from(0).to(1)));
+  visit(o.attributes, Field("attributes").newer());
+  visit(o.classes, Field("classes").newer());
+}
 
 /// Every option of a run: the one place that an option is added in.
 template <FieldsOf<TrainingOptions> Options, class Visit>
@@ -174,8 +185,7 @@ void fields(Options& o, Visit&& visit) {
             .newer());
   visit(o.crop, Field("crop"));
   visit(o.flip, Field("flip", "never mirror images").as("--no-flip"));
-  visit(o.drop_condition,
-        Field("drop_condition", "share of images shown without their attributes", from(0).to(1)));
+  condition_fields(o, visit);
   visit(o.noise_candidates,
         Field("noise_candidates",
               "noises an image, of which the nearest is taken; above 1, noise leans towards its image, which "
@@ -197,7 +207,6 @@ void fields(Options& o, Visit&& visit) {
               "learn the loss to be expected at each noise level, and divide by it (EDM2's u): every level "
               "then counts the same, whatever the weighting")
             .absent_at(0));
-  visit(o.attributes, Field("attributes").newer());
   visit.object("diffusion", o.diffusion);
   visit(o.objective, Field("objective",
                            "what is learned; consistency: a trained model is tuned to draw in one or two "

@@ -37,6 +37,7 @@ double number(const json& line, const char* name) {
 std::string shown_options(const TrainingOptions& options) {
   json shown = json::parse(to_json(options));
   if (!options.attributes.empty()) shown["attributes"] = short_list(options.attributes);
+  if (!options.classes.empty()) shown["classes"] = short_list(options.classes);
   return io::json_text(shown);
 }
 

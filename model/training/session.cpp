@@ -7,6 +7,7 @@
 #include "kernels/base/file.h"
 #include "model/training/attribute_request.h"
 #include "model/training/checkpoint.h"
+#include "model/training/class_request.h"
 #include "model/training/power_average.h"
 #include "model/training/retention.h"
 #include "model/training/run_journal.h"
@@ -363,9 +364,12 @@ SessionResult Session::run() {
 std::vector<uint8_t> sample_ema(engine::Device& device, Trainer& trainer, const SamplerSettings& sampler,
                                 const std::vector<uint64_t>& seeds, const SampleProgress& progress) {
   const TrainingOptions& o = trainer.options();
+  const DenoiserOptions options{o.diffusion.preconditioning, compute_type(o)};
+  const Network& network = trainer.ema_network();
+  const int classes = o.network.classes;
   return sample_images(device,
-                       varied_denoiser(device, trainer.ema_network(),
-                                       {o.diffusion.preconditioning, compute_type(o)}, trainer.attributes()),
+                       classes ? class_denoiser(device, network, options, {classes, {}}, {})
+                               : varied_denoiser(device, network, options, trainer.attributes()),
                        make_sampler_plan(sampler, make_sde(o.diffusion.sde)),
                        {o.network.height, o.network.width, o.network.channels}, seeds, progress);
 }

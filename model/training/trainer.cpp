@@ -1,5 +1,6 @@
 #include "model/training/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -25,6 +26,10 @@ void check_images(const TrainingOptions& o, const ImageSet& images) {
              ", the network is made for ", o.network.height, "x", o.network.width, "x", o.network.channels));
   if (o.network.condition && images.conditions.size() != size_t(images.count * o.network.condition))
     fail(cat("the network has a condition of ", o.network.condition, " numbers, the images have none"));
+  const auto known = [&](int32_t c) { return c >= 0 && c < o.network.classes; };
+  if (o.network.classes && (images.classes.size() != size_t(images.count) ||
+                            !std::all_of(images.classes.begin(), images.classes.end(), known)))
+    fail(cat("the network has ", o.network.classes, " classes, of which each image must have one"));
 }
 
 Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images)
@@ -47,7 +52,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   optimizer_.emplace(store_, options.optimizer);
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
   BatchInputs::Layout layout{.samples = int64_t(options.batch) * options.accumulate,
-                             .condition = options.network.condition,
+                             .condition = options.network.condition_width(),
                              .augment = options.augment > 0,
                              .pairs = options.objective == ObjectiveKind::consistency};
   inputs_ = std::make_unique<BatchInputs>(device, layout);
@@ -115,8 +120,8 @@ void Trainer::describe_sample(int64_t i, const BatchInputs::Parts& inputs) {
   else
     describe_point(i, objective_.at(level), double(images_.height) * images_.width * images_.channels,
                    inputs);
-  if (const int k = options_.network.condition) {
-    std::copy_n(images_.conditions.data() + recipe.image * uint64_t(k), k, inputs.condition + i * k);
+  if (const int k = options_.network.condition_width()) {
+    images_.write_condition(int64_t(recipe.image), k, inputs.condition + i * k);
     const double u = random_uniform({seed, Purpose::condition_drop, step, sample}, 0);
     inputs.keep[i] = u < options_.drop_condition ? 0.0f : 1.0f;
   }
@@ -183,7 +188,8 @@ const uint8_t* Trainer::device_pixels() const {
 
 DescribedSamples Trainer::described() const {
   const BatchInputs::Parts inputs = inputs_->on_device();
-  const int64_t samples = int64_t(options_.batch) * options_.accumulate, k = options_.network.condition;
+  const int64_t samples = int64_t(options_.batch) * options_.accumulate;
+  const int64_t k = options_.network.condition_width();
   DescribedSamples d;
   d.images = {device_pixels(), inputs.recipes, inputs.maps};
   d.c_noise = inputs_->tensor(inputs.c_noise, {samples});

@@ -56,7 +56,8 @@ Validation::Validation(engine::Device& device, Trainer& trainer, const ImageSet&
 
 void Validation::describe(const ImageSet& images) {
   const TrainingOptions& o = trainer_.options();
-  const int64_t each = int64_t(images.height) * images.width * images.channels, k = o.network.condition;
+  const int64_t each = int64_t(images.height) * images.width * images.channels;
+  const int64_t k = o.network.condition_width();
   std::vector<uint8_t> pixels(size_t(padded_ * each));
   std::vector<kernels::SampleRecipe> recipes(static_cast<size_t>(padded_));
   std::vector<float> c_noise(recipes.size()), weight(recipes.size()), keep(recipes.size(), 1.0f);
@@ -67,7 +68,7 @@ void Validation::describe(const ImageSet& images) {
   for (int64_t i = 0; i < padded_; ++i) {
     const int64_t image = i * images.count / count_ % images.count;
     std::copy_n(images.pixels + image * each, each, pixels.begin() + i * each);
-    if (k) std::copy_n(images.conditions.begin() + image * k, k, condition.begin() + i * k);
+    if (k) images.write_condition(image, k, condition.data() + i * k);
     kernels::SampleRecipe& recipe = recipes[size_t(i)];
     recipe.image = uint64_t(i), recipe.noise_sample = uint32_t(i), recipe.flip = 0;
     const Objective& objective = trainer_.objective();
