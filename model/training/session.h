@@ -53,7 +53,8 @@ SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const Ses
                           const ImageSet* held_out = nullptr);
 
 /// Images of these seeds from the EMA weights, by a sampler of the run's grids. u8 [seeds,H,W,C]. Where the run names
-/// its attributes, each image has those of an image that is learned from (varied_denoiser); where it has classes, one of these.
+/// its attributes, each image has those of an image that is learned from (varied_denoiser); where it has classes, one
+/// of these.
 std::vector<uint8_t> sample_ema(engine::Device&, Trainer&, const SamplerSettings&,
                                 const std::vector<uint64_t>& seeds, const SampleProgress& progress = {});
 /// The same by grid_sampler().
