@@ -8,10 +8,10 @@
 /// under the same noise z:
 ///   distance = |D(x_0 + sigma z; sigma) - D(x_0 + r z; r)|,  where the second D is a constant, and is x_0 at r = 0,
 ///   loss = w(sigma) (sqrt(distance^2 + c^2 d) - c sqrt(d)) / sqrt(d)  for images of d numbers.
-/// At first r is 0, which is denoising; it comes closer stage by stage, so that errors do not add up. w is a power of the
-/// weight that Objective's weighting gives the square of a denoised image's error: 1 / sigma^2 + 1 / sigma_data^2 by
-/// edm. The authors have the power 1; with 1/2, as a distance is no square, every level pulls F as much, and images were
-/// better (docs/real-time.md). They have no 1 / sqrt(d), which makes the loss that of a pixel.
+/// At first r is 0, which is denoising; it comes closer stage by stage, so that errors do not add up. w is a power of
+/// the weight that Objective's weighting gives the square of a denoised image's error: 1 / sigma^2 + 1 / sigma_data^2
+/// by edm. The authors have the power 1; with 1/2, as a distance is no square, every level pulls F as much, and images
+/// were better (docs/real-time.md). They have no 1 / sqrt(d), which makes the loss that of a pixel.
 namespace ito::model {
 
 /// How far apart the levels of a pair are, stage by stage, and what their distance counts for.
@@ -27,11 +27,12 @@ struct ConsistencyOptions {
 template <FieldsOf<ConsistencyOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
   const ConsistencyOptions usual;
-  visit(o.stages,
-        Field("stages",
-              "of consistency: the levels of a pair come closer so many times, in equal parts of the run",
-              from(1).to(30))
-            .absent_at(usual.stages));
+  visit(
+      o.stages,
+      Field("stages",
+            "of consistency: the noise levels of a pair come closer so many times, in equal parts of the run",
+            from(1).to(30))
+          .absent_at(usual.stages));
   visit(o.ratio, Field("stage_ratio", "by this factor each", above(1).to(1000)).absent_at(usual.ratio));
   visit(o.near, Field("pair_near",
                       "k of r = sigma (1 - (1 + k / (1 + e^(b sigma))) / ratio^(stage + 1)), never below 0",

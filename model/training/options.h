@@ -133,6 +133,17 @@ void condition_fields(Options& o, Visit&& visit) {
   visit(o.classes, Field("classes").newer());
 }
 
+/// What is learned.
+template <FieldsOf<TrainingOptions> Options, class Visit>
+void objective_fields(Options& o, Visit&& visit) {
+  visit.object("diffusion", o.diffusion);
+  visit(o.objective, Field("objective",
+                           "what is learned; consistency: a trained model is tuned to draw in one or two "
+                           "evaluations")
+                         .absent_at(double(ObjectiveKind::denoising)));
+  fields(o.consistency, visit);
+}
+
 /// Every option of a run: the one place that an option is added in.
 template <FieldsOf<TrainingOptions> Options, class Visit>
 void fields(Options& o, Visit&& visit) {
@@ -207,12 +218,7 @@ void fields(Options& o, Visit&& visit) {
               "learn the loss to be expected at each noise level, and divide by it (EDM2's u): every level "
               "then counts the same, whatever the weighting")
             .absent_at(0));
-  visit.object("diffusion", o.diffusion);
-  visit(o.objective, Field("objective",
-                           "what is learned; consistency: a trained model is tuned to draw in one or two "
-                           "evaluations")
-                         .absent_at(double(ObjectiveKind::denoising)));
-  fields(o.consistency, visit);
+  objective_fields(o, visit);
   visit.object("own_sampler", o.own_sampler);
   visit(o.learned_variance, Field("learned_variance").absent_at(0));
   visit.object("optimizer", o.optimizer);

@@ -10,7 +10,8 @@ namespace ito::model {
 
 /// The loss of the EMA weights on images, noise levels and noise that never change: one number by which a
 /// run's checkpoints can be compared. It is training's own loss, unmirrored, without dropout and with all
-/// conditions shown, and of pairs of levels as the last stage has them where they are tuned to agree; it depends on the weights, the images and validate_count alone.
+/// conditions shown, and of pairs of levels as the last stage has them where these are tuned to agree; it depends on
+/// the weights, the images and validate_count alone.
 class Validation {
  public:
   /// Validates on validate_count of `images`, evenly spread, or on all if there are fewer; copies them to the device.
