@@ -103,7 +103,7 @@ function say(id, text, isError) {
 
 // A job that fills a row of buttons with the pictures of an answer. What is shown stays until the new picture is there.
 function fill(row, status, asked, { count, label, click, extra }) {
-  let at = 0, command = "";
+  let at = 0, command = "", notes = [];
   return {
     parameters: asked,
     begin() {
@@ -125,10 +125,10 @@ function fill(row, status, asked, { count, label, click, extra }) {
         ++at;
         if (extra) extra(at / count);
       }
-      if (line.done) (this.notes = line.notes);
+      if (line.done) notes = line.notes;
     },
     end(ms) {
-      say(status, [`${count} faces in ${words(ms)}`, ...(this.notes || [])].join(" · "));
+      say(status, [`${count} faces in ${words(ms)}`, ...notes].join(" · "));
       mark();
     },
     fail(sentence) {
@@ -308,6 +308,7 @@ function blendWith(seed) {
   setPicking(false);
   if (seed === open.seed) return say("status", "That is the first face: choose another one", true);
   open.other = seed;
+  say("status", "");
   drawBetween(true);
   mark();
   keep();
@@ -419,6 +420,11 @@ function showControls() {
   const s = sampler(), steps = choices();
   $("sampler").value = view.sampler;
   $("sampler-note").textContent = s.summary;
+  const quiet = model.samplers.find((other) => !other.stochastic);
+  $("noise-note").hidden = !s.stochastic || !quiet;
+  if (quiet)
+    $("noise-note").textContent = `${s.name} adds noise in every step, so that the first noise decides little: ` +
+      `with ${quiet.name}, which adds none, faces near this one differ more.`;
   const input = shows.steps(steps.length ? view.steps : "its own", null);
   input.max = Math.max(0, steps.length - 1);
   input.value = nearest(steps, view.steps);

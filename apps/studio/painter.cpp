@@ -146,20 +146,22 @@ int Painter::chunk() const { return device_.backend() == engine::Backend::cpu ? 
 
 model::SamplerOptions Painter::usual_sampler() const {
   if (loaded_.options.own_sampler) return {};
+  // Without noise in its steps, so that a face is what its first noise makes it, and what lies near that is near it.
+  const model::SamplerOptions quick{.sampler = model::SamplerKind::dpmpp_2m, .steps = 20};
   try {
-    loaded_.settle({.fast = true});
+    loaded_.settle(quick);
   } catch (const Error&) {  // it allows one sampler alone, for example
     return {};
   }
-  return {.fast = true};
+  return quick;
 }
 
 SampleRequest Painter::complete(SampleRequest asked) const {
   model::SamplerOptions& s = asked.sampler;
-  const model::SamplerOptions usual = usual_sampler();
-  if (usual.fast && !s.fast && !s.best && !s.sampler) {
-    s.fast = !s.steps && !s.evaluations;
-    if (!s.fast) s.sampler = loaded_.settle(usual).sampler;
+  if (!s.fast && !s.best && !s.sampler) {
+    const model::SamplerOptions usual = usual_sampler();
+    s.sampler = usual.sampler;
+    if (!s.steps && !s.evaluations) s.steps = usual.steps;
   }
   const model::SamplerSettings settings = loaded_.settle(s);
   if (model::evaluations_of(settings) > kMostEvaluations)
