@@ -6,7 +6,7 @@
 #include "apps/console/number_text.h"
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
-#include "apps/studio/server.h"
+#include "apps/serving/server.h"
 
 namespace ito::apps {
 namespace {

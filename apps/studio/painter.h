@@ -9,7 +9,7 @@
 #include "apps/inputs/guidance.h"
 #include "apps/sampling/picture.h"
 #include "apps/sampling/starts.h"
-#include "apps/studio/easel.h"
+#include "apps/serving/easel.h"
 #include "apps/studio/face_query.h"
 #include "model/diffusion/sampler.h"
 #include "model/training/checkpoint.h"

@@ -3,8 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "apps/studio/easel.h"
-#include "apps/studio/exchange.h"
+#include "apps/serving/easel.h"
+#include "apps/serving/exchange.h"
 #include "apps/studio/painter.h"
 
 namespace ito::apps {

@@ -1,4 +1,4 @@
-#include "apps/studio/easel.h"
+#include "apps/serving/easel.h"
 
 #include <algorithm>
 #include <utility>

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "apps/studio/exchange.h"
+#include "apps/serving/exchange.h"
 
 namespace ito::apps {
 

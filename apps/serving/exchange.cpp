@@ -1,4 +1,4 @@
-#include "apps/studio/exchange.h"
+#include "apps/serving/exchange.h"
 
 #include <algorithm>
 

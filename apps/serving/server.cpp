@@ -1,4 +1,4 @@
-#include "apps/studio/server.h"
+#include "apps/serving/server.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

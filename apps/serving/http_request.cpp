@@ -1,4 +1,4 @@
-#include "apps/studio/http_request.h"
+#include "apps/serving/http_request.h"
 
 #include <arpa/inet.h>
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "apps/studio/http_request.h"
+#include "apps/serving/http_request.h"
 
 namespace ito::apps {
 
