@@ -19,6 +19,7 @@ namespace ito::apps {
 namespace {
 
 constexpr size_t kPiece = 64 << 10;  // bytes that a connection takes from its answer at a time
+constexpr double kDeaf = 0.2;        // seconds without new clients where no descriptor is free
 constexpr double kDraining = 2;      // seconds for a client to close what is closed here
 
 struct Addresses {
@@ -121,8 +122,9 @@ void Server::accept_all() {
   for (;;) {
     Descriptor socket(accept4(listener_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (socket.number() < 0) {
-      // Without a free descriptor the client would wait in the queue, and poll() report it without end.
-      if ((errno == EMFILE || errno == ENFILE) && make_room()) continue;
+      if (errno != EMFILE && errno != ENFILE) return;
+      if (make_room()) continue;
+      deaf_until_ = now() + kDeaf;  // the client waits in the queue, which poll() would report without end
       return;
     }
     const int on = 1;
@@ -240,7 +242,8 @@ void Server::run(const Handler& handler, const std::function<bool()>& stop) {
   constexpr int kMilliseconds = 100;
   std::vector<pollfd> waited;
   while (!stop()) {
-    waited = {{listener_.number(), POLLIN, 0}, {wake_.number(), POLLIN, 0}};
+    const short listening = now() < deaf_until_ ? 0 : POLLIN;
+    waited = {{listener_.number(), listening, 0}, {wake_.number(), POLLIN, 0}};
     for (const Connection& c : connections_) waited.push_back({c.socket.number(), c.events(), 0});
     if (poll(waited.data(), waited.size(), kMilliseconds) > 0) {
       uint64_t count = 0;

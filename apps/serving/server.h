@@ -65,6 +65,7 @@ class Server {
   ServerLimits limits_;
   Descriptor listener_, wake_;
   int port_ = 0;
+  double deaf_until_ = 0;
   std::list<Connection> connections_;
 };
 
