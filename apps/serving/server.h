@@ -33,7 +33,7 @@ struct ServerLimits {
   size_t connections = 256;
 };
 
-/// Answers HTTP/1.1 on one thread: connections wait in poll(), so that one that does nothing costs its descriptor alone.
+/// Answers HTTP/1.1 on one thread: connections wait in poll(), so that an idle one costs its descriptor alone.
 /// A connection carries one request at a time. Requests that are none are answered here, with a sentence.
 class Server {
  public:
