@@ -84,23 +84,10 @@ struct Made {
   std::vector<data::Image> strips;  // of the first chunk, state after state
 };
 
-/// The stages whose denoised images strip.png shows: evenly spread, the last one left out, as its result is the image.
-std::set<size_t> shown_stages(const Job& job) {
-  std::vector<size_t> steps;
-  for (size_t i = 0; i < job.plan.stages.size(); ++i)
-    if (!job.plan.stages[i].corrects) steps.push_back(i);
-  std::set<size_t> shown;
-  for (int k = 0; k < job.strip; ++k) shown.insert(steps[size_t(k) * (steps.size() - 1) / size_t(job.strip)]);
-  return shown;
-}
-
-/// Adds a state of `count` images. They may be outside of [-1, 1].
+/// Adds a state of `count` images.
 void add_states(const Job& job, engine::Device& device, const model::Tensor& denoised, size_t count,
                 Made& made) {
-  std::vector<float> numbers(count * job.each());
-  device.download(numbers.data(), denoised.data(), numbers.size() * sizeof(float));
-  for (float& x : numbers) x = std::isfinite(x) ? x : 0;  // the sampler reports these itself
-  const std::vector<uint8_t> pixels = model::quantised(numbers);
+  const std::vector<uint8_t> pixels = state_pixels(device, denoised, count, job.image());
   for (size_t i = 0; i < count; ++i)
     made.strips.push_back(picture_of(pixels.data() + i * job.each(), job.image()));
 }
@@ -140,7 +127,7 @@ Made run(engine::Device& device, Job& job) {
       line.show(part_done((double(chunks_before) + done) / chunks, now() - start));
     };
   };
-  const std::set<size_t> stages = shown_stages(job);
+  const std::set<size_t> stages = shown_stages(job.plan, job.strip);
   const auto hooks_of = [&](size_t first, size_t count) {
     model::SampleHooks hooks;
     hooks.progress = progress_from(first);
@@ -172,7 +159,7 @@ Made run(engine::Device& device, Job& job) {
 
 /// strip.png: a row for each image of the first chunk, its states and itself.
 void write_strip(const Job& job, const Made& made) {
-  const size_t states = shown_stages(job).size(), rows = made.strips.size() / states;
+  const size_t states = shown_stages(job.plan, job.strip).size(), rows = made.strips.size() / states;
   if (rows == 0) return;
   std::vector<data::Image> pictures;
   for (size_t r = 0; r < rows; ++r) {

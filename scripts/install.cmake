@@ -13,8 +13,8 @@ set(LIBRARY_FOLDER lib/${CMAKE_LIBRARY_ARCHITECTURE}/ito)
 
 # The programs, by names that nothing else in a prefix has. Before anything else they look at the processor, by code
 # that any x86-64 runs.
-set(PROGRAMS train_celeba sample evaluate inspect import make_faces)
-set(PROGRAM_NAMES ito-train ito-sample ito-evaluate ito-inspect ito-import ito-make-faces)
+set(PROGRAMS train_celeba sample studio evaluate inspect import make_faces)
+set(PROGRAM_NAMES ito-train ito-sample ito-studio ito-evaluate ito-inspect ito-import ito-make-faces)
 add_library(ito_processor OBJECT apps/processor/check.cpp apps/processor/has_avx2.cpp)
 target_include_directories(ito_processor PRIVATE ${CMAKE_SOURCE_DIR})
 target_compile_options(ito_processor PRIVATE -march=x86-64)
@@ -64,7 +64,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME ito)
 set(CPACK_PACKAGE_CONTACT "The Ito authors")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "trains and samples diffusion models of faces, from scratch")
-set(CPACK_PACKAGE_DESCRIPTION "ito-train, ito-sample, ito-evaluate, ito-inspect, ito-import and ito-make-faces,
+set(CPACK_PACKAGE_DESCRIPTION "ito-train, ito-sample, ito-studio, ito-evaluate, ito-inspect, ito-import and ito-make-faces,
 and the engine beneath them as a C++ library (find_package(ito)).")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)

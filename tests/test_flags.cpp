@@ -34,6 +34,7 @@ struct Program {
 std::vector<Program> programs() {
   std::vector<Program> all = {{"train_celeba", "nowhere"},
                               {"sample", ""},
+                              {"studio", ""},
                               {"evaluate", "nowhere"},
                               {"inspect data", "nowhere"},
                               {"inspect forward", "--input nowhere --c-noise 0 --output nowhere"},

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <cstring>
 #include <ctime>
 
 namespace ito::apps {
@@ -17,7 +16,7 @@ constexpr int64_t kSameKeystroke = 200;  // milliseconds
 
 // Globals, since a signal handler can reach nothing else.
 std::atomic<int64_t> asked_at = 0;  // milliseconds; 0: not asked to stop
-const char* acknowledgement = "";
+std::string acknowledgement;        // made before signals are caught
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 int64_t milliseconds() {
@@ -33,7 +32,7 @@ void on_signal(int signal) {
   if (asked_at.compare_exchange_strong(first, time)) {
     // Standard error may be closed; the work is saved all the same.
     [[maybe_unused]] const ssize_t written =
-        write(STDERR_FILENO, acknowledgement, std::strlen(acknowledgement));
+        write(STDERR_FILENO, acknowledgement.data(), acknowledgement.size());
   } else if (signal != SIGHUP && time - first > kSameKeystroke) {
     // `timeout` and shells send one signal twice, and a closing terminal sends SIGHUP after others.
     _exit(130);
@@ -43,9 +42,9 @@ void on_signal(int signal) {
 
 }  // namespace
 
-void catch_interrupts() {
-  acknowledgement = isatty(STDERR_FILENO) ? "\nstopping: saving what is done; Ctrl-C again ends at once\n"
-                                          : "stopping: saving what is done; Ctrl-C again ends at once\n";
+void catch_interrupts(const char* meanwhile) {
+  acknowledgement =
+      cat(isatty(STDERR_FILENO) ? "\n" : "", "stopping: ", meanwhile, "; Ctrl-C again ends at once\n");
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;

@@ -6,6 +6,7 @@
 #include "apps/evaluation/report.h"
 #include "data/pictures/contact_sheet.h"
 #include "data/pictures/image.h"
+#include "kernels/base/base64.h"
 #include "kernels/base/error.h"
 #include "model/training/run_page.h"
 
@@ -50,18 +51,6 @@ std::string escaped(const std::string& text) {
       safe += c;
   }
   return safe;
-}
-
-std::string base64(const std::vector<uint8_t>& bytes) {
-  constexpr const char* kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t n = std::min<size_t>(3, bytes.size() - i);
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (k < n ? bytes[i + k] : 0);
-    for (size_t k = 0; k < 4; ++k) text += k <= n ? kDigits[word >> (18 - 6 * k) & 63] : '=';
-  }
-  return text;
 }
 
 std::string picture(const data::Image& image, const std::string& text) {

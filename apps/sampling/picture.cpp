@@ -1,6 +1,7 @@
 #include "apps/sampling/picture.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "model/diffusion/sample_chunk.h"
@@ -23,15 +24,36 @@ std::vector<float> draw_numbers(model::Sampler& sampler, const model::Denoiser& 
   return sampler.numbers(seeds, hooks);
 }
 
+std::set<size_t> shown_stages(const model::SamplerPlan& plan, int states) {
+  std::vector<size_t> steps;
+  for (size_t i = 0; i < plan.stages.size(); ++i)
+    if (!plan.stages[i].corrects) steps.push_back(i);
+  std::set<size_t> shown;
+  for (int k = 0; k < states; ++k) shown.insert(steps[size_t(k) * (steps.size() - 1) / size_t(states)]);
+  return shown;
+}
+
+std::vector<uint8_t> state_pixels(engine::Device& device, const model::Tensor& denoised, size_t count,
+                                  const engine::Shape& image) {
+  std::vector<float> numbers(count * size_t(image.count()));
+  device.download(numbers.data(), denoised.data(), numbers.size() * sizeof(float));
+  for (float& x : numbers) x = std::isfinite(x) ? x : 0;
+  return model::quantised(numbers);
+}
+
+std::string run_name(const std::filesystem::path& checkpoint) {
+  std::filesystem::path folder = std::filesystem::absolute(checkpoint).lexically_normal();
+  if (folder.filename().empty()) folder = folder.parent_path();  // "step-00001000/" has an empty one
+  const bool in_run = folder.parent_path().filename() == "checkpoints";
+  return (in_run ? folder.parent_path().parent_path() : folder).filename().string();
+}
+
 SampleNote note_of(const SampleRequest& f, const std::filesystem::path& checkpoint,
                    const model::LoadedModel& loaded, const model::SamplerSettings& sampler,
                    const GuidedModel& guided, const Starts& starts) {
   const model::TrainingOptions& o = loaded.options;
   SampleNote note;
-  std::filesystem::path folder = std::filesystem::absolute(checkpoint).lexically_normal();
-  if (folder.filename().empty()) folder = folder.parent_path();  // "step-00001000/" has an empty one
-  const bool in_run = folder.parent_path().filename() == "checkpoints";
-  note.run = (in_run ? folder.parent_path().parent_path() : folder).filename().string();
+  note.run = run_name(checkpoint);
   note.step = loaded.step;
   note.sampling = model::facts_of(sampler);
   for (const model::SamplerFacts& facts : {guided.facts(), starts.facts()})

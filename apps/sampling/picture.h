@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,18 @@ Chunk chunk_of(const SampleRequest&, engine::Device&, const model::Denoiser&, co
 /// [count,H,W,C], as Sampler::numbers has it. hooks.noise is set here.
 std::vector<float> draw_numbers(model::Sampler&, const model::Denoiser&, const Starts& starts, size_t first,
                                 size_t count, model::SampleHooks hooks = {});
+
+/// The stages whose denoised images show `states` states on the way: evenly spread, the last one left out, as its
+/// result is the image. The plan has stages.
+std::set<size_t> shown_stages(const model::SamplerPlan& plan, int states);
+
+/// The pixels u8 [count,H,W,C] of a state's first images; it may be outside of [-1, 1], and not finite, which the
+/// sampler reports itself.
+std::vector<uint8_t> state_pixels(engine::Device&, const model::Tensor& denoised, size_t count,
+                                  const engine::Shape& image);
+
+/// The name of the run that a checkpoint belongs to; outside of a run, its own.
+std::string run_name(const std::filesystem::path& checkpoint);
 
 /// What is recorded of a request's pictures: run, step, and as facts the sampler's options, what is asked of the
 /// model, the starts and a given chunk, in this order. Its seeds are empty.
