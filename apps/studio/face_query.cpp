@@ -26,7 +26,8 @@ constexpr std::string_view kOptions[] = {"fast",        "best",
                                          "attr",        "class",
                                          "guidance",    "guidance_interval",
                                          "variations",  "spread",
-                                         "interpolate", "chunk"};
+                                         "interpolate", "chunk",
+                                         "levels"};
 /// What a query has besides.
 constexpr std::string_view kOwn[] = {"seed", "count", "number", "states", "client", "slot"};
 

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "apps/inputs/guidance.h"
 #include "apps/studio/studio.h"
 #include "engine/io/json_text.h"
 #include "kernels/base/commands.h"
@@ -39,6 +40,13 @@ nlohmann::json sampler_facts(const model::LoadedModel& loaded, model::SamplerKin
           {"stochastic", info.stochastic},   {"choices", info.steps > 0 ? steps : nlohmann::json::array()}};
 }
 
+/// What --class takes for each class.
+std::vector<std::string> class_names(const model::LoadedModel& loaded) {
+  std::vector<std::string> names;
+  for (int k = 0; k < loaded.options.network.classes; ++k) names.push_back(class_name(loaded, k));
+  return names;
+}
+
 }  // namespace
 
 std::string model_facts(const Painter& painter) {
@@ -63,8 +71,8 @@ std::string model_facts(const Painter& painter) {
        {"height", o.network.height},
        {"samplers", samplers},
        {"attributes", o.network.classes ? std::vector<std::string>{} : loaded.attributes.names()},
-       {"classes", o.network.classes},
-       {"guidance", conditional && o.drop_condition > 0},
+       {"classes", class_names(loaded)},
+       {"guidance", conditional && o.drop_condition > 0 && !jumps(o)},
        {"most_faces", kMostFaces},
        {"spread", kUsualSpread},
        {"program", commands::kSample}});

@@ -24,7 +24,7 @@ function parameters() {
   if (choices().length) asked.set("steps", view.steps);
   if (model.guidance && view.guidance !== 1) asked.set("guidance", view.guidance);
   for (const [name, value] of Object.entries(view.attr)) asked.append("attr", `${name}=${value}`);
-  if (view.class !== null) asked.set("class", view.class);
+  if (view.class !== null) asked.set("class", model.classes[view.class]);
   return asked;
 }
 
@@ -373,12 +373,12 @@ function makeControls() {
     shows["attr " + name] = slider($("asking"), "attr-" + name, name.replaceAll("_", " "),
       { min: -1, max: 1, text, set: (v) => change({ attr: { ...view.attr, [name]: v } }) });
   }
-  if (model.classes) {
+  if (model.classes.length) {
     $("asking").firstElementChild.textContent = "Class";
-    shows.class = slider($("asking"), "class", "Class", { min: -1, max: model.classes - 1,
-      text: (v) => (v === null ? "any" : String(v)), set: (v) => change({ class: v < 0 ? null : v }) });
+    shows.class = slider($("asking"), "class", "Class", { min: -1, max: model.classes.length - 1,
+      text: (v) => (v === null ? "any" : model.classes[v]), set: (v) => change({ class: v < 0 ? null : v }) });
   }
-  $("asking").hidden = !model.attributes.length && !model.classes;
+  $("asking").hidden = !model.attributes.length && !model.classes.length;
   shows.spread = slider($("spread-control"), "spread", "Spread", { min: 0, max: 1, step: 0.05, text: (v) => v.toFixed(2), set: (v) => setLocal({ spread: v }, drawVariations) });
   shows.between = slider($("between-control"), "count", "Pictures", { min: 3, max: 24, set: (v) => setLocal({ between: v }, drawBetween) });
   $("reset").onclick = () => {
@@ -488,7 +488,7 @@ function recall() {
   if (model.samplers.some((s) => s.name === asked.get("sampler"))) view.sampler = asked.get("sampler");
   view.steps = sampler().steps;
   number("steps", 1, 1000), number("guidance", 0, 8), number("spread", 0, 1), number("between", 3, 24);
-  if (model.classes) number("class", 0, model.classes - 1);
+  if (model.classes.length) number("class", 0, model.classes.length - 1);
   if (/^\d{1,19}$/.test(asked.get("seed") || "")) view.seed = asked.get("seed");
   for (const text of asked.getAll("attr")) {
     const [name, value] = text.split("=");
