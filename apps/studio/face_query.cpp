@@ -96,11 +96,18 @@ struct Taking {
     Range range = field.range;
     if (field.name == "steps") range = from(1).to(kMostStepsAsked);
     if constexpr (is_optional<T>)
-      value = parse_option<typename T::value_type>(field.name, found->second, range);
-    else if constexpr (std::is_same_v<T, bool>)
-      value = parse_option<int>(field.name, found->second, from(0).to(1)) != 0;
+      value = parsed<typename T::value_type>(field.name, found->second, range);
     else
-      value = parse_option<T>(field.name, found->second, range);
+      value = parsed<T>(field.name, found->second, range);
+  }
+
+ private:
+  template <class T>
+  static T parsed(const std::string& name, const std::string& text, const Range& range) {
+    if constexpr (std::is_same_v<T, bool>)
+      return parse_option<int>(name, text, from(0).to(1)) != 0;
+    else
+      return parse_option<T>(name, text, range);
   }
 };
 
