@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
 #include <string>
 
@@ -30,14 +29,18 @@ struct ServerLimits {
   double head = 10;     // for a request's head, from its first byte on
   double idle = 30;     // without a request
   double sending = 20;  // without taking a byte of an answer
-  size_t connections = 256;
+  size_t connections = 96;
 };
 
-/// Answers HTTP/1.1 on one thread: connections wait in poll(), so that one that does nothing costs its descriptor alone.
-/// A connection carries one request at a time. Requests that are none are answered here, with a sentence.
+/// Bytes of a request's head, and of the address in it.
+inline constexpr size_t kMostHeadBytes = 8192, kMostTargetBytes = 4096;
+
+/// Answers GET of HTTP/1.1. The protocol is cpp-httplib's, with a thread for each connection; how long it waits for a
+/// client, how many there may be and who has left is decided here. A connection carries one request at a time. Requests
+/// that are none are answered with a sentence.
 class Server {
  public:
-  /// Called for each request by the thread of run(); it must not wait. The answer may be given later, by any thread.
+  /// Called for each request, one after the other; it must not wait. The answer may be given later, by any thread.
   using Handler = std::function<void(const std::shared_ptr<Exchange>&)>;
 
   /// Listens at once. Port 0: one that is free. Error: the host has no address here, the port is taken or not allowed.
@@ -46,27 +49,13 @@ class Server {
   Server& operator=(const Server&) = delete;
   ~Server();
 
-  int port() const { return port_; }
+  int port() const;
   /// Serves until `stop` is true, which is looked at ten times a second; then closes every connection.
   void run(const Handler& handler, const std::function<bool()>& stop);
 
  private:
-  struct Connection;
-  void accept_all();
-  bool make_room();
-  void serve(Connection&, short events, const Handler& handler);
-  void read(Connection&);
-  void answer_next(Connection&, const Handler& handler);
-  void send(Connection&);
-  void finish(Connection&);
-  void drain(Connection&);
-  void close_late(double time);
-
-  ServerLimits limits_;
-  Descriptor listener_, wake_;
-  int port_ = 0;
-  double deaf_until_ = 0;
-  std::list<Connection> connections_;
+  struct Http;
+  std::unique_ptr<Http> http_;
 };
 
 }  // namespace ito::apps
