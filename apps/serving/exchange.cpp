@@ -2,7 +2,7 @@
 
 namespace ito::apps {
 
-/// What every answer begins with; the caller has the lock. False: there is one already, or nobody to take it.
+/// What every answer begins with; the caller has the lock. False: there is one already, or no client to take it.
 bool Exchange::start(int status, const std::string& type, const Fields& fields) {
   if (begun_ || gone_) return false;
   begun_ = true;

@@ -84,7 +84,7 @@ Refusal refusal_of(int status) {
 }
 
 /// A client: its socket as the library reads and writes it, with this program's patience. It is used by one thread,
-/// except for what is said to be shared.
+/// except for what is marked as shared.
 class Connection : public httplib::Stream {
  public:
   Connection(int number, const ServerLimits& limits) : socket_(number), limits_(limits) {}
@@ -206,7 +206,7 @@ void refuse(const Refusal& refusal, httplib::Response& res) {
   res.set_header("Content-Type", kText);
 }
 
-/// Pieces from whoever draws them, as they come.
+/// Pieces as they are drawn.
 httplib::ContentProviderWithoutLength pieces_of(std::shared_ptr<Exchange> exchange) {
   return [exchange = std::move(exchange)](size_t, httplib::DataSink& sink) {
     const std::string piece = exchange->take(kPiece);
@@ -223,7 +223,7 @@ Descriptor::~Descriptor() {
   if (number_ >= 0) ::close(number_);
 }
 
-/// The library's server with a connection loop of its own: the library's waits for each byte anew, sees a client's
+/// The library's server with a connection loop of its own: the library's gives each byte its own time, sees a client's
 /// leaving only when it writes, and waits for idle clients when it ends.
 struct Server::Http : httplib::Server {
   explicit Http(const ServerLimits& asked);
@@ -382,7 +382,7 @@ void Server::Http::look_at(Connection& c, httplib::Request& asked) const {
   } catch (const Refusal& refusal) {
     c.refusal = refusal;
   }
-  // Answers come whole and as they are; no body is read, so that nobody has to wait for leave to send it.
+  // Answers come whole and as they are; no body is read, so that no client has to wait for leave to send it.
   for (const char* name : {"Range", "Accept-Encoding", "Expect"}) asked.headers.erase(name);
   asked.ranges.clear();
   if (c.refusal || in_lower_case(asked.get_header_value("Connection")).find("close") != std::string::npos) {
