@@ -11,8 +11,8 @@
 /// A request back as the command that asks for it.
 namespace ito::apps {
 
-/// A visitor that lists each option's flag and its value as a user types it: "" for a flag that takes none, kAbsent where
-/// the option is not set.
+/// A visitor that lists each option's flag and its value as a user types it: "" for a flag that takes none,
+/// kAbsent where the option is not set.
 struct FlagTexts {
   std::vector<std::pair<std::string, std::string>> list;
 

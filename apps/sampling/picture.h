@@ -29,12 +29,12 @@ Chunk chunk_of(const SampleRequest&, engine::Device&, const model::Denoiser&, co
 std::vector<float> draw_numbers(model::Sampler&, const model::Denoiser&, const Starts& starts, size_t first,
                                 size_t count, model::SampleHooks hooks = {});
 
-/// The stages whose denoised images show `states` states on the way: evenly spread, the last one left out, as its result
-/// is the image. The plan has stages.
+/// The stages whose denoised images show `states` states on the way: evenly spread, the last one left out, as its
+/// result is the image. The plan has stages.
 std::set<size_t> shown_stages(const model::SamplerPlan& plan, int states);
 
-/// The pixels u8 [count,H,W,C] of a state's first images; it may be outside of [-1, 1], and not finite, which the sampler
-/// reports itself.
+/// The pixels u8 [count,H,W,C] of a state's first images; it may be outside of [-1, 1], and not finite, which the
+/// sampler reports itself.
 std::vector<uint8_t> state_pixels(engine::Device&, const model::Tensor& denoised, size_t count,
                                   const engine::Shape& image);
 

@@ -32,8 +32,8 @@ class Studio {
   std::string host_, facts_;
 };
 
-/// What the page has to know about a model, as JSON: its name and size, the samplers that it takes with their numbers of
-/// steps, its attributes or classes, whether guidance means something to it.
+/// What the page has to know about a model, as JSON: its name and size, the samplers that it takes with their numbers
+/// of steps, its attributes or classes, whether guidance means something to it.
 std::string model_facts(const Painter& painter);
 
 /// The page's files.
