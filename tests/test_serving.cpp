@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -195,9 +196,8 @@ TEST_CASE("every refusal is a status, one sentence of plain text, and the end of
   CHECK(asked("Host: a\r\nContent-Length: 3\r\n") == 413);
   CHECK(asked("Host: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n") == 413);
   CHECK(asked("Host: a\r\nTransfer-Encoding: chunked\r\n") == 413);
-  CHECK(asked("") == 400);                                 // no Host
-  CHECK(asked("Host: a\r\nhost: b\r\n") == 400);           // two
-  CHECK(asked("Host: a\r\nRange: bytes=5-1\r\n") == 416);  // which is no range
+  CHECK(asked("") == 400);                        // no Host
+  CHECK(asked("Host: a\r\nhost: b\r\n") == 400);  // two
   CHECK(answered(head("/" + std::string(5000, 'a'))) == 414);
   CHECK(answered(head("/" + std::string(9000, 'a'))) == 431);
   CHECK(asked("Host: a\r\nA: " + std::string(5000, 'a') + "\r\nB: " + std::string(5000, 'a') + "\r\n") ==
@@ -207,13 +207,30 @@ TEST_CASE("every refusal is a status, one sentence of plain text, and the end of
   CHECK(answered(head("/\xc3\xa9")) == 400);
 }
 
+/// A small stack for new threads, as some systems have it.
+class SmallStacks {
+ public:
+  SmallStacks() {
+    pthread_getattr_default_np(&before_);
+    pthread_attr_t small = before_;
+    pthread_attr_setstacksize(&small, 1 << 20);
+    REQUIRE(pthread_setattr_default_np(&small) == 0);
+  }
+  ~SmallStacks() { pthread_setattr_default_np(&before_); }
+
+ private:
+  pthread_attr_t before_{};
+};
+
 TEST_CASE("answers are whole and unpacked, whatever is asked for; long heads cost nothing") {
+  const SmallStacks stacks;
   Running server(
       [](const std::shared_ptr<Exchange>& e) { e->answer(200, "text/plain", std::string(5000, 'a')); });
   std::string ranges = "Range: bytes=0-";
   while (ranges.size() < 7900) ranges += ",0-";
   for (const std::string& field :
-       {ranges, std::string("Range: bytes=1-2"), std::string("Accept-Encoding: gzip, br")}) {
+       {ranges, "rANGE: bytes=1" + std::string(7800, '1') + "-", std::string("Range: bytes=1-2"),
+        std::string("Range: bytes=5-1"), std::string("Accept-Encoding: gzip, br")}) {
     Client client(server.port());
     const double start = now();
     client.send(head("/", "Host: a\r\nConnection: close\r\n" + field + "\r\n"));

@@ -19,6 +19,7 @@ constexpr size_t kSpare = 8;         // threads for connections that are refused
 constexpr double kDraining = 2;      // seconds for a client to close what is closed here
 constexpr double kHurry = 0.2;       // the same where threads are short
 constexpr int kMilliseconds = 100;   // between two looks at who has left and whether to stop
+constexpr std::string_view kRange = "range:";
 constexpr const char* kText = "text/plain; charset=utf-8";
 
 /// With every answer: a page of another origin neither reads nor embeds it, and what this one may do is listed.
@@ -78,7 +79,6 @@ HttpRequest request_of(const httplib::Request& asked) {
 /// What is wrong where the library itself refuses a request.
 Refusal refusal_of(int status) {
   if (status == 414) return {414, cat("the address is longer than ", kMostTargetBytes, " bytes")};
-  if (status == 416) return {416, "the Range is none, and answers are given whole"};
   if (status == 400) return {400, "this is no request of HTTP/1.1"};
   return {status, "the request cannot be answered"};
 }
@@ -99,7 +99,7 @@ class Connection : public httplib::Stream {
 
   /// Before each request.
   void begin_head() {
-    taken_ = 0, routed = false, asked.reset();
+    taken_ = matched_ = 0, routed = false, asked.reset();
     idle_since = begin_ == end_ ? now() : 0;
   }
   /// Nothing more comes from the client, or goes to it.
@@ -125,12 +125,14 @@ class Connection : public httplib::Stream {
 
  private:
   void fill();
+  void hide_range(char* bytes, size_t count);
 
   const Descriptor socket_;
   const ServerLimits& limits_;
   std::array<char, 4096> in_;
   size_t begin_ = 0, end_ = 0;  // of in_, what has not been read
   size_t taken_ = 0;            // bytes of a head
+  size_t matched_ = 0;          // of kRange, by the line's beginning; all of it: no more of that line is
   double head_since_ = 0;       // its first byte
   bool broken_off_ = false, lost_ = false;
 };
@@ -155,6 +157,20 @@ void Connection::fill() {
   }
 }
 
+/// Makes a field of this name one that means nothing: answers are given whole. The library takes a Range apart by a
+/// regular expression, whose recursion takes more than 4 MiB of the stack for one of 8 kB.
+void Connection::hide_range(char* bytes, size_t count) {
+  for (char* c = bytes; c != bytes + count; ++c) {
+    if (*c == '\n') {
+      matched_ = 0;
+    } else if (matched_ < kRange.size() && (*c | 0x20) == kRange[matched_]) {  // in lower case
+      if (++matched_ == kRange.size()) *c = '-';
+    } else {
+      matched_ = kRange.size();
+    }
+  }
+}
+
 /// A head that is given up ends with a line that the library refuses, so that the answer is written like any other.
 ssize_t Connection::read(char* to, size_t size) {
   if (!refusal && taken_ == kMostHeadBytes)
@@ -169,6 +185,7 @@ ssize_t Connection::read(char* to, size_t size) {
   if (taken_ == 0) head_since_ = now();
   const size_t count = std::min({size, end_ - begin_, kMostHeadBytes - taken_});
   std::copy_n(in_.data() + begin_, count, to);
+  hide_range(to, count);
   begin_ += count, taken_ += count;
   return ssize_t(count);
 }
@@ -382,9 +399,8 @@ void Server::Http::look_at(Connection& c, httplib::Request& asked) const {
   } catch (const Refusal& refusal) {
     c.refusal = refusal;
   }
-  // Answers come whole and as they are; no body is read, so that no client has to wait for leave to send it.
-  for (const char* name : {"Range", "Accept-Encoding", "Expect"}) asked.headers.erase(name);
-  asked.ranges.clear();
+  // Answers come as they are; no body is read, so that no client has to wait for leave to send it.
+  for (const char* name : {"Accept-Encoding", "Expect"}) asked.headers.erase(name);
   if (c.refusal || in_lower_case(asked.get_header_value("Connection")).find("close") != std::string::npos) {
     c.closes = true;
     asked.headers.erase("Connection");
