@@ -283,9 +283,12 @@ TEST_CASE("there are so many connections at most: idle ones make room, else the 
       },
       {.connections = 2});
   Client first(server.port()), second(server.port());
-  first.send(head("/a")), second.send(head("/b"));
+  first.send(head("/a"));
   CHECK(has(first.read_until("/a!"), "/a!"));
+  usleep(200'000);  // the first is idle for longer
+  second.send(head("/b"));
   CHECK(has(second.read_until("/b!"), "/b!"));
+  usleep(200'000);
   Client third(server.port());
   third.send(head("/wait"));
   CHECK(first.ended());
