@@ -1,13 +1,8 @@
 #include "apps/serving/server.h"
 
-#include <httplib.h>
-#include <poll.h>
-
 #include <algorithm>
-#include <array>
-#include <optional>
 
-#include "kernels/base/clock.h"
+#include "apps/serving/connection.h"
 #include "kernels/base/file.h"
 
 namespace ito::apps {
@@ -16,10 +11,7 @@ namespace {
 
 constexpr size_t kPiece = 64 << 10;  // bytes that a connection takes from its answer at a time
 constexpr size_t kSpare = 8;         // threads for connections that are refused or just ending
-constexpr double kDraining = 2;      // seconds for a client to close what is closed here
-constexpr double kHurry = 0.2;       // the same where threads are short
 constexpr int kMilliseconds = 100;   // between two looks at who has left and whether to stop
-constexpr std::string_view kRange = "range:";
 constexpr const char* kText = "text/plain; charset=utf-8";
 
 /// With every answer: a page of another origin neither reads nor embeds it, and what this one may do is listed.
@@ -33,19 +25,6 @@ const httplib::Headers kAlways = {
     {"Referrer-Policy", "no-referrer"},
     {"X-Content-Type-Options", "nosniff"},
     {"X-Frame-Options", "DENY"}};
-
-bool would_wait(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
-
-/// False: none of the events until that time of now(). An error, or the other side's end, counts as one.
-bool wait_for(int socket, short events, double until) {
-  for (;;) {
-    const double left = std::max(until - now(), 0.0);
-    pollfd waited{socket, events, 0};
-    const int found = poll(&waited, 1, int(left * 1000) + 1);
-    if (found > 0 || (found < 0 && errno != EINTR)) return true;
-    if (left <= 0) return false;
-  }
-}
 
 /// A value that has an end of line would begin another field.
 std::string in_one_line(std::string value) {
@@ -83,135 +62,6 @@ Refusal refusal_of(int status) {
   return {status, "the request cannot be answered"};
 }
 
-/// A client: its socket as the library reads and writes it, with this program's patience. It is used by one thread,
-/// except for what is marked as shared.
-class Connection : public httplib::Stream {
- public:
-  Connection(int number, const ServerLimits& limits) : socket_(number), limits_(limits) {}
-
-  bool is_readable() const override { return !lost_; }
-  bool is_writable() const override { return !lost_; }
-  ssize_t read(char* to, size_t size) override;
-  ssize_t write(const char* bytes, size_t size) override;
-  void get_remote_ip_and_port(std::string&, int&) const override {}
-  void get_local_ip_and_port(std::string&, int&) const override {}
-  socket_t socket() const override { return socket_.number(); }
-
-  /// Before each request.
-  void begin_head() {
-    taken_ = matched_ = 0, routed = false, asked.reset();
-    idle_since = begin_ == end_ ? now() : 0;
-  }
-  /// Nothing more comes from the client, or goes to it.
-  void lose() { lost_ = true; }
-  void drain();
-  /// Shared: what waits for this client, or sends to it, ends.
-  void cut() const { shutdown(socket(), SHUT_RDWR); }
-  /// Shared: it has closed its side, or is not there any more.
-  bool has_left() const {
-    pollfd looked{socket(), POLLRDHUP, 0};
-    return poll(&looked, 1, 0) > 0;
-  }
-
-  std::optional<HttpRequest> asked;
-  std::optional<Refusal> refusal;  // instead of an answer, and the last thing that this connection says
-  bool routed = false;             // an answer has been chosen, so that the library refuses nothing
-  bool closes = false;             // after the answer
-
-  // Shared.
-  std::shared_ptr<Exchange> exchange;  // the request that is being answered; with the lock of Http
-  std::atomic<double> idle_since = 0;  // 0: it is not
-  std::atomic<bool> ends = false;      // it makes room for others
-
- private:
-  void fill();
-  void hide_range(char* bytes, size_t count);
-
-  const Descriptor socket_;
-  const ServerLimits& limits_;
-  std::array<char, 4096> in_;
-  size_t begin_ = 0, end_ = 0;  // of in_, what has not been read
-  size_t taken_ = 0;            // bytes of a head
-  size_t matched_ = 0;          // of kRange, by the line's beginning; all of it: no more of that line is
-  double head_since_ = 0;       // its first byte
-  bool broken_off_ = false, lost_ = false;
-};
-
-/// Waits for bytes: of a head no longer than it may take as a whole, else no longer than a connection may be idle.
-void Connection::fill() {
-  const double until = taken_ > 0 ? head_since_ + limits_.head : now() + limits_.idle;
-  while (!lost_) {
-    if (!wait_for(socket(), POLLIN, until)) {
-      if (taken_ > 0)
-        refusal.emplace(408, "the request did not arrive in time");
-      else
-        lost_ = true;
-      return;
-    }
-    const ssize_t got = recv(socket(), in_.data(), in_.size(), MSG_DONTWAIT);
-    if (got > 0) {
-      begin_ = 0, end_ = size_t(got), idle_since = 0;
-      return;
-    }
-    lost_ = got == 0 || !would_wait(errno);
-  }
-}
-
-/// Makes a field of this name one that means nothing: answers are given whole. The library takes a Range apart by a
-/// regular expression, whose recursion takes more than 4 MiB of the stack for one of 8 kB.
-void Connection::hide_range(char* bytes, size_t count) {
-  for (char* c = bytes; c != bytes + count; ++c) {
-    if (*c == '\n') {
-      matched_ = 0;
-    } else if (matched_ < kRange.size() && (*c | 0x20) == kRange[matched_]) {  // in lower case
-      if (++matched_ == kRange.size()) *c = '-';
-    } else {
-      matched_ = kRange.size();
-    }
-  }
-}
-
-/// A head that is given up ends with a line that the library refuses, so that the answer is written like any other.
-ssize_t Connection::read(char* to, size_t size) {
-  if (!refusal && taken_ == kMostHeadBytes)
-    refusal.emplace(431, cat("the request's head is longer than ", kMostHeadBytes, " bytes"));
-  if (!refusal && begin_ == end_) fill();
-  if (lost_ || size == 0) return -1;
-  if (refusal) {
-    if (std::exchange(broken_off_, true)) return -1;
-    *to = '\n';
-    return 1;
-  }
-  if (taken_ == 0) head_since_ = now();
-  const size_t count = std::min({size, end_ - begin_, kMostHeadBytes - taken_});
-  std::copy_n(in_.data() + begin_, count, to);
-  hide_range(to, count);
-  begin_ += count, taken_ += count;
-  return ssize_t(count);
-}
-
-ssize_t Connection::write(const char* bytes, size_t size) {
-  while (!lost_) {
-    const ssize_t went = send(socket(), bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (went >= 0) return went;
-    lost_ = !would_wait(errno) || !wait_for(socket(), POLLOUT, now() + limits_.sending);
-  }
-  return -1;
-}
-
-/// Says that nothing more will come, and drops what does. Closing at once, with bytes of the client unread, would take
-/// from it what it has not read yet.
-void Connection::drain() {
-  const double until = now() + (ends ? kHurry : kDraining);
-  idle_since = now();
-  shutdown(socket(), SHUT_WR);
-  ssize_t got = 1;
-  while (got != 0 && wait_for(socket(), POLLIN, until)) {
-    got = recv(socket(), in_.data(), in_.size(), MSG_DONTWAIT);
-    if (got < 0 && !would_wait(errno)) return;
-  }
-}
-
 /// Of this thread.
 thread_local Connection* current = nullptr;
 
@@ -235,10 +85,6 @@ httplib::ContentProviderWithoutLength pieces_of(std::shared_ptr<Exchange> exchan
 }
 
 }  // namespace
-
-Descriptor::~Descriptor() {
-  if (number_ >= 0) ::close(number_);
-}
 
 /// The library's server with a connection loop of its own: the library's gives each byte its own time, sees a client's
 /// leaving only when it writes, and waits for idle clients when it ends.
