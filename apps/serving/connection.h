@@ -57,7 +57,7 @@ class Connection : public httplib::Stream {
 
   const Descriptor socket_;
   const ServerLimits& limits_;
-  std::array<char, 4096> in_;
+  std::array<char, 4096> in_{};
   size_t begin_ = 0, end_ = 0;  // of in_, what has not been read
   size_t taken_ = 0;            // bytes of a head
   size_t matched_ = 0;          // of "range:", by the beginning of a line; all: the line may go on as it is
