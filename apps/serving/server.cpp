@@ -109,10 +109,10 @@ struct Server::Http : httplib::Server {
   };
   /// The threads outlive a listener that has failed.
   struct Queue : httplib::TaskQueue {
-    explicit Queue(httplib::ThreadPool& pool) : pool_(pool) {}
-    void enqueue(std::function<void()> task) override { pool_.enqueue(std::move(task)); }
+    explicit Queue(httplib::ThreadPool& pool) : threads(pool) {}
+    void enqueue(std::function<void()> task) override { threads.enqueue(std::move(task)); }
     void shutdown() override {}
-    httplib::ThreadPool& pool_;
+    httplib::ThreadPool& threads;
   };
 
   bool process_and_close_socket(socket_t number) override;
