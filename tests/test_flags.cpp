@@ -34,7 +34,6 @@ struct Program {
 std::vector<Program> programs() {
   std::vector<Program> all = {{"train_celeba", "nowhere"},
                               {"sample", ""},
-                              {"studio", ""},
                               {"evaluate", "nowhere"},
                               {"inspect data", "nowhere"},
                               {"inspect forward", "--input nowhere --c-noise 0 --output nowhere"},
@@ -46,6 +45,7 @@ std::vector<Program> programs() {
                               {"bench_strips", ""},
                               {"bench_attributes", ""},
                               {"bench_quality", ""}};
+  if (std::filesystem::exists(ITO_APP_DIR "/studio")) all.push_back({"studio", ""});
   if (std::filesystem::exists(ITO_APP_DIR "/make_faces")) all.push_back({"make_faces", "nowhere"});
   return all;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -18,9 +19,7 @@ class Exchange {
  public:
   using Fields = std::vector<std::pair<std::string, std::string>>;
 
-  /// `wake` makes the server look for what there is to send.
-  Exchange(HttpRequest request, std::function<void()> wake)
-      : request_(std::move(request)), wake_(std::move(wake)) {}
+  explicit Exchange(HttpRequest request) : request_(std::move(request)) {}
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
@@ -44,31 +43,31 @@ class Exchange {
   void when_sent(std::function<void()> action);
 
   // What follows is the server's.
-  /// Up to so many bytes to send, no longer kept here.
+  /// Waits until the answer has begun. False: the client has left.
+  bool await();
+  /// Of an answer that has begun; whole: by answer().
+  int status() const;
+  std::string type() const;
+  Fields fields() const;
+  bool is_whole() const;
+  /// Up to so many bytes to send, no longer kept here. It waits for some; none: there are no more.
   std::string take(size_t most);
-  /// Everything has been taken; `keeps_open`: and the connection may carry another request.
+  /// The answer has ended as it should, and all of it has been taken.
   bool is_over() const;
-  bool keeps_open() const;
-  /// It ended by refuse() after begin().
-  bool was_cut() const;
   /// The client has left.
   void leave();
 
  private:
-  std::string head(int status, const std::string& type, const Fields& fields) const;
+  bool start(int status, const std::string& type, const Fields& fields);
 
   const HttpRequest request_;
-  const std::function<void()> wake_;
   mutable std::mutex mutex_;
-  std::string out_;
-  bool begun_ = false, ended_ = false, cut_ = false, gone_ = false;
+  std::condition_variable changed_;
+  int status_ = 0;
+  std::string type_, out_;
+  Fields fields_;
+  bool begun_ = false, whole_ = false, ended_ = false, cut_ = false, gone_ = false;
   std::function<void()> when_gone_, when_sent_;
 };
-
-/// "Not Found" of 404.
-const char* phrase_of(int status);
-
-/// A whole answer that closes the connection, for requests that are none.
-std::string refusal_text(int status, const std::string& sentence);
 
 }  // namespace ito::apps
