@@ -147,7 +147,7 @@ int Painter::chunk() const { return device_.backend() == engine::Backend::cpu ? 
 model::SamplerOptions Painter::usual_sampler() const {
   if (loaded_.options.own_sampler) return {};
   // Without noise in its steps, so that a face is what its first noise makes it, and what lies near that is near it.
-  const model::SamplerOptions quick{.sampler = model::SamplerKind::dpmpp_2m, .steps = 20};
+  model::SamplerOptions quick{.sampler = model::SamplerKind::dpmpp_2m, .steps = 20};
   try {
     loaded_.settle(quick);
   } catch (const Error&) {  // it allows one sampler alone, for example

@@ -21,16 +21,16 @@ constexpr size_t kMostUnsent = 4 << 20;
 /// What both kinds of answer do in the same way.
 class Answer : public Gallery {
  public:
-  Answer(std::shared_ptr<Exchange> exchange, std::string command)
-      : exchange_(std::move(exchange)), command_(std::move(command)) {}
+  Answer(std::shared_ptr<Exchange> to, std::string repeats)
+      : exchange(std::move(to)), command(std::move(repeats)) {}
 
-  void failed(int status, const std::string& sentence) override { exchange_->refuse(status, sentence); }
-  void replaced() override { exchange_->refuse(409, "a newer request has taken the place of this one"); }
-  bool may_go_on() const override { return exchange_->unsent() < kMostUnsent; }
+  void failed(int status, const std::string& sentence) override { exchange->refuse(status, sentence); }
+  void replaced() override { exchange->refuse(409, "a newer request has taken the place of this one"); }
+  bool may_go_on() const override { return exchange->unsent() < kMostUnsent; }
 
  protected:
-  const std::shared_ptr<Exchange> exchange_;
-  const std::string command_;
+  const std::shared_ptr<Exchange> exchange;
+  const std::string command;
 };
 
 /// One picture.
@@ -40,9 +40,9 @@ class PngAnswer : public Answer {
   void state(int, int, const std::vector<uint8_t>&) override {}
   void picture(const Picture& p) override {
     const std::string_view bytes(reinterpret_cast<const char*>(p.png.data()), p.png.size());
-    exchange_->answer(200, "image/png", bytes,
-                      {{"Ito-Command", command_},
-                       {"Content-Disposition", cat("inline; filename=\"", picture_name(p.number), "\"")}});
+    exchange->answer(200, "image/png", bytes,
+                     {{"Ito-Command", command},
+                      {"Content-Disposition", cat("inline; filename=\"", picture_name(p.number), "\"")}});
   }
   void done(const std::vector<std::string>&) override {}
 };
@@ -62,16 +62,16 @@ class LinesAnswer : public Answer {
   }
   void done(const std::vector<std::string>& notes) override {
     line({{"done", true}, {"seconds", now() - start_}, {"notes", notes}});
-    exchange_->end();
+    exchange->end();
   }
 
  private:
   void line(const nlohmann::json& json) {
-    if (!exchange_->begun()) {
-      exchange_->begin(200, kLines, {{"Ito-Command", command_}});
-      exchange_->write(io::json_text({{"command", command_}}) + "\n");
+    if (!exchange->begun()) {
+      exchange->begin(200, kLines, {{"Ito-Command", command}});
+      exchange->write(io::json_text({{"command", command}}) + "\n");
     }
-    exchange_->write(io::json_text(json) + "\n");
+    exchange->write(io::json_text(json) + "\n");
   }
 
   double start_ = now();
