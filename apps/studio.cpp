@@ -30,7 +30,8 @@ void fields(Options& o, Visit&& visit) {
 }
 
 bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+  const bool digits = host.find_first_not_of("0123456789.") == std::string::npos;
+  return host == "localhost" || host == "::1" || (digits && host.rfind("127.", 0) == 0);
 }
 
 std::string url_of(const std::string& host, int port) {

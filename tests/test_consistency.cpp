@@ -180,6 +180,8 @@ TEST_CASE(
   const LoadedModel model = load_model(device, place / "straight/checkpoints/last");
   CHECK(model.options.objective == ObjectiveKind::consistency);
   CHECK(model.settle({}).sampler == SamplerKind::consistency);
+  // Which checkpoint draws best is not what its validation says.
+  CHECK_FALSE(std::filesystem::exists(place / "straight/checkpoints/best"));
 }
 
 TEST_CASE("the lower level's answer is a constant, under the same mask of dropout") {
@@ -200,6 +202,33 @@ TEST_CASE("the lower level's answer is a constant, under the same mask of dropou
   closed.resume_at(run.options.steps - 1, run.options.steps - 1, 0);
   const StepReport same = closed.step();
   CHECK(same.loss < 1e-4 * report.loss);
+}
+
+TEST_CASE("the objective's gradient is the slope of its loss along itself") {
+  TunedRun run;
+  run.options.accumulate = 1, run.options.batch = 4, run.options.network.dropout = 0;
+  run.options.consistency.near =
+      1000;  // every lower level is the image, so that no target moves with the weights
+  run.options.consistency.huber = 0.05;  // and no distance has an edge
+  run.options.optimizer.learning_rate = {engine::Decay::constant, 1e-30, 0, 0, 0};
+  run.options.optimizer.adamw.clip = 0;
+  engine::Device device({1, engine::Backend::cpu});
+  Trainer trainer(device, run.options, run.images());
+  engine::ParamStore& store = trainer.store();
+  const StepReport at = trainer.step();
+  std::vector<float> gradient(size_t(store.flat_count())), weights(gradient.size());
+  device.download(gradient.data(), store.gradients(), gradient.size() * sizeof(float));
+  device.download(weights.data(), store.master(), weights.size() * sizeof(float));
+  const double step = 1e-3 * at.loss / square(at.grad_norm);  // a change of a thousandth
+  const auto loss_at = [&](double by) {
+    std::vector<float> moved(weights.size());
+    for (size_t i = 0; i < moved.size(); ++i) moved[i] = float(double(weights[i]) + by * double(gradient[i]));
+    device.upload(store.master(), moved.data(), moved.size() * sizeof(float));
+    trainer.resume_at(0, 0, 0);
+    return trainer.step().loss;
+  };
+  const double slope = (loss_at(step) - loss_at(-step)) / (2 * step);
+  CHECK(slope == doctest::Approx(square(at.grad_norm)).epsilon(0.02));
 }
 
 TEST_CASE("the pass without a gradient takes no memory of activations") {
@@ -241,6 +270,11 @@ TEST_CASE("a model that jumps draws by its own sampler, and no other model does"
   CHECK(settle({}, o).steps == 2);
   CHECK(settle({.fast = true}, o).steps == 1);
   CHECK(settle({.best = true}, o).steps == 2);
+  CHECK(contains(error_of([&] { settle({.best = true, .levels = "80,1"}, o); }), "and levels another"));
+  o.own_sampler =
+      SamplerOptions{.sampler = SamplerKind::ddim, .steps = 50, .clip = "image"};  // of its source
+  CHECK(text_of(settle({}, o)) == "consistency, 2 steps, clip static");
+  o.own_sampler.reset();
   CHECK(settle({.evaluations = 5}, o).steps == 5);
   CHECK(settle({.levels = "80,3,0.5"}, o).levels == std::vector<double>{80, 3, 0.5});
   CHECK(contains(error_of([&] { settle({.sampler = SamplerKind::heun}, o); }), "mean nothing to it"));

@@ -15,6 +15,10 @@ std::vector<std::string> texts_of(const std::string& attributes) {
 }
 
 void check_guide(const model::LoadedModel& loaded, const model::LoadedModel& guide, const std::string& name) {
+  if (jumps(guide.options))
+    fail(cat("--guide ", name,
+             " is a model that jumps to the image, and not a worse one of the same kind: choose the "
+             "model that it was tuned from"));
   const model::NetworkConfig &a = loaded.options.network, &b = guide.options.network;
   if (a.width == b.width && a.height == b.height && a.channels == b.channels) return;
   fail(cat("--guide ", name, " draws images of ", b.width, "x", b.height, " with ", b.channels,

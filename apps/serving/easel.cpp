@@ -1,6 +1,7 @@
 #include "apps/serving/easel.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace ito::apps {
@@ -11,7 +12,9 @@ void Easel::add(const std::string& client, const std::string& slot, std::shared_
     const std::lock_guard lock(mutex_);
     auto found =
         std::find_if(clients_.begin(), clients_.end(), [&](const Client& c) { return c.name == client; });
-    if (found == clients_.end()) found = clients_.insert(clients_.end(), {client, {}});
+    // A new one comes before the client whose turn it is, which has been put last.
+    const auto last = painted_ && !clients_.empty() ? std::prev(clients_.end()) : clients_.end();
+    if (found == clients_.end()) found = clients_.insert(last, {client, {}});
     std::list<Place>& places = found->places;
     const auto same = std::find_if(places.begin(), places.end(),
                                    [&](const Place& p) { return !slot.empty() && p.slot == slot; });

@@ -78,6 +78,7 @@ Parameters split(std::string_view query) {
     if (equals == std::string_view::npos) fail(cat("\"", decoded(part), "\" is no parameter: it has no ="));
     const std::string name = decoded(part.substr(0, equals)), value = decoded(part.substr(equals + 1));
     check_known(name);
+    if (value.empty()) fail(cat(name, " has no value; leave it out"));
     const auto [place, is_new] = parameters.emplace(name, value);
     if (!is_new && name != "attr") fail(cat("the query has ", name, " twice"));
     if (!is_new) place->second += "," + value;

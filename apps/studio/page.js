@@ -19,6 +19,9 @@ function element(name, className, text) {
 
 // ---- What is asked for
 
+// A query as the program reads it: a + is itself there.
+const queryOf = (asked) => asked.toString().replaceAll("+", "%20");
+
 function parameters() {
   const asked = new URLSearchParams({ sampler: view.sampler });
   if (choices().length) asked.set("steps", view.steps);
@@ -59,7 +62,7 @@ class Slot {
       const asked = job.parameters;
       asked.set("client", client);
       asked.set("slot", this.name);
-      await lines("grid?" + asked, control.signal, job.line);
+      await lines("grid?" + queryOf(asked), control.signal, job.line);
       this.took = performance.now() - this.begun;
       job.end(this.took);
     } catch (problem) {
@@ -483,19 +486,20 @@ function recall() {
   view = usual();
   const number = (key, least, most) => {
     const value = Number(asked.get(key));
-    if (asked.has(key) && value >= least && value <= most) view[key] = value;
+    const isWhole = Number.isInteger(value) || key === "guidance" || key === "spread";
+    if (asked.has(key) && isWhole && value >= least && value <= most) view[key] = value;
   };
   if (model.samplers.some((s) => s.name === asked.get("sampler"))) view.sampler = asked.get("sampler");
   view.steps = sampler().steps;
   number("steps", 1, 1000), number("guidance", 0, 8), number("spread", 0, 1), number("between", 3, 24);
   if (model.classes.length) number("class", 0, model.classes.length - 1);
-  if (/^\d{1,19}$/.test(asked.get("seed") || "")) view.seed = asked.get("seed");
+  if (/^\d{1,20}$/.test(asked.get("seed") || "")) view.seed = asked.get("seed");
   for (const text of asked.getAll("attr")) {
     const [name, value] = text.split("=");
     if (model.attributes.includes(name) && ["1", "-1"].includes(value)) view.attr[name] = Number(value);
   }
   const [first, second] = (asked.get("face") || "").split(",");
-  const isSeed = (text) => /^\d{1,19}$/.test(text || "");
+  const isSeed = (text) => /^\d{1,20}$/.test(text || "");
   open = isSeed(first) ? { seed: first, other: isSeed(second) && second !== first ? second : null } : null;
 }
 

@@ -188,7 +188,8 @@ void check_tuning_flags(const Flags& flags, const TrainingOptions& o) {
       fail(cat(flag, " does nothing with --objective ", name_of(o.objective), "; leave it out"));
   };
   if (tunes) return refuse("--sample-steps");
-  for (const char* flag : {"--stages", "--stage-ratio", "--pair-near", "--pair-slope", "--huber"})
+  for (const char* flag :
+       {"--stages", "--stage-ratio", "--pair-near", "--pair-slope", "--huber", "--weight-power"})
     refuse(flag);
 }
 

@@ -106,7 +106,8 @@ std::vector<double> parse_levels(const SamplerOptions& o) {
   }
   const std::optional<int> steps = o.steps ? o.steps : o.evaluations;
   if (steps && size_t(*steps) != levels.size())
-    fail_advising(cat("levels has ", levels.size(), " jumps, and ", *steps, " are asked for"),
+    fail_advising(cat("levels has ", levels.size(), levels.size() == 1 ? " jump, and " : " jumps, and ",
+                      *steps, " are asked for"),
                   {"only {levels}", "only {steps}"});
   return levels;
 }
@@ -240,6 +241,9 @@ SamplerOptions with_own(const SamplerOptions& asked, const std::optional<Sampler
 }
 
 SamplerOptions of_jumps(const SamplerOptions& asked) {
+  if (asked.levels && (asked.fast || asked.best))
+    fail_advising(cat(shortcut_of(asked), " is a number of jumps, and levels another"),
+                  {"no {levels}", cat("no {", shortcut_of(asked), "}")});
   SamplerOptions o = without_shortcut(asked);
   if (asked.fast || asked.best) o.sampler = Kind::consistency, o.evaluations = asked.fast ? 1 : 2;
   o.fast = o.best = false;

@@ -161,6 +161,7 @@ SamplerSettings settle(const SamplerOptions& asked, const TrainingOptions& o) {
   if (jumps(o)) {
     SamplerOptions wanted = asked;
     if (o.own_sampler && !wanted.clip) wanted.clip = o.own_sampler->clip;
+    if (!asked.clip && wanted.clip == "image") wanted.clip = "static";  // that one is of DDIM's steps
     const bool asks_how_often = asked.fast || asked.best || asked.steps || asked.evaluations || asked.levels;
     // Others' consistency models were published with the number of steps that they are good at.
     const bool imported = o.objective != ObjectiveKind::consistency;

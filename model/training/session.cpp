@@ -271,8 +271,10 @@ void Session::make(Due& due, CheckpointRecord& record, bool& good) {
     if (due.fid) good &= try_to("no FID", [&] { measure_fid(); });
     due.fid = false;
     if (due.validation && good) {
-      record.validation_loss = validate();
-      good = record.validation_loss.has_value();
+      const std::optional<double> loss = validate();
+      good = loss.has_value();
+      // How well pairs of levels agree does not tell which checkpoint draws best (docs/real-time.md).
+      if (options_.objective == ObjectiveKind::denoising) record.validation_loss = loss;
     }
     due.validation = false;
   } catch (const Interrupted&) {

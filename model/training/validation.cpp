@@ -23,7 +23,7 @@ Tensor on_device(engine::Device& device, const engine::Shape& shape, const std::
   return tensor;
 }
 
-/// The lower levels of pairs, which are those of a run's last stage, so that one number compares all its checkpoints.
+/// The lower levels of pairs, which are those of a run's last stage.
 struct Pairs {
   std::vector<kernels::SampleRecipe> lower;
   std::vector<float> c_noise, share, scale;

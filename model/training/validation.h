@@ -10,8 +10,8 @@ namespace ito::model {
 
 /// The loss of the EMA weights on images, noise levels and noise that never change: one number by which a
 /// run's checkpoints can be compared. It is training's own loss, unmirrored, without dropout and with all
-/// conditions shown, and of pairs of levels as the last stage has them where these are tuned to agree; it depends on
-/// the weights, the images and validate_count alone.
+/// conditions shown; it depends on the weights, the images and validate_count alone. Where pairs of levels are tuned to
+/// agree it is theirs as the last stage has them, and compares no checkpoints.
 class Validation {
  public:
   /// Validates on validate_count of `images`, evenly spread, or on all if there are fewer; copies them to the device.
