@@ -93,7 +93,8 @@ Tensor pair_loss(const Batch& batch, const TrainingOptions& options, const Descr
     engine::NoGrad off(f.device());
     whole = add(target, scale_samples(lower, batch.part(samples.share)));
   }
-  const double c = options.consistency.huber * std::sqrt(double(f.count() / f.shape()[0]));
+  const int64_t numbers = f.count() / f.shape()[0];  // of an image
+  const double c = options.consistency.huber * std::sqrt(double(numbers));
   return pseudo_huber(f, whole, batch.part(samples.scale), batch.part(samples.weight), c);
 }
 
