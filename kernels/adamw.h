@@ -89,7 +89,8 @@ void check_adamw(int64_t count);
 /// RAdam (Liu et al., arXiv:1908.03265, algorithm 2) by the two corrections: with l_inf = 2 / (1 - beta2) - 1 and
 /// l = l_inf - 2 t beta2^t / (1 - beta2^t) the step is multiplied by
 ///   sqrt((l - 4) (l - 2) l_inf / ((l_inf - 4) (l_inf - 2) l))
-/// where l > 5; in the first few updates, where v is too uncertain, it is the first moment itself.
+/// where l > 5; in the first few updates, where v is too uncertain, it is the first moment itself. eps is added to the
+/// corrected root, as AdamW has it here; PyTorch's RAdam adds it before the correction.
 ITO_HOST_DEVICE inline void rectify(double t, const AdamWOptions& o, StepState* state) {
   const double power = pow(double(o.beta2), t), most = 2 / (1 - double(o.beta2)) - 1;
   const double length = most - 2 * t * power / (1 - power);

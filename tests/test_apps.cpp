@@ -15,6 +15,7 @@
 #include "model/diffusion/sampler_options.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
+#include "tests/refusals.h"
 
 /// The programs as a user runs them: a whole small run, its resumption, samples by seed, and every kind of
 /// mistake.
@@ -45,14 +46,8 @@ struct ProgramFolder : TempFolder {
 const std::string kTiny =
     " faces --preset tiny --batch 4 --warmup 2 --sample-count 4 --sample-steps 3 --sample-every 100 ";
 
-/// One line on standard error, exit code 1, and the line says `part`.
 void refused(const ProgramFolder& place, const std::string& command, const std::string& part) {
-  CAPTURE(command);
-  const Ended o = place.run(command);
-  CAPTURE(o.err);
-  CHECK(o.code == 1);
-  CHECK(contains(o.err, part));
-  CHECK(o.err.find('\n') == o.err.size() - 1);
+  check_refused(place.path(), command, part);
 }
 
 TEST_CASE("a run from faces to samples, and the same command again") {

@@ -6,6 +6,7 @@
 #include "tests/helpers.h"
 #include "tests/picture_folders.h"
 #include "tests/program.h"
+#include "tests/refusals.h"
 
 /// train_celeba --classes as a user runs it, and what other programs make of such a run.
 namespace ito {
@@ -21,14 +22,8 @@ const std::string kFlags =
 struct Place : TempFolder {
   Place() { put_pictures(path() / "pets/cat", 4, 1), put_pictures(path() / "pets/dog/more", 5, 2); }
   Ended run(const std::string& command) const { return run_program(path(), command); }
-  /// One line on standard error, exit code 1, and the line says `part`.
   void refused(const std::string& command, const std::string& part) const {
-    CAPTURE(command);
-    const Ended o = run(command);
-    CAPTURE(o.err);
-    CHECK(o.code == 1);
-    CHECK(contains(o.err, part));
-    CHECK(o.err.find('\n') == o.err.size() - 1);
+    check_refused(path(), command, part);
   }
 };
 

@@ -3,6 +3,7 @@
 #include "tests/helpers.h"
 #include "tests/picture_folders.h"
 #include "tests/program.h"
+#include "tests/refusals.h"
 
 /// Consistency tuning as a user runs it, and what other programs make of its model.
 namespace ito {
@@ -16,10 +17,7 @@ TEST_CASE("a run is tuned, and goes on longer; its model draws in one jump or so
   put_pictures(place / "faces", 6, 1);
   const auto run = [&](const std::string& command) { return run_program(place.path(), command); };
   const auto refused = [&](const std::string& command, const std::string& part) {
-    CAPTURE(command);
-    const Ended o = run(command);
-    CHECK(o.code == 1);
-    CHECK(contains(o.err, part));
+    check_refused(place.path(), command, part);
   };
   const std::string flags = " --size 8 --batch 4 --warmup 2 --sample-count 4 --threads 1 --validate-count 4 ";
   REQUIRE(run("train_celeba faces --preset tiny" + flags + "--steps 4 --sample-steps 2 --out source").code ==

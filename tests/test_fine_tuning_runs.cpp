@@ -5,6 +5,7 @@
 #include "tests/helpers.h"
 #include "tests/picture_folders.h"
 #include "tests/program.h"
+#include "tests/refusals.h"
 
 /// train_celeba --from as a user runs it: pictures of other kinds, repetition, kills, and every kind of mistake.
 namespace ito {
@@ -24,14 +25,8 @@ struct Place : TempFolder {
     REQUIRE(o.code == 0);
   }
   Ended run(const std::string& command) const { return run_program(path(), command); }
-  /// One line on standard error, exit code 1, and the line says `part`.
   void refused(const std::string& command, const std::string& part) const {
-    CAPTURE(command);
-    const Ended o = run(command);
-    CAPTURE(o.err);
-    CHECK(o.code == 1);
-    CHECK(contains(o.err, part));
-    CHECK(o.err.find('\n') == o.err.size() - 1);
+    check_refused(path(), command, part);
   }
   nlohmann::json options(const std::string& of) const {
     return nlohmann::json::parse(io::read_file(path() / of / "options.json"));

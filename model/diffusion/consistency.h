@@ -33,7 +33,9 @@ void fields(Options& o, Visit&& visit) {
             "of consistency: the noise levels of a pair come closer so many times, in equal parts of the run",
             from(1).to(30))
           .absent_at(usual.stages));
-  visit(o.ratio, Field("stage_ratio", "by this factor each", above(1).to(1000)).absent_at(usual.ratio));
+  visit(o.ratio, Field("stage_ratio", "how many times closer they are in each stage than in the one before",
+                       above(1).to(1000))
+                     .absent_at(usual.ratio));
   visit(o.near, Field("pair_near",
                       "k of r = sigma (1 - (1 + k / (1 + e^(b sigma))) / ratio^(stage + 1)), never below 0",
                       from(0).to(1000))

@@ -90,8 +90,7 @@ void check_knows_levels(const SamplerOptions& o, const SamplerInfo& info) {
           cat("the sampler ", name_of(info.kind), " has levels of its own: ", name, " does nothing"),
           {cat("no {", name, "}"), "{levels} 80,0.8, for example"});
   if (o.corrector.value_or(0) > 0)
-    fail_advising(cat("a corrector follows the score, which a model of the sampler ", name_of(info.kind),
-                      " has no more"),
+    fail_advising("a corrector follows the score, and a model that jumps to the image has none",
                   {"no {corrector}"});
 }
 

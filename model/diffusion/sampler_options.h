@@ -156,7 +156,7 @@ std::string sampler_table();
 SamplerOptions with_own(const SamplerOptions& asked, const std::optional<SamplerOptions>& own);
 
 /// The same for a model whose denoiser jumps to the image: the sampler consistency, of which `fast` is one evaluation
-/// and `best` two. Error: a solver is asked for, which one evaluation would have to be.
+/// and `best` two. Error: another sampler is asked for, whose steps would mean nothing.
 SamplerOptions of_jumps(const SamplerOptions& asked);
 
 /// Completes what a user asks for. Errors: an option that does nothing with the sampler; steps and evaluations at
