@@ -1,0 +1,25 @@
+#include "kernels/wire.h"
+
+#include <cstring>
+
+namespace ito::kernels {
+
+namespace {
+
+class NoWire : public Wire {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  void all_to_all(const void* from, void* to, size_t bytes) override { std::memmove(to, from, bytes); }
+  void all_gather(const void* from, void* to, size_t bytes) override { std::memmove(to, from, bytes); }
+  void broadcast(void*, size_t) override {}
+};
+
+}  // namespace
+
+Wire& no_wire() {
+  static NoWire wire;
+  return wire;
+}
+
+}  // namespace ito::kernels
