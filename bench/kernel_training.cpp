@@ -7,6 +7,7 @@
 #include "kernels/make_batch.h"
 #include "kernels/nearest_noise.h"
 #include "kernels/squared_error.h"
+#include "kernels/tree_sum.h"
 
 namespace ito::bench {
 
@@ -132,6 +133,21 @@ Case optimizer_case(int64_t count, bool with_half, bool update) {
                       {}};  // both go on from what the other left
             return {[&device, t] { device.launch([&](auto& s) { t->norm(s); }); }, {}, {}};
           }};
+}
+
+/// What each of 8 ranks sums of the gradient: its eighth, from all of them. One process has none of it.
+Case exchanged_sum(int64_t parameters) {
+  constexpr int kRanks = 8;
+  const int64_t count = align_up(div_up(parameters, kRanks), kernels::kParameterAlign);
+  return map_case(
+      {"optimizer", "tree_sum", cat(kRanks, "x", count), "f32", 0, 0, 4.0 * (kRanks + 1) * double(count), {}},
+      [=](Operands& operands) -> List {
+        return {operands.normal({kRanks * count}, DType::f32), operands.zeros({count}, DType::f32)};
+      },
+      [=](auto& s, List& t) {
+        kernels::tree_sum(s, kRanks, count, count, t[0].in().template as<float>(),
+                          t[1].out().template as<float>());
+      });
 }
 
 }  // namespace
@@ -264,7 +280,8 @@ Cases optimizer_cases(const Setting& setting, int64_t parameters) {
   if (setting.backend == engine::Backend::cpu)
     while (count > kAlign && size_t(count * kBytes) > available_memory_bytes() / 2)
       count = count / 2 / kAlign * kAlign;
-  return {optimizer_case(count, with_half, false), optimizer_case(count, with_half, true)};
+  return {optimizer_case(count, with_half, false), optimizer_case(count, with_half, true),
+          exchanged_sum(count)};
 }
 
 }  // namespace ito::bench
