@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "engine/tape.h"
 #include "engine/tensor.h"
 #include "kernels/base/names.h"
+#include "kernels/communicator.h"
 #include "kernels/conv_policy.h"
 #include "kernels/cuda_stream.h"
 
@@ -20,7 +22,7 @@ enum class Backend : uint8_t { cpu, cuda };
 enum class DeviceChoice : uint8_t { automatic, cpu, cuda };
 
 /// Error: cuda is asked for and cannot be used; the text says why. Warns where automatic leaves a GPU unused.
-Backend choose_backend(DeviceChoice choice);
+Backend choose_backend(DeviceChoice choice, int gpu = 0);
 
 /// What is changed to be compared with what normally runs: the one switch for all comparisons.
 struct Comparison {
@@ -33,6 +35,8 @@ struct DeviceOptions {
   Backend backend = Backend::cpu;
   kernels::Provider conv = kernels::Provider::own;  // of convolutions and matrix products, on a GPU
   Comparison comparison = {};
+  int gpu = 0;                    // its number on this machine
+  kernels::Wire* wire = nullptr;  // to the run's other processes; null: there are none
 };
 
 /// Where tensors live and kernels run: a stream, an arena and a tape. Made by main and reached through the
@@ -65,6 +69,9 @@ class Device {
 
   /// How convolutions and matrix products are computed: passed to each call of their kernels.
   kernels::ConvPolicy& conv_policy() { return conv_policy_; }
+  /// Before work that all ranks share: what is fastest is measured by rank 0, which runs `once` for that, and the others
+  /// take its plan, since results depend on it. Does nothing where nothing is measured, or there are no other ranks.
+  void share_conv_plan(const std::function<void()>& once);
 
   Backend backend() const { return backend_; }
   /// The GPU's name, or the processor's.
@@ -79,7 +86,7 @@ class Device {
   void upload(void* to, const void* from, size_t bytes);
   void download(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
-  /// Waits until everything launched is done.
+  /// Waits until everything launched is done; where that may need the other ranks, their wire waits.
   void synchronize();
   /// Bytes that may still be asked for: of the GPU, or of the machine's memory.
   size_t free_bytes();
@@ -97,6 +104,10 @@ class Device {
 
   Recorder& recorder() { return recorder_; }
 
+  /// The processes ("ranks") that work on the same run, each with a device of its own; alone: one.
+  kernels::Wire& ranks() const { return communicator_.wire(); }
+  kernels::Communicator& communicator() { return communicator_; }
+
   size_t persistent_bytes() const { return persistent_bytes_; }
   void count_persistent(ptrdiff_t bytes) { persistent_bytes_ += size_t(bytes); }
 
@@ -105,6 +116,8 @@ class Device {
   Backend backend_;
   kernels::CpuStream cpu_;
   std::unique_ptr<kernels::CudaStream> cuda_;
+  std::unique_ptr<kernels::CudaEvent> all_done_;  // with ranks
+  kernels::Communicator communicator_;            // ends before the stream that it works on
   bool capture_;
   kernels::ConvPolicy conv_policy_;
   Arena memory_;

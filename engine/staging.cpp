@@ -42,7 +42,8 @@ int Staging::delay() const { return cpu_results_ ? 0 : int(slots_.size()); }
 std::byte* Staging::open_inputs() {
   if (cpu_results_) return device_inputs_->data();
   Slot& slot = *slots_[steps_ % slots_.size()];
-  slot.done.wait();
+  device_.ranks().size() == 1 ? slot.done.wait()
+                              : device_.ranks().wait_for([&] { return slot.done.passed(); });
   return slot.inputs;
 }
 

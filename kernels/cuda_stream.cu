@@ -118,6 +118,11 @@ std::string cuda_problem(int device) {
   return "";
 }
 
+int gpu_count() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
 bool gpu_is_there() {
   int count = 0, driver = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
@@ -141,6 +146,11 @@ void CudaEvent::record(CudaStream& stream) {
   check_cuda(cudaEventRecord(handle_, stream.handle()), "record an event");
 }
 void CudaEvent::wait() { check_cuda(cudaEventSynchronize(handle_), "finish its work"); }
+bool CudaEvent::passed() const {
+  const cudaError_t state = cudaEventQuery(handle_);
+  if (state != cudaErrorNotReady) check_cuda(state, "finish its work");
+  return state == cudaSuccess;
+}
 float CudaEvent::since(const CudaEvent& earlier) const {
   float milliseconds = 0;
   check_cuda(cudaEventElapsedTime(&milliseconds, earlier.handle_, handle_), "read the time between events");

@@ -32,6 +32,8 @@ struct GpuInfo {
 
 /// Why there is no GPU to use, with what to do about it; empty: there is one.
 std::string cuda_problem(int device = 0);
+/// How many GPUs this process may use; 0 without CUDA.
+int gpu_count();
 /// Whether this machine has a GPU with a driver, of use or not.
 bool gpu_is_there();
 
@@ -60,6 +62,8 @@ class CudaEvent {
   void record(CudaStream&);
   /// Returns when everything before the mark is done; at once where nothing was marked.
   void wait();
+  /// Whether wait() would return at once.
+  bool passed() const;
   /// Milliseconds between two marks that have been passed.
   float since(const CudaEvent& earlier) const;
 

@@ -11,6 +11,7 @@ namespace {
 }  // namespace
 
 std::string cuda_problem(int) { return "this program was built without it (configure with -DITO_CUDA=ON)"; }
+int gpu_count() { return 0; }
 bool gpu_is_there() { return false; }
 
 bool cudnn_available() { return false; }
@@ -24,6 +25,7 @@ CudaEvent::CudaEvent() { absent(); }
 CudaEvent::~CudaEvent() = default;
 void CudaEvent::record(CudaStream&) { absent(); }
 void CudaEvent::wait() { absent(); }
+bool CudaEvent::passed() const { absent(); }
 float CudaEvent::since(const CudaEvent&) const { absent(); }
 
 // No CudaStream is ever made: what follows only has to link.

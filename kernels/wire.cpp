@@ -1,6 +1,7 @@
 #include "kernels/wire.h"
 
 #include <cstring>
+#include <thread>
 
 namespace ito::kernels {
 
@@ -16,6 +17,10 @@ class NoWire : public Wire {
 };
 
 }  // namespace
+
+void Wire::wait_for(const std::function<bool()>& done) {
+  while (!done()) std::this_thread::yield();
+}
 
 Wire& no_wire() {
   static NoWire wire;

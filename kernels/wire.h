@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 namespace ito::kernels {
 
@@ -18,6 +19,8 @@ class Wire {
   virtual void all_gather(const void* from, void* to, size_t bytes) = 0;
   /// Rank 0's bytes, on every rank.
   virtual void broadcast(void* data, size_t bytes) = 0;
+  /// Returns when done() is true: for what may depend on the other ranks, e.g. a GPU that waits for theirs.
+  virtual void wait_for(const std::function<bool()>& done);
 };
 
 /// The wire of a process that is alone, whose calls only copy.
