@@ -60,7 +60,8 @@ int ParamStore::find(const std::string& name) const {
 size_t ParamStore::bytes_to_allocate(Use use, DType compute) const {
   const size_t averages = power_averages_ ? kernels::kPowerAverages : 0;
   const size_t buffers = use == Use::training ? 5 + averages : 1, half = keeps_half(compute) ? 2 : 0;
-  return size_t(flat_) * (buffers * sizeof(float) + half) + size_t(fixed_flat_) * sizeof(float) +
+  const size_t behind = use == Use::training ? size_t(gradient_count() - flat_) : 0;
+  return size_t(flat_) * (buffers * sizeof(float) + half) + (size_t(fixed_flat_) + behind) * sizeof(float) +
          flags_.size();
 }
 
@@ -72,7 +73,7 @@ void ParamStore::allocate(Use use, uint64_t seed, DType compute) {
   master_ = buffer(flat_);
   fixed_ = buffer(fixed_flat_);
   if (use == Use::training) {
-    gradient_ = buffer(flat_);
+    gradient_ = buffer(gradient_count());
     ema_ = buffer(flat_);
     moment1_ = buffer(flat_);
     moment2_ = buffer(flat_);
@@ -130,7 +131,11 @@ int64_t ParamStore::trainable_count() const {
   return count;
 }
 
-void ParamStore::zero_gradients() { device_->zero(gradients(), size_t(flat_) * sizeof(float)); }
+int64_t ParamStore::gradient_count() const {
+  return align_up(flat_ + 1, int64_t(kernels::kParameterAlign) * device_->ranks().size());
+}
+
+void ParamStore::zero_gradients() { device_->zero(gradients(), size_t(gradient_count()) * sizeof(float)); }
 
 Parameter Scope::get(ParameterSpec spec) const {
   spec.outer = outer_, spec.auxiliary = auxiliary_;

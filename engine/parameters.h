@@ -77,6 +77,9 @@ class ParamStore {
   int64_t flat_count() const { return flat_; }
   /// Length of the model's part of them.
   int64_t model_count() const { return model_; }
+  /// Length of gradients(): the flat buffer's, then the loss, then zeros until the ranks share it equally in blocks of
+  /// kParameterAlign.
+  int64_t gradient_count() const;
   int64_t offset(int index) const { return offsets_[size_t(index)]; }
 
   float* master() { return floats(master_); }
@@ -92,6 +95,8 @@ class ParamStore {
   const uint8_t* flags() const { return flags_on_device_.data(); }
   bool training() const { return gradient_.defined(); }
   void zero_gradients();
+  /// Behind the gradients: what they are gradients of, so that both are summed in one go.
+  float* loss() { return gradients() + flat_; }
 
   /// The numbers of one parameter, from master or EMA (or the fixed buffer): in the device's memory, and
   /// copied to and from the host's.
