@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/agreement.h"
 #include "kernels/base/math.h"
 #include "kernels/threshold.h"
 #include "model/diffusion/sample_chunk.h"
@@ -229,23 +230,29 @@ void Sampler::fail_not_finite(const std::vector<uint64_t>& seeds, const SampleHo
 std::vector<uint8_t> sample_images(engine::Device& device, const Denoiser& denoiser, const SamplerPlan& plan,
                                    const engine::Shape& image, const std::vector<uint64_t>& seeds,
                                    const SampleProgress& progress) {
-  Sampler sampler(device, denoiser, plan, image, sample_chunk(device, denoiser, image));
-  const size_t chunk = size_t(sampler.chunk());
+  kernels::Wire& ranks = device.ranks();
+  const size_t chunk = size_t(sample_chunk(device, denoiser, image));
   const double chunks = double(div_up(seeds.size(), chunk));
   std::vector<uint8_t> pixels;
-  double chunks_before = 0;
-  for (size_t first = 0; first < seeds.size(); first += chunk, ++chunks_before) {
-    const size_t last = std::min(first + chunk, seeds.size());
-    const std::vector<uint64_t> some(seeds.begin() + std::ptrdiff_t(first),
-                                     seeds.begin() + std::ptrdiff_t(last));
-    if (denoiser.prepare) denoiser.prepare(some);
-    const std::vector<uint8_t> made = sampler.sample(some, {.progress = [&](double done) {
-                                                       if (progress)
-                                                         progress((chunks_before + done) / chunks);
-                                                     }});
-    pixels.insert(pixels.end(), made.begin(), made.end());
-  }
-  return pixels;
+  device.share_conv_plan([&] {
+    if (denoiser.prepare) denoiser.prepare({seeds[0]});
+    Sampler(device, denoiser, plan, image, int(chunk)).run({seeds[0]});
+  });
+  engine::together(ranks, [&] {
+    Sampler sampler(device, denoiser, plan, image, int(chunk));
+    for (size_t c = 0; c * chunk < seeds.size(); ++c) {
+      if (!engine::is_own_chunk(ranks, c)) continue;
+      const auto first = seeds.begin() + std::ptrdiff_t(c * chunk);
+      const std::vector<uint64_t> some(first,
+                                       first + std::ptrdiff_t(std::min(chunk, seeds.size() - c * chunk)));
+      if (denoiser.prepare) denoiser.prepare(some);
+      const std::vector<uint8_t> made = sampler.sample(some, {.progress = [&](double done) {
+                                                         if (progress) progress((double(c) + done) / chunks);
+                                                       }});
+      pixels.insert(pixels.end(), made.begin(), made.end());
+    }
+  });
+  return engine::gather_chunks(ranks, std::move(pixels), seeds.size(), chunk, size_t(image.count()));
 }
 
 }  // namespace ito::model

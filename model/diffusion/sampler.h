@@ -100,7 +100,8 @@ class Sampler {
   std::map<Wiring, std::unique_ptr<engine::CapturedStep>> steps_;
 };
 
-/// Samples any number of images, chunk by chunk, each prepared by the denoiser (Denoiser::prepare).
+/// Samples any number of images, chunk by chunk, each prepared by the denoiser (Denoiser::prepare). The device's ranks
+/// share the chunks (all of them call it, and each gets all images); what progress throws on one ends it on all.
 std::vector<uint8_t> sample_images(engine::Device&, const Denoiser&, const SamplerPlan&,
                                    const engine::Shape& image, const std::vector<uint64_t>& seeds,
                                    const SampleProgress& progress = {});

@@ -90,6 +90,12 @@ RunFolder::RunFolder(const fs::path& path) : path_(path) {
   for (const char* folder : {"checkpoints", "power_ema"}) remove_leftovers(path / folder);
 }
 
+RunFolder RunFolder::of_rank_0(const fs::path& path) {
+  RunFolder folder;
+  folder.path_ = path;
+  return folder;
+}
+
 fs::path RunFolder::checkpoint(int64_t step) const { return path_ / "checkpoints" / step_name(step); }
 fs::path RunFolder::sample_grid(int64_t step) const { return path_ / "samples" / (step_name(step) + ".png"); }
 fs::path RunFolder::power_averages(int64_t updates) const {

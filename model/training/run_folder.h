@@ -24,6 +24,8 @@ class RunFolder {
   /// or writable, or another process is training into it (with its number). If the file
   /// system has no locks, that cannot be known, and the note says so.
   explicit RunFolder(const std::filesystem::path& path);
+  /// The folder that another rank holds: for the names of its files alone.
+  static RunFolder of_rank_0(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoint(int64_t step) const;
@@ -43,6 +45,7 @@ class RunFolder {
   void write_conv_plan(const std::string& text) const;
 
  private:
+  RunFolder() = default;
   std::filesystem::path path_;
   File lock_;
   std::string note_;

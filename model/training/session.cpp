@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/agreement.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/file.h"
 #include "model/training/attribute_request.h"
@@ -30,9 +31,6 @@ std::string replanned_since(const TrainingOptions& there, const TrainingOptions&
              there.steps, " to ", now.steps, " steps");
 }
 
-/// Thrown by an interruption out of a grid, an FID or a validation; not a std::exception, which is a failure.
-struct Interrupted {};
-
 /// One session of a run: from its newest checkpoint to its last step or an interruption.
 class Session {
  public:
@@ -46,6 +44,9 @@ class Session {
     bool any() const { return grid || fid || validation || save || stop; }
   };
   void go_on();
+  void open_folder(bool continues, const std::string& replanned);
+  void share_start();
+  void share_weights();
   void note_guide();
   void begin();
   bool step();
@@ -63,6 +64,7 @@ class Session {
   void settle();
   void note_links(const std::string& problem);
   void save(const CheckpointRecord&, bool good);
+  void write_checkpoint(const std::filesystem::path&, const CheckpointRecord&, bool good);
   bool is_last() const { return trainer_.step_number() == options_.steps; }
   bool is_due(int64_t every) const { return is_last() || trainer_.step_number() % every == 0; }
   Progress progress() const;
@@ -74,19 +76,29 @@ class Session {
   const TrainingOptions& options_;
   const RunFolder& folder_;
   const SessionHooks& hooks_;
+  kernels::Wire& ranks_;
+  const bool writes_;  // rank 0
   std::optional<Validation> validation_;
   std::optional<double> validation_loss_;  // the latest
   std::filesystem::path checkpoint_;       // the newest
   std::filesystem::path good_checkpoint_;  // the newest whose last step was not a bad one
   bool stopped_ = false;                   // by an interruption
   bool links_noted_ = false;               // that the links cannot be made
-  std::optional<RunJournal> journal_;
+  bool continues_ = false;                 // from a checkpoint
+  CheckpointRecord record_;                // of the newest one
+  std::optional<RunJournal> journal_;      // rank 0's
   std::optional<Meter> meter_;
 };
 
 Session::Session(engine::Device& device, Trainer& trainer, const RunFolder& folder, const SessionHooks& hooks,
                  const ImageSet* held_out)
-    : device_(device), trainer_(trainer), options_(trainer.options()), folder_(folder), hooks_(hooks) {
+    : device_(device),
+      trainer_(trainer),
+      options_(trainer.options()),
+      folder_(folder),
+      hooks_(hooks),
+      ranks_(device.ranks()),
+      writes_(ranks_.rank() == 0) {
   if (options_.validate_count > 0)
     validation_.emplace(device, trainer, held_out ? *held_out : trainer.images());
 }
@@ -99,9 +111,9 @@ void Session::go_on() {
     const TrainingOptions there = resume_from(*newest, trainer_);
     replanned = replanned_since(there, options_);
     checkpoint_ = *newest;
-    const CheckpointRecord record = read_record(*newest);
-    validation_loss_ = record.validation_loss;
-    good = trainer_.bad_steps() == 0 && !record.owed.any();
+    record_ = read_record(*newest);
+    validation_loss_ = record_.validation_loss;
+    good = trainer_.bad_steps() == 0 && !record_.owed.any();
     if (good) {
       good_checkpoint_ = *newest;
     } else if (const auto earlier =
@@ -110,17 +122,63 @@ void Session::go_on() {
       good_checkpoint_ = *earlier;
     }
   }
+  continues_ = newest.has_value();
+  open_folder(newest.has_value(), replanned);
+  if (good) settle();  // a kill may have left this undone
+}
+
+void Session::open_folder(bool continues, const std::string& replanned) {
   if (device_.backend() == engine::Backend::cuda)
     device_.conv_policy().plan = kernels::ConvPlan::from_text(folder_.conv_plan());
   folder_.write_options(to_json(options_));
   // Of a run without a checkpoint nothing is kept, a process that was killed before may have logged step 0.
-  journal_.emplace(folder_, options_, newest ? trainer_.step_number() : -1, hooks_.note);
+  journal_.emplace(folder_, options_, continues ? trainer_.step_number() : -1, hooks_.note);
   if (!folder_.note().empty()) note(folder_.note());
   if (!replanned.empty()) note(replanned);
   note_guide();
   // What a run before this one, or a longer part of it, has left.
-  remove_power_averages_after(folder_.power_averages(0).parent_path(), newest ? trainer_.updates() : 0);
-  if (good) settle();  // a kill may have left this undone
+  remove_power_averages_after(folder_.power_averages(0).parent_path(), continues ? trainer_.updates() : 0);
+}
+
+/// The other ranks receive where the run is, its numbers, and the plan of its convolutions.
+void Session::share_start() {
+  if (ranks_.size() == 1) return;
+  struct Start {
+    bool continues, has_loss;
+    Owed owed;
+    double loss;
+    int64_t step, updates, bad_steps;
+  };
+  const Start start = engine::broadcast_value(
+      ranks_, Start{continues_, validation_loss_.has_value(), record_.owed, validation_loss_.value_or(0),
+                    trainer_.step_number(), trainer_.updates(), trainer_.bad_steps()});
+  std::string plan = device_.conv_policy().plan.to_text();
+  plan = engine::broadcast_text(ranks_, plan);
+  device_.conv_policy().plan = kernels::ConvPlan::from_text(plan);
+  if (start.continues) share_weights();
+  if (writes_ || !start.continues) return;
+  continues_ = true;
+  record_.owed = start.owed;
+  if (start.has_loss) validation_loss_ = start.loss;
+  trainer_.resume_at(start.step, start.updates, start.bad_steps);
+  checkpoint_ = folder_.checkpoint(start.step);
+}
+
+/// Rank 0's masters, averages and moments become everyone's.
+void Session::share_weights() {
+  if (ranks_.size() == 1) return;
+  engine::ParamStore& store = trainer_.store();
+  std::vector<float> numbers(static_cast<size_t>(store.flat_count()));
+  std::vector<float*> buffers{store.master(), store.ema(), store.moment1(), store.moment2()};
+  for (int k = 0; k < kernels::kPowerAverages && store.keeps_power_averages(); ++k)
+    buffers.push_back(store.power_average(k));
+  for (float* const buffer : buffers) {
+    const size_t bytes = numbers.size() * sizeof(float);
+    if (writes_) device_.download(numbers.data(), buffer, bytes);
+    ranks_.broadcast(numbers.data(), bytes);
+    if (!writes_) device_.upload(buffer, numbers.data(), bytes);
+  }
+  if (!writes_) store.refresh_half();
 }
 
 /// Says which guide there is, where it is not the one that the options ask for, and will not be made.
@@ -138,12 +196,17 @@ void Session::note_guide() {
 
 /// A run from other weights takes them, and is then as one that goes on from a checkpoint of step 0.
 void Session::begin() {
-  if (!checkpoint_.empty() || !options_.from) return;
-  for (const std::string& text : hooks_.begin()) note(text);
+  if (continues_ || !options_.from) return;
+  engine::together(ranks_, [&] {
+    if (!writes_) return;
+    for (const std::string& text : hooks_.begin()) note(text);
+  });
+  share_weights();
   write(due_now());
 }
 
 void Session::note(const std::string& text) {
+  if (!writes_) return;  // it is the same on all ranks
   hooks_.note(text);
   journal_->message(text);
 }
@@ -178,28 +241,29 @@ void Session::take(const std::vector<StepReport>& reports) {
     if (report.skipped) note_bad_step(report);
     meter_->count(report);
     if ((report.step + 1) % kLogEvery && report.step + 1 != options_.steps) continue;
-    journal_->step(meter_->progress(), report);
+    if (writes_) journal_->step(meter_->progress(), report);
     meter_->restart_mean();
   }
 }
 
 void Session::draw_grid() {
   if (!hooks_.write_grid || options_.sample_count < 1) return;
+  engine::together(ranks_, [&] { give_way(); });
   trainer_.pause();
   const std::filesystem::path path = folder_.sample_grid(trainer_.step_number());
-  give_way();
   const int count = std::min(options_.sample_count, hooks_.most_in_grid);
   std::vector<uint64_t> seeds(static_cast<size_t>(count));
   std::iota(seeds.begin(), seeds.end(), uint64_t(0));
   std::vector<std::vector<uint8_t>> grids;
   for (const SamplerSettings& sampler : grid_samplers(options_))
     grids.push_back(sample_ema(device_, trainer_, sampler, seeds, [&](double) { give_way(); }));
+  if (!writes_) return;
   hooks_.write_grid(path, grids, count);
   journal_->grid(trainer_.step_number(), path);
 }
 
 void Session::give_way() const {
-  if (hooks_.interrupted()) throw Interrupted{};
+  if (hooks_.interrupted()) throw engine::Interrupted{};
 }
 
 /// Makes a picture or a number about the training; if that fails, training goes on. False: it failed because the
@@ -208,35 +272,38 @@ bool Session::try_to(const char* what, const std::function<void()>& make) {
   const auto note_failure = [&](const std::exception& e) {
     note(cat("step ", trainer_.step_number(), ": ", what, ": ", message_of(e), "; training goes on"));
   };
+  bool finite = true;
   try {
     make();
   } catch (const NotFinite& e) {
     note_failure(e);
-    return false;
+    finite = false;
   } catch (const std::exception& e) {
     note_failure(e);
   }
-  return true;
+  return engine::agree(ranks_, finite ? 0 : 1, "").code == 0;
 }
 
 void Session::measure_fid() {
   if (!hooks_.fid) return;
-  give_way();
+  engine::together(ranks_, [&] { give_way(); });
   trainer_.pause();
   const std::optional<double> fid = hooks_.fid();
-  if (!fid) throw Interrupted{};
-  journal_->fid(trainer_.step_number(), *fid);
+  if (!fid) throw engine::Interrupted{};
+  if (writes_) journal_->fid(trainer_.step_number(), *fid);
 }
 
 std::optional<double> Session::validate() {
   const double loss = validation_->loss([&] { give_way(); });
-  journal_->validation(trainer_.step_number(), loss);
+  if (writes_) journal_->validation(trainer_.step_number(), loss);
   if (std::isfinite(loss)) return validation_loss_ = loss;
   note(cat("step ", trainer_.step_number(), ": the validation loss is ", loss));
   return {};
 }
 
-void Session::settle() { note_links(settle_checkpoints(folder_, options_.keep)); }
+void Session::settle() {
+  if (writes_) note_links(settle_checkpoints(folder_, options_.keep));
+}
 
 void Session::note_links(const std::string& problem) {
   if (problem.empty() || links_noted_) return;
@@ -245,20 +312,24 @@ void Session::note_links(const std::string& problem) {
 }
 
 void Session::save(const CheckpointRecord& record, bool good) {
+  const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
+  if (writes_) write_checkpoint(path, record, good);
+  record_ = record;
+  checkpoint_ = path;
+  if (good && !record.owed.any()) good_checkpoint_ = path;
+}
+
+void Session::write_checkpoint(const std::filesystem::path& path, const CheckpointRecord& record, bool good) {
   // Before the checkpoint that was made with it.
   if (const kernels::ConvPlan& plan = device_.conv_policy().plan; plan.size() > 0)
     folder_.write_conv_plan(plan.to_text());
   if (options_.power_ema && record.scheduled && trainer_.updates() > 0)
     save_power_averages(folder_.power_averages(trainer_.updates()), trainer_.store(), trainer_.updates());
-  const std::filesystem::path path = folder_.checkpoint(trainer_.step_number());
   save_checkpoint(path, trainer_, record);
-  checkpoint_ = path;
-  if (good && !record.owed.any()) {  // else no earlier checkpoint is removed for it
-    good_checkpoint_ = path;
+  if (good && !record.owed.any())  // else no earlier checkpoint is removed for it
     settle();
-  } else if (good) {
+  else if (good)
     note_links(folder_.point("last", trainer_.step_number()));
-  }
   journal_->saved(trainer_.step_number());
   hooks_.saved(path);
 }
@@ -277,7 +348,7 @@ void Session::make(Due& due, CheckpointRecord& record, bool& good) {
       if (options_.objective == ObjectiveKind::denoising) record.validation_loss = loss;
     }
     due.validation = false;
-  } catch (const Interrupted&) {
+  } catch (const engine::Interrupted&) {
     due.stop = true;
   }
   record.owed = {due.grid, due.fid, due.validation};
@@ -291,7 +362,7 @@ Session::Due Session::due_now() const {
           hooks_.fid_every > 0 && is_due(hooks_.fid_every),
           validation_ && is_due(validate_every),
           guide || is_due(options_.save_every),
-          hooks_.interrupted(),
+          ranks_.size() == 1 ? hooks_.interrupted() : trainer_.stops(),
           guide};
 }
 
@@ -305,6 +376,8 @@ void Session::write(Due due) {
       save(record, good);
     else if (due.save)
       note(cat("step ", trainer_.step_number(), " is not saved: its numbers are not finite"));
+  } catch (const engine::FailedElsewhere&) {
+    throw;
   } catch (const std::exception& e) {
     fail(cat("step ", trainer_.step_number(), ": ", message_of(e), ". ", last_good(),
              "; the same command goes on from there"));
@@ -313,13 +386,11 @@ void Session::write(Due due) {
 
 /// Makes what an interruption left when it made the newest checkpoint.
 void Session::make_up() {
-  if (checkpoint_.empty() || stopped_) return;
-  CheckpointRecord record = read_record(checkpoint_);
-  if (!record.owed.any()) return;
-  Due due{record.owed.grid, record.owed.fid, record.owed.validation && validation_, false, false};
+  if (!continues_ || stopped_ || !record_.owed.any()) return;
+  Due due{record_.owed.grid, record_.owed.fid, record_.owed.validation && validation_, false, false};
   bool good = true;
-  make(due, record, good);
-  write_record(checkpoint_, record);
+  make(due, record_, good);
+  if (writes_) write_record(checkpoint_, record_);
   if (!good || stopped_) return;
   good_checkpoint_ = checkpoint_;
   settle();
@@ -328,18 +399,22 @@ void Session::make_up() {
 /// One step; true if it is the session's last.
 bool Session::step() {
   const double before = now();
+  if (ranks_.size() > 1) trainer_.wish_to_stop(hooks_.interrupted());
   take(trainer_.advance());
   const Due due = due_now();
   if (due.any()) take(trainer_.finish());
   meter_->count_step(now() - before);
   if (!due.stop) hooks_.report(progress());  // else it is printed after saving
-  journal_->progress(progress());
+  if (writes_) journal_->progress(progress());
   write(due);
   return stopped_ || is_last();
 }
 
 SessionResult Session::run() {
-  go_on();
+  engine::together(ranks_, [&] {
+    if (writes_) go_on();
+  });
+  share_start();
   try {
     begin();
     meter_.emplace(trainer_);  // behind it: the time that step 0 takes comes once, and not with each step
@@ -347,13 +422,12 @@ SessionResult Session::run() {
     while (!stopped_ && trainer_.step_number() < options_.steps)
       if (step()) break;
   } catch (const std::exception& e) {
-    journal_->ended(message_of(e));
+    if (writes_) journal_->ended(message_of(e));
     throw;
   }
-  journal_->ended("it was interrupted; the same command goes on");
+  if (writes_) journal_->ended("it was interrupted; the same command goes on");
   SessionResult result;
-  result.finished =
-      trainer_.step_number() >= options_.steps && !(stopped_ && read_record(checkpoint_).owed.any());
+  result.finished = trainer_.step_number() >= options_.steps && !(stopped_ && record_.owed.any());
   result.progress = progress();
   result.checkpoint = checkpoint_;
   result.images = meter_->images();

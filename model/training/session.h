@@ -49,6 +49,8 @@ struct SessionResult {
 /// those that are learned from. A grid or an FID that cannot be made is noted, and training goes on. Error: what
 /// RunFolder and checkpoints report; max_bad_steps in a row that were not finite. The last good checkpoint is always
 /// kept.
+/// The device's ranks run it together: rank 0 reads checkpoints, which the others receive, and writes everything;
+/// grids, FID and validation are shared; an interruption of one ends all after the same step.
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 

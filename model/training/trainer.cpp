@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/agreement.h"
+#include "kernels/base/hash.h"
 #include "kernels/base/philox.h"
 #include "kernels/pointwise.h"
 #include "model/training/augmentation.h"
@@ -14,7 +16,24 @@ using engine::DType;
 
 namespace {
 
+constexpr int64_t kCompareWeightsEvery = 1000;  // steps
+
 std::string mebibytes(size_t bytes) { return cat(bytes >> 20, " MiB"); }
+
+/// Error: the ranks cannot share the batches of a step; advises the nearest equal update that they can share.
+void check_ranks(const TrainingOptions& o, int ranks) {
+  if (o.accumulate % ranks == 0) return;
+  const int64_t images = int64_t(o.batch) * o.accumulate;
+  const std::string fact = cat("a step's ", o.accumulate, o.accumulate == 1 ? " batch" : " batches", " of ",
+                               o.batch, " images cannot be shared out evenly among ", ranks, " ranks");
+  for (int64_t batches = ranks; batches <= images; batches += ranks)
+    if (batches >= o.accumulate && images % batches == 0)
+      fail_advising(fact, {cat("{batch} ", images / batches, " {accumulate} ", batches,
+                               ", which learns from the same images in each step")});
+  fail_advising(
+      cat(fact, ", nor can its ", images, " images"),
+      {cat("a {batch} and {accumulate} whose product is a multiple of ", ranks), "another number of ranks"});
+}
 
 }  // namespace
 
@@ -32,17 +51,20 @@ void check_images(const TrainingOptions& o, const ImageSet& images) {
     fail(cat("the network has ", o.network.classes, " classes, of which each image must have one"));
 }
 
-Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images)
+Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images,
+                 engine::Reduction reduction)
     : device_(device),
       options_(options),
       images_(images),
       objective_{make_sde(options.diffusion.sde), options.diffusion.preconditioning,
                  options.diffusion.weighting, options.diffusion.min_snr_gamma},
       store_(device),
+      reduction_(reduction),
       batch_(options.batch),
       captured_(device, [this] { run(); }) {
   check(options);
   check_images(options, images);
+  check_ranks(options, device.ranks().size());
   if (!options.attributes.empty()) attributes_ = {options.attributes, images.conditions};
   network_ = std::make_unique<Network>(Scope(store_), options.network);
   if (options.learn_weighting) loss_weight_.emplace(Scope(store_) / "loss_weight");
@@ -51,7 +73,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
   store_.allocate(engine::ParamStore::Use::training, options.seed, compute_type(options));
   optimizer_.emplace(store_, options.optimizer);
   ema_network_ = std::make_unique<Network>(Scope(store_, engine::Track::ema), options.network);
-  BatchInputs::Layout layout{.samples = int64_t(options.batch) * options.accumulate,
+  BatchInputs::Layout layout{.samples = samples(),
                              .condition = options.network.condition_width(),
                              .augment = options.augment > 0,
                              .pairs = options.objective == ObjectiveKind::consistency};
@@ -104,12 +126,13 @@ void Trainer::resume_at(int64_t step, int64_t updates, int64_t bad_steps) {
   optimizer_->set_updates(updates);
 }
 
-/// Which image, which noise level, mirrored or not: all from (seed, step, i), whatever came before.
+/// Which image, which noise level, mirrored or not: all from (seed, step, number of the sample), whatever came before;
+/// i: its place among this rank's.
 void Trainer::describe_sample(int64_t i, const BatchInputs::Parts& inputs) {
-  const uint32_t step = uint32_t(step_), sample = uint32_t(i);
+  const uint32_t step = uint32_t(step_), sample = uint32_t(first_sample() + i);
   const uint64_t seed = options_.seed, count = uint64_t(images_.count);
-  const uint64_t samples = uint64_t(options_.batch) * uint64_t(options_.accumulate);
-  const uint64_t position = uint64_t(step_) * samples + uint64_t(i);
+  const uint64_t of_step = uint64_t(options_.batch) * uint64_t(options_.accumulate);
+  const uint64_t position = uint64_t(step_) * of_step + sample;
   kernels::SampleRecipe& recipe = inputs.recipes[i];
   recipe.image = permuted_index(seed, uint32_t(position / count), position % count, count);
   recipe.noise_sample = sample;
@@ -153,8 +176,9 @@ void Trainer::describe_pair(int64_t i, const NoiseLevel& upper, const BatchInput
 
 /// What is done to the image besides the mirroring, and the labels of both.
 void Trainer::describe_augmentation(int64_t i, const BatchInputs::Parts& inputs) {
-  Augmentation a = draw_augmentation({options_.seed, Purpose::augmentation, uint32_t(step_), uint32_t(i)},
-                                     options_.augment);
+  Augmentation a =
+      draw_augmentation({options_.seed, Purpose::augmentation, uint32_t(step_), uint32_t(first_sample() + i)},
+                        options_.augment);
   a.x_flip = inputs.recipes[i].flip != 0;
   inputs.maps[i] = map_of(a, images_.height, images_.width);
   const auto labels = labels_of(a);
@@ -163,9 +187,9 @@ void Trainer::describe_augmentation(int64_t i, const BatchInputs::Parts& inputs)
 
 void Trainer::stage_pixels(const BatchInputs::Parts& inputs) {
   const size_t bytes = size_t(images_.height) * size_t(images_.width) * size_t(images_.channels);
-  const int64_t samples = int64_t(options_.batch) * options_.accumulate;
+  const int64_t count = samples();
 #pragma omp parallel for num_threads(device_.threads())
-  for (int64_t i = 0; i < samples; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     std::memcpy(inputs.pixels + size_t(i) * bytes, images_.pixels + inputs.recipes[i].image * bytes, bytes);
     inputs.recipes[i].image = uint64_t(i);
     if (inputs.lower) inputs.lower[i].image = uint64_t(i);
@@ -174,9 +198,9 @@ void Trainer::stage_pixels(const BatchInputs::Parts& inputs) {
 
 void Trainer::describe_batches(const BatchInputs::Parts& inputs) {
   *inputs.input = optimizer_->input(step_);
-  const int64_t samples = int64_t(options_.batch) * options_.accumulate;
+  const int64_t count = samples();
 #pragma omp parallel for num_threads(device_.threads())
-  for (int64_t i = 0; i < samples; ++i) describe_sample(i, inputs);
+  for (int64_t i = 0; i < count; ++i) describe_sample(i, inputs);
   if (inputs.pixels) stage_pixels(inputs);
 }
 
@@ -188,8 +212,7 @@ const uint8_t* Trainer::device_pixels() const {
 
 DescribedSamples Trainer::described() const {
   const BatchInputs::Parts inputs = inputs_->on_device();
-  const int64_t samples = int64_t(options_.batch) * options_.accumulate;
-  const int64_t k = options_.network.condition_width();
+  const int64_t samples = this->samples(), k = options_.network.condition_width();
   DescribedSamples d;
   d.images = {device_pixels(), inputs.recipes, inputs.maps};
   d.c_noise = inputs_->tensor(inputs.c_noise, {samples});
@@ -210,22 +233,31 @@ DescribedSamples Trainer::described() const {
 
 BatchLoss Trainer::micro_batch_loss(int micro) {
   const int64_t first = int64_t(micro) * batch_;
-  const DropoutSource dropout{options_.network.dropout, options_.seed, uint32_t(first),
+  const DropoutSource dropout{options_.network.dropout, options_.seed, uint32_t(first_sample() + first),
                               &inputs_->on_device().input->step};
   return batch_loss(device_, options_, *network_, loss_weight_ ? &*loss_weight_ : nullptr, described(), first,
                     batch_, dropout);
 }
 
-void Trainer::run() {
+/// The gradients of one batch of this rank, and its loss behind them.
+void Trainer::run_batch(int micro) {
   store_.zero_gradients();
-  const kernels::Out sum{&optimizer_->state()->loss, DType::f32};
-  for (int micro = 0; micro < options_.accumulate; ++micro) {
-    const BatchLoss loss = micro_batch_loss(micro);
-    const kernels::In before = micro ? kernels::In(sum) : kernels::In{};  // never 0 times an old NaN
-    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.error.in(), 1, before, sum); });
-    device_.tape().backward(loss.learned);
-    device_.tape().clear();
+  const BatchLoss loss = micro_batch_loss(micro);
+  device_.copy(store_.loss(), loss.error.data(), sizeof(float));
+  device_.tape().backward(loss.learned);
+  device_.tape().clear();
+}
+
+void Trainer::run() {
+  {
+    engine::GradientTree tree(store_, batches());
+    for (int micro = 0; micro < batches(); ++micro) {
+      run_batch(micro);
+      tree.add();
+    }
   }
+  engine::sum_over_ranks(store_, reduction_);
+  device_.copy(&optimizer_->state()->loss, store_.loss(), sizeof(float));
   optimizer_->update(inputs_->on_device().input);
 }
 
@@ -240,11 +272,61 @@ std::vector<StepReport> Trainer::arrived(int64_t until) {
     bad_steps_ = skipped ? bad_steps_ + 1 : 0;
     reports.push_back({reported_, state.loss, state.grad_norm,
                        double(optimizer_->input(reported_).learning_rate), skipped, bad_steps_});
+    agree_with_ranks(reports.back());
   }
   return reports;
 }
 
+/// Ranks that have made the same update report the same bits; each brings its wish to stop along. Error: they do not.
+void Trainer::agree_with_ranks(const StepReport& report) {
+  struct Report {
+    double loss, grad_norm;
+    int64_t wishes_to_stop;
+  };
+  stops_ |= wishes_to_stop_;
+  if (device_.ranks().size() == 1) return;
+  const std::vector<Report> all =
+      engine::gather_values(device_.ranks(), Report{report.loss, report.grad_norm, wishes_to_stop_});
+  for (size_t r = 0; r < all.size(); ++r) {
+    stops_ |= all[r].wishes_to_stop != 0;
+    if (std::memcmp(&all[r], &all[0], offsetof(Report, wishes_to_stop)) != 0)
+      fail(cat("step ", report.step + 1, ": the ranks no longer agree: rank ", r, " has loss ",
+               shortest_text(all[r].loss), " and gradient norm ", shortest_text(all[r].grad_norm),
+               ", rank 0 ", shortest_text(all[0].loss), " and ", shortest_text(all[0].grad_norm),
+               "; is a GPU or its memory faulty? Nothing of this step is saved"));
+  }
+}
+
+/// Error: the weights of a rank are not rank 0's, which its reports do not show.
+void Trainer::compare_weights() {
+  if (device_.ranks().size() == 1 || step_ % kCompareWeightsEvery) return;
+  constexpr int64_t kPiece = 1 << 20;  // numbers
+  std::vector<float> piece(static_cast<size_t>(std::min(kPiece, store_.flat_count())));
+  Hash hash;
+  for (int64_t i = 0; i < store_.flat_count(); i += kPiece) {
+    const size_t bytes = size_t(std::min(kPiece, store_.flat_count() - i)) * sizeof(float);
+    device_.download(piece.data(), store_.master() + i, bytes);
+    hash.add(piece.data(), bytes);
+  }
+  const std::vector<uint64_t> all = engine::gather_values(device_.ranks(), hash.value());
+  for (size_t r = 1; r < all.size(); ++r)
+    if (all[r] != all[0])
+      fail(cat("step ", step_, ": the weights of rank ", r, " are not those of rank 0 (sums ", hex(all[r]),
+               " and ", hex(all[0]), "); is a GPU or its memory faulty?"));
+}
+
+/// A batch in which convolutions are measured; its gradients are not used.
+void Trainer::plan_alone() {
+  describe_batches(inputs_->open());
+  inputs_->upload();
+  device_.reserve(captured_.peak_bytes());
+  run_batch(0);
+  device_.synchronize();
+}
+
 std::vector<StepReport> Trainer::advance() {
+  if (!plan_is_shared_) device_.share_conv_plan([this] { plan_alone(); });
+  plan_is_shared_ = true;
   const BatchInputs::Parts inputs = inputs_->open();
   const int delay = inputs_->staging().delay();
   std::vector<StepReport> reports;
@@ -254,7 +336,9 @@ std::vector<StepReport> Trainer::advance() {
   captured_.run();
   inputs_->staging().download(optimizer_->state());
   ++step_;
-  return delay ? reports : arrived(step_);
+  if (!delay) reports = arrived(step_);
+  compare_weights();
+  return reports;
 }
 
 std::vector<StepReport> Trainer::finish() {

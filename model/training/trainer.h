@@ -6,6 +6,7 @@
 
 #include "engine/buffer.h"
 #include "engine/captured_step.h"
+#include "engine/gradient_tree.h"
 #include "model/training/attribute_rows.h"
 #include "model/training/batch_inputs.h"
 #include "model/training/batch_loss.h"
@@ -35,10 +36,14 @@ struct MemoryPlan {
 void check_images(const TrainingOptions&, const ImageSet&);
 
 /// Learns a denoiser: step k is a function of (options, images, k) and the numbers in the store alone, so
-/// that a run that goes on from a checkpoint is the run that was never interrupted.
+/// that a run that goes on from a checkpoint is the run that was never interrupted. The device's ranks share a step's
+/// `accumulate` batches: rank r of R takes those from r accumulate / R on, every rank makes the same update, and with
+/// Reduction::exact it has the same bits for every R that is a power of two (engine::GradientTree).
 class Trainer {
  public:
-  Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images);
+  /// Error: the options or images are of no use; it does not fit into memory; the ranks do not divide `accumulate`.
+  Trainer(engine::Device& device, const TrainingOptions& options, const ImageSet& images,
+          engine::Reduction reduction = engine::Reduction::exact);
 
   /// One update from `accumulate` batches, and what it reported: waits for the device.
   StepReport step();
@@ -47,6 +52,9 @@ class Trainer {
   std::vector<StepReport> advance();
   /// Waits for the reports that are still on their way.
   std::vector<StepReport> finish();
+  /// This rank's wish to stop; once the ranks have exchanged it, stops() is true on all of them after the same step.
+  void wish_to_stop(bool wish) { wishes_to_stop_ = wish; }
+  bool stops() const { return stops_; }
   /// Number of the next step, from 0.
   int64_t step_number() const { return step_; }
   /// Sets the position of a resumed run. The store's numbers are loaded separately.
@@ -70,6 +78,9 @@ class Trainer {
   void pause() { captured_.unseal(); }
 
  private:
+  int batches() const { return options_.accumulate / device_.ranks().size(); }
+  int64_t samples() const { return int64_t(options_.batch) * batches(); }
+  int64_t first_sample() const { return samples() * device_.ranks().rank(); }
   void describe_batches(const BatchInputs::Parts&);
   void describe_sample(int64_t i, const BatchInputs::Parts&);
   void describe_point(int64_t i, const TrainingPoint&, double of_sample, const BatchInputs::Parts&);
@@ -80,9 +91,13 @@ class Trainer {
   DescribedSamples described() const;
   void check_weights();
   void check_memory();
+  void run_batch(int micro);
   void run();
+  void plan_alone();
   BatchLoss micro_batch_loss(int micro);
   std::vector<StepReport> arrived(int64_t until);
+  void agree_with_ranks(const StepReport&);
+  void compare_weights();
 
   engine::Device& device_;
   TrainingOptions options_;
@@ -95,6 +110,9 @@ class Trainer {
   std::optional<engine::Optimizer> optimizer_;  // of the parameters that the network declares
   int64_t step_ = 0, reported_ = 0;             // the next step; the next report
   int64_t skipped_ = 0, bad_steps_ = 0;
+  engine::Reduction reduction_;
+  bool wishes_to_stop_ = false, stops_ = false;
+  bool plan_is_shared_ = false;  // among ranks
 
   engine::Buffer<uint8_t> pixels_;  // all images, if they fit on a GPU
   std::unique_ptr<BatchInputs> inputs_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/agreement.h"
 #include "kernels/base/math.h"
-#include "kernels/pointwise.h"
 
 namespace ito::model {
 
@@ -49,7 +49,7 @@ Validation::Validation(engine::Device& device, Trainer& trainer, const ImageSet&
       count_(std::min<int64_t>(trainer.options().validate_count, images.count)),
       padded_(align_up(count_, trainer.options().batch)),
       step_(device, std::vector<uint32_t>{kStep}),
-      sum_(Tensor::persistent(device, {1}, DType::f32)) {
+      losses_(Tensor::persistent(device, {padded_ / trainer.options().batch}, DType::f32)) {
   check_images(trainer.options(), images);
   describe(images);
 }
@@ -94,19 +94,34 @@ void Validation::describe(const ImageSet& images) {
   samples_.scale = on_device(device_, {padded_}, pairs.scale);
 }
 
-double Validation::loss(const std::function<void()>& before_batch) {
+void Validation::measure(int64_t batch) {
   const TrainingOptions& o = trainer_.options();
+  const BatchLoss loss = batch_loss(device_, o, trainer_.ema_network(), nullptr, samples_, batch * o.batch,
+                                    o.batch, DropoutSource{});
+  device_.copy(static_cast<float*>(losses_.data()) + batch, loss.error.data(), sizeof(float));
+}
+
+double Validation::loss(const std::function<void()>& before_batch) {
+  kernels::Wire& ranks = device_.ranks();
   trainer_.pause();
   device_.reserve(trainer_.plan().step_bytes);  // a forward pass alone takes less
   engine::NoGrad off(device_);
-  for (int64_t first = 0; first < padded_; first += o.batch) {
-    before_batch();
-    const BatchLoss loss =
-        batch_loss(device_, o, trainer_.ema_network(), nullptr, samples_, first, o.batch, DropoutSource{});
-    const kernels::In before = first ? sum_.in() : kernels::In{};
-    device_.launch([&](auto& s) { kernels::add_scaled(s, 1, 1, loss.error.in(), 1, before, sum_.out()); });
-  }
-  return sum_.to_doubles()[0];
+  device_.share_conv_plan([&] { measure(0); });
+  std::vector<float> own;
+  engine::together(ranks, [&] {
+    for (int64_t batch = 0; batch < losses_.count(); ++batch) {
+      if (!engine::is_own_chunk(ranks, size_t(batch))) continue;
+      before_batch();
+      measure(batch);
+    }
+    const std::vector<double> losses = losses_.to_doubles();
+    for (size_t batch = 0; batch < losses.size(); ++batch)
+      if (engine::is_own_chunk(ranks, batch)) own.push_back(float(losses[batch]));
+  });
+  float sum = 0;
+  for (const float loss : engine::gather_chunks(ranks, std::move(own), size_t(losses_.count()), 1, 1))
+    sum += loss;
+  return sum;
 }
 
 }  // namespace ito::model

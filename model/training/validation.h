@@ -16,12 +16,14 @@ class Validation {
  public:
   /// Validates on validate_count of `images`, evenly spread, or on all if there are fewer; copies them to the device.
   Validation(engine::Device&, Trainer&, const ImageSet& images);
-  /// The mean over images and pixels. Between two steps; waits for the device. What `before_batch` throws ends it.
+  /// The mean over images and pixels. Between two steps; waits for the device. The ranks share the batches, and each
+  /// gets the mean, with the same bits for any number of them. What `before_batch` throws on one ends it on all.
   double loss(const std::function<void()>& before_batch = [] {});
   int64_t count() const { return count_; }
 
  private:
   void describe(const ImageSet&);
+  void measure(int64_t batch);
 
   engine::Device& device_;
   Trainer& trainer_;
@@ -29,7 +31,7 @@ class Validation {
   engine::Buffer<uint8_t> pixels_;
   engine::Buffer<kernels::SampleRecipe> recipes_, lower_;
   engine::Buffer<uint32_t> step_;
-  engine::Tensor sum_;
+  engine::Tensor losses_;  // of each batch
   DescribedSamples samples_;
 };
 
