@@ -1,3 +1,4 @@
+#include <atomic>
 #include <cmath>
 #include <iostream>
 #include <numeric>
@@ -9,11 +10,13 @@
 #include "apps/evaluation/run_fid.h"
 #include "apps/inputs/checkpoint.h"
 #include "apps/inputs/samples.h"
+#include "apps/launch/launched.h"
 #include "apps/training/request.h"
 #include "apps/training/run_data.h"
 #include "apps/training/source.h"
 #include "data/pictures/contact_sheet.h"
 #include "data/pictures/image.h"
+#include "engine/agreement.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/commands.h"
 #include "kernels/base/math.h"
@@ -39,6 +42,10 @@ model::ImageSet image_set(const data::Dataset& images, const model::TrainingOpti
 
 bool tunes(const model::TrainingOptions& o) { return o.objective == model::ObjectiveKind::consistency; }
 
+std::string ranks_text(const kernels::Wire& ranks) {
+  return ranks.size() == 1 ? "" : cat(", each of ", ranks.size(), " ranks");
+}
+
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
               engine::Device& device) {
   std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x"
@@ -55,7 +62,7 @@ void describe(const model::TrainingOptions& o, const data::Dataset& images, cons
             << (tunes(o) ? cat(", tuned to consistency in ", o.consistency.stages, " stages") : "") << "\n"
             << "training   " << thousands(o.steps) << " steps of " << o.batch
             << (o.accumulate > 1 ? cat(" x ", o.accumulate) : "") << " images, " << name_of(o.precision)
-            << ", on " << where(device) << "\n";
+            << ", on " << where(device) << ranks_text(device.ranks()) << "\n";
   if (const auto until = model::images_until_faces(o))
     std::cout << "faces      to be expected from about " << thousands(*until) << " images on, step "
               << thousands(div_up(*until, int64_t(o.batch) * o.accumulate))
@@ -85,7 +92,7 @@ int dry_run(const TrainingRequest& f, engine::Device& device, model::Trainer& tr
   const model::TrainingOptions& o = trainer.options();
   double best = INFINITY;
   for (int i = 0; i < 4; ++i) {
-    stop_if_interrupted("the dry run is not done");
+    engine::together(device.ranks(), [] { stop_if_interrupted("the dry run is not done"); });
     const double before = now();
     trainer.step();
     if (i) best = std::min(best, now() - before);
@@ -116,12 +123,15 @@ double probe(engine::Device& device, const model::TrainingOptions& options, cons
   for (int i = 0; i < 3; ++i) trainer.step();  // these choose plans, and one is recorded
   const double start = now();
   int steps = 0;
-  for (; steps < 3 || now() - start < seconds; ++steps) {
-    stop_if_interrupted("nothing was learned in the probe");
+  // Rank 0's clock decides for all.
+  while (engine::broadcast_value(device.ranks(), steps < 3 || now() - start < seconds)) {
+    engine::together(device.ranks(), [] { stop_if_interrupted("nothing was learned in the probe"); });
     trainer.advance();
+    ++steps;
   }
   trainer.finish();
-  return steps * double(options.batch) * options.accumulate / (now() - start);
+  const double rate = steps * double(options.batch) * options.accumulate / (now() - start);
+  return engine::broadcast_value(device.ranks(), rate);
 }
 
 /// Evaluations of the network that an image of a grid takes.
@@ -235,7 +245,9 @@ RunData checked_data(const TrainingRequest& f, const model::TrainingOptions& o, 
   return data;
 }
 
-int ended(const model::RunFolder& folder, const std::string& out, const model::SessionResult& result) {
+int ended(const model::RunFolder& folder, const std::string& out, const model::SessionResult& result,
+          bool writes) {
+  if (!writes) return result.finished ? 0 : kStoppedCode;
   if (!result.images && result.finished) return finished(folder, out);
   std::cout << (result.finished ? "finished   " : "stopped    ") << "at step " << result.progress.step << ", "
             << std::lround(result.progress.images_per_second) << " images/s, peak memory "
@@ -246,15 +258,49 @@ int ended(const model::RunFolder& folder, const std::string& out, const model::S
   return result.finished ? 0 : kStoppedCode;
 }
 
-int train(const Flags& flags) {
+/// Error: the ranks would not train the same run; with the first difference.
+void check_ranks(const kernels::Wire& ranks, engine::Device& device, const model::TrainingOptions& options,
+                 const RunData& data) {
+  engine::check_equal(device.ranks(), {{"version", version_text()}});
+  const std::vector<std::string> all = engine::gather_texts(device.ranks(), to_json(options));
+  for (size_t r = 1; r < all.size(); ++r) {
+    const auto changed = model::differences(model::training_options_from_json(all[0]),
+                                            model::training_options_from_json(all[r]));
+    if (!changed.empty())
+      fail(
+          cat("rank ", r, " of ", ranks.size(), " has other options than rank 0 (there): ", changed.front()));
+  }
+  engine::check_equal(device.ranks(),
+                      {{"images", cat(data.images, " images, hash ", data.hash)}, {"device", device.name()}});
+}
+
+/// "at step 5; the last checkpoint is DIR; ...": the end of a line about another rank that ended.
+std::string where_training_is(const std::string& out, int64_t step) {
+  std::optional<std::filesystem::path> newest;
+  try {
+    newest = model::newest_checkpoint(out);
+  } catch (const std::exception&) {  // then it has none that could be named
+  }
+  return cat("at step ", step, "; ",
+             newest
+                 ? cat("the last checkpoint is ", newest->string(), "; the same command goes on from there")
+                 : "there is no checkpoint yet; the same command begins again");
+}
+
+int train(const Flags& flags, Launched& launched) {
   TrainingRequest request = training_request(flags);
-  const engine::Backend backend = engine::choose_backend(request.device);
+  request.threads = launched.threads(request.threads);
+  const engine::Backend backend = engine::choose_backend(request.device, launched.gpu());
+  if (request.reduce == engine::Reduction::nccl && backend == engine::Backend::cpu)
+    fail("--reduce nccl is for GPUs; leave it out");
   std::unique_ptr<Source> source = open_source(request);
   model::TrainingOptions options = training_options(flags, request, backend, source.get());
-  const data::Dataset images = open_images(request, options);
+  std::optional<data::Dataset> opened;
+  launched.one_by_machine([&] { opened.emplace(open_images(request, options)); });
+  const data::Dataset& images = *opened;
   complete(options, request, images);
   const model::NetworkSize size = model::measure(options.network);
-  engine::Device device({request.threads, backend, options.conv});
+  engine::Device device(launched.device(request.threads, backend, options.conv));
   if (backend == engine::Backend::cpu && options.conv != kernels::Provider::own)
     std::cout << "note       --conv " << name_of(options.conv)
               << " is for a GPU: it is stored with the run, and not used here\n";
@@ -266,8 +312,9 @@ int train(const Flags& flags) {
   std::optional<RunFid> fid = open_fid(request, options, device, image_set(images, options));
   if (request.minutes)
     set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
+  check_ranks(device.ranks(), device, options, data);
   describe(options, images, size, device);
-  model::Trainer trainer(device, options, image_set(images, options));
+  model::Trainer trainer(device, options, image_set(images, options), request.reduce);
   const auto begin = [&] {
     std::vector<std::string> notes = model::begin_from(source->model, trainer);
     source.reset();  // a model's memory
@@ -279,10 +326,20 @@ int train(const Flags& flags) {
   }
 
   const std::string out = run_path(request);
-  const model::RunFolder folder(out);
+  std::atomic<int64_t> step = 0;
+  launched.watch(request.stuck_after, [&] { return where_training_is(out, step); });
+  std::optional<model::RunFolder> opened_folder;
+  engine::together(device.ranks(), [&] {
+    if (launched.writes()) {
+      opened_folder.emplace(model::RunFolder(out));
+      begin_run_data(out, data);
+    } else {
+      opened_folder.emplace(model::RunFolder::of_rank_0(out));
+    }
+  });
+  const model::RunFolder& folder = *opened_folder;
   LiveLine line;
   model::SessionHooks hooks;
-  begin_run_data(out, data);
   hooks.saved = [&](const std::filesystem::path&) { write_run_data(out, data); };
   hooks.begin = begin;
   hooks.interrupted = interrupted;
@@ -290,7 +347,10 @@ int train(const Flags& flags) {
     line.end();
     std::cout << "note       " << text << std::endl;
   };
-  hooks.report = [&](const model::Progress& p) { line.show(progress_text(p)); };
+  hooks.report = [&](const model::Progress& p) {
+    step = p.step;
+    line.show(progress_text(p));
+  };
   hooks.write_grid = [&](const std::filesystem::path& path, const Grids& grids, int count) {
     data::write_png(path, grid_picture(grids, size_t(count), options.network),
                     texts_of_grid(folder.path(), trainer.step_number(), options, count));
@@ -304,11 +364,14 @@ int train(const Flags& flags) {
     hooks.fid = [&] { return measure_fid(*fid, trainer, line); };
   }
   std::cout << "run        " << out << "   (Ctrl-C saves; the same command goes on)" << std::endl;
-  const std::optional<data::Dataset> held_out = open_validation(request, options, images);
+  std::optional<data::Dataset> held_out;
+  launched.one_by_machine([&] {
+    if (auto held = open_validation(request, options, images)) held_out.emplace(std::move(*held));
+  });
   const model::ImageSet validation = image_set(held_out ? *held_out : images, options);
   const model::SessionResult result = model::run_session(device, trainer, folder, hooks, &validation);
   line.end();
-  return ended(folder, out, result);
+  return ended(folder, out, result, launched.writes());
 }
 
 }  // namespace
@@ -320,5 +383,6 @@ int main(int argc, char** argv) {
   ito::apps::add_flags(flags);
   app.footer(ito::apps::kExitCodes);
   ito::apps::catch_interrupts();
-  return ito::apps::run_program(app, argc, argv, [&] { return ito::apps::train(flags); });
+  return ito::apps::run_launched(
+      app, argc, argv, [&](ito::apps::Launched& launched) { return ito::apps::train(flags, launched); });
 }

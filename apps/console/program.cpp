@@ -163,6 +163,12 @@ std::string memory_advice(const CLI::App& app) {
 /// What --help-markdown throws to end the parsing.
 struct MarkdownHelp {};
 
+ErrorFilter error_filter = [](const std::string& line) { return line; };
+
+void print_error(const CLI::App& app, const std::string& message) {
+  if (const auto line = error_filter(app.get_name() + ": " + message)) std::cerr << *line << std::endl;
+}
+
 /// run_program without the checks of the output.
 int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   try {
@@ -178,20 +184,20 @@ int run_body(CLI::App& app, int argc, char** argv, const std::function<int()>& b
     std::cout << markdown(app, app.get_name());
     return 0;
   } catch (const CLI::ParseError& e) {
-    std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
+    print_error(app, explain(app, e));
   } catch (const std::bad_alloc&) {
-    std::cerr << app.get_name() << ": out of memory; " << memory_advice(app) << "\n";
+    print_error(app, "out of memory; " + memory_advice(app));
   } catch (const OutOfMemory& e) {
-    std::cerr << app.get_name() << ": " << e.what() << "; " << memory_advice(app) << "\n";
+    print_error(app, cat(e.what(), "; ", memory_advice(app)));
   } catch (const Stopped& e) {
-    std::cerr << app.get_name() << ": " << e.what() << "\n";
+    print_error(app, e.what());
     return kStoppedCode;
   } catch (const fs::filesystem_error& e) {
-    std::cerr << app.get_name() << ": " << explain(app, e) << "\n";
+    print_error(app, explain(app, e));
   } catch (const Error& e) {
-    std::cerr << app.get_name() << ": " << with_flags(e) << "\n";
+    print_error(app, with_flags(e));
   } catch (const std::exception& e) {
-    std::cerr << app.get_name() << ": " << e.what() << "\n";
+    print_error(app, e.what());
   }
   return 1;
 }
@@ -208,6 +214,8 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
   app.add_flag_callback("--help-markdown", [] { throw MarkdownHelp{}; })->group("")->trigger_on_parse();
   return end_output(app, run_body(app, argc, argv, body));
 }
+
+void set_error_filter(ErrorFilter filter) { error_filter = std::move(filter); }
 
 std::string with_flags(const Error& error) {
   std::string message = error.what();

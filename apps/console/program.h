@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "apps/console/flags.h"
@@ -14,6 +15,10 @@ namespace ito::apps {
 /// full disk) is an error. If the file system refuses a path, the line names its flag. --help and --version print
 /// and return 0; so does --help-markdown, which is for docs/options.md.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+/// What is printed of an error instead of its line; nothing: another process prints it.
+using ErrorFilter = std::function<std::optional<std::string>(const std::string& line)>;
+void set_error_filter(ErrorFilter filter);
 
 /// main() of a program whose flags are the fields of Request; `body` gets the parsed request. `footer` ends --help.
 template <class Request, class Body>

@@ -8,6 +8,7 @@
 #include "data/celeba_files/celeba.h"
 #include "data/dataset.h"
 #include "data/pictures/crop.h"
+#include "engine/gradient_tree.h"
 #include "model/training/options.h"
 #include "model/training/recipe.h"
 #include "model/unet/presets.h"
@@ -32,6 +33,8 @@ struct TrainingRequest {
   int64_t fid_count = 1000;
   engine::DeviceChoice device = engine::DeviceChoice::automatic;
   int threads = 0;
+  engine::Reduction reduce = engine::Reduction::exact;
+  double stuck_after = 600;
 };
 
 template <FieldsOf<TrainingRequest> Options, class Visit>
@@ -80,7 +83,12 @@ void fields(Options& o, Visit&& visit) {
       o.inception,
       Field("inception", "weights of the FID network: pt_inception-2015-12-05-6726825d.pth or .safetensors"));
   visit(o.device, Field("device", "where to run"));
-  visit(o.threads, Field("threads", "CPU threads; 0: all", kThreads));
+  visit(o.threads, Field("threads", "CPU threads; 0: all, of several ranks each its share", kThreads));
+  visit(o.reduce, Field("reduce",
+                        "how several ranks sum gradients: exact has the bits of one rank, nccl leaves it to "
+                        "that library on GPUs"));
+  visit(o.stuck_after, Field("stuck_after", "seconds that a rank waits for others before it reports which",
+                             above(0).to(1e6)));
 }
 
 struct Source;  // apps/training/source.h

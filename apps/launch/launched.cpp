@@ -1,0 +1,130 @@
+#include "apps/launch/launched.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+
+#include "apps/console/stopping.h"
+#include "engine/agreement.h"
+#include "kernels/base/file.h"
+#include "kernels/base/warning.h"
+
+namespace ito::apps {
+
+namespace {
+
+constexpr int kAcknowledgeAfter = 200;  // milliseconds: a launcher's signal may be about another rank's end
+
+/// Cores of this process, shared out evenly among the ranks of this machine that may use the same ones.
+int share_of_cores(engine::Ranks& ranks) {
+  cpu_set_t own;
+  CPU_ZERO(&own);
+  if (sched_getaffinity(0, sizeof own, &own) != 0) return 1;
+  const std::vector<cpu_set_t> all = engine::gather_values(ranks, own);
+  const std::vector<engine::Peer>& peers = ranks.peers();
+  int sharing = 0;
+  for (size_t r = 0; r < all.size(); ++r)
+    sharing += peers[r].host == peers[size_t(ranks.rank())].host && CPU_EQUAL(&all[r], &own);
+  return std::max(1, CPU_COUNT(&own) / std::max(1, sharing));
+}
+
+void silence_output() {
+  const File nowhere = File::try_open("/dev/null", File::Mode::update);
+  if (nowhere.is_open()) dup2(nowhere.descriptor(), STDOUT_FILENO);
+}
+
+}  // namespace
+
+Launched::Launched(const engine::Place& place, std::string program)
+    : place_(place), program_(std::move(program)) {
+  if (place.size == 1) return;
+  joined_ = engine::Ranks::join(place);
+  cores_ = share_of_cores(*joined_);
+}
+
+int Launched::threads(int asked) const { return asked > 0 ? asked : cores_; }
+
+int Launched::gpu() const {
+  const int there = joined_ ? kernels::gpu_count() : 0;
+  return there > 1 ? place_.local_rank % there : 0;
+}
+
+engine::DeviceOptions Launched::device(int threads, engine::Backend backend, kernels::Provider conv) const {
+  return {this->threads(threads), backend, conv, {}, gpu(), joined_.get()};
+}
+
+void Launched::one_by_machine(const std::function<void()>& work) const {
+  for (const bool first : {true, false})
+    engine::together(ranks(), [&] {
+      if ((place_.local_rank == 0) == first) work();
+    });
+}
+
+void Launched::watch(double stuck_after, std::function<std::string()> where) {
+  if (!joined_) return;
+  acknowledge_later();
+  const auto tick = [writes = writes()] {
+    if (writes) acknowledge_stop(kAcknowledgeAfter);
+  };
+  watch_ = std::make_unique<engine::PeerWatch>(
+      *joined_, engine::PeerWatch::Actions{program_, kStoppedCode, std::move(where), tick});
+  joined_->report_waits(stuck_after, [program = program_](const std::string& text) {
+    std::cerr << program << ": " << text << std::endl;
+  });
+}
+
+void Launched::leave() {
+  if (joined_) joined_->leave([this] { watch_.reset(); });
+}
+
+std::optional<std::string> Launched::failed(const std::string& line) {
+  if (!joined_) return line;
+  watch_.reset();
+  const auto lines = joined_->fail_together(line);
+  const std::string prefix = engine::text_of(rank(), joined_->peers()) + ": ";
+  if (!lines) {
+    std::cout.flush();
+    std::cerr << prefix << line << std::endl;
+    _exit(1);
+  }
+  const auto first = std::find(lines->begin(), lines->end(), line.substr(0, lines->front().size()));
+  if (first - lines->begin() < rank()) return {};
+  return std::equal(lines->begin() + 1, lines->end(), lines->begin()) ? line : prefix + line;
+}
+
+int run_launched(CLI::App& app, int argc, char** argv, const std::function<int(Launched&)>& body) {
+  const std::string program = argc > 0 ? argv[0] : "";
+  engine::Place place;
+  std::string warning, problem;
+  try {
+    place = engine::place_of(engine::environment(), program, warning);
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  if (place.rank > 0) silence_output();
+  std::unique_ptr<Launched> launched;
+  set_error_filter([&](const std::string& line) -> std::optional<std::string> {
+    if (launched) return launched->failed(line);
+    return place.rank == 0 ? std::optional(line) : std::nullopt;  // all ranks have the same flags
+  });
+  return run_program(app, argc, argv, [&] {
+    if (!problem.empty()) fail(problem);
+    if (place.rank > 0) set_warning_sink([](const std::string&) {});
+    if (!warning.empty()) warn(warning);
+    launched = std::make_unique<Launched>(place, app.get_name());
+    try {
+      const int code = body(*launched);
+      launched->leave();
+      return code;
+    } catch (const engine::FailedElsewhere& elsewhere) {
+      launched->failed("");
+      return interrupted() ? kStoppedCode : 1;
+    }
+  });
+}
+
+}  // namespace ito::apps
