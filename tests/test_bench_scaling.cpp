@@ -1,12 +1,13 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <sstream>
 
 #include "bench/scaling_model.h"
 #include "tests/helpers.h"
 #include "tests/program.h"
 
-/// The predicted step of several ranks: closed forms and texts.
+/// The predicted step of several ranks: closed forms, texts, and the tables of docs/distributed.md.
 namespace ito::bench {
 namespace {
 
@@ -199,6 +200,52 @@ TEST_CASE("./bench_scaling: measured steps, and flags that exclude each other") 
   CHECK(contains(run("--measured steps --ranks 2").err, "leave out --ranks, --batch and --scaling"));
   CHECK(contains(run("--preset tiny --parameters 5").err, "choose one"));
   CHECK(contains(run("--ranks 8,,16").err, "each number of --ranks must be a whole number from 1"));
+}
+
+/// A command of the page, and the table below it.
+struct Example {
+  std::string command, table;
+};
+
+std::string table_of(const std::string& text) {
+  const size_t begin = text.find("| ranks"), end = text.find("\n\n", begin);
+  return begin == std::string::npos ? "" : text.substr(begin, end - begin + (end != std::string::npos));
+}
+
+std::vector<Example> examples(const std::string& page) {
+  const std::string start = "\n    ./";
+  std::vector<Example> all;
+  for (size_t at = page.find(start + "bench_scaling"); at != std::string::npos;
+       at = page.find(start + "bench_scaling", at + 1)) {
+    const size_t begin = at + start.size(), end = page.find('\n', begin);
+    const size_t next = page.find(start, end);
+    all.push_back({page.substr(begin, end - begin), table_of(page.substr(end, next - end))});
+  }
+  return all;
+}
+
+/// With one blank instead of blanks and line ends.
+std::string on_one_line(const std::string& text) {
+  std::istringstream words(text);
+  std::string line;
+  for (std::string word; words >> word;) line += (line.empty() ? "" : " ") + word;
+  return line;
+}
+
+TEST_CASE("docs/distributed.md has the tables that its commands print, and what they assume") {
+  const tests::TempFolder folder;
+  const std::string page = io::read_file(ITO_SOURCE_DIR "/docs/distributed.md");
+  const std::vector<Example> all = examples(page);
+  CHECK(all.size() >= 3);
+  for (const Example& example : all) {
+    CAPTURE(example.command);
+    const tests::Ended ended = tests::run_program(folder.path(), example.command);
+    CHECK(ended.code == 0);
+    CHECK(ended.err.empty());
+    CHECK(table_of(ended.out) == example.table);
+    if (&example == &all.front())
+      CHECK(contains(on_one_line(page), ended.out.substr(0, ended.out.find('\n'))));
+  }
 }
 
 }  // namespace
