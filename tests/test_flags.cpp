@@ -44,7 +44,8 @@ std::vector<Program> programs() {
                               {"bench_samplers", ""},
                               {"bench_strips", ""},
                               {"bench_attributes", ""},
-                              {"bench_quality", ""}};
+                              {"bench_quality", ""},
+                              {"bench_scaling", ""}};
   if (std::filesystem::exists(ITO_APP_DIR "/studio")) all.push_back({"studio", ""});
   if (std::filesystem::exists(ITO_APP_DIR "/make_faces")) all.push_back({"make_faces", "nowhere"});
   return all;
