@@ -22,6 +22,7 @@ struct SmallRun {
   static constexpr int kImages = 13, kSize = 8;
   std::vector<uint8_t> pixels = blobs(kImages, kSize), others = blobs(2 * kImages, kSize);
   model::TrainingOptions options;
+  kernels::Wire* wire = nullptr;  // to other ranks
 
   SmallRun() {
     options.preset = "tiny";
@@ -43,9 +44,10 @@ struct SmallRun {
   /// A session with the hooks that `hooks_for` makes for its trainer.
   template <class F>
   model::SessionResult train_with(const std::filesystem::path& folder, F&& hooks_for) const {
-    engine::Device device({1, engine::Backend::cpu});
+    engine::Device device({.threads = 1, .wire = wire});
     model::Trainer trainer(device, options, images());
-    const model::RunFolder run(folder);
+    const bool writes = device.ranks().rank() == 0;
+    const model::RunFolder run = writes ? model::RunFolder(folder) : model::RunFolder::of_rank_0(folder);
     const model::ImageSet validation = held_out();
     return run_session(device, trainer, run, hooks_for(trainer), &validation);
   }

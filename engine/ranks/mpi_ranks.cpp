@@ -92,9 +92,10 @@ MpiRanks::MpiRanks(const Place& place) : place_(place) {
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   if (size != place.size || rank != place.rank)
-    fail(cat("the launcher started this as rank ", place.rank, " of ", place.size, ", and MPI finds rank ",
-             rank, " of ", size,
-             ": is the launcher of another MPI than the program's Open MPI (srun needs --mpi=pmix)?"));
+    fail(cat(
+        "the launcher started this as rank ", place.rank, " of ", place.size, ", and MPI finds rank ", rank,
+        " of ", size,
+        ": is the launcher of another MPI than the program's Open MPI (srun needs SLURM_MPI_TYPE=pmix)?"));
   for (MPI_Comm* const communicator : {&data_, &questions_, &failures_})
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, communicator), "make a communicator");
   MPI_Type_contiguous(kBlock, MPI_BYTE, &block_);

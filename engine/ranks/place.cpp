@@ -98,8 +98,8 @@ Place place_of(const Variables& v, const std::string& program, std::string& warn
              " processes, and this program uses Open MPI; start them by Open MPI's mpirun -n ", others, " ",
              program));
   if (const int tasks = number_or(v, "SLURM_NTASKS", 1); tasks > 1)
-    warning = cat("SLURM has reserved ", tasks, " tasks, of which this uses one; for all: srun --mpi=pmix ",
-                  program);
+    warning = cat("SLURM has reserved ", tasks,
+                  " tasks, of which this uses one; for all: SLURM_MPI_TYPE=pmix srun ", program);
   return {};
 }
 

@@ -108,6 +108,7 @@ void save_checkpoint(const fs::path& folder, Trainer& trainer, const CheckpointR
   engine::save_state(atomic.path() / kState, trainer.store(),
                      {{"step", steps},
                       {"updates", std::to_string(trainer.updates())},
+                      {"gradient_sum", "tree"},
                       {"bad_steps", std::to_string(trainer.bad_steps())}});
   write_record(atomic.path(), record);
   atomic.commit();
@@ -125,6 +126,10 @@ int64_t updates_of(const fs::path& folder) {
   const fs::path file = folder / kState;
   if (!fs::exists(file)) fail(cat(folder.string(), " holds no state of a run"));
   return count_of(io::SafetensorsReader(file).metadata(), "updates", file);
+}
+
+bool sums_by_tree(const fs::path& folder) {
+  return io::SafetensorsReader(folder / kState).metadata().count("gradient_sum") > 0;
 }
 
 std::string hash_of_weights(const fs::path& folder) { return io::sha256_of_file(folder / kWeights); }

@@ -39,6 +39,9 @@ struct CheckpointRecord {
 void save_checkpoint(const std::filesystem::path& folder, Trainer& trainer, const CheckpointRecord& = {});
 /// Updates that a checkpoint's run had made. Error: it holds no state.
 int64_t updates_of(const std::filesystem::path& folder);
+/// Whether its run summed the gradients of a step's batches as engine::GradientTree does. Older programs added them
+/// from left to right, which is the same for two batches and any odd number.
+bool sums_by_tree(const std::filesystem::path& folder);
 /// SHA-256 of a checkpoint's file of weights.
 std::string hash_of_weights(const std::filesystem::path& folder);
 /// The checkpoint's record; the default if it has none, as in older runs.

@@ -135,6 +135,9 @@ void Session::open_folder(bool continues, const std::string& replanned) {
   journal_.emplace(folder_, options_, continues ? trainer_.step_number() : -1, hooks_.note);
   if (!folder_.note().empty()) note(folder_.note());
   if (!replanned.empty()) note(replanned);
+  if (continues && options_.accumulate > 2 && options_.accumulate % 2 == 0 && !sums_by_tree(checkpoint_))
+    note(cat("the checkpoint is of an older version, which added the gradients of the ", options_.accumulate,
+             " batches of a step in another order: what is learned from here on differs in the last bits"));
   note_guide();
   // What a run before this one, or a longer part of it, has left.
   remove_power_averages_after(folder_.power_averages(0).parent_path(), continues ? trainer_.updates() : 0);
