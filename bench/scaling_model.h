@@ -21,7 +21,7 @@ namespace ito::bench {
 /// are an H200's measured copy, and assumptions for the others.
 struct Links {
   int per_machine = 8;        // ranks on one machine
-  int levels = 2;             // 1: every rank with every other; 2: inside each machine, then between machines
+  int levels = 1;             // 1: every rank with every other; 2: inside each machine, then between machines
   double bandwidth = 3.6e11;  // inside a machine
   double network = 4.5e10;    // between machines
   double latency = 3e-5;      // seconds a phase
