@@ -5,9 +5,9 @@
 #include "kernels/conv2d.h"
 #include "kernels/linear.h"
 
-/// NVIDIA's libraries as alternatives to our own kernels. Each is opened by dlopen when it is first asked
-/// for, in the folder that the environment variable ITO_CUDA_LIBRARIES names and then where the system looks;
-/// one that is missing is reported once by warn(). In the tests' emulator plain loops answer in their place.
+/// NVIDIA's libraries as alternatives to our own kernels. Each is opened by dlopen when it is first asked for, in the
+/// folders that the environment variable ITO_CUDA_LIBRARIES names (with ':' between them) and then where the system
+/// looks; one that is missing is reported once by warn(). In the tests' emulator plain loops answer in their place.
 namespace ito::kernels {
 
 // ---- convolutions: cuDNN ----

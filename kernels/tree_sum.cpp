@@ -34,10 +34,8 @@ void sum_together(int parts, int64_t stride, int64_t count, const float* from, f
     for (; p >> level & 1; ++level) add(count, waiting[level], sum);
     std::memcpy(waiting[level], sum, bytes);
   }
-  int level = 0;
-  while (!(parts >> level & 1)) ++level;
-  std::memcpy(sum, waiting[level], bytes);
-  for (++level; level < kLevels; ++level)
+  std::fill_n(sum, count, -0.f);  // which changes nothing that it is added to
+  for (int level = 0; level < kLevels; ++level)
     if (parts >> level & 1) add(count, waiting[level], sum);
   std::memcpy(to, sum, bytes);
 }

@@ -41,41 +41,49 @@ __device__ inline Pack<float, V> sum_all(int parts, int64_t stride, const float*
   const int whole = parts / kTogether, rest = parts % kTogether;
   for (int b = 0; b < whole; ++b) {
     sum = sum_of<V>(kTogether, stride, from + b * kTogether * stride);
-    bool waits = false;  // no `break`, with which nvcc puts the sums into local memory
+    // The sum's place is at the first bit that is 0. Going on fills free places above, which are filled again before
+    // they are read; to stop here would put the sums into local memory.
 #pragma unroll
     for (int level = 0; level < kUpperLevels; ++level) {
-      const bool full = b >> level & 1;
-      if (!waits && full) add(waiting[level], sum);
-      if (!waits && !full) waiting[level] = sum;
-      waits = waits || !full;
+      if (b >> level & 1)
+        add(waiting[level], sum);
+      else
+        waiting[level] = sum;
     }
   }
   bool any = rest > 0;
   if (any) sum = sum_of<V>(rest, stride, from + whole * kTogether * stride);
 #pragma unroll
   for (int level = 0; level < kUpperLevels; ++level) {
-    const bool full = whole >> level & 1;
-    if (any && full) add(waiting[level], sum);
-    if (!any && full) sum = waiting[level];
-    any = any || full;
+    const bool waits = whole >> level & 1;
+    if (waits && any)
+      add(waiting[level], sum);
+    else if (waits)
+      sum = waiting[level];
+    any = any || waits;
   }
   return sum;
 }
 
-template <int V>
+/// kMany: more parts than are read at a time. Without them it needs half the registers, and a multiprocessor holds
+/// twice the threads.
+template <int V, bool kMany>
 __global__ void __launch_bounds__(kMapThreads)
     tree_sum_kernel(int parts, int64_t stride, int64_t count, const float* from, float* to) {
-  map_elements<V>(
-      count, [&](auto width, int64_t i) { store(to + i, sum_all<width.value>(parts, stride, from + i)); });
+  map_elements<V>(count, [&](auto width, int64_t i) {
+    constexpr int W = width.value;
+    store(to + i, kMany ? sum_all<W>(parts, stride, from + i) : sum_of<W>(parts, stride, from + i));
+  });
 }
 
 void tree_sum(CudaStream& stream, int parts, int64_t stride, int64_t count, const float* from, float* to) {
   check_tree_sum(parts, stride, count);
   if (count == 0) return;
-  constexpr int V = kPackWidth<float>;
-  const bool packs = can_pack<V>({stride}, from, to);
-  launch(packs ? tree_sum_kernel<V> : tree_sum_kernel<1>, map_config("tree_sum", 1, count, packs ? V : 1),
-         stream, parts, stride, count, from, to);
+  visit_width<kPackWidth<float>>(can_pack<kPackWidth<float>>({stride}, from, to), [&](auto width) {
+    constexpr int V = width.value;
+    launch(parts > kTogether ? tree_sum_kernel<V, true> : tree_sum_kernel<V, false>,
+           map_config("tree_sum", 1, count, V), stream, parts, stride, count, from, to);
+  });
 }
 
 }  // namespace ito::kernels

@@ -35,25 +35,26 @@ class SocketWire : public kernels::Wire {
   int size() const override { return int(sockets_.size()); }
 
   void all_to_all(const void* from, void* to, size_t bytes) override {
+    const Sent sent(*this, from, bytes * size_t(size()));
     call({Kind::all_to_all, bytes}, [&](int peer) -> Pieces {
-      return {at(from, peer, bytes), at(to, peer, bytes)};
+      return {at(sent.data, peer, bytes), at(to, peer, bytes)};
     });
-    std::memmove(at(to, rank_, bytes), at(from, rank_, bytes), bytes);
+    copy(at(sent.data, rank_, bytes), at(to, rank_, bytes), bytes);
   }
   void all_gather(const void* from, void* to, size_t bytes) override {
-    std::memmove(at(to, rank_, bytes), from, bytes);
-    call({Kind::all_gather, bytes}, [&](int peer) -> Pieces {
-      return {at(to, rank_, bytes), at(to, peer, bytes)};
-    });
+    const Sent sent(*this, from, bytes);
+    call({Kind::all_gather, bytes}, [&](int peer) -> Pieces { return {sent.data, at(to, peer, bytes)}; });
+    copy(sent.data, at(to, rank_, bytes), bytes);
   }
   void broadcast(void* data, size_t bytes) override {
+    const Sent sent(*this, data, rank_ == 0 ? bytes : 0);
     call({Kind::broadcast, bytes}, [&](int peer) -> Pieces {
-      if (rank_ == 0) return {static_cast<char*>(data), nullptr};
-      return {nullptr, peer == 0 ? static_cast<char*>(data) : nullptr};
+      return {sent.data, peer == 0 ? static_cast<char*>(data) : nullptr};
     });
+    if (rank_ == 0) copy(sent.data, data, bytes);
   }
 
-  /// Called before each call sends anything.
+  /// Called by each call, when it has read what it sends: the emulator's GPU goes on then, since this process waits.
   std::function<void()> before_calls;
 
  private:
@@ -63,8 +64,18 @@ class SocketWire : public kernels::Wire {
     uint64_t bytes, number = 0;
   };
   struct Pieces {
-    const char* out;  // null: nothing is sent, not even a header
+    const char* out;
     char* in;
+  };
+  /// What is sent, as it is when a call begins; a copy only where before_calls() might change it.
+  struct Sent {
+    Sent(const SocketWire& wire, const void* from, size_t bytes) : data(static_cast<const char*>(from)) {
+      if (!wire.before_calls) return;
+      kept.assign(data, data + bytes);
+      data = kept.data();
+    }
+    std::vector<char> kept;
+    const char* data;
   };
   /// What is still to be sent to a rank and to come from it: headers and data.
   struct Transfer {
@@ -81,6 +92,11 @@ class SocketWire : public kernels::Wire {
     return at(const_cast<void*>(data), piece, bytes);
   }
 
+  static void copy(const void* from, void* to, size_t bytes) {
+    if (bytes) std::memmove(to, from, bytes);  // which takes no null
+  }
+
+  /// pieces_of(peer): what goes to a rank and where its piece goes.
   template <class PiecesOf>
   void call(Header mine, PiecesOf pieces_of) {
     if (before_calls) before_calls();

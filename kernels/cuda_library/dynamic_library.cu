@@ -1,6 +1,7 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <sstream>
 
 #include "kernels/base/error.h"
 #include "kernels/base/warning.h"
@@ -10,11 +11,13 @@ namespace ito::kernels::cuda_library {
 
 DynamicLibrary::DynamicLibrary(const char* name, const std::vector<std::string>& files, const char* instead)
     : name_(name), instead_(instead) {
-  const char* const folder = std::getenv("ITO_CUDA_LIBRARIES");
+  const char* const folders = std::getenv("ITO_CUDA_LIBRARIES");
+  std::istringstream list(folders ? folders : "");
   // The library is never closed: what it has registered with the driver would outlive its code.
-  if (folder && *folder)
+  for (std::string folder; std::getline(list, folder, ':');)
     for (const std::string& file : files)
-      if (!handle_) handle_ = dlopen(cat(folder, "/", file).c_str(), RTLD_NOW | RTLD_LOCAL);
+      if (!handle_ && !folder.empty())
+        handle_ = dlopen(cat(folder, "/", file).c_str(), RTLD_NOW | RTLD_LOCAL);
   for (const std::string& file : files)
     if (!handle_) handle_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle_) warn_missing(cat("no ", files.front(), " found"));

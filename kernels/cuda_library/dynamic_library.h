@@ -8,8 +8,9 @@ namespace ito::kernels::cuda_library {
 /// A library that is opened when it is first needed, so that the program starts without it.
 class DynamicLibrary {
  public:
-  /// The first of `files` that can be opened: in the folder that ITO_CUDA_LIBRARIES names, then where the
-  /// system looks. Where all are missing, warn() gets `name`, what was missing, and `instead`.
+  /// The first of `files` that can be opened: in the folders that ITO_CUDA_LIBRARIES names (one, or several with ':'
+  /// between them), then where the system looks. Where all are missing, warn() gets `name`, what was missing, and
+  /// `instead`.
   DynamicLibrary(const char* name, const std::vector<std::string>& files, const char* instead);
   DynamicLibrary(const DynamicLibrary&) = delete;
   DynamicLibrary& operator=(const DynamicLibrary&) = delete;

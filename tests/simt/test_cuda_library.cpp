@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 
 #include "kernels/base/philox.h"
@@ -454,7 +455,7 @@ TEST_CASE("a library that lacks a function counts as missing") {
         "may name the folder that holds it.\n");
 }
 
-TEST_CASE("the folder in ITO_CUDA_LIBRARIES is looked at first") {
+TEST_CASE("the folders in ITO_CUDA_LIBRARIES are looked at first, in their order") {
   const auto is_opened = [](const char* file) {
     bool opened = false;
     warnings([&] { opened = bool(DynamicLibrary("It", {file}, "nothing")); });
@@ -470,5 +471,13 @@ TEST_CASE("the folder in ITO_CUDA_LIBRARIES is looked at first") {
   setenv("ITO_CUDA_LIBRARIES", folder.path().c_str(), 1);
   CHECK(is_opened("libito_probe.so"));
   CHECK(is_opened("libm.so.6"));  // the system's places still count
+  const TempFolder other;
+  std::filesystem::create_symlink(mathematics.dli_fname, other / "libito_second.so");
+  std::ofstream(other / "libito_probe.so") << "no library";  // which is looked at after the first folder's
+  for (const char* between : {":", "::", ":/nowhere:"}) {
+    setenv("ITO_CUDA_LIBRARIES", cat(folder.path().string(), between, other.path().string(), ":").c_str(), 1);
+    CHECK(is_opened("libito_probe.so"));
+    CHECK(is_opened("libito_second.so"));
+  }
   unsetenv("ITO_CUDA_LIBRARIES");
 }

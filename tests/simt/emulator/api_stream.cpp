@@ -30,6 +30,11 @@ void finish() {
   queues().throw_kept();
 }
 
+void report_later(const std::string& violation) {
+  const std::lock_guard lock(runtime_mutex());
+  queues().keep(violation);
+}
+
 cudaError_t run_in_stream(cudaStream_t handle, std::function<void()> work) {
   return stream_call("run_in_stream", handle,
                      [&](CUstream_st& stream) { return queues().push(stream, std::move(work)); });

@@ -145,8 +145,12 @@ void Queues::drain_all_quietly() {
   try {
     drain_all();
   } catch (const Violation& violation) {
-    if (kept_.empty()) kept_ = violation.what();
+    keep(violation.what());
   }
+}
+
+void Queues::keep(const std::string& violation) {
+  if (kept_.empty()) kept_ = violation;
 }
 
 void Queues::throw_kept() {

@@ -87,6 +87,7 @@ class Queues {
   void finish(Mark&);
   /// For calls in destructors: a Violation is kept for the next call that may throw.
   void drain_all_quietly();
+  void keep(const std::string& violation);
   void throw_kept();
   /// What is queued is never run: the device is lost.
   void discard_all();

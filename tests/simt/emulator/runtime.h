@@ -44,6 +44,9 @@ void finish();
 /// graph that is captured.
 cudaError_t run_in_stream(cudaStream_t, std::function<void()> work);
 
+/// What a destructor has found, which may not throw: the next call that may, does so.
+void report_later(const std::string& violation);
+
 struct Executed {
   std::string name;        // without namespace and template arguments
   size_t most_shared = 0;  // bytes of dynamic shared memory in a launch
