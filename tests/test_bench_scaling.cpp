@@ -119,8 +119,8 @@ TEST_CASE("more ranks are never more efficient, and slower links never faster") 
     }
   const double step = step_seconds(model_with({.levels = 2}), 64, 256);
   for (const Links& slower :
-       {Links{.bandwidth = 1e11, .levels = 2}, Links{.network = 1e10, .levels = 2},
-        Links{.latency = 1e-4, .levels = 2}, Links{.memory_rate = 1e12, .levels = 2}, Links{.levels = 1}})
+       {Links{.levels = 2, .bandwidth = 1e11}, Links{.levels = 2, .network = 1e10},
+        Links{.levels = 2, .latency = 1e-4}, Links{.levels = 2, .memory_rate = 1e12}, Links{.levels = 1}})
     CHECK(step_seconds(model_with(slower), 64, 256) > step);
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("what cannot be divided equally is refused") {
 TEST_CASE("the table and its sentences") {
   ScalingModel model{.fixed = 0.1, .per_image = 0.01, .overlap = 0.5, .parameters = 1e9};
   model.links = {
-      .per_machine = 4, .bandwidth = 1e10, .network = 1e9, .latency = 0, .memory_rate = 1e12, .levels = 2};
+      .per_machine = 4, .levels = 2, .bandwidth = 1e10, .network = 1e9, .latency = 0, .memory_rate = 1e12};
   // 4 ranks: 6 GB at 10 GB/s, sums of 5 GB; 16: 1.5 GB at 1 GB/s more, and 1.25 GB.
   std::vector<Prediction> rows;
   for (const int ranks : {1, 4, 16}) rows.push_back(predict(model, Scaling::weak, 90, ranks));
