@@ -46,6 +46,19 @@ std::string ranks_text(const kernels::Wire& ranks) {
   return ranks.size() == 1 ? "" : cat(", each of ", ranks.size(), " ranks");
 }
 
+/// What the number of ranks changes; nothing for most.
+std::vector<std::string> notes_about(const kernels::Wire& ranks, engine::Reduction reduction) {
+  if (ranks.size() == 1) return {};
+  if (reduction == engine::Reduction::nccl)
+    return {
+        "NCCL sums gradients in an order of its own: the results depend on the number of ranks and on how "
+        "GPUs are connected"};
+  if ((ranks.size() & (ranks.size() - 1)) == 0) return {};
+  return {
+      cat("gradients of ", ranks.size(),
+          " ranks are summed in an order of their own: the results differ from one rank's in the last bits")};
+}
+
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
               engine::Device& device) {
   std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x"
@@ -325,6 +338,7 @@ int train(const Flags& flags, Launched& launched) {
     set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
   check_ranks(device.ranks(), device, options, data);
   describe(options, images, size, device);
+  print_notes(notes_about(device.ranks(), request.reduce));
   model::Trainer trainer(device, options, image_set(images, options), request.reduce);
   const auto begin = [&] {
     std::vector<std::string> notes = model::begin_from(source->model, trainer);
