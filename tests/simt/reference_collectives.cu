@@ -13,7 +13,8 @@
 #include "tests/socket_wire.h"
 
 /// NCCL on the emulator, for ranks that are processes: it moves numbers over their wire when their turn in the stream
-/// comes. Every call tells the others what it is, so that calls that do not match are reported. NCCL would wait for ever.
+/// comes. Every call tells the others what it is, so that calls that do not match are reported; NCCL would wait for
+/// ever.
 namespace ito::kernels::cuda_library {
 
 namespace {
