@@ -144,6 +144,7 @@ void MpiRanks::broadcast(void* data, size_t bytes) {
 }
 
 void MpiRanks::wait(MPI_Request request) {
+  ++calls_;
   wait_for([&] {
     int done = 0;
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "exchange bytes with the other ranks");
@@ -152,7 +153,6 @@ void MpiRanks::wait(MPI_Request request) {
 }
 
 void MpiRanks::wait_for(const std::function<bool()>& done) {
-  ++calls_;
   const double began = now();
   double next_report = began + stuck_after_;
   while (!done()) {
