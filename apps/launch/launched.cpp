@@ -92,7 +92,7 @@ std::optional<std::string> Launched::failed(const std::string& line) {
     std::cerr << prefix << line << std::endl;
     _exit(1);
   }
-  const auto first = std::find(lines->begin(), lines->end(), line.substr(0, lines->front().size()));
+  const auto first = std::find(lines->begin(), lines->end(), (*lines)[size_t(rank())]);
   if (first - lines->begin() < rank()) return {};
   return std::equal(lines->begin() + 1, lines->end(), lines->begin()) ? line : prefix + line;
 }
