@@ -18,6 +18,7 @@ constexpr int64_t kSameKeystroke = 200;  // milliseconds
 std::atomic<int64_t> asked_at = 0;      // milliseconds; 0: not asked to stop
 std::string acknowledgement;            // made before signals are caught
 std::atomic<bool> acknowledges = true;  // by the handler
+std::atomic<bool> acknowledged = false;
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 int64_t milliseconds() {
@@ -26,8 +27,9 @@ int64_t milliseconds() {
   return int64_t(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000 + 1;
 }
 
-/// Standard error may be closed; the work is saved all the same.
+/// Once. Standard error may be closed; the work is saved all the same.
 void write_acknowledgement() {
+  if (acknowledged.exchange(true)) return;
   [[maybe_unused]] const ssize_t written =
       write(STDERR_FILENO, acknowledgement.data(), acknowledgement.size());
 }
@@ -66,10 +68,8 @@ void catch_interrupts(const char* meanwhile) {
 void acknowledge_later() { acknowledges = false; }
 
 void acknowledge_stop(int milliseconds_ago) {
-  static std::atomic<bool> written = false;
   const int64_t asked = asked_at;
-  if (asked == 0 || milliseconds() - asked < milliseconds_ago || written.exchange(true)) return;
-  write_acknowledgement();
+  if (asked != 0 && milliseconds() - asked >= milliseconds_ago) write_acknowledgement();
 }
 
 bool interrupted() { return asked_at.load(std::memory_order_relaxed) != 0; }

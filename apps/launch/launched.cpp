@@ -106,7 +106,7 @@ int run_launched(CLI::App& app, int argc, char** argv, const std::function<int(L
   } catch (const Error& error) {
     problem = error.what();
   }
-  if (place.rank > 0) silence_output();
+  if (place.rank > 0) silence_output(), acknowledge_later();
   std::unique_ptr<Launched> launched;
   set_error_filter([&](const std::string& line) -> std::optional<std::string> {
     if (launched) return launched->failed(line);

@@ -13,7 +13,8 @@ namespace ito::engine {
 
 namespace {
 
-constexpr int kTick = 100;  // milliseconds
+constexpr int kTick = 100;     // milliseconds
+constexpr int kToEnd = 1'000;  // milliseconds that one rank waits for another to end
 
 /// A handle that becomes readable when the process ends; -1: there is none.
 int handle_of(int process) { return int(syscall(SYS_pidfd_open, process, 0)); }
@@ -37,9 +38,9 @@ PeerWatch::~PeerWatch() {
   for (const Watched& w : watched_) close(w.handle);
 }
 
-bool PeerWatch::has_ended(const Watched& w) const {
+bool PeerWatch::has_ended(const Watched& w, int within) {
   pollfd asked{w.handle, POLLIN, 0};
-  return poll(&asked, 1, 0) == 1;
+  return poll(&asked, 1, within) == 1;
 }
 
 void PeerWatch::watch() {
@@ -60,18 +61,17 @@ void PeerWatch::watch() {
   }
 }
 
-/// Others may have ended with it: the line is about the first one, and the lowest that is left writes it.
+/// Others may have ended with it: the line is about the first one, and the lowest that is left writes it. That one ends
+/// last, so that the others, however late they look, find a lower one that lives.
 void PeerWatch::end(int first_dead) {
   std::this_thread::sleep_for(std::chrono::milliseconds(kTick));
   bool lowest = true;
-  for (const Watched& w : watched_) lowest &= w.rank > rank_ || has_ended(w);
+  for (const Watched& w : watched_) lowest &= w.rank > rank_ || has_ended(w, 0);
   if (lowest) {
     const std::string line =
         cat(actions_.program, ": ", text_of(first_dead, peers_), " ended ", actions_.where(), "\n");
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
-  } else {
-    std::this_thread::sleep_for(
-        std::chrono::milliseconds(kTick));  // the launcher ends all when the first has ended
+    for (const Watched& w : watched_) has_ended(w, kToEnd);
   }
   _exit(actions_.exit_code);
 }

@@ -33,7 +33,7 @@ class PeerWatch {
   };
   void watch();
   [[noreturn]] void end(int first_dead);
-  bool has_ended(const Watched&) const;
+  static bool has_ended(const Watched&, int within);  // milliseconds
 
   std::vector<Peer> peers_;
   int rank_;
