@@ -43,7 +43,6 @@ Launched::Launched(const engine::Place& place, std::string program)
     : place_(place), program_(std::move(program)) {
   if (place.size == 1) return;
   joined_ = engine::Ranks::join(place);
-  if (!writes()) acknowledge_later();
   cores_ = share_of_cores(*joined_);
 }
 
