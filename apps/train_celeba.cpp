@@ -335,7 +335,10 @@ int train(const Flags& flags, Launched& launched) {
   const RunData data = checked_data(request, options, images);
   std::optional<RunFid> fid = open_fid(request, options, device, image_set(images, options));
   if (request.minutes)
-    set_steps(options, steps_for_minutes(request, device, options, image_set(images, options), fid));
+    set_steps(
+        options,
+        engine::broadcast_value(  // clocks differ
+            device.ranks(), steps_for_minutes(request, device, options, image_set(images, options), fid)));
   check_ranks(device.ranks(), device, options, data);
   describe(options, images, size, device);
   print_notes(notes_about(device.ranks(), request.reduce));
