@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 
@@ -16,7 +17,7 @@ namespace {
 constexpr int kTick = 100;     // milliseconds
 constexpr int kToEnd = 1'000;  // milliseconds that one rank waits for another to end
 
-/// A handle that becomes readable when the process ends; -1: there is none.
+/// A handle that becomes readable when the process ends; -1: there is none, with ESRCH if it has ended already.
 int handle_of(int process) { return int(syscall(SYS_pidfd_open, process, 0)); }
 
 }  // namespace
@@ -26,8 +27,9 @@ PeerWatch::PeerWatch(const Ranks& ranks, Actions actions)
   const Peer& self = peers_[size_t(rank_)];
   for (int r = 0; r < int(peers_.size()); ++r) {
     const Peer& peer = peers_[size_t(r)];
-    if (r == rank_ || peer.host != self.host || peer.space != self.space) continue;
-    if (const int handle = handle_of(peer.process); handle >= 0) watched_.push_back({r, handle});
+    if (r == rank_ || peer.host != self.host || self.space.empty() || peer.space != self.space) continue;
+    const int handle = handle_of(peer.process);
+    if (handle >= 0 || errno == ESRCH) watched_.push_back({r, handle});
   }
   thread_ = std::thread([this] { watch(); });
 }
@@ -35,10 +37,12 @@ PeerWatch::PeerWatch(const Ranks& ranks, Actions actions)
 PeerWatch::~PeerWatch() {
   stop_ = true;
   thread_.join();
-  for (const Watched& w : watched_) close(w.handle);
+  for (const Watched& w : watched_)
+    if (w.handle >= 0) close(w.handle);
 }
 
 bool PeerWatch::has_ended(const Watched& w, int within) {
+  if (w.handle < 0) return true;
   pollfd asked{w.handle, POLLIN, 0};
   return poll(&asked, 1, within) == 1;
 }
@@ -48,7 +52,10 @@ void PeerWatch::watch() {
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
   std::vector<pollfd> asked;
-  for (const Watched& w : watched_) asked.push_back({w.handle, POLLIN, 0});
+  for (const Watched& w : watched_) {
+    if (w.handle < 0) end(w.rank);
+    asked.push_back({w.handle, POLLIN, 0});
+  }
   while (!stop_) {
     const bool ended = poll(asked.data(), asked.size(), kTick) > 0;
     if (stop_) return;

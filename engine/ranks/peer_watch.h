@@ -29,7 +29,7 @@ class PeerWatch {
 
  private:
   struct Watched {
-    int rank, handle;  // of the process, to be polled
+    int rank, handle;  // of the process, to be polled; -1: it had ended before
   };
   void watch();
   [[noreturn]] void end(int first_dead);

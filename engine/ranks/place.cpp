@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <optional>
+#include <string_view>
 
 #include "kernels/base/error.h"
 
@@ -57,18 +58,26 @@ std::optional<Place> place_by_mpirun(const Variables& v) {
 
 /// Tasks of this node, of "2(x3),1": what SLURM_STEP_TASKS_PER_NODE has for node number `node`.
 int tasks_of_node(const std::string& list, int node) {
-  int nodes = 0;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    const std::string item = list.substr(begin, end - begin);
-    const size_t times = item.find("(x");
-    const int tasks = number_of<int>("SLURM_STEP_TASKS_PER_NODE", item.substr(0, times));
-    nodes += times == std::string::npos ? 1
-                                        : number_of<int>("SLURM_STEP_TASKS_PER_NODE",
-                                                         item.substr(times + 2, item.size() - times - 3));
+  const char *at = list.data(), *const end = at + list.size();
+  const auto skip = [&](const std::string& part) {
+    const bool there = std::string_view(at, end).starts_with(part);
+    if (there) at += part.size();
+    return there;
+  };
+  const auto number = [&](int& value) {
+    const auto [behind, error] = std::from_chars(at, end, value);
+    at = behind;
+    return error == std::errc() && value > 0;
+  };
+  int64_t nodes = 0;
+  do {
+    int tasks = 0, times = 1;
+    if (!number(tasks) || (skip("(x") && !(number(times) && skip(")"))) || (at != end && *at != ','))
+      fail(cat("the launcher's variable SLURM_STEP_TASKS_PER_NODE=", list,
+               " is not a list of tasks, such as 2(x3),1"));
+    nodes += times;
     if (node < nodes) return tasks;
-    begin = end + 1;
-  }
+  } while (skip(","));
   fail(cat("SLURM_STEP_TASKS_PER_NODE=", list, " has no node ", node));
 }
 
