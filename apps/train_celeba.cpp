@@ -42,10 +42,6 @@ model::ImageSet image_set(const data::Dataset& images, const model::TrainingOpti
 
 bool tunes(const model::TrainingOptions& o) { return o.objective == model::ObjectiveKind::consistency; }
 
-std::string ranks_text(const kernels::Wire& ranks) {
-  return ranks.size() == 1 ? "" : cat(", each of ", ranks.size(), " ranks");
-}
-
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
               engine::Device& device) {
   std::cout << "images     " << thousands(int64_t(images.count())) << " of " << o.network.width << "x"

@@ -23,16 +23,20 @@ class Stopped : public Error {
 };
 
 /// From here on the first Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP is acknowledged at once on standard error and raises a
-/// flag, so that work can be saved; a second Ctrl-C or SIGTERM, a moment later, ends at once with 130. A signal that is ignored
-/// already (nohup; SIGINT of what a script has put into the background) stays so. Writing to a pipe
-/// whose reader has left (SIGPIPE) ends nothing. `meanwhile`: what is done until then.
+/// flag, so that work can be saved; a second Ctrl-C or SIGTERM, a moment later, ends at once with 130. A signal that is
+/// ignored already (nohup; SIGINT of what a script has put into the background) stays so. Writing to a pipe whose
+/// reader has left (SIGPIPE) ends nothing. `meanwhile`: what is done until then.
 void catch_interrupts(const char* meanwhile = "saving what is done");
 /// Signals are no longer acknowledged as they come: the program calls acknowledge_stop.
 void acknowledge_later();
 /// Writes the acknowledgement, once, if a signal came at least so long ago.
 void acknowledge_stop(int milliseconds_ago);
 bool interrupted();
-/// Throws Stopped if a signal asked to stop; `outcome` says what became of the work.
+/// Throws Stopped; `outcome` says what became of the work.
+[[noreturn]] void stop(const std::string& outcome);
+/// The same, if a signal asked to stop.
 void stop_if_interrupted(const std::string& outcome);
+/// Throws engine::Interrupted if a signal asked to stop: for work that ranks share (engine::together).
+void give_way();
 
 }  // namespace ito::apps
