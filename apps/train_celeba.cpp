@@ -13,6 +13,7 @@
 #include "apps/launch/launched.h"
 #include "apps/training/request.h"
 #include "apps/training/run_data.h"
+#include "apps/training/shared_run.h"
 #include "apps/training/source.h"
 #include "data/pictures/contact_sheet.h"
 #include "data/pictures/image.h"
@@ -41,23 +42,6 @@ model::ImageSet image_set(const data::Dataset& images, const model::TrainingOpti
 }
 
 bool tunes(const model::TrainingOptions& o) { return o.objective == model::ObjectiveKind::consistency; }
-
-std::string ranks_text(const kernels::Wire& ranks) {
-  return ranks.size() == 1 ? "" : cat(", each of ", ranks.size(), " ranks");
-}
-
-/// What the number of ranks changes; nothing for most.
-std::vector<std::string> notes_about(const kernels::Wire& ranks, engine::Reduction reduction) {
-  if (ranks.size() == 1) return {};
-  if (reduction == engine::Reduction::nccl)
-    return {
-        "NCCL sums gradients in an order of its own: the results depend on the number of ranks and on how "
-        "GPUs are connected"};
-  if ((ranks.size() & (ranks.size() - 1)) == 0) return {};
-  return {
-      cat("gradients of ", ranks.size(),
-          " ranks are summed in an order of their own: the results differ from one rank's in the last bits")};
-}
 
 void describe(const model::TrainingOptions& o, const data::Dataset& images, const model::NetworkSize& size,
               engine::Device& device) {
@@ -271,44 +255,10 @@ int ended(const model::RunFolder& folder, const std::string& out, const model::S
   return result.finished ? 0 : kStoppedCode;
 }
 
-/// Error: the ranks would not train the same run; with the first difference.
-void check_ranks(const kernels::Wire& ranks, engine::Device& device, const model::TrainingOptions& options,
-                 const RunData& data) {
-  engine::check_equal(device.ranks(), {{"version", version_text()}});
-  const std::vector<std::string> all = engine::gather_texts(device.ranks(), to_json(options));
-  for (size_t r = 1; r < all.size(); ++r) {
-    const auto changed = model::differences(model::training_options_from_json(all[0]),
-                                            model::training_options_from_json(all[r]));
-    if (!changed.empty())
-      fail(
-          cat("rank ", r, " of ", ranks.size(), " has other options than rank 0 (there): ", changed.front()));
-  }
-  engine::check_equal(device.ranks(),
-                      {{"images", cat(data.images, " images, hash ", data.hash)}, {"device", device.name()}});
-}
-
-/// "at step 5; the last checkpoint is DIR; ...": the end of a line about another rank that ended.
-std::string where_training_is(const std::string& out, int64_t step) {
-  std::optional<std::filesystem::path> newest;
-  try {
-    newest = model::newest_checkpoint(out);
-  } catch (const std::exception&) {  // then it has none that could be named
-  }
-  return cat("at step ", step, "; ",
-             newest
-                 ? cat("the last checkpoint is ", newest->string(), "; the same command goes on from there")
-                 : "there is no checkpoint yet; the same command begins again");
-}
-
-/// The run's folder, which rank 0 locks.
-model::RunFolder open_run(kernels::Wire& ranks, const std::string& out, const RunData& data) {
-  std::optional<model::RunFolder> folder;
-  engine::together(ranks, [&] {
-    if (ranks.rank() > 0) return;
-    folder.emplace(out);
-    begin_run_data(out, data);
-  });
-  return folder ? std::move(*folder) : model::RunFolder::of_rank_0(out);
+void note_conv(engine::Device& device, const model::TrainingOptions& options) {
+  if (device.backend() == engine::Backend::cpu && options.conv != kernels::Provider::own)
+    std::cout << "note       --conv " << name_of(options.conv)
+              << " is for a GPU: it is stored with the run, and not used here\n";
 }
 
 int train(const Flags& flags, Launched& launched) {
@@ -325,9 +275,7 @@ int train(const Flags& flags, Launched& launched) {
   complete(options, request, images);
   const model::NetworkSize size = model::measure(options.network);
   engine::Device device(launched.device(request.threads, backend, options.conv));
-  if (backend == engine::Backend::cpu && options.conv != kernels::Provider::own)
-    std::cout << "note       --conv " << name_of(options.conv)
-              << " is for a GPU: it is stored with the run, and not used here\n";
+  note_conv(device, options);
   if (request.probe) {
     std::cout << probe(device, options, image_set(images, options), *request.probe) << "\n";
     return 0;
@@ -339,7 +287,7 @@ int train(const Flags& flags, Launched& launched) {
         options,
         engine::broadcast_value(  // clocks differ
             device.ranks(), steps_for_minutes(request, device, options, image_set(images, options), fid)));
-  check_ranks(device.ranks(), device, options, data);
+  check_ranks(device, options, data);
   describe(options, images, size, device);
   print_notes(notes_about(device.ranks(), request.reduce));
   model::Trainer trainer(device, options, image_set(images, options), request.reduce);

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <ctime>
 
+#include "kernels/base/interrupted.h"
+
 namespace ito::apps {
 
 namespace {
@@ -74,8 +76,16 @@ void acknowledge_stop(int milliseconds_ago) {
 
 bool interrupted() { return asked_at.load(std::memory_order_relaxed) != 0; }
 
+void stop(const std::string& outcome) {
+  throw Stopped("stopped by a signal: " + outcome, cat(__FILE__, ":", __LINE__));
+}
+
 void stop_if_interrupted(const std::string& outcome) {
-  if (interrupted()) throw Stopped("stopped by a signal: " + outcome, cat(__FILE__, ":", __LINE__));
+  if (interrupted()) stop(outcome);
+}
+
+void give_way() {
+  if (interrupted()) throw Interrupted{};
 }
 
 }  // namespace ito::apps

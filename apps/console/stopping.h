@@ -32,7 +32,11 @@ void acknowledge_later();
 /// Writes the acknowledgement, once, if a signal came at least so long ago.
 void acknowledge_stop(int milliseconds_ago);
 bool interrupted();
-/// Throws Stopped if a signal asked to stop; `outcome` says what became of the work.
+/// Throws Stopped; `outcome` says what became of the work.
+[[noreturn]] void stop(const std::string& outcome);
+/// The same, if a signal asked to stop.
 void stop_if_interrupted(const std::string& outcome);
+/// Throws Interrupted if a signal asked to stop: for work that ranks share (engine::together).
+void give_way();
 
 }  // namespace ito::apps

@@ -10,6 +10,8 @@
 
 #include "apps/console/stopping.h"
 #include "engine/agreement.h"
+#include "engine/io/atomic_file.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/file.h"
 #include "kernels/base/warning.h"
 
@@ -57,11 +59,57 @@ engine::DeviceOptions Launched::device(int threads, engine::Backend backend, ker
   return {this->threads(threads), backend, conv, {}, gpu(), joined_.get()};
 }
 
+void Launched::together(const std::function<void()>& work) const {
+  std::string stopped;
+  try {
+    engine::together(ranks(), [&] {
+      try {
+        work();
+      } catch (const Stopped& stop) {
+        stopped = stop.what();
+        throw engine::Interrupted{};
+      }
+    });
+  } catch (const engine::Interrupted&) {
+    for (const std::string& text : engine::gather_texts(ranks(), stopped))
+      if (!text.empty()) throw Stopped(text, "");
+    throw;
+  }
+}
+
+void Launched::by_first(const std::function<void()>& work) const {
+  together([&] {
+    if (writes()) work();
+  });
+}
+
 void Launched::one_by_machine(const std::function<void()>& work) const {
   for (const bool first : {true, false})
-    engine::together(ranks(), [&] {
+    together([&] {
       if ((place_.local_rank == 0) == first) work();
     });
+}
+
+void Launched::check_shared(const std::filesystem::path& folder) const {
+  if (size() == 1) return;
+  const std::filesystem::path file = folder / ".seen-by-all-ranks";
+  const std::string text = engine::broadcast_text(ranks(), cat(getpid(), " at ", now()));
+  by_first([&] { io::write_file_atomic(file, text); });
+  const auto remove = [&] {
+    std::error_code ignored;
+    if (writes()) std::filesystem::remove(file, ignored);
+  };
+  try {
+    together([&] {
+      if (!std::filesystem::exists(file) || io::read_file(file) != text)
+        fail_advising(cat(folder.string(), " is not the folder that rank 0 sees: its disk is not shared"),
+                      {"{out} on a disk that all machines share"});
+    });
+  } catch (const std::exception&) {
+    remove();
+    throw;
+  }
+  remove();
 }
 
 void Launched::watch(double stuck_after, std::function<std::string()> where) {
@@ -94,6 +142,10 @@ std::optional<std::string> Launched::failed(const std::string& line) {
   const auto first = std::find(lines->begin(), lines->end(), (*lines)[size_t(rank())]);
   if (first - lines->begin() < rank()) return {};
   return std::equal(lines->begin() + 1, lines->end(), lines->begin()) ? line : prefix + line;
+}
+
+std::string ranks_text(const kernels::Wire& ranks) {
+  return ranks.size() == 1 ? "" : cat(", each of ", ranks.size(), " ranks");
 }
 
 int run_launched(CLI::App& app, int argc, char** argv, const std::function<int(Launched&)>& body) {

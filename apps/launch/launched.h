@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,9 +32,15 @@ class Launched {
   int threads(int asked) const;
   int gpu() const;
 
+  /// engine::together, of work that may also throw Stopped, which all ranks then do.
+  void together(const std::function<void()>& work) const;
+  /// Work of rank 0 alone, while the others wait. Its error ends all of them.
+  void by_first(const std::function<void()>& work) const;
   /// Work that the first rank of a machine does alone, before the others: what it leaves on the disk serves them. An
   /// error of one is an error of all.
   void one_by_machine(const std::function<void()>& work) const;
+  /// Error: a folder that rank 0 sees is not there for another rank, or is another one of that name.
+  void check_shared(const std::filesystem::path& folder) const;
 
   /// From here on the end of another rank ends this one, with a line that `where` completes ("at step 5; ..."; it is
   /// called by another thread), and a wait of so many seconds is reported.
@@ -52,6 +59,9 @@ class Launched {
   int cores_ = 0;  // this rank's share
   std::unique_ptr<engine::PeerWatch> watch_;
 };
+
+/// "", or ", each of 3 ranks": after what one of them is.
+std::string ranks_text(const kernels::Wire&);
 
 /// run_program for them. What is printed on standard output is rank 0's; an error that all ranks have is printed once,
 /// one of a single rank with its number.

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <set>
 
+#include "apps/sampling/picture.h"
 #include "data/pictures/label.h"
+#include "engine/agreement.h"
+#include "kernels/base/math.h"
 #include "kernels/base/names.h"
+#include "model/diffusion/sample_chunk.h"
 
 namespace ito::apps {
 namespace {
@@ -14,6 +18,13 @@ std::vector<std::string> asked_in(const GuidedModel& guided, const std::vector<s
   std::vector<std::string> asked = guided.attributes();
   for (const std::string& label : column) asked.push_back(label.substr(1) + (label[0] == '-' ? "=-1" : "=1"));
   return asked;
+}
+
+std::vector<uint8_t> draw_chunk(engine::Device& device, const model::Denoiser& denoiser,
+                                const model::SamplerPlan& plan, const engine::Shape& image, int chunk,
+                                const std::vector<uint64_t>& seeds, const model::SampleProgress& progress) {
+  if (denoiser.prepare) denoiser.prepare(seeds);
+  return model::Sampler(device, denoiser, plan, image, chunk).sample(seeds, {.progress = progress});
 }
 
 }  // namespace
@@ -61,16 +72,30 @@ GridPlan plan_attribute_grid(const model::LoadedModel& loaded, const GuidedModel
 data::Image attribute_grid(engine::Device& device, const GuidedModel& guided, const model::SamplerPlan& plan,
                            const engine::Shape& image, const std::vector<std::vector<std::string>>& columns,
                            const std::vector<uint64_t>& seeds, const model::SampleProgress& progress) {
-  std::vector<data::Image> images(columns.size() * seeds.size());
-  for (size_t c = 0; c < columns.size(); ++c) {
-    const std::vector<uint8_t> pixels =
-        model::sample_images(device, guided.denoiser(asked_in(guided, columns[c])), plan, image, seeds,
-                             [&](double done) { progress((double(c) + done) / double(columns.size())); });
-    for (size_t r = 0; r < seeds.size(); ++r) {
-      data::Image& one = images[r * columns.size() + c] = data::Image(int(image[1]), int(image[0]));
-      std::copy_n(pixels.begin() + std::ptrdiff_t(r) * image.count(), image.count(), one.rgb.begin());
+  kernels::Wire& ranks = device.ranks();
+  const auto chunk =
+      size_t(model::sample_chunk(device, guided.denoiser(asked_in(guided, columns[0])), image));
+  const size_t each = size_t(image.count()), chunks = div_up(seeds.size(), chunk);  // of a column
+  const size_t all = columns.size() * chunks;
+  std::vector<uint8_t> own;  // each column's last chunk is filled up
+  engine::together(ranks, [&] {
+    for (size_t c = 0; c < all; ++c) {
+      if (!engine::is_own_chunk(ranks, c)) continue;
+      const size_t first = c % chunks * chunk;
+      const std::vector<uint8_t> made =
+          draw_chunk(device, guided.denoiser(asked_in(guided, columns[c / chunks])), plan, image, int(chunk),
+                     {seeds.begin() + std::ptrdiff_t(first),
+                      seeds.begin() + std::ptrdiff_t(std::min(first + chunk, seeds.size()))},
+                     [&](double done) { progress((double(c) + done) / double(all)); });
+      own.insert(own.end(), made.begin(), made.end());
+      own.resize(own.size() + chunk * each - made.size());
     }
-  }
+  });
+  const std::vector<uint8_t> pixels = engine::gather_chunks(ranks, std::move(own), all * chunk, chunk, each);
+  std::vector<data::Image> images;
+  for (size_t r = 0; r < seeds.size(); ++r)
+    for (size_t c = 0; c < columns.size(); ++c)
+      images.push_back(picture_of(pixels.data() + (c * chunks * chunk + r) * each, image));
   std::vector<std::string> rows;
   for (const uint64_t seed : seeds) rows.push_back(cat("seed ", seed));
   return data::labelled_grid(images, columns, rows);

@@ -22,8 +22,8 @@ GridPlan plan_attribute_grid(const model::LoadedModel& loaded, const GuidedModel
                              const std::vector<std::vector<std::string>>& columns,
                              const std::vector<uint64_t>& seeds);
 
-/// Draws each seed once a column, with the same noise: a labelled picture, rows by seed. What `progress` throws
-/// ends the drawing.
+/// Draws each seed once a column, with the same noise: a labelled picture, rows by seed. The device's ranks share the
+/// columns' chunks, and each gets the picture; what `progress` throws on one ends it on all.
 data::Image attribute_grid(engine::Device&, const GuidedModel&, const model::SamplerPlan&,
                            const engine::Shape& image, const std::vector<std::vector<std::string>>& columns,
                            const std::vector<uint64_t>& seeds, const model::SampleProgress& progress);

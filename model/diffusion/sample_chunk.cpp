@@ -1,5 +1,9 @@
 #include "model/diffusion/sample_chunk.h"
 
+#include <algorithm>
+
+#include "engine/agreement.h"
+
 namespace ito::model {
 
 namespace {
@@ -36,7 +40,8 @@ int sample_chunk(engine::Device& device, const Denoiser& denoiser, const engine:
   const size_t most = cpu ? kChunkBytesOnCpu : device.usable_bytes();
   int chunk = cpu ? kOnCpu : kOnGpu;
   while (chunk > 1 && peak_bytes(device, denoiser, image, chunk, counts) > most) chunk /= 2;
-  return chunk;
+  const std::vector<int> all = engine::gather_values(device.ranks(), chunk);
+  return *std::min_element(all.begin(), all.end());
 }
 
 size_t checked_evaluation_bytes(engine::Device& device, const Denoiser& denoiser, const engine::Shape& image,
