@@ -31,8 +31,8 @@ class Launched {
   int threads(int asked) const;
   int gpu() const;
 
-  /// Work that the ranks of a machine do one after the other, the first one alone: what it leaves on the disk serves the
-  /// rest. An error of one is an error of all.
+  /// Work that the ranks of a machine do one after the other, the first one alone: what it leaves on the disk serves
+  /// the rest. An error of one is an error of all.
   void one_by_machine(const std::function<void()>& work) const;
 
   /// From here on the end of another rank ends this one, with a line that `where` completes ("at step 5; ..."; it is
