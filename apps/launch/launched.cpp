@@ -133,15 +133,17 @@ std::optional<std::string> Launched::failed(const std::string& line) {
   if (!joined_) return line;
   watch_.reset();
   const auto lines = joined_->fail_together(line);
-  const std::string prefix = engine::text_of(rank(), joined_->peers()) + ": ";
+  const bool begins = line.starts_with(program_ + ": ");
+  const std::string own = cat(program_, ": ", engine::text_of(rank(), joined_->peers()), ": ",
+                              begins ? line.substr(program_.size() + 2) : line);
   if (!lines) {
     std::cout.flush();
-    std::cerr << prefix << line << std::endl;
+    std::cerr << own << std::endl;
     _exit(1);
   }
   const auto first = std::find(lines->begin(), lines->end(), (*lines)[size_t(rank())]);
   if (first - lines->begin() < rank()) return {};
-  return std::equal(lines->begin() + 1, lines->end(), lines->begin()) ? line : prefix + line;
+  return std::equal(lines->begin() + 1, lines->end(), lines->begin()) ? line : own;
 }
 
 std::string ranks_text(const kernels::Wire& ranks) {

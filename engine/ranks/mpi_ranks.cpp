@@ -239,11 +239,6 @@ void MpiRanks::leave(const std::function<void()>& all_here) {
 
 }  // namespace
 
-std::string text_of(int rank, const std::vector<Peer>& peers) {
-  const Peer& peer = peers[size_t(rank)];
-  return cat("rank ", rank, " of ", peers.size(), " (", peer.host, ", process ", peer.process, ")");
-}
-
 bool Ranks::possible() { return true; }
 std::unique_ptr<Ranks> Ranks::join(const Place& place) { return std::make_unique<MpiRanks>(place); }
 

@@ -14,8 +14,11 @@ namespace ito::engine {
 
 namespace {
 
-constexpr int kTick = 100;     // milliseconds
-constexpr int kToEnd = 1'000;  // milliseconds that one rank waits for another to end
+// Milliseconds.
+constexpr int kTick = 100;
+constexpr int kToWrite =
+    400;  // that the others give the rank that writes; mpirun kills all a second after a rank's end
+constexpr int kToEnd = 1'000;  // that one rank waits for another to end
 
 /// A handle that becomes readable when the process ends; -1: there is none, with ESRCH if it has ended already.
 int handle_of(int process) { return int(syscall(SYS_pidfd_open, process, 0)); }
@@ -69,7 +72,8 @@ void PeerWatch::watch() {
 }
 
 /// Others may have ended with it: the line is about the first one, and the lowest that is left writes it. That one ends
-/// last, so that the others, however late they look, find a lower one that lives.
+/// last, so that the others, however late they look, find a lower one that lives. These give it time to write, since a
+/// launcher may kill all when one of them has ended.
 void PeerWatch::end(int first_dead) {
   std::this_thread::sleep_for(std::chrono::milliseconds(kTick));
   bool lowest = true;
@@ -79,6 +83,8 @@ void PeerWatch::end(int first_dead) {
         cat(actions_.program, ": ", text_of(first_dead, peers_), " ended ", actions_.where(), "\n");
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
     for (const Watched& w : watched_) has_ended(w, kToEnd);
+  } else {
+    std::this_thread::sleep_for(std::chrono::milliseconds(kToWrite));
   }
   _exit(actions_.exit_code);
 }
