@@ -8,8 +8,6 @@
 #include <cstdint>
 #include <ctime>
 
-#include "engine/agreement.h"
-
 namespace ito::apps {
 
 namespace {
@@ -82,10 +80,6 @@ void stop(const std::string& outcome) {
 
 void stop_if_interrupted(const std::string& outcome) {
   if (interrupted()) stop(outcome);
-}
-
-void give_way() {
-  if (interrupted()) throw engine::Interrupted{};
 }
 
 }  // namespace ito::apps
