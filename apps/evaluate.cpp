@@ -9,9 +9,11 @@
 #include "apps/evaluation/report.h"
 #include "apps/evaluation/sides_npz.h"
 #include "apps/inputs/checkpoint.h"
+#include "apps/launch/launched.h"
 #include "data/celeba_files/celeba.h"
 #include "data/dataset.h"
 #include "data/pictures/crop.h"
+#include "engine/agreement.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/clock.h"
 
@@ -76,8 +78,11 @@ void fields(Options& o, Visit&& visit) {
   fields(o.device, visit);
 }
 
-void check_request(const Request& f) {
+void check_outputs(const Request& f) {
   check_output("--json", f.json), check_output("--html", f.html), check_output("--save-stats", f.save_stats);
+}
+
+void check_request(const Request& f) {
   if (!f.save_stats.empty() && fs::path(f.save_stats).extension() != ".npz")
     fail(cat("--save-stats ", f.save_stats, ": pytorch-fid recognises statistics by the ending .npz"));
   check_network_files(f.files);
@@ -123,37 +128,64 @@ void write_results(const Request& f, const EvaluationReport& report) {
     if (!file.empty()) std::cout << "wrote      " << file << "\n";
 }
 
-int evaluate_sides(Request f) {
-  f.evaluation.threads = f.sides.threads = f.device.threads;
+/// Error: ranks have opened different images; with the first difference.
+void check_ranks(kernels::Wire& ranks, engine::Device& device, const Side& generated, const Side* reference) {
+  engine::Facts facts = {{"version", version_text()}, {"device", device.name()}};
+  for (const Side* side : {&generated, reference}) {
+    if (!side) continue;
+    facts.emplace_back("images", side_text(*side));
+    for (const auto& [name, value] : side->identity.facts) facts.emplace_back(name, value);
+  }
+  engine::check_equal(ranks, facts);
+}
+
+EvaluationReport begin_report(const Request& f, const Side& generated, const Side* reference,
+                              const OpenedNetworks& opened, engine::Device& device) {
+  EvaluationReport report;
+  report.generated = &generated, report.reference = reference;
+  report.facts = opened.facts;
+  report.facts.emplace_back("seed", cat(f.evaluation.seed));
+  report.facts.emplace_back("on", where(device));
+  report.notes = opened.notes;
+  for (const Side* side : {&generated, reference})
+    if (side) report.notes.insert(report.notes.end(), side->notes.begin(), side->notes.end());
+  return report;
+}
+
+int evaluate_sides(Request f, Launched& launched) try {
+  constexpr double kStuckAfter = 600;  // seconds
+  f.evaluation.threads = f.sides.threads = launched.threads(f.device.threads);
   f.sides.seed = f.evaluation.seed;
   if (f.crop) f.sides.crop = name_of(*f.crop);
+  f.sides.by_machine = [&](const auto& work) { launched.one_by_machine(work); };
+  launched.by_first([&] { check_outputs(f); });
   check_request(f);
-  engine::Device device(device_options(f.device));
+  launched.watch(kStuckAfter, [] { return "before all was measured; nothing was written"; });
+  const engine::Backend backend = engine::choose_backend(f.device.device, launched.gpu());
+  engine::Device device(launched.device(f.device.threads, backend, f.device.conv));
   std::optional<Side> reference = open_file_of_arrays(f.reference, f.sides);
   Side generated = open_side(f.generated, f.sides, device);
   if (reference)
     check_comparable(generated, *reference);
   else if (!f.reference.empty())
     reference = open_reference(f, generated, device);
-  check_sampling(f, generated, reference ? &*reference : nullptr);
+  Side* const real = reference ? &*reference : nullptr;
+  check_ranks(launched.ranks(), device, generated, real);
+  check_sampling(f, generated, real);
   check_sides(f, generated);
   const OpenedNetworks opened = open_networks(f.files, device);
-
-  EvaluationReport report;
-  report.generated = &generated, report.reference = reference ? &*reference : nullptr;
-  report.facts = opened.facts;
-  report.facts.emplace_back("seed", cat(f.evaluation.seed));
-  report.facts.emplace_back("on", where(device));
-  report.notes = opened.notes;
-  for (const Side* side : {report.generated, report.reference})
-    if (side) report.notes.insert(report.notes.end(), side->notes.begin(), side->notes.end());
-  for (Side* side : {&generated, reference ? &*reference : nullptr})
+  EvaluationReport report = begin_report(f, generated, real, opened, device);
+  for (Side* side : {&generated, real})
     if (side && side->images) side->images->prepare();
   const double start = now();
-  report.evaluation = evaluate(generated, report.reference, opened.networks, f.evaluation);
-  std::cout << report_text(report) << "took       " << duration(now() - start) << "\n";
-  write_results(f, report);
+  report.evaluation = evaluate(generated, real, opened.networks, f.evaluation, launched.ranks());
+  launched.by_first([&] {
+    std::cout << report_text(report) << "took       " << duration(now() - start) << "\n";
+    write_results(f, report);
+  });
   return 0;
+} catch (const engine::Interrupted&) {
+  stop("nothing was written");
 }
 
 }  // namespace
@@ -161,7 +193,9 @@ int evaluate_sides(Request f) {
 
 int main(int argc, char** argv) {
   ito::apps::catch_interrupts();
-  return ito::apps::run_program<ito::apps::Request>(
-      "Measures generated images: FID, KID, precision and recall, diversity.", argc, argv,
-      ito::apps::evaluate_sides, ito::apps::kExitCodes);
+  return ito::apps::run_launched<ito::apps::Request>(
+      "Measures generated images: FID, KID, precision and recall, diversity. Several ranks (mpirun, srun) "
+      "share the "
+      "work.",
+      argc, argv, ito::apps::evaluate_sides, ito::apps::kExitCodes);
 }

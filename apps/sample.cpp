@@ -7,6 +7,7 @@
 #include "apps/console/program.h"
 #include "apps/console/stopping.h"
 #include "apps/console/terminal_picture.h"
+#include "apps/inputs/give_way.h"
 #include "apps/launch/launched.h"
 #include "apps/sampling/arrays.h"
 #include "apps/sampling/attribute_grid.h"

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "kernels/base/error.h"
-#include "kernels/base/interrupted.h"
 #include "kernels/wire.h"
 
 /// How the ranks of a run find out what the others have: each call is made by all of them.
@@ -50,7 +49,8 @@ struct Outcome {
 };
 Outcome agree(kernels::Wire&, int code, const std::string& text);
 
-using ito::Interrupted;
+/// Thrown out of work that the user interrupts; not a std::exception, which is a failure.
+struct Interrupted {};
 
 /// Does this rank's part of a work. If that is interrupted or fails anywhere, it does so everywhere: Interrupted on all
 /// ranks; else its own error where it failed, and FailedElsewhere on the others.

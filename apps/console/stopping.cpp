@@ -8,8 +8,6 @@
 #include <cstdint>
 #include <ctime>
 
-#include "kernels/base/interrupted.h"
-
 namespace ito::apps {
 
 namespace {
@@ -20,7 +18,6 @@ constexpr int64_t kSameKeystroke = 200;  // milliseconds
 std::atomic<int64_t> asked_at = 0;      // milliseconds; 0: not asked to stop
 std::string acknowledgement;            // made before signals are caught
 std::atomic<bool> acknowledges = true;  // by the handler
-std::atomic<bool> acknowledged = false;
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 int64_t milliseconds() {
@@ -29,9 +26,8 @@ int64_t milliseconds() {
   return int64_t(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000 + 1;
 }
 
-/// Once. Standard error may be closed; the work is saved all the same.
+/// Standard error may be closed; the work is saved all the same.
 void write_acknowledgement() {
-  if (acknowledged.exchange(true)) return;
   [[maybe_unused]] const ssize_t written =
       write(STDERR_FILENO, acknowledgement.data(), acknowledgement.size());
 }
@@ -70,8 +66,10 @@ void catch_interrupts(const char* meanwhile) {
 void acknowledge_later() { acknowledges = false; }
 
 void acknowledge_stop(int milliseconds_ago) {
+  static std::atomic<bool> written = false;
   const int64_t asked = asked_at;
-  if (asked != 0 && milliseconds() - asked >= milliseconds_ago) write_acknowledgement();
+  if (asked == 0 || milliseconds() - asked < milliseconds_ago || written.exchange(true)) return;
+  write_acknowledgement();
 }
 
 bool interrupted() { return asked_at.load(std::memory_order_relaxed) != 0; }
@@ -82,10 +80,6 @@ void stop(const std::string& outcome) {
 
 void stop_if_interrupted(const std::string& outcome) {
   if (interrupted()) stop(outcome);
-}
-
-void give_way() {
-  if (interrupted()) throw Interrupted{};
 }
 
 }  // namespace ito::apps

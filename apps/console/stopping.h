@@ -36,7 +36,5 @@ bool interrupted();
 [[noreturn]] void stop(const std::string& outcome);
 /// The same, if a signal asked to stop.
 void stop_if_interrupted(const std::string& outcome);
-/// Throws Interrupted if a signal asked to stop: for work that ranks share (engine::together).
-void give_way();
 
 }  // namespace ito::apps

@@ -5,9 +5,10 @@
 
 #include "apps/console/live_line.h"
 #include "apps/console/number_text.h"
-#include "apps/console/stopping.h"
 #include "apps/evaluation/features.h"
 #include "apps/evaluation/pixel_distance.h"
+#include "apps/evaluation/rounds.h"
+#include "apps/inputs/give_way.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
@@ -80,7 +81,7 @@ void add_kernel_distance(Evaluation& e, const SideFeatures& generated, const Sid
     LiveLine line;
     const double start = now();
     const auto progress = [&](int done, int total) {
-      stop_if_interrupted("nothing was written");
+      give_way();
       line.show(cat("KID        ", done, " of ", total, " subsets, ",
                     duration((now() - start) / done * (total - done)), " left"));
     };
@@ -150,21 +151,26 @@ PairImages read_pairs(const SideImages& source, const Pairs& pairs, size_t begin
   return images;
 }
 
-/// Calls `of(images, count, values)` for all pairs of a side, some at a time, with progress.
+/// Calls `of(images, count, values)` for all pairs of a side, some at a time, which ranks share, with progress.
 template <class F>
-model::MeanAndError over_pairs(const Side& side, const char* what, const EvaluationOptions& o, F&& of) {
+model::MeanAndError over_pairs(const Side& side, const char* what, const EvaluationOptions& o,
+                               kernels::Wire& ranks, F&& of) {
   const Pairs pairs = model::random_pairs(side.used, o.pairs, o.seed);
   const int threads = thread_count(o.threads);
-  std::vector<double> values(pairs.size());
+  std::vector<double> values;
   LiveLine line;
   const double start = now();
-  for (size_t begin = 0; begin < pairs.size(); begin += kPairsAtOnce) {
-    stop_if_interrupted("nothing was written");
-    const size_t end = std::min(pairs.size(), begin + kPairsAtOnce);
-    of(read_pairs(*side.images, pairs, begin, end, threads), end - begin, values.data() + begin);
-    line.show(cat(what, end, " of ", pairs.size(), " pairs of ", side.place(), ", ",
-                  duration((now() - start) / double(end) * double(pairs.size() - end)), " left"));
-  }
+  const auto make = [&](int64_t first, int64_t n, double* out) {
+    give_way();
+    of(read_pairs(*side.images, pairs, size_t(first), size_t(first + n), threads), size_t(n), out);
+  };
+  const auto take = [&](int64_t, int64_t n, const double* some) {
+    values.insert(values.end(), some, some + n);
+    const size_t done = values.size();
+    line.show(cat(what, done, " of ", pairs.size(), " pairs of ", side.place(), ", ",
+                  duration((now() - start) / double(done) * double(pairs.size() - done)), " left"));
+  };
+  in_rounds<double>(ranks, {int64_t(pairs.size()), kPairsAtOnce, 1}, make, take);
   return model::mean_and_error(values);
 }
 
@@ -187,7 +193,7 @@ void add_of_pairs(Evaluation& e, Figure figure, const Side& generated, const Sid
 }
 
 void add_diversity(Evaluation& e, const Side& generated, const Side* reference,
-                   const MetricNetworks& networks, const EvaluationOptions& o) {
+                   const MetricNetworks& networks, const EvaluationOptions& o, kernels::Wire& ranks) {
   const int64_t pairs = std::min(o.pairs, generated.used / 2);
   Figure diversity = figure("diversity", "Diversity (LPIPS)");
   diversity.missing = networks.lpips_missing;
@@ -195,7 +201,7 @@ void add_diversity(Evaluation& e, const Side& generated, const Side* reference,
     diversity.missing = "LPIPS needs images of at least 31 pixels a side";
   diversity.note = cat("mean of ", pairs, " pairs");
   add_of_pairs(e, diversity, generated, reference, [&](const Side& side) {
-    return over_pairs(side, "Diversity  ", o, [&](const PairImages& p, size_t count, double* values) {
+    return over_pairs(side, "Diversity  ", o, ranks, [&](const PairImages& p, size_t count, double* values) {
       const data::ImageSize size = side.images->size();
       networks.lpips(p.a.data(), p.b.data(), int64_t(count), size.height, size.width, values);
     });
@@ -207,7 +213,7 @@ void add_diversity(Evaluation& e, const Side& generated, const Side* reference,
   if (generated.images && shorter_side(*generated.images) < model::kMsSsim3LeastSide)
     similarity.missing = cat("images of at least ", model::kMsSsim3LeastSide, " pixels a side are needed");
   add_of_pairs(e, similarity, generated, reference, [&](const Side& side) {
-    return over_pairs(side, "MS-SSIM-3  ", o, [&](const PairImages& p, size_t count, double* values) {
+    return over_pairs(side, "MS-SSIM-3  ", o, ranks, [&](const PairImages& p, size_t count, double* values) {
       const size_t bytes = side.images->bytes();
       const data::ImageSize size = side.images->size();
       parallel_for(count, thread_count(o.threads), [&](size_t i) {
@@ -220,9 +226,9 @@ void add_diversity(Evaluation& e, const Side& generated, const Side* reference,
 }  // namespace
 
 Evaluation evaluate(const Side& generated, const Side* reference, const MetricNetworks& networks,
-                    const EvaluationOptions& options) {
+                    const EvaluationOptions& options, kernels::Wire& ranks) {
   Evaluation e;
-  FeatureWork work(networks, options);
+  FeatureWork work(networks, options, ranks);
   work.expect(generated);
   if (reference) work.expect(*reference);
   const SideFeatures ours = work.features_of(generated, false);
@@ -230,12 +236,20 @@ Evaluation evaluate(const Side& generated, const Side* reference, const MetricNe
   if (reference) real = work.features_of(*reference, true);
   work.end();
   const SideFeatures* const theirs = real ? &*real : nullptr;
-  add_frechet(e, ours, theirs);
-  add_kernel_distance(e, ours, theirs);
-  add_neighbours(e, ours, theirs);
-  add_diversity(e, generated, reference, networks, options);
-  add_scores(e, ours, theirs);
-  add_pixel_distance(e, generated, reference, options);
+  const auto by_first = [&](const std::function<void()>& add) {
+    engine::together(ranks, [&] {
+      give_way();
+      if (ranks.rank() == 0) add();
+    });
+  };
+  by_first([&] {
+    add_frechet(e, ours, theirs);
+    add_kernel_distance(e, ours, theirs);
+    add_neighbours(e, ours, theirs);
+  });
+  add_diversity(e, generated, reference, networks, options, ranks);
+  by_first([&] { add_scores(e, ours, theirs); });
+  add_pixel_distance(e, generated, reference, options, ranks);
   e.generated_statistics = ours.statistics;
   return e;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/evaluation/sides.h"
+#include "kernels/wire.h"
 
 /// What ./evaluate measures, apart from flags and files.
 namespace ito::apps {
@@ -58,9 +59,11 @@ struct Evaluation {
   std::vector<NearestPair> closest;  // ascending distance
 };
 
-/// Measures what can be measured, and notes why the rest cannot. `reference` may be null. Shows progress.
+/// Measures what can be measured, and notes why the rest cannot. `reference` may be null. Shows progress. Ranks all
+/// call it, with the same; they share what takes long, and rank 0 alone gets all figures. Throws engine::Interrupted,
+/// on all of them, if a signal asked one to stop.
 Evaluation evaluate(const Side& generated, const Side* reference, const MetricNetworks& networks,
-                    const EvaluationOptions& options);
+                    const EvaluationOptions& options, kernels::Wire& ranks = kernels::no_wire());
 
 /// n images of a side, evenly spread, or all if there are fewer: u8 [n, height, width, 3].
 std::vector<uint8_t> some_images(const Side& side, int64_t n, int threads);

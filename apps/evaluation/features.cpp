@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "apps/console/number_text.h"
-#include "apps/console/stopping.h"
+#include "apps/evaluation/rounds.h"
+#include "apps/inputs/give_way.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/error.h"
 #include "kernels/base/parallel.h"
@@ -36,7 +37,6 @@ void FeatureWork::expect(const Side& side) {
 }
 
 void FeatureWork::show(int64_t done_now) {
-  stop_if_interrupted("nothing was written");
   done_ += done_now;
   const double left = (now() - start_) / double(done_) * double(total_ - done_);
   line_.show(
@@ -57,27 +57,30 @@ void FeatureWork::extract(const Side& side, SideFeatures& result, std::vector<mo
   const size_t bytes = side.images->bytes();
   const auto [width, height] = side.images->size();
   std::vector<uint8_t> images(size_t(kImagesAtOnce) * bytes);
-  std::vector<float> features(size_t(kImagesAtOnce * kFeatures));
-  std::vector<float> logits(options_.inception_score ? size_t(kImagesAtOnce * kClasses) : 0);
   constexpr int kSplits = 10;
   std::optional<model::InceptionScore> score;
   if (options_.inception_score && side.used >= kSplits) score.emplace(side.used, kClasses, kSplits);
   if (start_ == 0) start_ = now();
-  for (int64_t begin = 0; begin < side.used; begin += kImagesAtOnce) {
-    const int64_t n = std::min(kImagesAtOnce, side.used - begin);
+  // A chunk's features, and then its logits.
+  const auto make = [&, height = height, width = width](int64_t first, int64_t n, float* out) {
+    give_way();
     parallel_for(size_t(n), thread_count(options_.threads),
-                 [&](size_t i) { side.images->read(begin + int64_t(i), images.data() + i * bytes); });
-    networks_.inception(images.data(), n, height, width, features.data(), score ? logits.data() : nullptr);
+                 [&](size_t i) { side.images->read(first + int64_t(i), images.data() + i * bytes); });
+    networks_.inception(images.data(), n, height, width, out, score ? out + n * kFeatures : nullptr);
+  };
+  const auto take = [&](int64_t first, int64_t n, const float* features) {
+    if (!collects()) return;
     for (int64_t i = 0; i < n; ++i) {
-      const float* const row = features.data() + i * kFeatures;
-      const size_t half = sums.size() == 2 && second_half[size_t(begin + i)];
+      const float* const row = features + i * kFeatures;
+      const size_t half = sums.size() == 2 && second_half[size_t(first + i)];
       sums[half].add({row, 1, kFeatures});
-      keep(result, row, begin + i, side.used);
+      keep(result, row, first + i, side.used);
     }
-    if (score) score->add(logits.data(), n);
+    if (score) score->add(features + n * kFeatures, n);
     show(n);
-  }
-  if (score) result.score = score->result();
+  };
+  in_rounds<float>(ranks_, {side.used, kImagesAtOnce, score ? kFeatures + kClasses : kFeatures}, make, take);
+  if (score && collects()) result.score = score->result();
 }
 
 SideFeatures FeatureWork::features_of(const Side& side, bool halves) {
@@ -91,8 +94,10 @@ SideFeatures FeatureWork::features_of(const Side& side, bool halves) {
     return result;
   }
   result.columns = from_network ? kFeatures : side.features->width;
+  if (!from_network && !collects()) return result;
   const bool two = halves && side.used >= 4;
-  std::vector<model::FeatureSums> sums(two ? 2 : 1, model::FeatureSums(result.columns));
+  std::vector<model::FeatureSums> sums;
+  if (collects()) sums.assign(two ? 2 : 1, model::FeatureSums(result.columns));
   const std::vector<char> second_half = random_half(side.used, options_.seed);
   if (from_network) {
     extract(side, result, sums, second_half);
@@ -103,6 +108,7 @@ SideFeatures FeatureWork::features_of(const Side& side, bool halves) {
       keep(result, row, i, side.used);
     }
   }
+  if (!collects()) return result;
   if (two) {
     for (model::FeatureSums& half : sums) result.halves.push_back(half.statistics());
     sums[0].merge(sums[1]);

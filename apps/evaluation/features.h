@@ -27,14 +27,15 @@ struct SideFeatures {
   model::FeatureRows rows() const { return {values.data(), kept, columns}; }
 };
 
-/// Computes features by the network, a few images at a time: their sums, and for at most `pairwise` images keeps the
-/// features themselves. One line of progress for both sides.
+/// Computes features by the network, a few images at a time, which ranks share: their sums, and for at most `pairwise`
+/// images keeps the features themselves. One line of progress for both sides.
 class FeatureWork {
  public:
-  FeatureWork(const MetricNetworks& networks, const EvaluationOptions& options)
-      : networks_(networks), options_(options) {}
+  FeatureWork(const MetricNetworks& networks, const EvaluationOptions& options, kernels::Wire& ranks)
+      : networks_(networks), options_(options), ranks_(ranks) {}
   /// Announces a side, so that the time left can be shown.
   void expect(const Side& side);
+  /// All ranks call it, and rank 0 gets them; the others know what is missing.
   SideFeatures features_of(const Side& side, bool halves);
   void end() { line_.end(); }
 
@@ -43,9 +44,11 @@ class FeatureWork {
                const std::vector<char>& second_half);
   void keep(SideFeatures& result, const float* features, int64_t image, int64_t count) const;
   void show(int64_t done_now);
+  bool collects() const { return ranks_.rank() == 0; }
 
   const MetricNetworks& networks_;
   const EvaluationOptions& options_;
+  kernels::Wire& ranks_;
   int64_t total_ = 0, done_ = 0;
   double start_ = 0;
   LiveLine line_;

@@ -1,7 +1,8 @@
 #include "apps/evaluation/pixel_distance.h"
 
-#include "apps/console/stopping.h"
 #include "apps/evaluation/features.h"
+#include "apps/evaluation/rounds.h"
+#include "apps/inputs/give_way.h"
 #include "kernels/base/parallel.h"
 #include "model/metrics/frechet.h"
 #include "model/metrics/pixel_features.h"
@@ -17,24 +18,25 @@ struct Halves {
   FeatureSums first{kPixelFeatures}, second{kPixelFeatures};
 };
 
-Halves sums_of(const Side& side, const EvaluationOptions& o) {
-  constexpr int64_t kAtOnce = 512;
+Halves sums_of(const Side& side, const EvaluationOptions& o, kernels::Wire& ranks) {
+  constexpr int64_t kAtOnce = 64;
   const auto [width, height] = side.images->size();
   const std::vector<char> second = random_half(side.used, o.seed);
-  std::vector<float> features(size_t(kAtOnce * kPixelFeatures));
   Halves sums;
-  for (int64_t begin = 0; begin < side.used; begin += kAtOnce) {
-    stop_if_interrupted("nothing was written");
-    const int64_t n = std::min(kAtOnce, side.used - begin);
-    parallel_for(size_t(n), thread_count(o.threads), [&, height = height, width = width](size_t i) {
+  const auto make = [&, height = height, width = width](int64_t first, int64_t n, float* out) {
+    give_way();
+    parallel_for(size_t(n), thread_count(o.threads), [&](size_t i) {
       std::vector<uint8_t> image(side.images->bytes());
-      side.images->read(begin + int64_t(i), image.data());
-      model::pixel_features(image.data(), height, width, features.data() + i * kPixelFeatures);
+      side.images->read(first + int64_t(i), image.data());
+      model::pixel_features(image.data(), height, width, out + i * kPixelFeatures);
     });
+  };
+  const auto take = [&](int64_t first, int64_t n, const float* features) {
     for (int64_t i = 0; i < n; ++i)
-      (second[size_t(begin + i)] ? sums.second : sums.first)
-          .add({features.data() + i * kPixelFeatures, 1, kPixelFeatures});
-  }
+      (second[size_t(first + i)] ? sums.second : sums.first)
+          .add({features + i * kPixelFeatures, 1, kPixelFeatures});
+  };
+  in_rounds<float>(ranks, {side.used, kAtOnce, kPixelFeatures}, make, take);
   return sums;
 }
 
@@ -49,7 +51,7 @@ std::string lack(const Side& side) {
 }  // namespace
 
 void add_pixel_distance(Evaluation& e, const Side& generated, const Side* reference,
-                        const EvaluationOptions& o) {
+                        const EvaluationOptions& o, kernels::Wire& ranks) {
   Figure distance, floor;
   distance.key = "fd_pixels8", distance.label = "FD-pixels8";
   floor.key = "fd_pixels8_floor", floor.label = "FD-pixels8 floor";
@@ -58,7 +60,7 @@ void add_pixel_distance(Evaluation& e, const Side& generated, const Side* refere
   if (distance.missing.empty()) distance.missing = lack(*reference);
   floor.missing = distance.missing;
   if (distance.missing.empty()) {
-    Halves ours = sums_of(generated, o), real = sums_of(*reference, o);
+    Halves ours = sums_of(generated, o, ranks), real = sums_of(*reference, o, ranks);
     ours.first.merge(ours.second);
     if (reference->used >= 4) {
       floor.value = frechet_distance(real.first.statistics(), real.second.statistics());

@@ -33,21 +33,23 @@ class RunFid {
   int64_t count() const { return int64_t(numbers_.size()); }
 
   /// Draws images and computes their FID; nothing if the user interrupts. The reference is computed only once. The
-  /// trainer must be paused.
+  /// trainer must be paused. The device's ranks all call it, and share the images; each gets the FID, or nothing if a
+  /// signal came to one of them.
   std::optional<double> measure(model::Trainer&, LiveLine&);
 
  private:
-  /// Statistics of images 0..count-1, which `read` writes one after another; nothing if interrupted.
+  double time_network() const;
+  /// Statistics of images 0..count-1, which `read` writes; on rank 0.
   template <class Read>
-  std::optional<model::FeatureStatistics> look(const char* what, LiveLine&, const Read& read) const;
+  model::FeatureStatistics look(const char* what, LiveLine&, const Read& read) const;
 
   engine::Device& device_;
   Options options_;
   const model::ImageSet images_;
   std::vector<int64_t> numbers_;  // of the images of the reference
   OpenedNetworks opened_;
-  double seconds_per_image_ = 0;  // of the network
-  std::optional<model::FeatureStatistics> reference_;
+  double seconds_per_image_ = 0;                       // of the network, on all ranks together
+  std::optional<model::FeatureStatistics> reference_;  // empty on the other ranks
 };
 
 }  // namespace ito::apps

@@ -2,18 +2,23 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <numeric>
+#include <sstream>
 
 #include "apps/console/live_line.h"
 #include "apps/console/number_text.h"
-#include "apps/console/stopping.h"
+#include "apps/evaluation/rounds.h"
 #include "apps/evaluation/sides_npz.h"
+#include "apps/inputs/give_way.h"
 #include "apps/inputs/pictures.h"
 #include "apps/inputs/samples.h"
 #include "data/celeba_files/celeba.h"
 #include "data/pictures/file_kind.h"
 #include "data/pictures/folder.h"
+#include "engine/agreement.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/hash.h"
 #include "kernels/base/parallel.h"
 #include "kernels/base/philox.h"
 #include "model/diffusion/sampler.h"
@@ -104,7 +109,7 @@ class DrawnImages : public SideImages {
     const double start = now();
     pixels_ = model::sample_images(device_, guided_.denoiser(), plan_, {size().height, size().width, 3},
                                    seeds, [&](double done) {
-                                     stop_if_interrupted("nothing was written");
+                                     give_way();
                                      line.show(cat("sampling   ", part_done(done, now() - start)));
                                    });
   }
@@ -122,41 +127,82 @@ class DrawnImages : public SideImages {
   std::vector<uint8_t> pixels_;
 };
 
+/// What decoding the pictures gives.
+struct Looks {
+  std::vector<data::ImageSize> sizes;
+  std::map<int64_t, std::string> reasons;  // of those that cannot be read
+};
+
+/// The size of a picture, or the reason why it cannot be read.
+data::ImageSize look_at(const data::ImageList& list, const std::string& name, const SideOptions& o,
+                        std::string& reason) {
+  try {
+    const std::vector<uint8_t> bytes = list.source->read(name);
+    reason = data::other_format({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
+    if (!reason.empty()) return {};
+    const data::Image image =
+        data::decode_image(bytes.data(), bytes.size(), list.source->place(name), o.orientation);
+    return {image.width, image.height};
+  } catch (const Error& error) {
+    reason = error.what();
+    return {};
+  }
+}
+
+/// All ranks' reasons, on every one of them.
+std::map<int64_t, std::string> gathered(kernels::Wire& ranks, const std::map<int64_t, std::string>& own) {
+  constexpr char kEnd = '\0';
+  std::string text;
+  for (const auto& [picture, reason] : own) text += cat(picture) + kEnd + reason + kEnd;
+  std::map<int64_t, std::string> all;
+  for (const std::string& of_rank : engine::gather_texts(ranks, text)) {
+    std::istringstream parts(of_rank);
+    for (std::string picture, reason;
+         std::getline(parts, picture, kEnd) && std::getline(parts, reason, kEnd);)
+      all[std::stoll(picture)] = reason;
+  }
+  return all;
+}
+
+/// Decodes all pictures, which ranks share.
+Looks look_at_all(const data::ImageList& list, const std::vector<int64_t>& numbers, const SideOptions& o,
+                  kernels::Wire& ranks) {
+  constexpr int64_t kAtOnce = 64;
+  const auto count = int64_t(numbers.size());
+  Looks looks;
+  std::map<int64_t, std::string> own;
+  LiveLine line;
+  const auto make = [&](int64_t first, int64_t n, data::ImageSize* sizes) {
+    give_way();
+    std::vector<std::string> reasons(static_cast<size_t>(n));
+    parallel_for(reasons.size(), thread_count(o.threads), [&](size_t i) {
+      sizes[i] = look_at(list, list.names[size_t(numbers[size_t(first) + i])], o, reasons[i]);
+    });
+    for (int64_t i = 0; i < n; ++i)
+      if (!reasons[size_t(i)].empty()) own[first + i] = reasons[size_t(i)];
+  };
+  const auto take = [&](int64_t first, int64_t n, const data::ImageSize* sizes) {
+    looks.sizes.insert(looks.sizes.end(), sizes, sizes + n);
+    line.show(cat("checking   ", thousands(first + n), " of ", thousands(count), " pictures"));
+  };
+  in_rounds<data::ImageSize>(ranks, {count, kAtOnce, 1}, make, take);
+  line.end();
+  looks.reasons = gathered(ranks, own);
+  return looks;
+}
+
 /// Decodes every picture once, so that no damaged one ends hours of work; this takes little time compared with the
 /// network's. As in training, up to one unreadable picture in data::kTolerated is left out, and named. Error: more than
 /// that; pictures of several sizes.
 Checked checked_pictures(const data::ImageList& list, const std::vector<int64_t>& numbers,
-                         const SideOptions& o, std::vector<data::SkippedFile>& left_out) {
-  constexpr size_t kAtOnce = 512;
-  std::vector<data::ImageSize> sizes(numbers.size());
-  std::vector<std::string> reasons(numbers.size());
-  const auto look = [&](size_t i) {
-    const std::string& name = list.names[size_t(numbers[i])];
-    try {
-      const std::vector<uint8_t> bytes = list.source->read(name);
-      reasons[i] = data::other_format({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
-      if (!reasons[i].empty()) return;
-      const data::Image image =
-          data::decode_image(bytes.data(), bytes.size(), list.source->place(name), o.orientation);
-      sizes[i] = {image.width, image.height};
-    } catch (const Error& error) {
-      reasons[i] = error.what();
-    }
-  };
-  LiveLine line;
-  for (size_t begin = 0; begin < numbers.size(); begin += kAtOnce) {
-    stop_if_interrupted("nothing was written");
-    const size_t end = std::min(numbers.size(), begin + kAtOnce);
-    parallel_for(end - begin, thread_count(o.threads), [&](size_t i) { look(begin + i); });
-    line.show(
-        cat("checking   ", thousands(int64_t(end)), " of ", thousands(int64_t(numbers.size())), " pictures"));
-  }
-  line.end();
+                         const SideOptions& o, kernels::Wire& ranks,
+                         std::vector<data::SkippedFile>& left_out) {
+  const auto [sizes, reasons] = look_at_all(list, numbers, o, ranks);
   Checked result;
   for (size_t i = 0; i < numbers.size(); ++i) {
     const std::string& name = list.names[size_t(numbers[i])];
-    if (!reasons[i].empty()) {
-      left_out.push_back({name, reasons[i]});
+    if (const auto reason = reasons.find(int64_t(i)); reason != reasons.end()) {
+      left_out.push_back({name, reason->second});
       continue;
     }
     if (result.numbers.empty()) result.size = sizes[i];
@@ -213,11 +259,16 @@ void heed_sample_note(const SampleNote& note, data::ImageList& list, Side& side)
 }
 
 /// Any folder or zip, its images as they are.
-void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, const SideOptions& o) {
+void open_plain(Side& side, const std::shared_ptr<const data::ImageList>& list, const SideOptions& o,
+                kernels::Wire& ranks) {
   side.identity.kind = "folder";
   side.notes.insert(side.notes.end(), list->notes.begin(), list->notes.end());
   side.available = int64_t(list->names.size());
-  Checked checked = checked_pictures(*list, chosen_images(side.available, o), o, side.left_out);
+  Hash names;
+  for (const std::string& name : list->names) names.add(name);
+  engine::check_equal(ranks, {{cat("the names of the pictures in ", side.place()),
+                               cat(side.available, " names, hash ", hex(names.value()))}});
+  Checked checked = checked_pictures(*list, chosen_images(side.available, o), o, ranks, side.left_out);
   side.used = int64_t(checked.numbers.size());
   side.images = std::make_shared<PlainImages>(list, std::move(checked), o.orientation);
 }
@@ -229,7 +280,9 @@ void open_cut(Side& side, const std::string& crop, const std::string& size_wante
   options.split = o.split, options.crop = crop, options.cache_dir = o.cache;
   options.height = size.height, options.width = size.width, options.threads = o.threads;
   options.orientation = o.orientation;
-  data::Dataset images = open_pictures(side.place(), options);
+  std::optional<data::Dataset> opened;
+  o.by_machine([&] { opened.emplace(open_pictures(side.place(), options)); });
+  data::Dataset& images = *opened;
   side.identity.kind = images.kind(), side.identity.split = images.split();
   // The whole pictures of a folder may show anything.
   if (images.kind() != "folder" || images.crop() != "none") side.identity.crop = images.crop();
@@ -242,15 +295,17 @@ void open_cut(Side& side, const std::string& crop, const std::string& size_wante
 }
 
 /// Images that have the wanted size already are taken as they are.
-void open_folder(Side& side, const SideOptions& o) {
+void open_folder(Side& side, const SideOptions& o, kernels::Wire& ranks) {
   const auto list = std::make_shared<data::ImageList>(data::list_folder(side.place()));
   if (const auto note = fs::is_directory(side.place()) ? read_sample_note(side.place()) : std::nullopt) {
     heed_sample_note(*note, *list, side);
-    return open_plain(side, list, o);
+    return open_plain(side, list, o, ranks);
   }
   const std::string wanted = !o.size.empty() || o.crop.empty() ? o.size : o.known_size.value_or("64");
-  if (wanted.empty()) return open_plain(side, list, o);
-  if (have_size(*list, data::parse_image_size(wanted), o.orientation)) return open_plain(side, list, o);
+  const bool as_they_are =
+      wanted.empty() ||
+      (ranks.rank() == 0 && have_size(*list, data::parse_image_size(wanted), o.orientation));
+  if (engine::broadcast_value(ranks, as_they_are)) return open_plain(side, list, o, ranks);
   open_cut(side, o.crop, wanted, o);
 }
 
@@ -303,15 +358,19 @@ std::optional<int64_t> width_for_fid(const Side& side) {
   return side.statistics ? std::optional(side.statistics->dimensions()) : width_of_rows(side);
 }
 
-/// The checkpoint that a folder is, or a run's newest.
-std::optional<fs::path> checkpoint_at(const fs::path& place) {
+/// The checkpoint that a folder is, or a run's newest: rank 0's, since a run under way may have a newer one a moment
+/// later.
+std::optional<fs::path> checkpoint_at(const fs::path& place, kernels::Wire& ranks) {
   if (fs::exists(place / "unet" / "config.json")) return place;
-  if (fs::is_directory(place / "checkpoints")) {
-    auto newest = model::newest_checkpoint(place);
+  if (!fs::is_directory(place / "checkpoints")) return std::nullopt;
+  std::string found;
+  engine::together(ranks, [&] {
+    if (ranks.rank() > 0) return;
+    const auto newest = model::newest_checkpoint(place);
     if (!newest) fail(cat(place.string(), ": the run has no checkpoint yet"));
-    return newest;
-  }
-  return std::nullopt;
+    found = newest->string();
+  });
+  return engine::broadcast_text(ranks, found);
 }
 
 }  // namespace
@@ -348,13 +407,13 @@ Side open_side(const std::string& place, const SideOptions& options, engine::Dev
   if (std::optional<Side> arrays = open_file_of_arrays(place, options)) return std::move(*arrays);
   Side side;
   side.identity.place = place;
-  if (const std::optional<fs::path> checkpoint = checkpoint_at(place)) {
+  if (const std::optional<fs::path> checkpoint = checkpoint_at(place, device.ranks())) {
     open_checkpoint(side, *checkpoint, options, device);
   } else if (!data::find_celeba(place).empty()) {
     open_cut(side, options.crop.empty() ? options.known_crop.value_or("") : options.crop,
              options.size.empty() ? options.known_size.value_or("64") : options.size, options);
   } else {
-    open_folder(side, options);
+    open_folder(side, options, device.ranks());
   }
   check_enough(side);
   note_left_out(side);

@@ -28,6 +28,8 @@ struct SideOptions {
   model::SamplerOptions sampler;  // of checkpoints
   GuidanceRequest guidance;       // of checkpoints
   int threads = 0;
+  /// Runs work that leaves files on this machine's disk: where several ranks are on it, one after another.
+  std::function<void(const std::function<void()>&)> by_machine = [](const auto& work) { work(); };
 };
 
 /// The images of a side, all of one size.
@@ -81,8 +83,9 @@ std::vector<int64_t> chosen_images(int64_t available, const SideOptions& options
 
 /// Opens a checkpoint or a run (its newest checkpoint), an .npz, CelebA in any form, or a folder or zip of images.
 /// These are read at their own size unless another is asked for, and are all decoded once as a test. Nothing is
-/// generated yet. Error: none of these; fewer than two images; images of different sizes (named); more than one in
-/// twenty unreadable; what the readers report.
+/// generated yet. The device's ranks all call it; they share the test, and take rank 0's choice of a checkpoint. Error:
+/// none of these; fewer than two images; images of different sizes (named); more than one in twenty unreadable; ranks
+/// find different images; what the readers report. Throws engine::Interrupted if a signal asked to stop.
 Side open_side(const std::string& place, const SideOptions& options, engine::Device& device);
 
 /// Opens an .npz, which takes only a moment; nothing if the place is anything else.

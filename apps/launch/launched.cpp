@@ -143,7 +143,11 @@ std::optional<std::string> Launched::failed(const std::string& line) {
   }
   const auto first = std::find(lines->begin(), lines->end(), (*lines)[size_t(rank())]);
   if (first - lines->begin() < rank()) return {};
-  return std::equal(lines->begin() + 1, lines->end(), lines->begin()) ? line : own;
+  // An error of rank 0 and no other is one of the work that it does for all (by_first).
+  const bool is_shared = std::all_of(lines->begin(), lines->end(), [&](const std::string& other) {
+    return other.empty() || other == lines->front();
+  });
+  return is_shared && rank() == 0 ? line : own;
 }
 
 std::string ranks_text(const kernels::Wire& ranks) {

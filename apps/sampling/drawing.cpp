@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "apps/console/stopping.h"
+#include "apps/inputs/give_way.h"
 #include "data/pictures/contact_sheet.h"
 #include "engine/agreement.h"
 #include "engine/io/atomic_file.h"

@@ -41,10 +41,10 @@ struct Made {
 };
 
 /// Draws chunk by chunk and writes each chunk's images as soon as they are there, into a folder that exists. Every
-/// image in it is listed in samples.json, whenever this is killed. The device's ranks all call it and share the
-/// chunks: each draws and writes one of every round, and rank 0 writes the note. A signal to one of them ends the
-/// drawing on all; the images of the rounds before are kept. `progress` is called again and again with the part of all
-/// work that is done.
+/// image in it is listed in samples.json, whenever this is killed. The device's ranks all call it and share the chunks:
+/// each draws and writes one of every round, and rank 0 writes the note. A signal to one of them ends the drawing on
+/// all; the images of the rounds before are kept. `progress` is called again and again with the part of all work that
+/// is done.
 Made draw(engine::Device&, Drawing&, const model::SampleProgress& progress);
 
 /// strip.png: a row for each image of the first chunk, its states and itself. Returns how many rows; with none there is
