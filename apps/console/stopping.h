@@ -23,9 +23,9 @@ class Stopped : public Error {
 };
 
 /// From here on the first Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP is acknowledged at once on standard error and raises a
-/// flag, so that work can be saved; a second Ctrl-C or SIGTERM, a moment later, ends at once with 130. A signal that is ignored
-/// already (nohup; SIGINT of what a script has put into the background) stays so. Writing to a pipe
-/// whose reader has left (SIGPIPE) ends nothing. `meanwhile`: what is done until then.
+/// flag, so that work can be saved; a second Ctrl-C or SIGTERM, a moment later, ends at once with 130. A signal that is
+/// ignored already (nohup; SIGINT of what a script has put into the background) stays so. Writing to a pipe whose
+/// reader has left (SIGPIPE) ends nothing. `meanwhile`: what is done until then.
 void catch_interrupts(const char* meanwhile = "saving what is done");
 /// Signals are no longer acknowledged as they come: the program calls acknowledge_stop.
 void acknowledge_later();
