@@ -118,7 +118,7 @@ TEST_CASE("a step of srun whose variables make no sense") {
 
 TEST_CASE("a batch script, an interactive shell and an allocation of several tasks: alone, with a warning") {
   const std::string warning =
-      "SLURM has reserved 7 tasks, of which this uses one; for all: srun --mpi=pmix ./train";
+      "SLURM has reserved 7 tasks, of which this uses one; for all: SLURM_MPI_TYPE=pmix srun ./train";
   // The steps that SLURM numbers itself: batch script, external, interactive.
   for (const char* step : {"4294967291", "4294967292", "4294967290"}) {
     const Variables variables = with(kStep, {{"SLURM_STEP_ID", step}, {"SLURM_PROCID", "0"}});
