@@ -63,6 +63,7 @@ TEST_CASE("1, 2 and 4 ranks write the same checkpoints, averages, grids and loss
     CAPTURE(std::string(name_of(precision)));
     SmallRun run = shared_run();
     run.options.precision = precision;
+    run.options.learn_weighting = precision == Precision::f32;
     const TempFolder place(memory_folder());
     train(run, 1, place / "1");
     const auto want = traces_of(place / "1");

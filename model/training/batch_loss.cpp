@@ -115,7 +115,7 @@ BatchLoss batch_loss(engine::Device& device, const TrainingOptions& options, con
     return {error, error};
   }
   Tensor error(device, {1}, DType::f32);
-  const double share = 1 / double(samples.weight.count());
+  const double share = 1 / (double(options.batch) * options.accumulate);
   return {error, gaussian_nll(f, target, weight, (*u)(batch.part(samples.c_noise)), share, error)};
 }
 

@@ -28,8 +28,8 @@ struct DescribedSamples {
 /// the distance of pair i (consistency.h).
 struct BatchLoss {
   engine::Tensor error;  // sum_i weight[i] |F(input[i]; c_noise[i]) - target[i]|^2
-  engine::Tensor
-      learned;  // what gradients are of: sum_i e^{-u(c_noise[i])} of that + u(c_noise[i]) / samples
+  /// What gradients are of: sum_i e^{-u(c_noise[i])} of that + u(c_noise[i]) / (a step's samples, of all ranks).
+  engine::Tensor learned;
 };
 
 /// Over samples first .. first + n; u: null without.
