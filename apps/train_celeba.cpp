@@ -287,6 +287,20 @@ std::string where_training_is(const std::string& out, int64_t step) {
                  : "there is no checkpoint yet; the same command begins again");
 }
 
+/// The run's folder, which rank 0 makes and locks.
+model::RunFolder open_folder(const Launched& launched, const std::string& out, const RunData& data) {
+  std::optional<model::RunFolder> folder;
+  engine::together(launched.ranks(), [&] {
+    if (launched.writes()) {
+      folder.emplace(model::RunFolder(out));
+      begin_run_data(out, data);
+    } else {
+      folder.emplace(model::RunFolder::of_rank_0(out));
+    }
+  });
+  return std::move(*folder);
+}
+
 int train(const Flags& flags, Launched& launched) {
   TrainingRequest request = training_request(flags);
   request.threads = launched.threads(request.threads);
@@ -328,16 +342,7 @@ int train(const Flags& flags, Launched& launched) {
   const std::string out = run_path(request);
   std::atomic<int64_t> step = 0;
   launched.watch(request.stuck_after, [&] { return where_training_is(out, step); });
-  std::optional<model::RunFolder> opened_folder;
-  engine::together(device.ranks(), [&] {
-    if (launched.writes()) {
-      opened_folder.emplace(model::RunFolder(out));
-      begin_run_data(out, data);
-    } else {
-      opened_folder.emplace(model::RunFolder::of_rank_0(out));
-    }
-  });
-  const model::RunFolder& folder = *opened_folder;
+  const model::RunFolder folder = open_folder(launched, out, data);
   LiveLine line;
   model::SessionHooks hooks;
   hooks.saved = [&](const std::filesystem::path&) { write_run_data(out, data); };

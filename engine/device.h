@@ -70,7 +70,8 @@ class Device {
   /// How convolutions and matrix products are computed: passed to each call of their kernels.
   kernels::ConvPolicy& conv_policy() { return conv_policy_; }
   /// Before work that all ranks share: what is fastest is measured by rank 0, which runs `once` for that, and the
-  /// others take its plan, since results depend on it. Does nothing where nothing is measured, or there are no other ranks.
+  /// others take its plan, since results depend on it. Does nothing where nothing is measured, or there are no other
+  /// ranks.
   void share_conv_plan(const std::function<void()>& once);
 
   Backend backend() const { return backend_; }
