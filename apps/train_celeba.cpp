@@ -80,6 +80,11 @@ std::string progress_text(const model::Progress& p) {
              p.skipped ? cat("   ", p.skipped, " skipped") : "");
 }
 
+/// Throws Stopped on all ranks if a signal asked one of them to stop.
+void stop_together(kernels::Wire& ranks, const std::string& outcome) {
+  if (engine::agree(ranks, interrupted() ? 1 : 0, "").code) stop(outcome);
+}
+
 /// Prints options, memory and time of a run, without writing anything: memory from a dry run of a step, time from three
 /// real steps.
 int dry_run(const TrainingRequest& f, engine::Device& device, model::Trainer& trainer,
@@ -89,7 +94,7 @@ int dry_run(const TrainingRequest& f, engine::Device& device, model::Trainer& tr
   const model::TrainingOptions& o = trainer.options();
   double best = INFINITY;
   for (int i = 0; i < 4; ++i) {
-    engine::together(device.ranks(), [] { stop_if_interrupted("the dry run is not done"); });
+    stop_together(device.ranks(), "the dry run is not done");
     const double before = now();
     trainer.step();
     if (i) best = std::min(best, now() - before);
@@ -122,7 +127,7 @@ double probe(engine::Device& device, const model::TrainingOptions& options, cons
   int steps = 0;
   // Rank 0's clock decides for all.
   while (engine::broadcast_value(device.ranks(), steps < 3 || now() - start < seconds)) {
-    engine::together(device.ranks(), [] { stop_if_interrupted("nothing was learned in the probe"); });
+    stop_together(device.ranks(), "nothing was learned in the probe");
     trainer.advance();
     ++steps;
   }
@@ -302,8 +307,8 @@ int train(const Flags& flags, Launched& launched) {
   }
 
   const std::string out = run_path(request);
-  std::atomic<int64_t> step = 0;
-  launched.watch(request.stuck_after, [&] { return where_training_is(out, step); });
+  const auto step = std::make_shared<std::atomic<int64_t>>(0);  // the watch may outlive this function
+  launched.watch(request.stuck_after, [out, step] { return where_training_is(out, *step); });
   const model::RunFolder folder = open_run(device.ranks(), out, data);
   LiveLine line;
   model::SessionHooks hooks;
@@ -315,7 +320,7 @@ int train(const Flags& flags, Launched& launched) {
     std::cout << "note       " << text << std::endl;
   };
   hooks.report = [&](const model::Progress& p) {
-    step = p.step;
+    *step = p.step;
     line.show(progress_text(p));
   };
   hooks.write_grid = [&](const std::filesystem::path& path, const Grids& grids, int count) {

@@ -126,7 +126,7 @@ class Launch {
     return found;
   }
   void end_all() {
-    for (const char* name : {"train_celeba", "mpirun"})
+    for (const char* name : {"train_celeba", "sample", "evaluate", "mpirun"})
       for (const auto& [process, rank] : processes(name)) kill(process, SIGKILL);
     kill(-id_, SIGKILL);
     wait_for(id_);

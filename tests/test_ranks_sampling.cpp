@@ -5,8 +5,9 @@
 #include <thread>
 
 #include "evaluation_helpers.h"
-#include "mpi_run.h"
+#include "mpi_program.h"
 #include "small_run.h"
+#include "tests/program.h"
 
 /// ./sample and ./evaluate under mpirun: what several ranks write is what one writes.
 namespace ito::tests {
@@ -24,7 +25,10 @@ struct DrawFolder : TempFolder {
     run.train(path() / "run");
   }
   Ended alone(const std::string& command) const { return run_program(path(), command); }
-  Ended ranks(const std::string& command) const { return MpiRun(path(), kRanks, command).wait(); }
+  Launch start_ranks(const std::string& command) const {
+    return Launch(path(), "ranks", kMpirun + "-n " + std::to_string(kRanks) + " " ITO_APP_DIR "/" + command);
+  }
+  LaunchEnd ranks(const std::string& command) const { return start_ranks(command).end(); }
   std::string file(const std::string& name) const { return io::read_file(path() / name); }
 };
 
@@ -44,7 +48,7 @@ TEST_CASE("ranks draw what one draws: pictures, grid, strip, note and numbers") 
   const std::string command = kDraw + "--seeds 3-20,30-36 --strip 2 ";
   const Ended one = place.alone(command + "--npy one.npy --out one");
   REQUIRE(one.code == 0);
-  const Ended three = place.ranks(command + "--npy three.npy --out three");
+  const LaunchEnd three = place.ranks(command + "--npy three.npy --out three");
   CAPTURE(three.err);
   REQUIRE(three.code == 0);
   CHECK(contents_of(place / "three") == contents_of(place / "one"));
@@ -55,7 +59,7 @@ TEST_CASE("ranks draw what one draws: pictures, grid, strip, note and numbers") 
   // A folder that is not to be written is refused once, by rank 0.
   fs::create_directories(place / "own");
   write_pictures(place / "own", 0, 1);
-  const Ended refused = place.ranks(kDraw + "--out own");
+  const LaunchEnd refused = place.ranks(kDraw + "--out own");
   CHECK(refused.code == 1);
   const size_t first = refused.err.find("holds pictures that ./sample did not make");
   CHECK(first != std::string::npos);
@@ -64,10 +68,10 @@ TEST_CASE("ranks draw what one draws: pictures, grid, strip, note and numbers") 
 
 TEST_CASE("a signal to the ranks keeps what one would have made until then") {
   const DrawFolder place;
-  MpiRun run(place.path(), kRanks, kDraw + "--count 100000 --out cut --npy cut.npy");
+  Launch run = place.start_ranks(kDraw + "--count 100000 --out cut --npy cut.npy");
   REQUIRE(appears(place / "cut/000017.png"));
-  run.send(SIGUSR1);
-  const Ended cut = run.wait();
+  kill(run.id(), SIGUSR1);  // which mpirun forwards to all ranks
+  const LaunchEnd cut = run.end();
   CAPTURE(cut.err);
   CHECK(cut.code == 75);
   CHECK(contains(cut.out, "stopped; wrote      cut/grid.png"));
@@ -83,7 +87,7 @@ TEST_CASE("ranks measure what one measures: numbers, page and table") {
   const DrawFolder place;
   write_pictures(place / "made", 0, 140, 48, 48), write_pictures(place / "real", 200, 70, 48, 48);
   const std::string command = "evaluate made --reference real --threads 1 --json r.json --html r.html";
-  const auto table = [](const Ended& ended) {
+  const auto table = [](const auto& ended) {
     const size_t begin = ended.out.find("generated  ");
     return ended.out.substr(begin, ended.out.find("took  ") - begin);
   };
@@ -91,7 +95,7 @@ TEST_CASE("ranks measure what one measures: numbers, page and table") {
   REQUIRE(one.code == 0);
   const std::string json = place.file("r.json"), page = place.file("r.html");
   fs::remove(place / "r.json"), fs::remove(place / "r.html");
-  const Ended three = place.ranks(command);
+  const LaunchEnd three = place.ranks(command);
   CAPTURE(three.err);
   REQUIRE(three.code == 0);
   CHECK(place.file("r.json") == json);

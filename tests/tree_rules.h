@@ -175,7 +175,7 @@ inline Complaints check_json_text(const std::string& path, const std::string& te
 }
 
 /// Errors below the programs state facts and name options; a program adds its own flags (Advice, kernels/base/error.h).
-/// So no text there holds a flag, except for the tables of options, which the flags are made from, and srun's --mpi.
+/// So no text there holds a flag, except for the tables of options, which the flags are made from.
 inline Complaints check_flags(const std::string& path, const std::string& text) {
   static const std::regex below("(kernels|engine|model|data)/.*"),
       flag("\"(?:[^\"\\\\]|\\\\.)*?(--[a-z][\\w-]*)");
@@ -186,7 +186,7 @@ inline Complaints check_flags(const std::string& path, const std::string& text) 
   for (size_t i = 0; i < lines.size(); ++i) {
     std::smatch match;
     const std::string code = lines[i].substr(0, lines[i].find("//"));
-    if (code.find(table) == std::string::npos && std::regex_search(code, match, flag) && match[1] != "--mpi")
+    if (code.find(table) == std::string::npos && std::regex_search(code, match, flag))
       complaints.push_back(ito::cat(path, ":", i + 1, ": a program's flag (", match.str(1),
                                     "); state the fact, and add ito::Advice with the option's name"));
   }

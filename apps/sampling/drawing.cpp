@@ -112,9 +112,9 @@ class Rounds {
   model::SampleHooks hooks_of(const Own& own) {
     model::SampleHooks hooks;
     const double rounds = double(div_up(drawing_.starts.size(), round_));
-    hooks.progress = [this, rounds, before = double(own.first / round_)](double done) {
+    hooks.progress = [this, rounds, before = own.first / round_](double done) {
       give_way();
-      progress_((before + done) / rounds);
+      progress_((double(before) + done) / rounds);
     };
     if (own.first == 0 && drawing_.strip > 0)
       hooks.look = [this, count = own.count](size_t stage, const model::Tensor& denoised) {
