@@ -170,6 +170,22 @@ TEST_CASE("ranks that report other numbers end the run, with rank and step") {
   }
 }
 
+TEST_CASE("a run that goes on and diverges fails with the same error on all ranks") {
+  SmallRun run = shared_run();
+  run.options.sample_count = run.options.validate_count = 0;
+  run.options.save_every = 1, run.options.max_bad_steps = 2;
+  run.options.optimizer.learning_rate.peak = 1e30, run.options.optimizer.learning_rate.warmup = 0;
+  const TempFolder place(memory_folder());
+  for (int i = 0; i < 2; ++i) {  // the second one goes on from the first step
+    const std::vector<std::string> errors = run_ranks(2, [&](kernels::Wire& wire) {
+      run.wire = &wire;
+      return error_of([&] { run.train(place / "run"); });
+    });
+    CHECK(contains(errors[0], "the last good checkpoint is "));
+    CHECK(errors[1] == errors[0]);
+  }
+}
+
 TEST_CASE("a grid that fails on the rank that writes it is noted, and all go on") {
   SmallRun run = shared_run();
   const TempFolder place(memory_folder());

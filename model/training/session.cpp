@@ -158,8 +158,11 @@ void Session::share_start() {
   std::string plan = device_.conv_policy().plan.to_text();
   plan = engine::broadcast_text(ranks_, plan);
   device_.conv_policy().plan = kernels::ConvPlan::from_text(plan);
+  const std::string good =
+      engine::broadcast_text(ranks_, good_checkpoint_.string());  // errors of all ranks name it
   if (start.continues) share_weights();
   if (writes_ || !start.continues) return;
+  good_checkpoint_ = good;
   continues_ = true;
   record_.owed = start.owed;
   if (start.has_loss) validation_loss_ = start.loss;
