@@ -129,25 +129,28 @@ void Launched::leave() {
   if (joined_) joined_->leave([this] { watch_.reset(); });
 }
 
-std::optional<std::string> Launched::failed(const std::string& line) {
-  if (!joined_) return line;
+void Launched::failed(const std::string& line) {
+  if (!joined_) {
+    std::cerr << line << std::endl;
+    return;
+  }
   watch_.reset();
-  const auto lines = joined_->fail_together(line);
+  std::cout.flush();
   const bool begins = line.starts_with(program_ + ": ");
   const std::string own = cat(program_, ": ", engine::text_of(rank(), joined_->peers()), ": ",
                               begins ? line.substr(program_.size() + 2) : line);
-  if (!lines) {
-    std::cout.flush();
-    std::cerr << own << std::endl;
-    _exit(1);
-  }
-  const auto first = std::find(lines->begin(), lines->end(), (*lines)[size_t(rank())]);
-  if (first - lines->begin() < rank()) return {};
-  // An error of rank 0 and no other is one of the work that it does for all (by_first).
-  const bool is_shared = std::all_of(lines->begin(), lines->end(), [&](const std::string& other) {
-    return other.empty() || other == lines->front();
+  const bool all_failed = joined_->fail_together(line, [&](const std::vector<std::string>& lines) {
+    const auto first = std::find(lines.begin(), lines.end(), lines[size_t(rank())]);
+    if (first - lines.begin() < rank()) return;  // it has printed the same, or nothing
+    // An error of rank 0 and no other is one of the work that it does for all (by_first).
+    const bool is_shared = std::all_of(lines.begin(), lines.end(), [&](const std::string& other) {
+      return other.empty() || other == lines.front();
+    });
+    if (!line.empty()) std::cerr << (is_shared && rank() == 0 ? line : own) << std::endl;
   });
-  return is_shared && rank() == 0 ? line : own;
+  if (all_failed) return;
+  if (!line.empty()) std::cerr << own << std::endl;
+  _exit(1);
 }
 
 std::string ranks_text(const kernels::Wire& ranks) {
@@ -165,17 +168,29 @@ int run_launched(CLI::App& app, int argc, char** argv, const std::function<int(L
   }
   if (place.rank > 0) silence_output(), acknowledge_later();
   std::unique_ptr<Launched> launched;
+  bool has_begun = false;  // to join the others
+  const auto join = [&] {
+    has_begun = true;
+    launched = std::make_unique<Launched>(place, app.get_name());
+  };
   set_error_filter([&](const std::string& line) -> std::optional<std::string> {
-    if (launched) return launched->failed(line);
-    return place.rank == 0 ? std::optional(line) : std::nullopt;  // all ranks have the same flags
+    try {
+      if (!has_begun && problem.empty())
+        join();                        // so that what is wrong with the flags of all is printed once
+    } catch (const std::exception&) {  // the first error is the one to be printed
+    }
+    if (!launched) return place.rank == 0 ? std::optional(line) : std::nullopt;
+    launched->failed(line);
+    return {};
   });
   return run_program(app, argc, argv, [&] {
     if (!problem.empty()) fail(problem);
     if (place.rank > 0) set_warning_sink([](const std::string&) {});
     if (!warning.empty()) warn(warning);
-    launched = std::make_unique<Launched>(place, app.get_name());
+    join();
     try {
       const int code = body(*launched);
+      std::cout.flush();  // a launcher may end all when the first of them ends
       launched->leave();
       return code;
     } catch (const engine::FailedElsewhere& elsewhere) {

@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "apps/console/program.h"
@@ -48,9 +47,9 @@ class Launched {
 
   /// The orderly end, when all ranks have done their work.
   void leave();
-  /// The line to be printed of an error, which ends the program; nothing: another rank prints it. A rank that fails
-  /// alone prints its own and does not return.
-  std::optional<std::string> failed(const std::string& line);
+  /// Prints the line of an error, which ends the program, unless another rank prints it; "": there is none of this
+  /// rank. A rank that fails alone does not return.
+  void failed(const std::string& line);
 
  private:
   engine::Place place_;

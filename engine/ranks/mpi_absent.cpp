@@ -4,8 +4,6 @@
 /// In place of mpi_ranks.cpp where there is no MPI.
 namespace ito::engine {
 
-bool Ranks::possible() { return false; }
-
 std::unique_ptr<Ranks> Ranks::join(const Place& place) {
   fail(cat("this is one of ", place.size,
            " processes of a launcher, and was built without MPI: install libopenmpi-dev and openmpi-bin, and "

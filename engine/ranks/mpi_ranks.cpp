@@ -57,7 +57,8 @@ class MpiRanks : public Ranks {
   void report_waits(double seconds, std::function<void(const std::string&)> report) override {
     stuck_after_ = seconds, report_ = std::move(report);
   }
-  std::optional<std::vector<std::string>> fail_together(const std::string& error) override;
+  bool fail_together(const std::string& error,
+                     const std::function<void(const std::vector<std::string>&)>& report) override;
   void leave(const std::function<void()>& all_here) override;
 
  private:
@@ -213,21 +214,23 @@ void MpiRanks::report_missing(const std::function<bool()>& done) {
         cat("waiting ", stuck_after_, " s for ", names, ", which has not delivered its part; waiting on"));
 }
 
-std::optional<std::vector<std::string>> MpiRanks::fail_together(const std::string& error) {
+bool MpiRanks::fail_together(const std::string& error,
+                             const std::function<void(const std::vector<std::string>&)>& report) {
   std::string own = error.substr(0, kErrorText), all(kErrorText * size_t(size()), '\0');
   own.resize(kErrorText);
   MPI_Request request;
   if (MPI_Iallgather(own.data(), int(kErrorText), MPI_BYTE, all.data(), int(kErrorText), MPI_BYTE, failures_,
                      &request) != MPI_SUCCESS)
-    return {};
+    return false;
   int done = 0;
   for (const double end = now() + kToFailTogether; !done && now() < end; nap())
-    if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return {};
-  if (!done) return {};
+    if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
+  if (!done) return false;
   std::vector<std::string> errors;
   for (int r = 0; r < size(); ++r) errors.emplace_back(all.c_str() + kErrorText * size_t(r));
-  MPI_Finalize();
-  return errors;
+  report(errors);
+  MPI_Finalize();  // which waits for all
+  return true;
 }
 
 void MpiRanks::leave(const std::function<void()>& all_here) {
@@ -239,7 +242,6 @@ void MpiRanks::leave(const std::function<void()>& all_here) {
 
 }  // namespace
 
-bool Ranks::possible() { return true; }
 std::unique_ptr<Ranks> Ranks::join(const Place& place) { return std::make_unique<MpiRanks>(place); }
 
 }  // namespace ito::engine

@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +24,6 @@ std::string text_of(int rank, const std::vector<Peer>& peers);
 /// other ranks sleeps while it does, and answers questions about this one.
 class Ranks : public kernels::Wire {
  public:
-  /// Whether this program can join others: false where it was built without MPI.
-  static bool possible();
   /// Joins them; all processes call it. Error: built without MPI; MPI finds other processes than the launcher's.
   static std::unique_ptr<Ranks> join(const Place& place);
 
@@ -35,9 +32,11 @@ class Ranks : public kernels::Wire {
   /// A call that has waited so many seconds for another rank reports, on the lowest rank that waits, which ranks have
   /// not come to it, and waits on.
   virtual void report_waits(double seconds, std::function<void(const std::string&)> report) = 0;
-  /// For a rank that fails: every rank's error, if within a second all of them fail; else nothing, and this process
-  /// must end by _exit, since the others wait in other calls.
-  virtual std::optional<std::vector<std::string>> fail_together(const std::string& error) = 0;
+  /// For a rank that fails: calls `report` with every rank's error, if within a second all of them fail, and then
+  /// leaves the others. None ends before all have reported, since a launcher may then kill the rest and drop what they
+  /// print. False: they do not all fail, and this process must end by _exit, since the others wait in other calls.
+  virtual bool fail_together(const std::string& error,
+                             const std::function<void(const std::vector<std::string>&)>& report) = 0;
   /// The orderly end, for all ranks. `all_here` is called when every rank has come to it.
   virtual void leave(const std::function<void()>& all_here) = 0;
 };
