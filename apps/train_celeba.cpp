@@ -153,7 +153,9 @@ int grid_images(const model::TrainingOptions& o) {
 /// Steps that fill --minutes, grids included; a run that has begun keeps its number.
 int64_t steps_for_minutes(const TrainingRequest& f, engine::Device& device, const model::TrainingOptions& o,
                           const model::ImageSet& images, const std::optional<RunFid>& fid) {
-  if (const auto begun = options_of_run(run_path(f))) return begun->steps;
+  const auto begun = options_of_run(run_path(f));
+  // Rank 0's answer, since the others would wait for it in the probe.
+  if (const int64_t steps = engine::broadcast_value(device.ranks(), begun ? begun->steps : 0)) return steps;
   const double rate = probe(device, o, images, 10), batch = double(o.batch) * o.accumulate;
   // Each evaluation of an image of a grid takes about a third of a training pass.
   const double grid = grid_images(o) * double(grid_evaluations(o)) / (3 * rate);
@@ -272,6 +274,9 @@ int train(const Flags& flags, Launched& launched) {
   const engine::Backend backend = engine::choose_backend(request.device, launched.gpu());
   if (request.reduce == engine::Reduction::nccl && backend == engine::Backend::cpu)
     fail("--reduce nccl is for GPUs; leave it out");
+  const std::string out = run_path(request);
+  const auto step = std::make_shared<std::atomic<int64_t>>(0);  // the watch may outlive this function
+  launched.watch(request.stuck_after, [out, step] { return where_training_is(out, *step); });
   std::unique_ptr<Source> source = open_source(request);
   model::TrainingOptions options = training_options(flags, request, backend, source.get());
   std::optional<data::Dataset> opened;
@@ -306,9 +311,6 @@ int train(const Flags& flags, Launched& launched) {
     return dry_run(request, device, trainer, size);
   }
 
-  const std::string out = run_path(request);
-  const auto step = std::make_shared<std::atomic<int64_t>>(0);  // the watch may outlive this function
-  launched.watch(request.stuck_after, [out, step] { return where_training_is(out, *step); });
   const model::RunFolder folder = open_run(device.ranks(), out, data);
   LiveLine line;
   model::SessionHooks hooks;

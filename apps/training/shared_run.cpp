@@ -1,5 +1,7 @@
 #include "apps/training/shared_run.h"
 
+#include <algorithm>
+
 #include "apps/console/program.h"
 #include "engine/agreement.h"
 #include "model/training/checkpoint.h"
@@ -47,6 +49,7 @@ std::string where_training_is(const std::string& out, int64_t step) {
   std::optional<std::filesystem::path> newest;
   try {
     newest = model::newest_checkpoint(out);
+    if (newest) step = std::max(step, model::checkpoint_steps(out).back());
   } catch (const std::exception&) {  // then it has none that could be named
   }
   return cat("at step ", step, "; ",

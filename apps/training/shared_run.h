@@ -20,7 +20,8 @@ std::vector<std::string> notes_about(const kernels::Wire& ranks, engine::Reducti
 /// The run's folder, which rank 0 locks.
 model::RunFolder open_run(kernels::Wire& ranks, const std::string& out, const RunData&);
 
-/// "at step 5; the last checkpoint is DIR; ...": the end of a line about another rank that ended.
+/// "at step 5; the last checkpoint is DIR; ...": the end of a line about another rank that ended; `step`: the last one
+/// that was made, 0 if the run goes on and none was made since.
 std::string where_training_is(const std::string& out, int64_t step);
 
 }  // namespace ito::apps
