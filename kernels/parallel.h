@@ -6,8 +6,8 @@
 #include "kernels/base/math.h"
 #include "kernels/stream.h"
 
-/// How CPU kernels share work among a stream's threads. The pieces are fixed by the problem, never by the
-/// threads, so that a result that is summed piece by piece has the same bits for any number of threads.
+/// How CPU kernels share work among a stream's threads. The pieces of a sum are fixed by the problem, never by the
+/// threads, so that it has the same bits for any number of them. Only what sums nothing may be divided by their number.
 namespace ito::kernels {
 
 /// Calls f(i) for i = 0..count-1, each once, neighbours on one thread.
@@ -32,6 +32,18 @@ template <class F>
 void parallel_pieces(CpuStream& stream, int64_t count, F&& f) {
   parallel_each(stream, div_up(count, kPiece),
                 [&](int64_t i) { f(i * kPiece, std::min(count, (i + 1) * kPiece)); });
+}
+
+/// Into how many groups, at most `most`, to divide each of `parts` equal pieces of work so that the threads end
+/// soonest, if a share `repeated` of a piece's time is spent again in each of its groups.
+inline int groups_of_part(int parts, int most, int threads, double repeated) {
+  const auto time = [&](int groups) {
+    return double(div_up(parts * groups, threads)) * ((1 - repeated) / groups + repeated);
+  };
+  int best = 1;
+  for (int groups = 2; groups <= std::min(most, threads); ++groups)
+    if (time(groups) < time(best)) best = groups;
+  return best;
 }
 
 /// Two passes over each image, with a summary between them: first(image, chunk) for all chunks of the image,

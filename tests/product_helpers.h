@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <random>
 #include <string>
 #include <vector>
@@ -30,5 +32,26 @@ inline std::string name_of(const kernels::Conv2dDims& d) {
   return cat("[", d.n, ",", d.h, ",", d.w, ",", d.c1, "+", d.c2, "] k ", d.k, " ", d.r, "x", d.s, "/",
              d.stride, " pad ", d.pad_top, d.pad_left, d.pad_bottom, d.pad_right);
 }
+
+/// Exactly the promised bytes, full of NaN, with a guard behind them.
+class Workspace {
+ public:
+  explicit Workspace(size_t bytes) : bytes_(bytes), all_(bytes + 192, std::byte{0xff}) {}
+  kernels::Out out() { return {bytes_ ? start() : nullptr, kernels::DType::f32}; }
+  bool guard_intact() {
+    for (int i = 0; i < 64; ++i) {
+      if (start()[bytes_ + size_t(i)] != std::byte{0xff}) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::byte* start() {
+    const auto at = reinterpret_cast<uintptr_t>(all_.data());
+    return all_.data() + (64 - at % 64) % 64;
+  }
+  size_t bytes_;
+  std::vector<std::byte> all_;
+};
 
 }  // namespace ito::tests

@@ -15,7 +15,7 @@ namespace {
 
 using namespace ito;
 using namespace ito::kernels;
-using tests::name_of, tests::padded, tests::random_values;
+using tests::name_of, tests::padded, tests::random_values, tests::Workspace;
 
 constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weights};
 constexpr size_t kGuard = 32;
@@ -81,27 +81,6 @@ class Guarded {
   }
   std::vector<T> data_;
   size_t count_;
-};
-
-/// Exactly the promised bytes, full of NaN, with a guard behind them.
-class Workspace {
- public:
-  explicit Workspace(size_t bytes) : bytes_(bytes), all_(bytes + 192, std::byte{0xff}) {}
-  Out out() { return {bytes_ ? start() : nullptr, DType::f32}; }
-  bool guard_intact() {
-    for (int i = 0; i < 64; ++i) {
-      if (start()[bytes_ + i] != std::byte{0xff}) return false;
-    }
-    return true;
-  }
-
- private:
-  std::byte* start() {
-    const auto at = reinterpret_cast<uintptr_t>(all_.data());
-    return all_.data() + (64 - at % 64) % 64;
-  }
-  size_t bytes_;
-  std::vector<std::byte> all_;
 };
 
 std::vector<float> magnitudes(std::vector<float> values) {

@@ -13,7 +13,7 @@ namespace {
 
 using namespace ito;
 using namespace ito::kernels;
-using tests::random_values;
+using tests::random_values, tests::Workspace;
 
 constexpr LinearDims kShapes[] = {{1, 1, 1},     {3, 5, 7},   {16, 64, 256},
                                   {17, 129, 33}, {1, 300, 2}, {256, 96, 288}};
@@ -71,9 +71,20 @@ struct Results {
       : y(o.dy.size()), dx(o.x.size()), dw(o.w.size()), dbias(o.bias.size()) {
     const auto x = convert<T>(o.x), dy = convert<T>(o.dy);
     const auto w = convert<A>(o.w), bias = convert<A>(o.bias);
-    linear_forward(stream, {}, s, {.x = in(x), .w = in(w), .bias = in(bias), .y = y.out()});
-    linear_backward_data(stream, {}, s, {.dy = in(dy), .w = in(w), .dx = dx.out()});
-    linear_backward_weights(stream, {}, s, {.dy = in(dy), .x = in(x), .dw = dw.out(), .dbias = dbias.out()});
+    const auto workspace = [&](ConvPass pass) {
+      return Workspace(linear_workspace_bytes(stream, {}, s, dtype_of<T>::value, pass));
+    };
+    Workspace f = workspace(ConvPass::forward), b = workspace(ConvPass::backward_data),
+              g = workspace(ConvPass::backward_weights);
+    linear_forward(stream, {}, s,
+                   {.x = in(x), .w = in(w), .bias = in(bias), .y = y.out(), .workspace = f.out()});
+    linear_backward_data(stream, {}, s, {.dy = in(dy), .w = in(w), .dx = dx.out(), .workspace = b.out()});
+    linear_backward_weights(
+        stream, {}, s,
+        {.dy = in(dy), .x = in(x), .dw = dw.out(), .dbias = dbias.out(), .workspace = g.out()});
+    CHECK(f.guard_intact());
+    CHECK(b.guard_intact());
+    CHECK(g.guard_intact());
     CHECK(y.intact());
     CHECK(dx.intact());
     CHECK(dw.intact());
@@ -163,8 +174,11 @@ TEST_CASE("bias and its gradient may be absent") {
   std::fill(o.bias.begin(), o.bias.end(), 0.0f);
   const Results<float> with_zero(stream, s, o);
   Result<float> y(o.dy.size()), dw(o.w.size());
-  linear_forward(stream, {}, s, {.x = in(o.x), .w = in(o.w), .y = y.out()});
-  linear_backward_weights(stream, {}, s, {.dy = in(o.dy), .x = in(o.x), .dw = dw.out()});
+  Workspace f(linear_workspace_bytes(stream, {}, s, DType::f32, ConvPass::forward)),
+      g(linear_workspace_bytes(stream, {}, s, DType::f32, ConvPass::backward_weights));
+  linear_forward(stream, {}, s, {.x = in(o.x), .w = in(o.w), .y = y.out(), .workspace = f.out()});
+  linear_backward_weights(stream, {}, s,
+                          {.dy = in(o.dy), .x = in(o.x), .dw = dw.out(), .workspace = g.out()});
   CHECK(y.same_bits(with_zero.y));
   CHECK(dw.same_bits(with_zero.dw));
 }

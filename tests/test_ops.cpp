@@ -6,7 +6,7 @@
 #include "tests/op_evaluation.h"
 
 /// Every row of op_cases: f64 against finite differences; f32 and bf16 against f64; from memory filled with
-/// NaN; twice, bit-equal.
+/// NaN; twice, bit-equal; on any number of threads, bit-equal.
 namespace ito::tests {
 namespace {
 
@@ -87,6 +87,24 @@ TEST_CASE("two runs are equal bit for bit") {
       const Evaluation a = evaluate(c, numbers, dtype), b = evaluate(c, numbers, dtype);
       CHECK(a.y == b.y);
       CHECK(a.gradients == b.gradients);
+    }
+  }
+}
+
+TEST_CASE("any number of threads gives the same bits") {
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    std::vector<Evaluation> want;
+    for (int threads : {1, 2, 3, 5}) {
+      CAPTURE(threads);
+      Device device({threads, engine::Backend::cpu});
+      for (size_t i = 0; i < op_cases().size(); ++i) {
+        const OpCase& c = op_cases()[i];
+        CAPTURE(c.name);
+        const Evaluation got = evaluate(device, c, inputs_of(c, dtype == DType::bf16), dtype);
+        if (threads == 1) want.push_back(got);
+        CHECK(bool(got.y == want[i].y));
+        CHECK(bool(got.gradients == want[i].gradients));
+      }
     }
   }
 }

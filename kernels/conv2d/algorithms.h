@@ -22,8 +22,8 @@ struct BackwardWeights {
   T *dw, *dbias;
 };
 
-/// A way to compute all three passes in f32. `workspace` has workspace_bytes and starts at a multiple of
-/// kAlign.
+/// A way to compute passes in f32; null: not this one. `workspace` has workspace_bytes and starts at a multiple of
+/// kAlign. No bit of a result depends on the number of threads, nor one of an image on its batch.
 struct Algorithm {
   const char* name;
   size_t (*workspace_bytes)(CpuStream&, const Conv2dDims&, ConvPass);
@@ -37,6 +37,8 @@ struct Algorithm {
 extern const Algorithm kStrips;
 /// 1x1, stride 1, no padding: a matrix product, read and written in place.
 extern const Algorithm kPointwise;
+/// The weights' gradient of any shape: a matrix product with gathered columns.
+extern const Algorithm kColumns;
 /// 3x3, stride 1, padding 1 by our own Winograd algorithm.
 extern const Algorithm kWinograd;
 #ifdef HAVE_ONEDNN

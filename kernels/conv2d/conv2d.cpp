@@ -30,10 +30,10 @@ bool is_pointwise(const Conv2dDims& d) {
 /// A fixed function of the policy and the shape without N, so that an image's bits never depend on its batch.
 const Algorithm& algorithm_for(const ConvPolicy& policy, const Conv2dDims& d, ConvPass pass) {
   if (policy.comparison.winograd && winograd_pays(d, pass)) return kWinograd;
+  if (pass == ConvPass::backward_weights) return kColumns;
 #ifdef HAVE_ONEDNN
-  // With one source and no gradient to sum, oneDNN's own 1x1 is as good.
-  if (is_pointwise(d) && (d.c2 > 0 || pass == ConvPass::backward_weights)) return kPointwise;
-  return kOneDnnDirect;
+  // With one source oneDNN's own 1x1 is as good, except for a linear layer, whose images are of one pixel.
+  return is_pointwise(d) && (d.c2 > 0 || d.h * d.w == 1) ? kPointwise : kOneDnnDirect;
 #else
   return is_pointwise(d) ? kPointwise : kStrips;
 #endif

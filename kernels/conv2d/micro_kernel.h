@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "kernels/base/math.h"
@@ -49,19 +50,75 @@ template <class F>
   }
 }
 
-/// c += a^T b for kLine columns of each: a [depth][kLine], b [depth][kLine], c [kLine][kLine].
-inline void add_square(int depth, const float* a, const float* b, float* c) {
-  for_row_groups(kLine, [&]<int rows>(int first) {
-    float* const to = c + first * kLine;
-    Vec sum[rows][kLineVecs];
+/// Operands of add_tile, each with the distances between its elements, in floats.
+struct TileLeft {
+  const float* data;
+  ptrdiff_t depth;  // rows lie side by side
+};
+struct TileRight {
+  const float* data;
+  ptrdiff_t line, depth;
+};
+struct TileSums {
+  float* data;
+  ptrdiff_t row, line;
+};
+
+/// Lines of a tile, and its rows: 24 vectors of AVX-512's 32 registers, 12 of AVX2's 16. Four lines load a factor of
+/// the left for each four products, where one line loads one for each.
+constexpr int kTileLines = kLineVecs == 2 ? 1 : 4;
+template <int lines>
+constexpr int kTileRows = kLineVecs == 2 || lines == 4 ? 6 : (lines == 3 ? 8 : 12);
+
+/// to = or += a^T b, a tile of `rows` x (`lines` x kLine): a is [depth][rows], b is `lines` x [depth][kLine]. Each sum
+/// is one chain over the depth, which may be cut anywhere.
+template <int rows, int lines>
+inline void add_tile(bool to_zero, int depth, const TileLeft& a, const TileRight& b, const TileSums& to) {
+  constexpr int vecs = lines * kLineVecs;
+  const auto at = [&](int i, int j) {
+    return to.data + i * to.row + j / kLineVecs * to.line + j % kLineVecs * kLanes;
+  };
+  Vec sum[rows][vecs];
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < vecs; ++j) sum[i][j] = to_zero ? Vec{} : load(at(i, j));
+  }
+  const float *left = a.data, *right = b.data;
+  for (int p = 0; p < depth; ++p, left += a.depth, right += b.depth) {
+    Vec factor[vecs];
+#pragma GCC unroll 4
+    for (int j = 0; j < vecs; ++j) factor[j] = load(right + j / kLineVecs * b.line + j % kLineVecs * kLanes);
+#pragma GCC unroll 12
     for (int i = 0; i < rows; ++i) {
-      for (int j = 0; j < kLineVecs; ++j) sum[i][j] = load(to + i * kLine + j * kLanes);
+#pragma GCC unroll 4
+      for (int j = 0; j < vecs; ++j) sum[i][j] += left[i] * factor[j];
     }
-    add_products<rows>(sum, depth, a + first, 1, kLine, b);
-    for (int i = 0; i < rows; ++i) {
-      for (int j = 0; j < kLineVecs; ++j) store(to + i * kLine + j * kLanes, sum[i][j]);
-    }
-  });
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < vecs; ++j) store(at(i, j), sum[i][j]);
+  }
+}
+
+/// The same for any number of rows and lines.
+inline void add_tiles(bool to_zero, int rows, int lines, int depth, const TileLeft& a, const TileRight& b,
+                      const TileSums& to) {
+  for (int line = 0; line < lines; line += kTileLines) {
+    with_constant<kTileLines>(std::min(kTileLines, lines - line), [&]<int width>() {
+      constexpr int most = kTileRows<width>;
+      const int groups = div_up(rows, most);
+      for (int group = 0; group < groups; ++group) {
+        const int first = rows * group / groups, count = rows * (group + 1) / groups - first;
+        with_constant<most>(count, [&]<int height>() {
+          add_tile<height, width>(to_zero, depth, {a.data + first, a.depth},
+                                  {b.data + line * b.line, b.line, b.depth},
+                                  {to.data + first * to.row + line * to.line, to.row, to.line});
+        });
+      }
+    });
+  }
 }
 
 }  // namespace ito::kernels::conv2d

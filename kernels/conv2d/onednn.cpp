@@ -1,14 +1,19 @@
-// Convolution by oneDNN: f32, NHWC as it is; weights are reordered into the primitive's own layout, and
-// two sources joined, inside the workspace. Primitives are made once for a shape and kept by the stream.
+// The passes that map images to images by oneDNN's direct convolution: f32, NHWC as it is. The library may divide a
+// sum, or choose its order, by the number of threads and of images. So it is asked for one image, or a band of its
+// rows, on one thread, and threads take images and bands. Primitives are made once for a shape and kept by the stream.
 #ifdef HAVE_ONEDNN
 #include <omp.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "kernels/conv2d/algorithms.h"
 #include "kernels/conv2d/onednn_api.h"
+#include "kernels/conv2d/pass.h"
+#include "kernels/parallel.h"
 
 namespace ito::kernels::conv2d {
 namespace {
@@ -16,35 +21,93 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-/// An array of the caller's that is a primitive's argument, or some of its channels.
-struct ArgumentPart {
-  memory::desc ours, theirs;  // the array itself; its place in the argument, from the argument's first byte
-  dnnl::reorder reorder;
+/// Operations of a band: large against the microseconds that a call costs. And the most bands of an image.
+constexpr double kBandOperations = 16e6;
+constexpr int kMostBands = 8;
+
+/// While it lives, oneDNN uses as many threads: a primitive must run on the number that it was made for.
+class LibraryThreads {
+ public:
+  explicit LibraryThreads(int count) : before_(omp_get_max_threads()) { omp_set_num_threads(count); }
+  ~LibraryThreads() { omp_set_num_threads(before_); }
+  LibraryThreads(const LibraryThreads&) = delete;
+  LibraryThreads& operator=(const LibraryThreads&) = delete;
+
+ private:
+  int before_;
 };
 
-/// An argument of a primitive. Copied, through the workspace, where its layout is not ours or it is in two
-/// pieces.
-struct Argument {
-  int index;
-  bool result;
+/// A convolution of one image that computes some rows of the result of a larger one: its first rows there, counted
+/// as a pass reads and writes them.
+struct BandDims {
+  Conv2dDims dims;
+  int first_in, first_out;  // of x, or dx; of y, or dy
+};
+
+/// Rows [first, last) of y.
+BandDims forward_band(const Conv2dDims& d, int first, int last) {
+  const int begin = first * d.stride - d.pad_top, end = (last - 1) * d.stride - d.pad_top + d.r;
+  BandDims band{d, std::max(begin, 0), first};
+  band.dims.n = 1, band.dims.h = std::min(end, d.h) - band.first_in;
+  band.dims.pad_top = band.first_in - begin, band.dims.pad_bottom = std::max(end - d.h, 0);
+  return band;
+}
+
+/// Rows [first, last) of dx, from the rows of dy whose windows meet them.
+BandDims backward_band(const Conv2dDims& d, int first, int last) {
+  const int low = std::max(div_up(std::max(first + d.pad_top - d.r + 1, 0), d.stride), 0);
+  const int high = std::min((last - 1 + d.pad_top) / d.stride, d.out_h() - 1);
+  BandDims band{d, first, low};
+  band.dims.n = 1, band.dims.h = last - first, band.dims.pad_top = first + d.pad_top - low * d.stride;
+  band.dims.pad_bottom = std::max(high * d.stride - d.pad_top + d.r - last, 0);
+  return band;
+}
+
+/// The bands of an image: a function of the shape without N.
+std::vector<BandDims> bands_of(const Conv2dDims& d, ConvPass pass) {
+  const bool forward = pass == ConvPass::forward;
+  const int rows = forward ? d.out_h() : d.h;
+  const double operations = 2.0 * d.out_h() * d.out_w() * d.k * d.r * d.s * d.c();
+  int count = int(std::clamp(operations / kBandOperations, 1.0, double(kMostBands)));
+  // Each band has windows, and rows that they meet.
+  if (d.pad_top >= d.r || d.pad_bottom >= d.r || d.r < d.stride || rows < 2 * d.stride * count) count = 1;
+  std::vector<BandDims> bands;
+  for (int i = 0; i < count; ++i) {
+    const int first = rows * i / count, last = rows * (i + 1) / count;
+    bands.push_back(forward ? forward_band(d, first, last) : backward_band(d, first, last));
+  }
+  return bands;
+}
+
+/// Weights in a layout that a primitive likes. Copied, through the workspace, where it is not ours.
+struct WeightsCopy {
   memory::desc theirs;
-  std::vector<ArgumentPart> pieces;
-  bool copied = false;
+  dnnl::reorder reorder;
+  bool copied;
   size_t offset = 0;
 };
 
-struct PreparedPass {
+struct PreparedBand {
+  BandDims rows;
   dnnl::primitive primitive;
-  std::vector<Argument> arguments;
-  memory::desc scratch;
-  size_t scratch_offset = 0, bytes = 0;
+  memory::desc x, y, scratch;
+  size_t weights;  // which copy
+};
+
+/// All bands of a pass. A thread's part of the workspace: a joined x, where there are two sources, and scratch.
+struct PreparedPass {
+  memory::desc weights, bias;
+  std::vector<WeightsCopy> copies;
+  std::vector<PreparedBand> bands;
+  size_t shared = 0, joined = 0, share = 0;  // bytes: of the copies, of a joined x, of a thread's part
+  size_t bytes(int threads) const { return shared + size_t(threads) * share; }
 };
 
 /// What the stream keeps.
 struct OnednnState {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-  dnnl::stream stream{engine};
-  std::map<std::array<int, 15>, PreparedPass> passes;
+  std::vector<dnnl::stream> streams;  // one a thread
+  std::map<std::array<int, 14>, PreparedPass> passes;
 };
 
 dnnl::primitive_attr user_scratchpad() {
@@ -53,181 +116,200 @@ dnnl::primitive_attr user_scratchpad() {
   return attr;
 }
 
-memory::desc activation(int n, int h, int w, int c) {
-  return {{n, c, h, w}, memory::data_type::f32, Tag::nhwc};
+memory::desc activation(int h, int w, int c) { return {{1, c, h, w}, memory::data_type::f32, Tag::nhwc}; }
+
+memory::desc filters(const Conv2dDims& d, Tag tag) {
+  return {{d.k, d.c(), d.r, d.s}, memory::data_type::f32, tag};
 }
 
-/// Our layouts, and what a primitive is offered: all sources as one x, and weights as it likes.
-struct Descriptors {
-  memory::desc x, x1, x2, w, any_w, bias, y;
-  api::Geometry geometry;
-
-  explicit Descriptors(const Conv2dDims& d)
-      : x(activation(d.n, d.h, d.w, d.c())),
-        x1(activation(d.n, d.h, d.w, d.c1)),
-        w({d.k, d.c(), d.r, d.s}, memory::data_type::f32, Tag::ohwi),
-        any_w({d.k, d.c(), d.r, d.s}, memory::data_type::f32, Tag::any),
-        bias({d.k}, memory::data_type::f32, Tag::x),
-        y(activation(d.n, d.out_h(), d.out_w(), d.k)),
-        geometry{dnnl::algorithm::convolution_direct,
-                 {d.stride, d.stride},
-                 {d.pad_top, d.pad_left},
-                 {d.pad_bottom, d.pad_right}} {
-    if (d.c2 > 0) x2 = activation(d.n, d.h, d.w, d.c2);
-  }
-};
-
-Argument argument(const dnnl::engine& engine, int index, bool result, const memory::desc& theirs,
-                  std::vector<memory::desc> ours) {
-  Argument a{index, result, theirs, {}};
-  a.copied = ours.size() > 1 || ours[0] != theirs;
-  memory::dims offset(api::dims_of(theirs).size(), 0);
-  for (const memory::desc& piece : ours) {
-    const memory::desc part = theirs.submemory_desc(api::dims_of(piece), offset);
-    const memory::desc &from = result ? part : piece, &to = result ? piece : part;
-    a.pieces.push_back({piece, part, {}});
-    if (a.copied)
-      a.pieces.back().reorder = dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to));
-    if (offset.size() > 1) offset[1] += api::dims_of(piece)[1];
-  }
-  return a;
+/// Adds a copy of the weights in the layout `theirs`, unless there is one. Returns which it is.
+size_t copy_for(const dnnl::engine& engine, PreparedPass& prepared, const memory::desc& theirs) {
+  for (size_t i = 0; i < prepared.copies.size(); ++i)
+    if (prepared.copies[i].theirs == theirs) return i;
+  const bool copied = theirs != prepared.weights;
+  prepared.copies.push_back({theirs, {}, copied});
+  if (copied)
+    prepared.copies.back().reorder =
+        dnnl::reorder(dnnl::reorder::primitive_desc(engine, prepared.weights, engine, theirs));
+  return prepared.copies.size() - 1;
 }
 
-/// Gives the copies and the scratchpad their places in the workspace.
-void lay_out(PreparedPass& prepared) {
-  Carver carver(nullptr);
-  for (Argument& a : prepared.arguments) {
-    a.offset = carver.used();
-    if (a.copied) carver.take<std::byte>(a.theirs.get_size());
-  }
-  prepared.scratch_offset = carver.used();
-  carver.take<std::byte>(prepared.scratch.get_size());
-  prepared.bytes = carver.used();
+void add_band(const dnnl::engine& engine, const BandDims& rows, ConvPass pass, PreparedPass& prepared) {
+  const LibraryThreads one(1);
+  const Conv2dDims& d = rows.dims;
+  const bool only_forward = pass == ConvPass::forward;
+  const memory::desc x = activation(d.h, d.w, d.c()), y = activation(d.out_h(), d.out_w(), d.k),
+                     w = filters(d, Tag::any), bias = only_forward ? prepared.bias : memory::desc();
+  const api::Geometry geometry{dnnl::algorithm::convolution_direct,
+                               {d.stride, d.stride},
+                               {d.pad_top, d.pad_left},
+                               {d.pad_bottom, d.pad_right}};
+  const auto attr = user_scratchpad();
+  const api::ForwardPd forward = api::forward(engine, geometry, x, w, bias, y, attr);
+  const auto add = [&](const auto& pd) {
+    prepared.bands.push_back({rows, dnnl::primitive(pd), x, y, pd.scratchpad_desc(),
+                              copy_for(engine, prepared, pd.weights_desc())});
+  };
+  if (only_forward)
+    add(forward);
+  else
+    add(api::backward_data(engine, geometry, x, w, y, forward, attr));
 }
 
-template <class Pd>
-void set_primitive(PreparedPass& prepared, const Pd& pd) {
-  prepared.primitive = dnnl::primitive(pd);
-  prepared.scratch = pd.scratchpad_desc();
+/// Gives the copies and the threads' parts their places in the workspace.
+void lay_out(const Conv2dDims& d, PreparedPass& prepared) {
+  Carver shared(nullptr);
+  for (WeightsCopy& copy : prepared.copies) {
+    copy.offset = shared.used();
+    if (copy.copied) shared.take<std::byte>(copy.theirs.get_size());
+  }
+  prepared.shared = shared.used();
+  size_t joined = 0, scratch = 0;
+  for (const PreparedBand& band : prepared.bands) {
+    if (d.c2 > 0) joined = std::max(joined, band.x.get_size());
+    scratch = std::max(scratch, band.scratch.get_size());
+  }
+  prepared.joined = align_up(joined, kAlign), prepared.share = prepared.joined + align_up(scratch, kAlign);
 }
 
 PreparedPass prepare(const dnnl::engine& engine, const Conv2dDims& d, ConvPass pass, bool bias) {
-  const Descriptors t(d);
-  const auto attr = user_scratchpad();
-  const memory::desc bias_desc = bias ? t.bias : memory::desc();
-  const std::vector<memory::desc> sources = d.c2 > 0 ? std::vector{t.x1, t.x2} : std::vector{t.x1};
   PreparedPass prepared;
-  const auto add = [&](int index, bool result, const memory::desc& theirs,
-                       const std::vector<memory::desc>& ours) {
-    prepared.arguments.push_back(argument(engine, index, result, theirs, ours));
-  };
-  const bool only_forward = pass == ConvPass::forward;
-  const api::ForwardPd forward =
-      api::forward(engine, t.geometry, t.x, t.any_w, only_forward ? bias_desc : memory::desc(), t.y, attr);
-  if (only_forward) {
-    set_primitive<api::ForwardPd>(prepared, forward);
-    add(DNNL_ARG_SRC, false, forward.src_desc(), sources);
-    add(DNNL_ARG_WEIGHTS, false, forward.weights_desc(), {t.w});
-    add(DNNL_ARG_DST, true, forward.dst_desc(), {t.y});
-    if (bias) add(DNNL_ARG_BIAS, false, t.bias, {t.bias});
-  } else if (pass == ConvPass::backward_data) {
-    const auto pd = api::backward_data(engine, t.geometry, t.x, t.any_w, t.y, forward, attr);
-    set_primitive(prepared, pd);
-    add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
-    add(DNNL_ARG_WEIGHTS, false, pd.weights_desc(), {t.w});
-    add(DNNL_ARG_DIFF_SRC, true, pd.diff_src_desc(), sources);
-  } else {
-    const auto pd = api::backward_weights(engine, t.geometry, t.x, t.any_w, bias_desc, t.y, forward, attr);
-    set_primitive(prepared, pd);
-    add(DNNL_ARG_DIFF_DST, false, pd.diff_dst_desc(), {t.y});
-    add(DNNL_ARG_SRC, false, pd.src_desc(), sources);
-    add(DNNL_ARG_DIFF_WEIGHTS, true, pd.diff_weights_desc(), {t.w});
-    if (bias) add(DNNL_ARG_DIFF_BIAS, true, t.bias, {t.bias});
-  }
-  lay_out(prepared);
+  prepared.weights = filters(d, Tag::ohwi);
+  if (bias) prepared.bias = {{d.k}, memory::data_type::f32, Tag::x};
+  for (const BandDims& rows : bands_of(d, pass)) add_band(engine, rows, pass, prepared);
+  lay_out(d, prepared);
   return prepared;
 }
 
 PreparedPass& prepared_pass(CpuStream& stream, const Conv2dDims& d, ConvPass pass, bool bias) {
-  // A primitive is made for, and must run on, as many threads as OpenMP would give.
-  omp_set_num_threads(stream.threads());
+  const LibraryThreads all(stream.threads());  // that reorder weights, which sums nothing
   OnednnState& state = stream.state<OnednnState>();
-  const std::array<int, 15> key{d.n,        d.h,          d.w,         d.c1,      d.c2,
-                                d.k,        d.r,          d.s,         d.stride,  d.pad_top,
-                                d.pad_left, d.pad_bottom, d.pad_right, int(pass), bias};
+  while (int(state.streams.size()) < stream.threads()) state.streams.emplace_back(state.engine);
+  const std::array<int, 14> key{d.h,      d.w,       d.c1,       d.c2,         d.k,         d.r,       d.s,
+                                d.stride, d.pad_top, d.pad_left, d.pad_bottom, d.pad_right, int(pass), bias};
   const auto found = state.passes.find(key);
   if (found != state.passes.end()) return found->second;
   return state.passes.emplace(key, prepare(state.engine, d, pass, bias)).first->second;
 }
 
-/// Copies in what needs it, runs, copies out. `pointers`: the pieces of all arguments, in their order in the
-/// pass; a null result is not wanted.
-void run(OnednnState& state, const PreparedPass& prepared, const std::vector<const float*>& pointers,
-         std::byte* workspace) {
-  const auto bind = [&](const memory::desc& desc, const void* at) {
-    return memory(desc, state.engine, const_cast<void*>(at));
-  };
-  std::unordered_map<int, memory> bound{
-      {DNNL_ARG_SCRATCHPAD, bind(prepared.scratch, workspace + prepared.scratch_offset)}};
-  const auto copy = [&](bool results) {
-    size_t next = 0;
-    for (const Argument& a : prepared.arguments) {
-      for (const ArgumentPart& piece : a.pieces) {
-        const float* const ours = pointers[next++];
-        if (!a.copied || a.result != results || !ours) continue;
-        memory from = bind(piece.ours, ours), to = bind(piece.theirs, workspace + a.offset);
-        if (results) std::swap(from, to);
-        piece.reorder.execute(state.stream, from, to);
-      }
+/// Sources and results of a pass over images, whichever it is.
+struct Images {
+  Source x[2];
+  float* dx[2];
+  const float *w, *bias, *dy;
+  float* y;
+};
+
+/// The channels of `count` pixels of both sources, side by side.
+void join(const Source (&sources)[2], ptrdiff_t pixel, ptrdiff_t count, float* to) {
+  for (ptrdiff_t i = pixel; i < pixel + count; ++i) {
+    for (const Source& source : sources) {
+      std::copy_n(source.data + i * source.channels, source.channels, to);
+      to += source.channels;
     }
-  };
-  copy(false);
-  size_t next = 0;
-  for (const Argument& a : prepared.arguments) {
-    const void* const at = a.copied ? static_cast<const void*>(workspace + a.offset) : pointers[next];
-    bound.emplace(a.index, bind(a.theirs, at));
-    next += a.pieces.size();
   }
-  prepared.primitive.execute(state.stream, bound);
-  copy(true);
-  state.stream.wait();
+}
+
+/// What a joined dx holds of each source that is wanted.
+void divide(const Images& a, const float* from, ptrdiff_t pixel, ptrdiff_t count) {
+  for (ptrdiff_t i = pixel; i < pixel + count; ++i) {
+    for (int source = 0; source < 2; ++source) {
+      const int channels = a.x[source].channels;
+      if (a.dx[source]) std::copy_n(from, channels, a.dx[source] + i * channels);
+      from += channels;
+    }
+  }
+}
+
+/// A band's primitive with its arguments, which are made once for the images of a thread.
+struct BoundBand {
+  const PreparedBand* band = nullptr;
+  memory x, y;
+  std::unordered_map<int, memory> arguments;
+};
+
+/// What the bands of a call share.
+struct Call {
+  const OnednnState& state;
+  const Conv2dDims& dims;
+  const PreparedPass& prepared;
+  const Images& images;
+  std::byte* workspace;
+};
+
+BoundBand bind_band(const Call& call, const PreparedBand& band, std::byte* share) {
+  const auto bind = [&](const memory::desc& desc, const void* at) {
+    return memory(desc, call.state.engine, const_cast<void*>(at));
+  };
+  const Images& a = call.images;
+  const WeightsCopy& copy = call.prepared.copies[band.weights];
+  const void* const weights = copy.copied ? static_cast<const void*>(call.workspace + copy.offset) : a.w;
+  BoundBand bound{&band, bind(band.x, share), bind(band.y, nullptr), {}};
+  bound.arguments = {{DNNL_ARG_SCRATCHPAD, bind(band.scratch, share + call.prepared.joined)},
+                     {DNNL_ARG_WEIGHTS, bind(copy.theirs, weights)},
+                     {a.y ? DNNL_ARG_SRC : DNNL_ARG_DIFF_SRC, bound.x},
+                     {a.y ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, bound.y}};
+  if (a.bias) bound.arguments.emplace(DNNL_ARG_BIAS, bind(call.prepared.bias, a.bias));
+  return bound;
+}
+
+/// A band of image n on the calling thread. `bound`: what the thread ran last.
+void run_band(const Call& call, const PreparedBand& band, int n, BoundBand& bound) {
+  const LibraryThreads one(1);
+  const int thread = omp_get_thread_num();
+  std::byte* const share = call.workspace + call.prepared.shared + size_t(thread) * call.prepared.share;
+  if (bound.band != &band) bound = bind_band(call, band, share);
+  const Conv2dDims& d = call.dims;
+  const Images& a = call.images;
+  const ptrdiff_t pixel = (ptrdiff_t(n) * d.h + band.rows.first_in) * d.w;
+  const ptrdiff_t count = ptrdiff_t(band.rows.dims.h) * d.w;
+  const ptrdiff_t out = (ptrdiff_t(n) * d.out_h() + band.rows.first_out) * d.out_w() * d.k;
+  float* const joined = reinterpret_cast<float*>(share);
+  if (a.y && d.c2 > 0) join(a.x, pixel, count, joined);
+  if (d.c2 == 0) bound.x.set_data_handle(const_cast<float*>(a.y ? a.x[0].data : a.dx[0]) + pixel * d.c1);
+  bound.y.set_data_handle(const_cast<float*>(a.y ? a.y : a.dy) + out);
+  band.primitive.execute(call.state.streams[size_t(thread)], bound.arguments);
+  if (!a.y && d.c2 > 0) divide(a, joined, pixel, count);
+}
+
+void run(CpuStream& stream, const Conv2dDims& d, PreparedPass& prepared, const Images& a,
+         std::byte* workspace) {
+  OnednnState& state = stream.state<OnednnState>();
+  for (WeightsCopy& copy : prepared.copies) {
+    if (!copy.copied) continue;
+    const LibraryThreads all(stream.threads());
+    memory from(prepared.weights, state.engine, const_cast<float*>(a.w));
+    memory to(copy.theirs, state.engine, workspace + copy.offset);
+    copy.reorder.execute(state.streams[0], from, to);
+  }
+  const Call call{state, d, prepared, a, workspace};
+  std::vector<BoundBand> bound(size_t(stream.threads()));
+  parallel_each(stream, int64_t(prepared.bands.size()) * d.n, [&](int64_t i) {
+    run_band(call, prepared.bands[size_t(i / d.n)], int(i % d.n), bound[size_t(omp_get_thread_num())]);
+  });
 }
 
 /// With a bias, which may need more than without.
 size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
-  const bool bias_matters = pass != ConvPass::backward_data;
-  const size_t plain = prepared_pass(stream, d, pass, false).bytes;
-  return bias_matters ? std::max(plain, prepared_pass(stream, d, pass, true).bytes) : plain;
-}
-
-std::vector<const float*> list(std::initializer_list<const float*> pieces, const Conv2dDims& d,
-                               size_t second_source, const float* bias) {
-  std::vector<const float*> all(pieces);
-  if (d.c2 == 0) all.erase(all.begin() + second_source);
-  if (bias) all.push_back(bias);
-  return all;
+  const size_t plain = prepared_pass(stream, d, pass, false).bytes(stream.threads());
+  if (pass != ConvPass::forward) return plain;
+  return std::max(plain, prepared_pass(stream, d, pass, true).bytes(stream.threads()));
 }
 
 void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {
-  const PreparedPass& prepared = prepared_pass(stream, d, ConvPass::forward, a.bias != nullptr);
-  run(stream.state<OnednnState>(), prepared, list({a.x, a.x2, a.w, a.y}, d, 1, a.bias), workspace);
+  run(stream, d, prepared_pass(stream, d, ConvPass::forward, a.bias != nullptr),
+      {{{a.x, d.c1}, {a.x2, d.c2}}, {}, a.w, a.bias, nullptr, a.y}, workspace);
 }
 
 void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<float>& a,
                    std::byte* workspace) {
-  const PreparedPass& prepared = prepared_pass(stream, d, ConvPass::backward_data, false);
-  run(stream.state<OnednnState>(), prepared, list({a.dy, a.w, a.dx, a.dx2}, d, 3, nullptr), workspace);
-}
-
-void backward_weights(CpuStream& stream, const Conv2dDims& d, const BackwardWeights<float>& a,
-                      std::byte* workspace) {
-  const PreparedPass& prepared = prepared_pass(stream, d, ConvPass::backward_weights, a.dbias != nullptr);
-  run(stream.state<OnednnState>(), prepared, list({a.dy, a.x, a.x2, a.dw}, d, 2, a.dbias), workspace);
+  run(stream, d, prepared_pass(stream, d, ConvPass::backward_data, false),
+      {{{nullptr, d.c1}, {nullptr, d.c2}}, {a.dx, a.dx2}, a.w, nullptr, a.dy, nullptr}, workspace);
 }
 
 }  // namespace
 
-const Algorithm kOneDnnDirect{"onednn direct", workspace_bytes, forward, backward_data, backward_weights};
+const Algorithm kOneDnnDirect{"onednn direct", workspace_bytes, forward, backward_data, nullptr};
 
 }  // namespace ito::kernels::conv2d
 #endif  // HAVE_ONEDNN

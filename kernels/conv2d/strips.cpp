@@ -1,12 +1,15 @@
 // Convolution of any shape as matrix products: the pixels that a strip of outputs reads are gathered into the
 // rows of a small matrix (im2col), strip by strip, so that the matrix stays in the cache. A strip never
 // crosses images: an image's sums do not depend on its place in the batch.
+#include <omp.h>
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/base/math.h"
 #include "kernels/conv2d/algorithms.h"
+#include "kernels/parallel.h"
 
 namespace ito::kernels::conv2d {
 namespace {
@@ -73,9 +76,9 @@ void gather_outputs(const Conv2dDims& d, const float* dy, int n, int first, int 
   }
 }
 
-/// What a pass keeps in the workspace.
+/// What a pass keeps in the workspace: columns, one matrix a thread; weights, in another order.
 struct StripsWorkspace {
-  float *columns, *weights = nullptr, *dw = nullptr, *dbias = nullptr;  // columns, dw, dbias: one a thread
+  float *columns, *weights = nullptr;
   size_t columns_stride = 0, bytes = 0;
 
   StripsWorkspace(CpuStream& stream, const Conv2dDims& d, ConvPass pass, std::byte* workspace) {
@@ -85,10 +88,6 @@ struct StripsWorkspace {
     columns_stride = (data ? input_strips(d) : output_strips(d)).length * row_length;
     columns = carver.take<float>(columns_stride * stream.threads());
     if (data) weights = carver.take<float>(row_length * d.c());
-    if (pass == ConvPass::backward_weights) {
-      dw = carver.take<float>(row_length * d.k * stream.threads());
-      dbias = carver.take<float>(size_t(d.k) * stream.threads());
-    }
     bytes = carver.used();
   }
 };
@@ -97,17 +96,10 @@ size_t workspace_bytes(CpuStream& stream, const Conv2dDims& d, ConvPass pass) {
   return StripsWorkspace(stream, d, pass, nullptr).bytes;
 }
 
-/// body(thread, strip) for each strip; a thread's strips are consecutive, so that which sums it makes is
-/// fixed.
+/// body(thread, strip) for each strip.
 template <class Body>
 void for_strips(CpuStream& stream, const Strips& strips, Body&& body) {
-  const int threads = stream.threads();
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int thread = 0; thread < threads; ++thread) {
-    const int begin = int(int64_t(strips.count) * thread / threads);
-    const int end = int(int64_t(strips.count) * (thread + 1) / threads);
-    for (int strip = begin; strip < end; ++strip) body(thread, strip);
-  }
+  parallel_each(stream, strips.count, [&](int64_t strip) { body(omp_get_thread_num(), int(strip)); });
 }
 
 void forward(CpuStream& stream, const Conv2dDims& d, const Forward<float>& a, std::byte* workspace) {
@@ -148,33 +140,8 @@ void backward_data(CpuStream& stream, const Conv2dDims& d, const BackwardData<fl
   });
 }
 
-void backward_weights(CpuStream& stream, const Conv2dDims& d, const BackwardWeights<float>& a,
-                      std::byte* workspace) {
-  const StripsWorkspace layout(stream, d, ConvPass::backward_weights, workspace);
-  const Strips strips = output_strips(d);
-  const int row_length = d.r * d.s * d.c(), threads = stream.threads();
-  const size_t dw_count = size_t(d.k) * row_length;
-  std::fill_n(layout.dw, dw_count * threads, 0.0f);
-  std::fill_n(layout.dbias, size_t(d.k) * threads, 0.0f);
-  for_strips(stream, strips, [&](int thread, int strip) {
-    const int n = strips.image(strip), first = strips.first(strip), rows = strips.rows(strip);
-    float* const gathered = layout.columns + thread * layout.columns_stride;
-    gather_inputs(d, a.x, a.x2, n, first, rows, gathered);
-    const ConstView dy(a.dy + (size_t(n) * strips.pixels + first) * d.k, rows, d.k);
-    View(layout.dw + thread * dw_count, d.k, row_length).noalias() +=
-        dy.transpose() * ConstView(gathered, rows, row_length);
-    Eigen::Map<Eigen::RowVectorXf>(layout.dbias + size_t(thread) * d.k, d.k) += dy.colwise().sum();
-  });
-  for (int thread = 1; thread < threads; ++thread) {
-    for (size_t i = 0; i < dw_count; ++i) layout.dw[i] += layout.dw[thread * dw_count + i];
-    for (int k = 0; k < d.k; ++k) layout.dbias[k] += layout.dbias[size_t(thread) * d.k + k];
-  }
-  std::copy_n(layout.dw, dw_count, a.dw);
-  if (a.dbias) std::copy_n(layout.dbias, d.k, a.dbias);
-}
-
 }  // namespace
 
-const Algorithm kStrips{"eigen", workspace_bytes, forward, backward_data, backward_weights};
+const Algorithm kStrips{"eigen", workspace_bytes, forward, backward_data, nullptr};
 
 }  // namespace ito::kernels::conv2d

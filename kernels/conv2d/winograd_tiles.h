@@ -52,16 +52,19 @@ struct Tiles {
 constexpr int plane(int block) { return (block | 1) * kLine; }
 constexpr int chunk(int block) { return kPoints * plane(block); }
 
-/// The points of tiles [first, last), at most `block`, of `size` x `size` pixels each, in all channels of
-/// `source`; channels up to a whole line are zeros. before(lane, v) sees each pixel's vector on its way.
+/// The points of tiles [first, last), at most `block`, of `size` x `size` pixels each, in channels [from, end) of
+/// `source`, whole lines of them (end < 0: all); channels up to a whole line are zeros. peek(channel, v) sees each
+/// pixel's vector on its way.
 template <int block, int size, int margin, class Peek>
 void transform_tiles(void (*points)(const Vec*, Vec*), const Tiles& tiles, const Source& source,
-                     const float* zeros, int first, int last, float* to, const Peek& peek) {
+                     const float* zeros, int first, int last, float* to, const Peek& peek, int from = 0,
+                     int end = -1) {
+  if (end < 0) end = lines(source.channels) * kLine;
   for (int tile = first; tile < last; ++tile, to += kLine) {
     const float* pixels[size * size];
     tiles.pixels<size, margin>(tile, source, zeros, pixels);
-    for (int c = 0; c < lines(source.channels) * kLine; c += kLanes) {
-      float* const at = to + c / kLine * chunk(block) + c % kLine;
+    for (int c = from; c < end; c += kLanes) {
+      float* const at = to + (c - from) / kLine * chunk(block) + c % kLine;
       const int count = source.channels - c;
       const auto write = [&](int i, int j, Vec v) { store(at + (i * kPatch + j) * plane(block), v); };
       if (count >= kLanes) {

@@ -44,8 +44,12 @@ double trace_of_root(const Matrix& s1, const Matrix& s2) {
   const Matrix b = factor_of(s1);
   if (b.cols() == 0) return 0;
   Matrix half(s2.rows(), b.cols()), product(b.cols(), b.cols());
-  half.noalias() = s2 * b;
-  product.noalias() = b.transpose() * half;
+  by_rows(half.rows(), [&](auto first, auto count) {
+    half.middleRows(first, count).noalias() = s2.middleRows(first, count) * b;
+  });
+  by_rows(product.rows(), [&](auto first, auto count) {
+    product.middleRows(first, count).noalias() = b.middleCols(first, count).transpose() * half;
+  });
   double sum = 0;
   for (const double eigenvalue : symmetric_eigenvalues(product)) sum += std::sqrt(std::max(eigenvalue, 0.0));
   return sum;
@@ -79,7 +83,10 @@ void FeatureSums::take_block() {
   if (rows == 0) return;
   const RowMatrix x = widened({block_.data(), rows, dimensions_}, 0, rows);
   Eigen::Map<Eigen::RowVectorXd>(sum_.data(), dimensions_) += x.colwise().sum();
-  Eigen::Map<Matrix>(products_.data(), dimensions_, dimensions_).noalias() += x.transpose() * x;
+  Eigen::Map<Matrix> products(products_.data(), dimensions_, dimensions_);
+  by_rows(dimensions_, [&](auto first, auto count) {
+    products.middleRows(first, count).noalias() += x.middleCols(first, count).transpose() * x;
+  });
   block_.clear();
 }
 

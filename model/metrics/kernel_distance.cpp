@@ -48,7 +48,9 @@ RowMatrix gathered(const FeatureRows& x, const std::vector<int64_t>& rows) {
 /// Sum of k(x_i, y_j) over all i and j; without i = j for `distinct`.
 double kernel_sum(const RowMatrix& x, const RowMatrix& y, bool distinct) {
   Matrix k(x.rows(), y.rows());
-  k.noalias() = x * y.transpose();
+  by_rows(k.rows(), [&](auto first, auto count) {
+    k.middleRows(first, count).noalias() = x.middleRows(first, count) * y.transpose();
+  });
   k = (k.array() / double(x.cols()) + 1).cube();
   return distinct ? k.sum() - k.trace() : k.sum();
 }

@@ -30,7 +30,9 @@ void for_each_tile(const FeatureRows& x, const FeatureRows& y, bool same, F&& f)
       const RowMatrix v = widened(y, tile.first_y, std::min(kTileColumns, y.rows - tile.first_y));
       const Eigen::RowVectorXd v_squared = v.rowwise().squaredNorm();
       tile.squared.resize(u.rows(), v.rows());
-      tile.squared.noalias() = -2 * u * v.transpose();
+      by_rows(u.rows(), [&](auto first, auto count) {
+        tile.squared.middleRows(first, count).noalias() = -2 * u.middleRows(first, count) * v.transpose();
+      });
       tile.squared.colwise() += u_squared;
       tile.squared.rowwise() += v_squared;
       tile.squared = tile.squared.cwiseMax(0);

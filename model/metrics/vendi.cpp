@@ -29,12 +29,17 @@ double vendi_score(const FeatureRows& x) {
   Matrix products;
   if (x.rows <= x.columns) {
     const RowMatrix rows = unit_rows(x, 0, x.rows);
-    products.noalias() = rows * rows.transpose();
+    products.resize(x.rows, x.rows);
+    by_rows(x.rows, [&](auto first, auto count) {
+      products.middleRows(first, count).noalias() = rows.middleRows(first, count) * rows.transpose();
+    });
   } else {
     products = Matrix::Zero(x.columns, x.columns);
     for (int64_t begin = 0; begin < x.rows; begin += kBlock) {
       const RowMatrix rows = unit_rows(x, begin, std::min(kBlock, x.rows - begin));
-      products.noalias() += rows.transpose() * rows;
+      by_rows(x.columns, [&](auto first, auto count) {
+        products.middleRows(first, count).noalias() += rows.middleCols(first, count).transpose() * rows;
+      });
     }
   }
   products /= double(x.rows);
