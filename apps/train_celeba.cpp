@@ -274,11 +274,11 @@ int train(const Flags& flags, Launched& launched) {
   const engine::Backend backend = engine::choose_backend(request.device, launched.gpu());
   if (request.reduce == engine::Reduction::nccl && backend == engine::Backend::cpu)
     fail("--reduce nccl is for GPUs; leave it out");
+  std::unique_ptr<Source> source = open_source(request);
+  model::TrainingOptions options = training_options(flags, request, backend, source.get());
   const std::string out = run_path(request);
   const auto step = std::make_shared<std::atomic<int64_t>>(0);  // the watch may outlive this function
   launched.watch(request.stuck_after, [out, step] { return where_training_is(out, *step); });
-  std::unique_ptr<Source> source = open_source(request);
-  model::TrainingOptions options = training_options(flags, request, backend, source.get());
   std::optional<data::Dataset> opened;
   launched.one_by_machine([&] { opened.emplace(open_images(request, options)); });
   const data::Dataset& images = *opened;

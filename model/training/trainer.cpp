@@ -61,6 +61,7 @@ Trainer::Trainer(engine::Device& device, const TrainingOptions& options, const I
       store_(device),
       reduction_(reduction),
       batch_(options.batch),
+      batches_(options.accumulate / device.ranks().size()),
       captured_(device, [this] { run(); }) {
   check(options);
   check_images(options, images);
@@ -107,8 +108,9 @@ void Trainer::check_memory() {
   const size_t needed = captured_.peak_bytes(), there = device_.usable_bytes();
   if (needed <= there) return;
   // Equal parts of the batch, so that together they learn the same.
+  const int batches = batches_;
   const auto fits = [&](int parts) {
-    batch_ = options_.batch / parts;
+    batch_ = options_.batch / parts, batches_ = batches * parts;
     return options_.batch % parts == 0 && captured_.measure_peak_bytes() <= there;
   };
   int parts = 2;
@@ -250,8 +252,8 @@ void Trainer::run_batch(int micro) {
 
 void Trainer::run() {
   {
-    engine::GradientTree tree(store_, batches());
-    for (int micro = 0; micro < batches(); ++micro) {
+    engine::GradientTree tree(store_, batches_);
+    for (int micro = 0; micro < batches_; ++micro) {
       run_batch(micro);
       tree.add();
     }

@@ -78,8 +78,7 @@ class Trainer {
   void pause() { captured_.unseal(); }
 
  private:
-  int batches() const { return options_.accumulate / device_.ranks().size(); }
-  int64_t samples() const { return int64_t(options_.batch) * batches(); }
+  int64_t samples() const { return int64_t(options_.batch) * options_.accumulate / device_.ranks().size(); }
   int64_t first_sample() const { return samples() * device_.ranks().rank(); }
   void describe_batches(const BatchInputs::Parts&);
   void describe_sample(int64_t i, const BatchInputs::Parts&);
@@ -116,7 +115,7 @@ class Trainer {
 
   engine::Buffer<uint8_t> pixels_;  // all images, if they fit on a GPU
   std::unique_ptr<BatchInputs> inputs_;
-  int batch_;  // images at a time
+  int batch_, batches_;  // images at a time; how many times, on this rank
   engine::CapturedStep captured_;
 };
 
