@@ -207,11 +207,14 @@ std::set<int> MpiRanks::ask_for_missing(const std::function<bool()>& done) {
 }
 
 void MpiRanks::report_missing(const std::function<bool()>& done) {
+  const std::set<int> missing = ask_for_missing(done);
   std::string names;
-  for (const int r : ask_for_missing(done)) names += (names.empty() ? "" : ", ") + text_of(r, peers_);
-  if (!names.empty())
-    report_(
-        cat("waiting ", stuck_after_, " s for ", names, ", which has not delivered its part; waiting on"));
+  for (const int r : missing) names += (names.empty() ? "" : ", ") + text_of(r, peers_);
+  if (missing.empty()) return;
+  report_(cat(
+      "waiting ", stuck_after_, " s for ", names,
+      missing.size() == 1 ? ", which has not delivered its part" : ", which have not delivered their parts",
+      "; waiting on"));
 }
 
 bool MpiRanks::fail_together(const std::string& error,
