@@ -41,7 +41,7 @@ struct Extent {
   int count = 0;
 };
 
-class MpiRanks : public Ranks {
+class MpiRanks final : public Ranks {
  public:
   explicit MpiRanks(const Place& place);
   ~MpiRanks() override = default;  // leave() has finalized; a process that fails must not, since that waits

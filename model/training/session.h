@@ -50,7 +50,8 @@ struct SessionResult {
 /// RunFolder and checkpoints report; max_bad_steps in a row that were not finite. The last good checkpoint is always
 /// kept.
 /// The device's ranks run it together: rank 0 reads checkpoints, which the others receive, and writes everything;
-/// grids, FID and validation are shared; an interruption of one ends all after the same step.
+/// grids, FID and validation are shared; an interruption of one ends all after the same step, or of a shared work when
+/// the others have done their parts.
 SessionResult run_session(engine::Device&, Trainer&, const RunFolder&, const SessionHooks&,
                           const ImageSet* held_out = nullptr);
 

@@ -7,12 +7,9 @@
 #include "engine/agreement.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/philox.h"
-#include "kernels/pointwise.h"
 #include "model/training/augmentation.h"
 
 namespace ito::model {
-
-using engine::DType;
 
 namespace {
 
