@@ -253,7 +253,8 @@ TEST_CASE("gradients are summed by the tree of any number of batches, and losses
 }
 
 TEST_CASE("the sum over ranks is that of one rank with all batches, the same bits on each") {
-  for (const auto& [ranks, leaves] : {std::pair{2, 4}, {4, 4}, {2, 6}, {4, 12}}) {
+  for (const auto& pair : {std::pair{2, 4}, {4, 4}, {2, 6}, {4, 12}}) {
+    const int ranks = pair.first, leaves = pair.second;
     CAPTURE(ranks);
     const auto values = random_leaves(leaves, 64);
     for (const std::string& bytes : run_ranks(ranks, [&](kernels::Wire& wire) {

@@ -74,31 +74,31 @@ constexpr int kTileRows = kLineVecs == 2 || lines == 4 ? 6 : (lines == 3 ? 8 : 1
 /// is one chain over the depth, which may be cut anywhere.
 template <int rows, int lines>
 inline void add_tile(bool to_zero, int depth, const TileLeft& a, const TileRight& b, const TileSums& to) {
-  constexpr int vecs = lines * kLineVecs;
+  constexpr int kVecs = lines * kLineVecs;
   const auto at = [&](int i, int j) {
     return to.data + i * to.row + j / kLineVecs * to.line + j % kLineVecs * kLanes;
   };
-  Vec sum[rows][vecs];
+  Vec sum[rows][kVecs];
 #pragma GCC unroll 12
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < vecs; ++j) sum[i][j] = to_zero ? Vec{} : load(at(i, j));
+    for (int j = 0; j < kVecs; ++j) sum[i][j] = to_zero ? Vec{} : load(at(i, j));
   }
   const float *left = a.data, *right = b.data;
   for (int p = 0; p < depth; ++p, left += a.depth, right += b.depth) {
-    Vec factor[vecs];
+    Vec factor[kVecs];
 #pragma GCC unroll 4
-    for (int j = 0; j < vecs; ++j) factor[j] = load(right + j / kLineVecs * b.line + j % kLineVecs * kLanes);
+    for (int j = 0; j < kVecs; ++j) factor[j] = load(right + j / kLineVecs * b.line + j % kLineVecs * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
-      for (int j = 0; j < vecs; ++j) sum[i][j] += left[i] * factor[j];
+      for (int j = 0; j < kVecs; ++j) sum[i][j] += left[i] * factor[j];
     }
   }
 #pragma GCC unroll 12
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < vecs; ++j) store(at(i, j), sum[i][j]);
+    for (int j = 0; j < kVecs; ++j) store(at(i, j), sum[i][j]);
   }
 }
 
@@ -107,11 +107,11 @@ inline void add_tiles(bool to_zero, int rows, int lines, int depth, const TileLe
                       const TileSums& to) {
   for (int line = 0; line < lines; line += kTileLines) {
     with_constant<kTileLines>(std::min(kTileLines, lines - line), [&]<int width>() {
-      constexpr int most = kTileRows<width>;
-      const int groups = div_up(rows, most);
+      constexpr int kMost = kTileRows<width>;
+      const int groups = div_up(rows, kMost);
       for (int group = 0; group < groups; ++group) {
         const int first = rows * group / groups, count = rows * (group + 1) / groups - first;
-        with_constant<most>(count, [&]<int height>() {
+        with_constant<kMost>(count, [&]<int height>() {
           add_tile<height, width>(to_zero, depth, {a.data + first, a.depth},
                                   {b.data + line * b.line, b.line, b.depth},
                                   {to.data + first * to.row + line * to.line, to.row, to.line});
