@@ -42,9 +42,9 @@ TEST_CASE("checkpoints, grids and log of 1, 2 and 4 ranks have the same bytes") 
       if (ranks == 1) want = bytes;
       CHECK(want.count("samples/step-00000012.png") == 1);
       CHECK(want.size() > 15);
-      for (const auto& [file, text] : want) {
-        CAPTURE(file);
-        CHECK((bytes.count(file) && bytes.at(file) == text));
+      for (const auto& file : want) {
+        CAPTURE(file.first);
+        CHECK((bytes.count(file.first) && bytes.at(file.first) == file.second));
       }
       CHECK(bytes.size() == want.size());
     }

@@ -179,9 +179,9 @@ void check_run(const Run& run) {
     CAPTURE(threads);
     const auto got = run.written(threads);
     REQUIRE(got.size() == want.size());
-    for (const auto& [path, bytes] : want) {
-      CAPTURE(path);
-      CHECK(bool(got.at(path) == bytes));
+    for (const auto& file : want) {
+      CAPTURE(file.first);
+      CHECK(bool(got.at(file.first) == file.second));
     }
   }
 }
